@@ -1,0 +1,68 @@
+# Every target creates what it needs by itself; a second run works offline.
+PYTHON ?= python3
+# Another PYTHON gets a venv of its own, so that `make test PYTHON=python3.13` leaves .venv alone.
+VENV   ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
+HOST ?= 127.0.0.1
+PORT ?= 9001
+SHARDS ?= auto
+ADMIN_PORT ?= 9002
+APP ?= examples.demo:server
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := shardws supervisor tests loadtests examples
+# The extension is built by the editable install: its source is a reason to install again.
+INPUTS := pyproject.toml $(wildcard shardws/protocol/_frames.c)
+
+run: $(VENV)/.run  ## serve the demo: HOST= PORT= SHARDS= ADMIN_PORT= APP=
+	$(BIN)/shardws run $(APP) --local-host $(HOST) --local-port $(PORT) --shards $(SHARDS) \
+		--admin 127.0.0.1:$(ADMIN_PORT)
+
+test: $(VENV)/.test  ## the whole test suite; PYTEST= passes options
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: format-check lint types layers test pages-check  ## all gates
+
+format: $(VENV)/.check  ## rewrite in the house format
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix-only $(SOURCES)
+
+format-check: $(VENV)/.check
+	$(BIN)/ruff format --check $(SOURCES)
+
+lint: $(VENV)/.check
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(VENV)/.check
+	$(BIN)/mypy
+
+layers: $(VENV)/.check  ## upper rooms import lower ones
+	$(BIN)/lint-imports
+
+stress: $(VENV)/.test  ## the process tests ten times; COUNT=, PYTEST=
+	for i in $$(seq $(or $(COUNT),10)); do \
+		$(BIN)/python -m pytest -q tests/processes $(PYTEST) || exit 1; done
+
+clean:
+	rm -rf build dist *.egg-info $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# One venv, three stages; a stamp newer than its inputs means nothing to do, so no network is needed.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(INPUTS) | $(BIN)/python
+	$(PIP) install --editable .
+	touch $@
+
+$(VENV)/.test: $(INPUTS) | $(BIN)/python
+	$(PIP) install --editable '.[test]'
+	touch $@ $(VENV)/.run
+
+$(VENV)/.check: $(INPUTS) | $(BIN)/python
+	$(PIP) install --editable '.[test,check,load]'
+	touch $@ $(VENV)/.test $(VENV)/.run
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+.PHONY: run test check format format-check lint types layers stress clean help

@@ -1,0 +1,252 @@
+"""What can go wrong: the exception tree and the three code tables.
+
+Owns names, numbers and advice; knows no room. Facts to have before reading:
+
+    ShardwsError                 code: a number of ERROR_CODES
+    +-- UsageError               the program that uses the server did something wrong
+    |   +-- SettingError         unknown name, bad value, change at the wrong time
+    |   +-- StateError           right call, wrong moment
+    |   +-- NoSuchConnection     1117
+    +-- StartError               the server cannot start; carries an exit code
+    +-- SendInterrupted          301: a blocking send ended by Interrupt or by its timeout
+    +-- PeerError                the other side did something wrong
+        +-- HandshakeError       its opening request; carries the HTTP answer
+        +-- ProtocolError        its frames (RFC 6455); carries the close code
+        +-- WireError            a link of the mesh spoke nonsense; the link is closed
+
+An error carries its next step as an attribute: `status` (HTTP), `close_code`, `exit_code`.
+"""
+
+import errno
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRow:
+    """One row of ERROR_CODES: what `ShardwsError.code` and `on_error` report."""
+
+    number: int
+    name: str
+    text: str
+
+
+ERROR_CODES: Final[dict[int, CodeRow]] = {
+    row.number: row
+    for row in (
+        CodeRow(104, "already_listening", "the server is already listening"),
+        CodeRow(106, "local_port", "LocalPort cannot be changed while listening"),
+        CodeRow(107, "local_host", "LocalHost cannot be changed while listening"),
+        CodeRow(135, "would_block", "the outgoing queue is full; wait for ReadyToSend"),
+        CodeRow(211, "wrong_state", "the operation does not fit the state of the server"),
+        CodeRow(212, "read_only", "the property or setting cannot be written"),
+        CodeRow(213, "bad_value", "the value is out of range or of the wrong kind"),
+        CodeRow(214, "unknown_name", "there is no setting or property of that name"),
+        CodeRow(270, "tls_provider", "the TLS provider or option is not available here"),
+        CodeRow(271, "tls_store", "the certificate store cannot be loaded"),
+        CodeRow(272, "tls_certificate", "no usable certificate with a private key"),
+        CodeRow(273, "tls_trust", "a CA source cannot be loaded"),
+        CodeRow(274, "tls_ciphers", "the cipher suites cannot be used"),
+        CodeRow(275, "tls_protocols", "the protocol versions cannot be used"),
+        CodeRow(276, "tls_parameters", "groups or signature algorithms cannot be used"),
+        CodeRow(280, "tls_handshake", "the TLS handshake failed"),
+        CodeRow(281, "tls_client_certificate", "the client certificate was refused"),
+        CodeRow(282, "tls_record", "a damaged TLS record arrived"),
+        CodeRow(283, "tls_truncated", "the TLS stream ended without close_notify"),
+        CodeRow(284, "tls_renegotiation", "a renegotiation was refused"),
+        CodeRow(301, "interrupted", "the operation was interrupted or timed out"),
+        CodeRow(302, "cannot_open_file", "the file cannot be opened"),
+        CodeRow(434, "protocol", "the client broke the WebSocket protocol"),
+        CodeRow(435, "handshake", "the opening request was refused"),
+        CodeRow(436, "handler", "a handler of the application raised"),
+        CodeRow(1117, "no_such_connection", "no such connection"),
+        CodeRow(1120, "dropped", "the connection was dropped by the peer"),
+        CodeRow(10013, "permission_denied", "permission denied"),
+        CodeRow(10024, "too_many_files", "too many open descriptors"),
+        CodeRow(10035, "would_block_socket", "the operation would block"),
+        CodeRow(10048, "address_in_use", "the address is in use"),
+        CodeRow(10049, "address_not_available", "the address is not available on this host"),
+        CodeRow(10054, "connection_reset", "the connection was reset by the peer"),
+        CodeRow(10060, "timed_out", "the connection timed out"),
+        CodeRow(10065, "unreachable", "the shard or node that owns the connection is down"),
+    )
+}
+
+# errno -> the Winsock-style number the model reports (SPEC section 5).
+ERRNO_CODES: Final[dict[int, int]] = {
+    errno.EACCES: 10013,
+    errno.EPERM: 10013,
+    errno.EMFILE: 10024,
+    errno.ENFILE: 10024,
+    errno.EAGAIN: 10035,
+    errno.EADDRINUSE: 10048,
+    errno.EADDRNOTAVAIL: 10049,
+    errno.ECONNRESET: 10054,
+    errno.EPIPE: 10054,
+    errno.ECONNABORTED: 10054,
+    errno.ETIMEDOUT: 10060,
+    errno.EHOSTUNREACH: 10065,
+    errno.ENETUNREACH: 10065,
+}
+
+
+def code_of_errno(number: int | None) -> int:
+    """Return the Winsock-style code of an errno; unknown ones as 10000 + errno."""
+    if number is None:
+        return 10054
+    return ERRNO_CODES.get(number, 10000 + number)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRow:
+    """One row of CLOSE_CODES (RFC 6455 section 7.4 and the IANA registry)."""
+
+    number: int
+    name: str
+    on_the_wire: bool  # may appear in a close frame; 1005, 1006 and 1015 are only ever reported
+    advice: str  # what a client that sees it should do
+
+
+CLOSE_CODES: Final[dict[int, CloseRow]] = {
+    row.number: row
+    for row in (
+        CloseRow(1000, "normal", True, "nothing; the conversation is over"),
+        CloseRow(1001, "going_away", True, "reconnect later; the server is stopping"),
+        CloseRow(1002, "protocol_error", True, "do not reconnect before the client is mended"),
+        CloseRow(1003, "unsupported_data", True, "do not send this kind of data"),
+        CloseRow(1005, "no_status", False, "nothing; the peer gave no reason"),
+        CloseRow(1006, "abnormal", False, "reconnect with backoff; the connection was lost"),
+        CloseRow(1007, "invalid_data", True, "send text as valid UTF-8"),
+        CloseRow(1008, "policy_violation", True, "do not reconnect without a change"),
+        CloseRow(1009, "message_too_big", True, "send smaller messages"),
+        CloseRow(1010, "missing_extension", True, "only clients send it"),
+        CloseRow(1011, "internal_error", True, "reconnect with backoff"),
+        CloseRow(1012, "service_restart", True, "reconnect after a short random delay"),
+        CloseRow(1013, "try_again_later", True, "reconnect with backoff; read faster"),
+        CloseRow(1014, "bad_gateway", True, "reconnect with backoff"),
+        CloseRow(1015, "tls_failure", False, "check certificates"),
+    )
+}
+
+
+def is_sendable_close_code(code: int) -> bool:
+    """Tell whether a close frame may carry `code` (RFC 6455 7.4.1, 7.4.2; IANA 1012-1014)."""
+    row = CLOSE_CODES.get(code)
+    return row.on_the_wire if row else 3000 <= code <= 4999
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRow:
+    """One row of EXIT_CODES: how a supervisor or a shard ended."""
+
+    number: int
+    name: str
+    text: str
+
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_CANNOT_START: Final = 3
+EXIT_ORPHANED: Final = 4
+
+EXIT_CODES: Final[dict[int, ExitRow]] = {
+    row.number: row
+    for row in (
+        ExitRow(EXIT_OK, "ok", "stopped as asked"),
+        ExitRow(EXIT_FAILED, "failed", "ended by an unexpected error"),
+        ExitRow(EXIT_USAGE, "usage", "wrong command line or settings"),
+        ExitRow(EXIT_CANNOT_START, "cannot_start", "cannot start; trying again would not help"),
+        ExitRow(EXIT_ORPHANED, "orphaned", "a shard ended because its supervisor is gone"),
+    )
+}
+
+
+class ShardwsError(Exception):
+    """Base of all errors of this package; `code` is a number of ERROR_CODES."""
+
+    default_code = 211
+
+    def __init__(self, description: str = "", *, code: int | None = None) -> None:
+        self.code = self.default_code if code is None else code
+        row = ERROR_CODES.get(self.code)
+        self.description = description or (row.text if row else f"error {self.code}")
+        super().__init__(self.description)
+
+    def __str__(self) -> str:
+        return f"{self.description} ({self.code})"
+
+
+class UsageError(ShardwsError):
+    """The program that uses the server did something wrong."""
+
+
+class SettingError(UsageError):
+    """A setting: unknown name (214), bad value (213), wrong time (104, 106, 107, 211, 212)."""
+
+    default_code = 213
+
+
+class StateError(UsageError):
+    """A call that does not fit the present state."""
+
+    default_code = 211
+
+
+class NoSuchConnection(UsageError):
+    """The connection id names nothing here."""
+
+    default_code = 1117
+
+    def __init__(self, connection_id: int) -> None:
+        self.connection_id = connection_id
+        super().__init__(f"no such connection: {connection_id}")
+
+
+class StartError(ShardwsError):
+    """The server cannot start; `exit_code` is what the process ends with."""
+
+    def __init__(
+        self, description: str, *, code: int = 211, exit_code: int = EXIT_CANNOT_START
+    ) -> None:
+        self.exit_code = exit_code
+        super().__init__(description, code=code)
+
+
+class SendInterrupted(ShardwsError):
+    """A blocking send ended by Interrupt or by its timeout."""
+
+    default_code = 301
+
+
+class PeerError(ShardwsError):
+    """The other side did something wrong; never raised to the application."""
+
+
+class HandshakeError(PeerError):
+    """An opening request that is answered with `status` and `headers`, then closed."""
+
+    default_code = 435
+
+    def __init__(
+        self, status: int, description: str, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        super().__init__(description)
+
+
+class ProtocolError(PeerError):
+    """Frames that break RFC 6455 or a limit; the connection is closed with `close_code`."""
+
+    default_code = 434
+
+    def __init__(self, close_code: int, description: str) -> None:
+        self.close_code = close_code
+        super().__init__(description)
+
+
+class WireError(PeerError):
+    """A frame of the mesh that no peer of this version would send; the link is closed."""
+
+    default_code = 434

@@ -1,0 +1,214 @@
+"""The parameter objects that handlers receive (SPEC section 3).
+
+Owns their fields and which of them a handler may write; knows nothing of who fires them.
+Order on one connection: ConnectionRequest, SSLConnectionRequest, SSLStatus*,
+SSLClientAuthentication, WebSocketOpenRequest, Connected, ReadyToSend, DataIn*, Disconnected.
+Connected and Disconnected come exactly once each; a refused opening fires neither.
+
+Events without writable fields are named tuples: cheap to make once per message, and assigning to
+a field raises AttributeError by nature. The others allow exactly the names in `WRITABLE`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+FORMAT_AUTOMATIC = 0
+FORMAT_TEXT = 1
+FORMAT_BINARY = 2
+FORMAT_PING = 9
+FORMAT_PONG = 10
+
+
+class Connected(NamedTuple):
+    """The 101 answer was written; the connection can be sent to."""
+
+    connection_id: int
+
+
+class DataIn(NamedTuple):
+    """Data of one message: all of it, or one received piece (setting BufferMessage)."""
+
+    connection_id: int
+    data_format: int  # 1 text, 2 binary, 10 pong
+    text: bytes
+    eom: bool  # the last piece of its message
+
+    @property
+    def data(self) -> str | bytes:
+        """The payload as str for text, as bytes otherwise.
+
+        Of a piece of a text message too, as far as it is whole characters: set BufferMessage.
+        """
+        return self.text.decode() if self.data_format == FORMAT_TEXT else self.text
+
+
+class ReadyToSend(NamedTuple):
+    """The outgoing queue drained below its low mark, or the connection is new."""
+
+    connection_id: int
+
+
+class Disconnected(NamedTuple):
+    """The connection is over; its record can still be read inside the handler."""
+
+    connection_id: int
+    status_code: int  # RFC 6455 7.4; 1005 no status given, 1006 lost without a close frame
+    description: str
+
+
+class Error(NamedTuple):
+    """Trouble that has no caller to raise to."""
+
+    connection_id: int  # 0 when it belongs to none
+    error_code: int  # errors.ERROR_CODES
+    description: str
+
+
+class Log(NamedTuple):
+    """One log message, by the setting LogLevel."""
+
+    connection_id: int
+    log_level: int  # 1 info, 2 verbose, 3 debug
+    message: str
+    log_type: str  # the room that wrote it
+
+
+class SSLStatus(NamedTuple):
+    """Progress of a TLS handshake."""
+
+    connection_id: int
+    message: str
+
+
+class Decision:
+    """Base of events with fields that a handler may write."""
+
+    __slots__ = ()
+    WRITABLE: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, **fields: Any) -> None:
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in self.WRITABLE:
+            allowed = ", ".join(sorted(self.WRITABLE))
+            raise AttributeError(f"{type(self).__name__}.{name} is read-only; writable: {allowed}")
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__slots__ if "pass" not in name)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class ConnectionRequest(Decision):
+    """A TCP connection was accepted; it has no id yet."""
+
+    __slots__ = ("accept", "address", "port")
+    WRITABLE = frozenset({"accept"})
+    address: str
+    port: int
+    accept: bool
+
+
+class SSLConnectionRequest(Decision):
+    """A ClientHello arrived; the handler may choose another certificate."""
+
+    __slots__ = (
+        "cert_password",
+        "cert_store",
+        "cert_store_type",
+        "cert_subject",
+        "connection_id",
+        "server_name",
+        "supported_cipher_suites",
+        "supported_signature_algs",
+    )
+    WRITABLE = frozenset({"cert_store_type", "cert_store", "cert_password", "cert_subject"})
+    connection_id: int
+    supported_cipher_suites: str
+    supported_signature_algs: str
+    server_name: str
+    cert_store_type: int
+    cert_store: str | bytes
+    cert_password: str
+    cert_subject: str
+
+
+class SSLClientAuthentication(Decision):
+    """A client presented its certificate; `accept` is preset by the verification."""
+
+    __slots__ = ("accept", "cert_encoded", "cert_issuer", "cert_subject", "connection_id", "status")
+    WRITABLE = frozenset({"accept"})
+    connection_id: int
+    cert_encoded: bytes
+    cert_subject: str
+    cert_issuer: str
+    status: str
+    accept: bool
+
+
+class WebSocketOpenRequest(Decision):
+    """A client asks to open a WebSocket; a `status_code` other than 101 refuses it."""
+
+    __slots__ = (
+        "connection_id",
+        "extensions",
+        "host_header",
+        "origin_header",
+        "request_headers",
+        "request_uri",
+        "response_headers",
+        "status_code",
+        "sub_protocols",
+    )
+    WRITABLE = frozenset({"sub_protocols", "status_code", "response_headers"})
+    connection_id: int
+    request_uri: str
+    host_header: str
+    origin_header: str
+    sub_protocols: str  # comma separated; leave exactly one to select it
+    extensions: str
+    request_headers: str  # "Name: value" lines, CRLF separated, as received
+    status_code: int  # 101
+    response_headers: str  # further "Name: value" lines for the answer
+
+
+Handler: TypeAlias = Callable[[Any], Awaitable[None] | None]
+
+
+class Handlers:
+    """The handlers of one application, one attribute for each event; None means no handler.
+
+    They may be replaced or removed at any time: a shard looks them up at each event.
+    """
+
+    __slots__ = (
+        "on_connected",
+        "on_connection_request",
+        "on_data_in",
+        "on_disconnected",
+        "on_error",
+        "on_log",
+        "on_ready_to_send",
+        "on_ssl_client_authentication",
+        "on_ssl_connection_request",
+        "on_ssl_status",
+        "on_web_socket_open_request",
+    )
+
+    on_connection_request: Handler | None
+    on_ssl_connection_request: Handler | None
+    on_ssl_status: Handler | None
+    on_ssl_client_authentication: Handler | None
+    on_web_socket_open_request: Handler | None
+    on_connected: Handler | None
+    on_data_in: Handler | None
+    on_ready_to_send: Handler | None
+    on_disconnected: Handler | None
+    on_error: Handler | None
+    on_log: Handler | None
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, None)

@@ -1,0 +1,23 @@
+"""What a lower room asks of an upper one: small Protocols, two to six methods each.
+
+Owns no code. A room that needs something from above takes one of these as an argument.
+"""
+
+from typing import Protocol
+
+
+class ByteTransport(Protocol):
+    """The part of a transport that a connection uses: uvloop's own, or TLS in front of it."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def get_write_buffer_size(self) -> int: ...
+
+
+class Clock(Protocol):
+    """Monotonic seconds; an event loop's `time` is one."""
+
+    def __call__(self) -> float: ...

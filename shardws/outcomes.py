@@ -1,0 +1,62 @@
+"""The one outcome each send has.
+
+Owns the enumeration and the awaitable; knows no router. A send returns a `SendOutcome` at once and
+never raises because a client went away. Awaiting it costs nothing more than a look when the
+outcome is known already, as it is for a connection of this shard.
+"""
+
+import enum
+from collections.abc import Generator
+from typing import Any, Final
+
+
+class Outcome(enum.IntEnum):
+    """What became of a send."""
+
+    QUEUED = 0  # in the outgoing queue of its connection, on the shard that owns it
+    WRITTEN = 1  # handed to the kernel
+    DROPPED = 2  # the connection was closing, or its policy drops when full
+    GONE = 3  # no such connection, or no longer
+    FULL = 4  # the outgoing queue or the link is at its bound; wait for ReadyToSend
+    UNREACHABLE = 5  # the shard or node is down; if it fell meanwhile the message may have arrived
+
+    @property
+    def is_success(self) -> bool:
+        return self <= Outcome.WRITTEN
+
+
+# What `on_error` reports for a send that did not arrive (errors.ERROR_CODES).
+OUTCOME_CODES: Final[dict[Outcome, int]] = {
+    Outcome.DROPPED: 1120,
+    Outcome.GONE: 1117,
+    Outcome.FULL: 135,
+    Outcome.UNREACHABLE: 10065,
+}
+
+
+class SendOutcome:
+    """An outcome that is already known; `await` it, or read `.outcome`."""
+
+    __slots__ = ("outcome",)
+
+    outcome: Outcome | None  # None while unknown: only in the subclass for other shards
+
+    def __init__(self, outcome: Outcome | None) -> None:
+        self.outcome = outcome
+
+    def __await__(self) -> Generator[Any, None, Outcome]:
+        assert self.outcome is not None
+        return self.outcome
+        yield  # makes this function a generator, as __await__ must return an iterator
+
+    def __repr__(self) -> str:
+        return f"<SendOutcome {self.outcome.name if self.outcome is not None else 'pending'}>"
+
+
+# One shared object for each known outcome: a local send allocates nothing.
+SETTLED: Final[dict[Outcome, SendOutcome]] = {outcome: SendOutcome(outcome) for outcome in Outcome}
+QUEUED: Final = SETTLED[Outcome.QUEUED]
+DROPPED: Final = SETTLED[Outcome.DROPPED]
+GONE: Final = SETTLED[Outcome.GONE]
+FULL: Final = SETTLED[Outcome.FULL]
+UNREACHABLE: Final = SETTLED[Outcome.UNREACHABLE]
