@@ -1,0 +1,221 @@
+"""Messages to bytes and back.
+
+Owns the frame layout and its bounds; knows no meaning of a message. Sans-IO.
+
+    length u32 of what follows the kind | kind u8 | fixed fields and text lengths | texts | rest
+
+little-endian, unaligned. DELIVER, the one message that is sent per message of a client, is coded
+by hand; all others go by the table. Nobody must trust a peer to be right: what no peer of this
+version would send raises WireError, and the one who reads closes the link. What the same `feed`
+held in front of the bad frame is lost with it, as anything on a link that breaks.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+from shardws.errors import WireError
+from shardws.wire.messages import (
+    ALLOWED,
+    BY_NUMBER,
+    DATA_FORMATS,
+    DELIVER,
+    FIXED,
+    REST,
+    TEXT,
+    Message,
+    Peer,
+)
+
+HEADER: Final = struct.Struct("<IB")
+DELIVER_HEAD: Final = struct.Struct("<IBQB")
+DELIVER_FIXED: Final = DELIVER_HEAD.size - HEADER.size  # what `length` counts beside the payload
+PEER: Final = struct.Struct("<HHI")
+MAX_LENGTH: Final = 0xFFFFFFFF
+
+pack_deliver: Final = DELIVER_HEAD.pack  # (len(payload) + DELIVER_FIXED, DELIVER, id, format)
+
+
+def _pack_peers(peers: list[Peer]) -> bytes:
+    return b"".join([PEER.pack(*peer) for peer in peers])
+
+
+def _unpack_peers(data: bytes) -> list[Peer]:
+    if len(data) % PEER.size:
+        raise WireError("PEERS does not hold whole rows")
+    return list(PEER.iter_unpack(data))
+
+
+class Layout:
+    """The coding of one row of the table."""
+
+    def __init__(self, message: Message) -> None:
+        kinds = [kind for _, kind in message.fields]
+        fixed = [kind for kind in kinds if kind in FIXED]
+        self.message = message
+        self.texts = kinds.count(TEXT)
+        self.rest = kinds[-1] if kinds and kinds[-1] in REST else ""
+        order = fixed + [TEXT] * self.texts + [self.rest] * bool(self.rest)
+        if kinds != order:
+            raise ValueError(f"{message.name}: numbers first, then texts, then the rest")
+        self.fixed = len(fixed)
+        self.struct = struct.Struct("<" + "".join(FIXED[kind] for kind in fixed) + "I" * self.texts)
+        self.checks = [(at, ALLOWED[kind]) for at, kind in enumerate(fixed) if kind in ALLOWED]
+        self.flags = [at for at, kind in enumerate(fixed) if kind == "flag"]
+
+    def encode(self, fields: tuple[Any, ...]) -> bytes:
+        """Return one frame; ValueError when the fields are not the row's."""
+        name = self.message.name
+        if len(fields) != len(self.message.fields):
+            raise ValueError(f"{name} has {len(self.message.fields)} fields, not {len(fields)}")
+        for at, allowed in self.checks:
+            if fields[at] not in allowed:
+                raise ValueError(f"{name}: {fields[at]!r} is no {self.message.fields[at][0]}")
+        try:
+            parts = [text.encode() for text in fields[self.fixed : self.fixed + self.texts]]
+            head = self.struct.pack(*fields[: self.fixed], *map(len, parts))
+            if self.rest:
+                parts.append(_pack_peers(fields[-1]) if self.rest == "peers" else fields[-1])
+            body = b"".join([head, *parts])
+            return HEADER.pack(len(body), self.message.number) + body
+        except (struct.error, TypeError, AttributeError, UnicodeEncodeError) as error:
+            raise ValueError(f"{name}: {error}") from error
+
+    def decode(self, data: bytes, start: int, end: int) -> tuple[Any, ...]:
+        """Return (kind, *fields) of the frame whose fields lie in data[start:end]."""
+        name = self.message.name
+        position = start + self.struct.size
+        if position > end:
+            raise WireError(f"{name} is too short")
+        numbers = self.struct.unpack_from(data, start)
+        fields: list[Any] = [self.message.number, *numbers[: self.fixed]]
+        for at, allowed in self.checks:
+            if numbers[at] not in allowed:
+                raise WireError(f"{name}: {numbers[at]} is no {self.message.fields[at][0]}")
+        for at in self.flags:
+            fields[at + 1] = bool(numbers[at])
+        for length in numbers[self.fixed :]:
+            fields.append(self._text(data, position, position + length, end))
+            position += length
+        if self.rest:
+            rest = data[position:end]
+            fields.append(_unpack_peers(rest) if self.rest == "peers" else rest)
+        elif position != end:
+            raise WireError(f"{name} is too long")
+        return tuple(fields)
+
+    def _text(self, data: bytes, start: int, stop: int, end: int) -> str:
+        if stop > end:
+            raise WireError(f"{self.message.name} is too short for its text")
+        try:
+            return data[start:stop].decode()
+        except UnicodeDecodeError:
+            raise WireError(f"{self.message.name}: the text is no UTF-8") from None
+
+
+LAYOUTS: Final[dict[int, Layout]] = {row.number: Layout(row) for row in BY_NUMBER.values()}
+
+
+def encode(kind: int, *fields: Any) -> bytes:
+    """Return the frame of a message, fields as its row lists them.
+
+    Raises ValueError for an unknown kind and for fields that are not the row's: our own fault,
+    where WireError is a peer's.
+    """
+    layout = LAYOUTS.get(kind)
+    if layout is None:
+        raise ValueError(f"no message has the number {kind}")
+    return layout.encode(fields)
+
+
+class Decoder:
+    """Bytes of one direction of one link to messages.
+
+    `limit` bounds the length of a frame behind its header, so a partial frame holds at most that
+    much; `sender` is the role at the other end (messages.SHARD, SUPERVISOR, ADMIN), or several.
+    """
+
+    __slots__ = ("_decode", "_is_failed", "_limit", "_need", "_rest", "_takes_deliver")
+
+    def __init__(self, limit: int, sender: int) -> None:
+        self._limit = limit
+        self._decode: dict[int, Callable[[bytes, int, int], tuple[Any, ...]]] = {
+            number: layout.decode
+            for number, layout in LAYOUTS.items()
+            if layout.message.senders & sender
+        }
+        self._takes_deliver = DELIVER in self._decode
+        self._rest = bytearray()  # an incomplete frame
+        self._need = 0  # and the size up to which nothing can be done with it
+        self._is_failed = False
+
+    @property
+    def pending(self) -> int:
+        """Bytes of the incomplete frame."""
+        return len(self._rest)
+
+    def feed(self, data: bytes) -> list[tuple[Any, ...]]:
+        """Return the messages that `data` completes, each (kind, *fields); raises WireError."""
+        if self._is_failed:
+            raise WireError("the stream was wrong before")
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._need:
+                return []
+            data = bytes(self._rest)
+            self._rest.clear()
+        messages: list[tuple[Any, ...]] = []
+        try:
+            position = self._walk(data, messages)
+        except WireError:
+            self._is_failed = True
+            raise
+        if position < len(data):
+            self._rest += data[position:]
+        return messages
+
+    def _walk(self, data: bytes, messages: list[tuple[Any, ...]]) -> int:
+        """Append the messages of `data`; return where an incomplete frame begins."""
+        unpack, append = DELIVER_HEAD.unpack_from, messages.append
+        limit = self._limit if self._takes_deliver else 0
+        size = len(data)
+        position = 0
+        while position < size:
+            if size - position >= 14:
+                length, kind, connection_id, data_format = unpack(data, position)
+                end = position + 5 + length
+                if (
+                    kind == DELIVER
+                    and end <= size
+                    and 9 <= length <= limit
+                    and data_format in DATA_FORMATS
+                ):
+                    append((DELIVER, connection_id, data_format, data[position + 14 : end]))
+                    position = end
+                    continue
+            end = self._next(data, position, messages)
+            if not end:
+                break
+            position = end
+        return position
+
+    def _next(self, data: bytes, position: int, messages: list[tuple[Any, ...]]) -> int:
+        """Append the message at `position` by the table; return its end, 0 while incomplete."""
+        start = position + HEADER.size
+        if start > len(data):
+            self._need = HEADER.size
+            return 0
+        length: int
+        length, kind = HEADER.unpack_from(data, position)
+        if length > self._limit:
+            raise WireError(f"a frame of {length} bytes is above the limit of {self._limit}")
+        decode = self._decode.get(kind)
+        if decode is None:
+            row = BY_NUMBER.get(kind)
+            raise WireError(f"{row.name} from a wrong sender" if row else f"unknown kind {kind}")
+        end = start + length
+        if end > len(data):
+            self._need = HEADER.size + length
+            return 0
+        messages.append(decode(data, start, end))
+        return end

@@ -1,0 +1,192 @@
+"""The table of messages that processes of one server say to each other.
+
+Owns numbers, names, fields and who may send what; knows neither sockets nor what a message does.
+
+One codec serves the links between shards (routing) and the supervisor's channel. A row lists the
+fields in the order in which they are encoded: numbers first, texts next, at most one `bytes` or
+`peers` last, which takes the rest of the frame. HELLO keeps number, first field and role over all
+versions, so that a peer of another version is refused by its version and not by a riddle.
+
+The numbers 10 to 13 are countable: each side of a link counts them and so agrees, without a
+number on the wire, which message a RESULT speaks of (see routing.ledger).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+VERSION: Final = 1
+
+# Who may send a message; a decoder is told who is at the other end.
+SHARD: Final = 1
+SUPERVISOR: Final = 2
+ADMIN: Final = 4
+
+HELLO: Final = 1
+GOODBYE: Final = 2
+START: Final = 3
+DELIVER: Final = 10
+CLOSE: Final = 11
+GROUP_JOIN: Final = 12
+GROUP_LEAVE: Final = 13
+PUBLISH: Final = 20
+BROADCAST: Final = 21
+INTEREST: Final = 22
+RESULT: Final = 30
+SYNC: Final = 31
+SYNCED: Final = 32
+READY_TO_SEND: Final = 33
+QUERY: Final = 34
+REPLY: Final = 35
+READY: Final = 50
+FAILED: Final = 51
+PEERS: Final = 60
+DRAIN: Final = 61
+STOP: Final = 62
+
+COUNTABLE: Final = frozenset((DELIVER, CLOSE, GROUP_JOIN, GROUP_LEAVE))
+DATA_FORMATS: Final = frozenset((1, 2, 9, 10))  # text, binary, ping, pong (events.FORMAT_*)
+
+# struct codes of the fixed kinds; all little-endian, unaligned.
+FIXED: Final = {
+    "u8": "B",
+    "u16": "H",
+    "u32": "I",
+    "u64": "Q",
+    "flag": "B",
+    "format": "B",
+    "outcome": "B",
+}
+# Kinds of which not every number is a value.
+ALLOWED: Final = {
+    "flag": frozenset((0, 1)),
+    "format": DATA_FORMATS,
+    "outcome": frozenset(range(6)),  # outcomes.Outcome
+}
+TEXT: Final = "text"  # UTF-8, its length as u32 among the fixed fields
+REST: Final = frozenset(("bytes", "peers"))  # the rest of the frame
+
+Peer = tuple[int, int, int]  # row (ids.row_of), generation, pid
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One row of MESSAGES."""
+
+    number: int
+    name: str
+    fields: tuple[tuple[str, str], ...]  # (name, kind) in the order of encoding
+    senders: int  # SHARD | SUPERVISOR | ADMIN
+    text: str
+
+
+_ID = ("connection_id", "u64")
+_GROUP = ("group", "text")
+_FORMAT = ("data_format", "format")
+_PAYLOAD = ("payload", "bytes")
+_TOKEN = ("token", "u64")
+_MEMBER = SHARD | ADMIN
+
+MESSAGES: Final = (
+    Message(
+        HELLO,
+        "HELLO",
+        (
+            ("version", "u16"),
+            ("node", "u16"),
+            ("slot", "u16"),
+            ("generation", "u16"),
+            ("pid", "u32"),
+            ("boot_nonce", "text"),
+        ),
+        SHARD | SUPERVISOR | ADMIN,
+        "first message on a link and on a shard's channel: who speaks",
+    ),
+    Message(GOODBYE, "GOODBYE", (), _MEMBER, "last message on a link: the sender ends in order"),
+    Message(
+        START,
+        "START",
+        (("number", "u64"),),
+        _MEMBER,
+        "behind HELLO on a link: the number of its first countable message",
+    ),
+    Message(
+        DELIVER,
+        "DELIVER",
+        (_ID, _FORMAT, _PAYLOAD),
+        _MEMBER,
+        "countable: one message or control frame for a connection of the receiver",
+    ),
+    Message(
+        CLOSE,
+        "CLOSE",
+        (_ID, ("code", "u16"), ("reason", "text")),
+        _MEMBER,
+        "countable: disconnect a connection",
+    ),
+    Message(GROUP_JOIN, "GROUP_JOIN", (_ID, _GROUP), _MEMBER, "countable: put into a group"),
+    Message(GROUP_LEAVE, "GROUP_LEAVE", (_ID, _GROUP), _MEMBER, "countable: take out of a group"),
+    Message(
+        PUBLISH,
+        "PUBLISH",
+        (_FORMAT, _GROUP, _PAYLOAD),
+        _MEMBER,
+        "one message for all members of a group at the receiver",
+    ),
+    Message(
+        BROADCAST,
+        "BROADCAST",
+        (_FORMAT, _PAYLOAD),
+        _MEMBER,
+        "one message for all connections of the receiver",
+    ),
+    Message(
+        INTEREST,
+        "INTEREST",
+        (("is_wanted", "flag"), _GROUP),
+        _MEMBER,
+        "the sender has, or no longer has, members of a group",
+    ),
+    Message(
+        RESULT,
+        "RESULT",
+        (("number", "u64"), _ID, ("outcome", "outcome")),
+        _MEMBER,
+        "a countable message of the receiver failed; successes are not reported",
+    ),
+    Message(SYNC, "SYNC", (_TOKEN,), _MEMBER, "answer when all before it is done; token: count"),
+    Message(SYNCED, "SYNCED", (_TOKEN,), _MEMBER, "answer to SYNC, behind all RESULTs before it"),
+    Message(
+        READY_TO_SEND,
+        "READY_TO_SEND",
+        (_ID,),
+        _MEMBER,
+        "a connection that answered FULL to the receiver has drained",
+    ),
+    Message(QUERY, "QUERY", (_TOKEN, _ID, ("what", "text")), _MEMBER, "ask about a connection"),
+    Message(
+        REPLY,
+        "REPLY",
+        (_TOKEN, ("is_ok", "flag"), ("body", "bytes")),
+        _MEMBER,
+        "answer to QUERY: JSON, or the UTF-8 reason why not",
+    ),
+    Message(READY, "READY", (("port", "u16"),), SHARD, "the shard can accept; its port, 0: none"),
+    Message(FAILED, "FAILED", (("reason", "text"),), SHARD, "the shard cannot start, and why"),
+    Message(
+        PEERS,
+        "PEERS",
+        (("peers", "peers"),),
+        SUPERVISOR,
+        "all processes of the mesh now: (row, generation, pid) each",
+    ),
+    Message(
+        DRAIN,
+        "DRAIN",
+        (("code", "u16"), ("rate", "u32"), ("deadline_ms", "u32")),
+        SUPERVISOR,
+        "stop accepting; close `rate` connections a second with `code`; end by the deadline",
+    ),
+    Message(STOP, "STOP", (("is_now", "flag"),), SUPERVISOR, "end; now: without closing frames"),
+)
+
+BY_NUMBER: Final[dict[int, Message]] = {message.number: message for message in MESSAGES}
