@@ -8,6 +8,7 @@ Owns names, numbers and advice; knows no room. Facts to have before reading:
     |   +-- StateError           right call, wrong moment
     |   +-- NoSuchConnection     1117
     +-- StartError               the server cannot start; carries an exit code
+    |   +-- TLSSetupError        a TLS setting, store or certificate cannot be used: 270-276
     +-- SendInterrupted          301: a blocking send ended by Interrupt or by its timeout
     +-- PeerError                the other side did something wrong
         +-- HandshakeError       its opening request; carries the HTTP answer
@@ -210,6 +211,17 @@ class StartError(ShardwsError):
         self, description: str, *, code: int = 211, exit_code: int = EXIT_CANNOT_START
     ) -> None:
         self.exit_code = exit_code
+        super().__init__(description, code=code)
+
+
+class TLSSetupError(StartError):
+    """TLS cannot be offered as configured; a reload or an event handler may meet it as well.
+
+    Codes: 270 provider, 271 store, 272 certificate, 273 trust, 274 suites, 275 protocols,
+    276 groups or signature algorithms.
+    """
+
+    def __init__(self, code: int, description: str) -> None:
         super().__init__(description, code=code)
 
 
