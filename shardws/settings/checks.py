@@ -1,0 +1,150 @@
+"""Checks of single values that a pair of bounds cannot express.
+
+Owns the rules of SPEC sections 1 and 4 for one value; knows no row. Each check raises ValueError
+with the reason (error 213) or Refusal where SPEC names another code, and returns nothing.
+Two settings together are the business of `settings.pairs`.
+"""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Final
+
+from shardws.errors import is_sendable_close_code
+from shardws.settings import masks
+from shardws.settings.row import Refusal
+
+MAX_CLOSE_REASON: Final = 123  # RFC 6455 5.5: 125 bytes of a control frame less the code
+MAX_PATTERNS: Final = 10_000
+
+HOST_PATTERN: Final = re.compile(r"[A-Za-z0-9_.:*%-]{1,255}(?:/[0-9]{1,3})?")
+ORIGIN: Final = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[A-Za-z0-9_.*-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+)
+CLUSTER_ADDRESS: Final = re.compile(r"(?:nats|tls)://[^\s,]+")
+TOKEN_BYTES: Final = 16
+
+
+def close_code(value: int) -> None:
+    """1000 to 1003, 1007 to 1014 and 3000 to 4999."""
+    if not is_sendable_close_code(value):
+        raise ValueError("must be 1000-1003, 1007-1014 or 3000-4999 (RFC 6455 7.4)")
+
+
+def close_reason(value: str) -> None:
+    """At most 123 bytes of UTF-8."""
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise ValueError("must be valid Unicode") from None
+    if size > MAX_CLOSE_REASON:
+        raise ValueError(f"must be at most {MAX_CLOSE_REASON} bytes of UTF-8 ({size} given)")
+
+
+def cert_store_type(value: int) -> None:
+    """A number of the table; whether it can serve is told when the store is loaded."""
+    if value not in masks.CERT_STORE_TYPES:
+        raise ValueError("must be 0 to 22, or 99 for automatic")
+
+
+def enabled_protocols(value: int) -> None:
+    """TLS 1.0 to 1.3; SSL 2 and 3 are refused (275)."""
+    if value & (masks.SSL2 | masks.SSL3):
+        raise Refusal(275, "SSL 2 and SSL 3 are broken and not available")
+    if value & ~masks.KNOWN_PROTOCOLS or not value:
+        raise Refusal(275, f"must be a sum of {', '.join(masks.PROTOCOLS)}")
+
+
+def ssl_provider(value: str) -> None:
+    """All names the model has mean OpenSSL here; any other is refused (270)."""
+    names = ("*", "Automatic", "Platform", "Internal", "OpenSSL")
+    if value.lower() not in {name.lower() for name in names}:
+        raise Refusal(270, f"must be one of {', '.join(names)}")
+
+
+def ca_directory(value: str) -> None:
+    """A directory with at least one file (273): OpenSSL itself would keep silent."""
+    if not value:
+        return
+    path = Path(value)
+    try:
+        if not any(entry.is_file() for entry in path.iterdir()):
+            raise Refusal(273, "the directory holds no file")
+    except OSError as error:
+        raise Refusal(273, f"the directory cannot be read ({error.strerror})") from None
+
+
+def ca_file(value: str) -> None:
+    """A file that can be read and is not empty (273)."""
+    if not value:
+        return
+    try:
+        with Path(value).open("rb") as file:
+            if not file.read(1):
+                raise Refusal(273, "the file is empty")
+    except OSError as error:
+        raise Refusal(273, f"the file cannot be read ({error.strerror})") from None
+
+
+def host_patterns(value: str) -> None:
+    """Comma separated names, IP addresses, CIDR blocks and `*` wildcards."""
+    patterns = [pattern.strip() for pattern in value.split(",")]
+    if len(patterns) > MAX_PATTERNS:
+        raise ValueError(f"must be at most {MAX_PATTERNS} patterns")
+    for pattern in patterns:
+        if not pattern or not HOST_PATTERN.fullmatch(pattern):
+            raise ValueError("must be names, IP addresses, CIDR blocks or *, separated by commas")
+        if "/" in pattern:
+            network(pattern)
+
+
+def network(value: str) -> None:
+    """One IP address or CIDR block."""
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError("must hold IP addresses or CIDR blocks such as 10.0.0.0/8") from None
+
+
+def networks(value: tuple[str, ...]) -> None:
+    """IP addresses or CIDR blocks."""
+    for block in value:
+        network(block)
+
+
+def origins(value: tuple[str, ...]) -> None:
+    """`*`, `null`, or origins as RFC 6454 writes them, with `*` wildcards in the host."""
+    for origin in value:
+        if origin not in ("*", "null") and not ORIGIN.fullmatch(origin):
+            raise ValueError("must be *, null, or origins such as https://*.example.com")
+
+
+def sni_entries(value: tuple[str, ...]) -> None:
+    """Entries `NAME=STORE`: a server name, `*` in its first label allowed, and a store file."""
+    for entry in value:
+        name, mark, store = entry.partition("=")
+        if not (mark and store and re.fullmatch(r"(?:\*\.)?[A-Za-z0-9_.-]+", name)):
+            raise ValueError("must be entries such as *.example.com=/path/to/store.pem")
+
+
+def address(value: str) -> None:
+    """`HOST:PORT` with an IPv6 host in brackets, or "" for none."""
+    if not value:
+        return
+    host, mark, port = value.rpartition(":")
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
+    is_host = bool(host) and (":" not in host or (host[0] == "[" and host[-1] == "]"))
+    if not (mark and is_port and is_host):
+        raise ValueError("must be HOST:PORT such as 127.0.0.1:9002 or [::1]:9002")
+
+
+def cluster_address(value: str) -> None:
+    """`nats://HOST:PORT`, or "" for none."""
+    if value and not CLUSTER_ADDRESS.fullmatch(value):
+        raise ValueError("must be an address such as nats://127.0.0.1:4222")
+
+
+def token(value: str) -> None:
+    """A secret long enough that guessing it is hopeless, or "" for none."""
+    if value and (len(value.encode(errors="replace")) < TOKEN_BYTES or not value.isprintable()):
+        raise ValueError(f"must be at least {TOKEN_BYTES} printable characters")

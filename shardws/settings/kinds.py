@@ -1,0 +1,334 @@
+"""The kinds of value a setting may have: how text becomes a value and back.
+
+Owns parsing and printing of one value; knows no setting, no bounds and no source. Each kind obeys
+`parse(render(v)) == v` and `check(to_json(v)) == v`. Both raise ValueError with the reason and
+never with the value itself: the value may be a secret.
+"""
+
+import base64
+import binascii
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+from shardws.settings import units
+
+T = TypeVar("T")
+
+Json = object  # what json.dumps takes
+
+
+class Kind(ABC, Generic[T]):
+    """How values of one kind are read, checked and written."""
+
+    name: str  # in the reference page
+    unit: str = ""  # of a plain number
+    metavar: str = "VALUE"  # in --help
+
+    @abstractmethod
+    def parse(self, text: str) -> T:
+        """Read a value from text of a file, the environment, a flag or `config()`."""
+
+    @abstractmethod
+    def check(self, value: object) -> T:
+        """Take a value of a program, a TOML file or `to_json`; text goes through `parse`."""
+
+    def render(self, value: T) -> str:
+        """Write a value as text that `parse` reads back."""
+        return str(value)
+
+    def show(self, value: T) -> str:
+        """Write a value for people: short, on one line."""
+        return self.render(value)
+
+    def to_json(self, value: T) -> Json:
+        """Return the value as JSON and TOML can hold it; `check` takes it back."""
+        return value
+
+
+class Int(Kind[int]):
+    """A whole number."""
+
+    name = "int"
+    metavar = "N"
+
+    def __init__(self, unit: str = "") -> None:
+        self.unit = unit
+
+    def parse(self, text: str) -> int:
+        text = text.strip()
+        try:
+            # The length bound keeps the conversion of hostile text linear.
+            return int(text[:32], 16 if text[:2].lower() == "0x" else 10)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+
+    def check(self, value: object) -> int:
+        if isinstance(value, str):
+            return self.parse(value)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError("must be a whole number")
+        return int(value)
+
+
+class Auto(Int):
+    """A whole number, or `auto`, which is kept as 0."""
+
+    name = "int or auto"
+    metavar = "N|auto"
+
+    def parse(self, text: str) -> int:
+        return 0 if text.strip().lower() == "auto" else super().parse(text)
+
+    def render(self, value: int) -> str:
+        return str(value) if value else "auto"
+
+    def to_json(self, value: int) -> Json:
+        return value or "auto"
+
+
+class Bool(Kind[bool]):
+    """Yes or no; reads back `True` or `False` as the model does."""
+
+    name = "bool"
+    TRUE = frozenset({"true", "1", "yes", "on"})
+    FALSE = frozenset({"false", "0", "no", "off"})
+
+    def parse(self, text: str) -> bool:
+        word = text.strip().lower()
+        if word not in self.TRUE | self.FALSE:
+            raise ValueError("must be True or False")
+        return word in self.TRUE
+
+    def check(self, value: object) -> bool:
+        if isinstance(value, str):
+            return self.parse(value)
+        # 0 and 1: programs written for the model set them.
+        if not isinstance(value, int) or value not in (0, 1):
+            raise ValueError("must be True or False")
+        return bool(value)
+
+
+class Text(Kind[str]):
+    """Any text without NUL."""
+
+    name = "text"
+    metavar = "TEXT"
+
+    def parse(self, text: str) -> str:
+        if "\0" in text:
+            raise ValueError("must not contain NUL")
+        return text
+
+    def check(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError("must be text")
+        return self.parse(value)
+
+    def show(self, value: str) -> str:
+        # PEM text and other long values: their size says enough, and a key must not be shown.
+        if "\n" in value or "-----BEGIN" in value:
+            return f"<{len(value)} characters>"
+        return value
+
+
+class Bytes(Kind[bytes]):
+    """Bytes; text is taken as UTF-8, JSON carries them as `{"base64": ...}`."""
+
+    name = "bytes"
+
+    def parse(self, text: str) -> bytes:
+        return text.encode()
+
+    def check(self, value: object) -> bytes:
+        if isinstance(value, str):
+            return self.parse(value)
+        return as_bytes(value)
+
+    def render(self, value: bytes) -> str:
+        return value.decode(errors="replace")
+
+    def show(self, value: bytes) -> str:
+        return f"<{len(value)} bytes>" if value else ""
+
+    def to_json(self, value: bytes) -> Json:
+        return as_base64(value)
+
+
+class Blob(Kind[str | bytes]):
+    """A path as text, or the content itself as bytes or text."""
+
+    name = "path or bytes"
+    metavar = "PATH"
+    _text = Text()
+
+    def parse(self, text: str) -> str | bytes:
+        return self._text.parse(text)
+
+    def check(self, value: object) -> str | bytes:
+        return self.parse(value) if isinstance(value, str) else as_bytes(value)
+
+    def render(self, value: str | bytes) -> str:
+        return value if isinstance(value, str) else value.decode(errors="replace")
+
+    def show(self, value: str | bytes) -> str:
+        return self._text.show(value) if isinstance(value, str) else f"<{len(value)} bytes>"
+
+    def to_json(self, value: str | bytes) -> Json:
+        return value if isinstance(value, str) else as_base64(value)
+
+
+class Seconds(Kind[float]):
+    """A duration; fractions are kept."""
+
+    name = "duration"
+    unit = units.SECONDS
+    metavar = "DURATION"
+
+    def parse(self, text: str) -> float:
+        return float(units.parse_duration(text, self.unit))
+
+    def check(self, value: object) -> float:
+        if isinstance(value, str):
+            return self.parse(value)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ValueError("must be a duration such as 30s, or plain seconds")
+        if not math.isfinite(value):
+            raise ValueError("must be finite")
+        return float(value)
+
+    def render(self, value: float) -> str:
+        return units.format_duration(value, self.unit)
+
+
+class WholeDuration(Int):
+    """A duration of whole seconds or milliseconds, as the model's settings have it."""
+
+    name = "duration"
+    metavar = "DURATION"
+
+    def parse(self, text: str) -> int:
+        value = units.parse_duration(text, self.unit)
+        if value != int(value):
+            raise ValueError(f"must be whole {self.unit}")
+        return int(value)
+
+    def show(self, value: int) -> str:
+        return units.format_duration(value, self.unit)
+
+
+class Size(Int):
+    """A number of bytes."""
+
+    name = "size"
+    metavar = "SIZE"
+
+    def __init__(self) -> None:
+        super().__init__(units.BYTES)
+
+    def parse(self, text: str) -> int:
+        return units.parse_size(text)
+
+    def show(self, value: int) -> str:
+        return units.format_size(value)
+
+
+class Mask(Int):
+    """A sum of flags: a number, or names joined by `,`, `+` or `|`."""
+
+    name = "mask"
+    metavar = "MASK"
+
+    def __init__(self, names: Mapping[str, int]) -> None:
+        super().__init__()
+        self.names = names
+
+    def parse(self, text: str) -> int:
+        try:
+            return super().parse(text)
+        except ValueError:
+            pass
+        flags = {name.lower(): flag for name, flag in self.names.items()}
+        value = 0
+        for word in text.replace("+", ",").replace("|", ",").split(","):
+            flag = flags.get(word.strip().lower())
+            if flag is None:
+                raise ValueError(f"must be a number or a sum of {', '.join(self.names)}")
+            value |= flag
+        return value
+
+    def show(self, value: int) -> str:
+        covered = [name for name, flag in self.names.items() if flag and value & flag == flag]
+        known = 0
+        for name in covered:
+            known |= self.names[name]
+        return f"{value} ({'+'.join(covered)})" if covered and known == value else str(value)
+
+
+class Words(Kind[tuple[str, ...]]):
+    """A list of words without commas."""
+
+    name = "list"
+    metavar = "A,B,..."
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        return self.check(text.split(","))
+
+    def check(self, value: object) -> tuple[str, ...]:
+        if isinstance(value, str):
+            return self.parse(value)
+        if not isinstance(value, list | tuple):
+            raise ValueError("must be a list of words")
+        words = tuple(word.strip() for word in value if isinstance(word, str))
+        if len(words) != len(value) or any("," in word or "\0" in word for word in words):
+            raise ValueError("must be a list of words without commas")
+        return tuple(word for word in words if word)
+
+    def render(self, value: tuple[str, ...]) -> str:
+        return ",".join(value)
+
+    def to_json(self, value: tuple[str, ...]) -> Json:
+        return list(value)
+
+
+class Choice(Kind[str]):
+    """One word of a few."""
+
+    name = "choice"
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+        self.metavar = "|".join(words)
+
+    def parse(self, text: str) -> str:
+        given = text.strip().lower()
+        for word in self.words:
+            if word.lower() == given:
+                return word
+        raise ValueError(f"must be one of {', '.join(self.words)}")
+
+    def check(self, value: object) -> str:
+        # YAML-minded people write `deflate = false` where the word is `off`.
+        if value is False and "off" in self.words:
+            return "off"
+        if not isinstance(value, str):
+            raise ValueError(f"must be one of {', '.join(self.words)}")
+        return self.parse(value)
+
+
+def as_bytes(value: object) -> bytes:
+    """Take bytes, a bytearray, a memoryview or `{"base64": text}`; ValueError else."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, dict) and isinstance(value.get("base64"), str):
+        try:
+            return base64.b64decode(value["base64"], validate=True)
+        except binascii.Error:
+            raise ValueError("must be valid base64") from None
+    raise ValueError("must be bytes or text")
+
+
+def as_base64(value: bytes) -> Json:
+    """Return bytes as JSON holds them; `as_bytes` takes it back."""
+    return {"base64": base64.b64encode(value).decode()}

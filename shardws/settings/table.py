@@ -1,0 +1,1169 @@
+"""THE settings: one row each (SPEC sections 1 and 4, and extras of ours).
+
+Owns names, defaults, bounds and texts, and nothing that runs. Properties, `config()`, the command
+line, the environment, TOML files, listings and the pages of docs/reference are made from these
+rows. A row is read by one module only, the one it names; a test sees to that.
+"""
+
+from typing import Any, Final
+
+from shardws.settings import checks, masks, units
+from shardws.settings.kinds import (
+    Auto,
+    Blob,
+    Bool,
+    Bytes,
+    Choice,
+    Int,
+    Mask,
+    Seconds,
+    Size,
+    Text,
+    WholeDuration,
+    Words,
+)
+from shardws.settings.row import Access, Group, Row, Scope, When
+
+MAX_INT: Final = 2**31 - 1  # what the model's int properties and setsockopt hold
+MAX_SIZE: Final = 2**40
+MAX_SECONDS: Final = 30 * 86400
+MAX_MILLISECONDS: Final = 32_767_000  # TCP_KEEPIDLE and TCP_KEEPINTVL hold 32,767 s
+
+# Listening
+
+CONNECTION_BACKLOG: Final[Row[int]] = Row(
+    name="connection_backlog",
+    vendor="ConnectionBacklog",
+    kind=Int("connections"),
+    default=4096,
+    model="5",
+    low=0,
+    high=65535,
+    group=Group.LISTENING,
+    when=When.RELOAD,
+    module="shardws.net.listener",
+    text="Connections that may wait to be accepted by each shard. The kernel caps it at "
+    "net.core.somaxconn, which the log says.",
+)
+LOCAL_HOST: Final[Row[str]] = Row(
+    name="local_host",
+    vendor="LocalHost",
+    kind=Text(),
+    default="",
+    group=Group.LISTENING,
+    when=When.LISTEN,
+    busy_code=107,
+    module="shardws.net.listener",
+    text="Name or address of the interface to listen on; empty for all of them.",
+)
+LOCAL_PORT: Final[Row[int]] = Row(
+    name="local_port",
+    vendor="LocalPort",
+    kind=Int(),
+    default=0,
+    low=0,
+    high=65535,
+    group=Group.LISTENING,
+    when=When.LISTEN,
+    busy_code=106,
+    module="shardws.net.listener",
+    text="TCP port to listen on. With 0 the system picks one, which is read back while listening.",
+)
+BIND_EXCLUSIVELY: Final[Row[bool]] = Row(
+    name="bind_exclusively",
+    vendor="BindExclusively",
+    kind=Bool(),
+    default=True,
+    group=Group.LISTENING,
+    when=When.LISTEN,
+    module="shardws.net.listener",
+    text="Prove before listening that nobody else has the port, by binding it once without "
+    "SO_REUSEPORT. Afterwards the kernel lets only processes of the same effective user join; "
+    "with AcceptMode handoff there is one socket that nobody can join.",
+)
+USE_IPV6: Final[Row[int]] = Row(
+    name="use_ipv6",
+    vendor="UseIPv6",
+    kind=Int(),
+    default=0,
+    low=0,
+    high=2,
+    group=Group.LISTENING,
+    when=When.LISTEN,
+    module="shardws.net.listener",
+    text="0 listens on IPv4, 1 on IPv6 only, 2 on both.",
+)
+USE_SSL: Final[Row[bool]] = Row(
+    name="use_ssl",
+    vendor="UseSSL",
+    kind=Bool(),
+    default=False,
+    group=Group.LISTENING,
+    when=When.LISTEN,
+    module="shardws.net.tls",
+    text="Accept TLS connections (wss). Without a usable certificate, listening fails with 271 "
+    "or 272.",
+)
+PROXY_PROTOCOL: Final[Row[str]] = Row(
+    name="proxy_protocol",
+    vendor="ProxyProtocol",
+    kind=Choice("off", "v1", "v2", "any"),
+    default="off",
+    group=Group.LISTENING,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="Expect a PROXY protocol header in front of each connection that comes from one of "
+    "TrustedProxies; a connection with a malformed header is closed.",
+)
+TRUSTED_PROXIES: Final[Row[tuple[str, ...]]] = Row(
+    name="trusted_proxies",
+    vendor="TrustedProxies",
+    kind=Words(),
+    default=(),
+    valid=checks.networks,
+    group=Group.LISTENING,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="Addresses and CIDR blocks of proxies whose PROXY, Forwarded and X-Forwarded-For "
+    "headers are believed. Nobody else's are.",
+)
+
+# Server: shards and the supervisor
+
+SHARDS: Final[Row[int]] = Row(
+    name="shards",
+    vendor="Shards",
+    kind=Auto("processes"),
+    default=0,
+    low=0,
+    high=127,
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.supervisor",
+    text="Number of shard processes. `auto` starts one per CPU that the process may use (its "
+    "affinity and cgroup quota count), at least 2.",
+)
+ACCEPT_MODE: Final[Row[str]] = Row(
+    name="accept_mode",
+    vendor="AcceptMode",
+    kind=Choice("reuseport", "handoff"),
+    default="reuseport",
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.listeners",
+    text="reuseport lets the kernel spread connections over one socket per shard; handoff accepts "
+    "in one place and hands each connection to the shard with the fewest.",
+)
+RUN_DIRECTORY: Final[Row[str]] = Row(
+    name="run_directory",
+    vendor="RunDirectory",
+    kind=Text(),
+    default="",
+    flag="--run-dir",
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.supervisor",
+    text="Directory (mode 0700) of the sockets between shards, the control socket and the pid "
+    "file. Empty: shardws-PORT in $XDG_RUNTIME_DIR, or shardws-UID-PORT in /tmp.",
+)
+NODE: Final[Row[int]] = Row(
+    name="node",
+    vendor="Node",
+    kind=Int(),
+    default=0,
+    low=0,
+    high=1023,
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.supervisor",
+    text="Number of this host in the connection ids; different on each host of a cluster.",
+)
+CLUSTER_ADDRESS: Final[Row[str]] = Row(
+    name="cluster_address",
+    vendor="ClusterAddress",
+    kind=Text(),
+    default="",
+    valid=checks.cluster_address,
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws.routing.cluster",
+    text="Address of the NATS server that joins several hosts, such as nats://127.0.0.1:4222; "
+    "empty for one host alone.",
+)
+ADMIN_ADDRESS: Final[Row[str]] = Row(
+    name="admin_address",
+    vendor="AdminAddress",
+    kind=Text(),
+    default="",
+    valid=checks.address,
+    flag="--admin",
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.admin",
+    text="HOST:PORT of the HTTP server for health, metrics, status and control; empty for none.",
+)
+ADMIN_TOKEN: Final[Row[str]] = Row(
+    name="admin_token",
+    vendor="AdminToken",
+    kind=Text(),
+    default="",
+    valid=checks.token,
+    sensitive=True,
+    access=Access.WO,
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.admin",
+    text="Bearer token that the admin server asks for; at least 16 characters. Empty: no token, "
+    "for loopback addresses only.",
+)
+HEARTBEAT_TIMEOUT: Final[Row[float]] = Row(
+    name="heartbeat_timeout",
+    vendor="HeartbeatTimeout",
+    kind=Seconds(),
+    default=30.0,
+    low=1,
+    high=3600,
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.supervisor",
+    text="A shard whose event loop gave no sign of life for so long is stopped by SIGABRT (which "
+    "writes its stacks to the log), then by SIGKILL, and started again.",
+)
+START_TIMEOUT: Final[Row[float]] = Row(
+    name="start_timeout",
+    vendor="StartTimeout",
+    kind=Seconds(),
+    default=30.0,
+    low=1,
+    high=3600,
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.supervisor",
+    text="A new shard must have imported the application and be ready to accept within this time.",
+)
+DRAIN_DELAY: Final[Row[float]] = Row(
+    name="drain_delay",
+    vendor="DrainDelay",
+    kind=Seconds(),
+    default=0.0,
+    low=0,
+    high=3600,
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.supervisor",
+    text="On a graceful stop, time between reporting not ready and closing the listener, so that a "
+    "load balancer notices.",
+)
+DRAIN_RATE: Final[Row[int]] = Row(
+    name="drain_rate",
+    vendor="DrainRate",
+    kind=Int("connections per second"),
+    default=1000,
+    low=0,
+    high=MAX_INT,
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.supervisor",
+    text="How many connections each shard closes per second when it drains, so that clients do not "
+    "all come back at once; 0 closes all at once.",
+)
+DRAIN_DEADLINE: Final[Row[float]] = Row(
+    name="drain_deadline",
+    vendor="DrainDeadline",
+    kind=Seconds(),
+    default=30.0,
+    low=0,
+    high=86400,
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.supervisor",
+    text="A draining shard aborts what is left of its connections after this time.",
+)
+
+# Messages
+
+BUFFER_MESSAGE: Final[Row[bool]] = Row(
+    name="buffer_message",
+    vendor="BufferMessage",
+    kind=Bool(),
+    default=False,
+    group=Group.MESSAGES,
+    when=When.LIVE,
+    module="shardws.shard.dispatch",
+    text="True: DataIn fires once per message. False: it fires for each piece as it arrives, with "
+    "eom on the last.",
+)
+MAX_FRAME_SIZE: Final[Row[int]] = Row(
+    name="max_frame_size",
+    vendor="MaxFrameSize",
+    kind=Size(),
+    default=0,
+    low=0,
+    high=MAX_SIZE,
+    group=Group.MESSAGES,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="Longer outgoing messages go out as several frames of this size; 0 never splits.",
+)
+MAX_MESSAGE_SIZE: Final[Row[int]] = Row(
+    name="max_message_size",
+    vendor="MaxMessageSize",
+    kind=Size(),
+    default=1 << 20,
+    low=125,
+    high=MAX_SIZE,
+    group=Group.MESSAGES,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="Longest message taken from a client, counted after inflating; a longer one closes the "
+    "connection with 1009.",
+)
+MESSAGE_LENGTH: Final[Row[int]] = Row(
+    name="message_length",
+    vendor="MessageLength",
+    kind=Size(),
+    default=0,
+    low=0,
+    high=MAX_SIZE,
+    scope=Scope.CONNECTION,
+    group=Group.MESSAGES,
+    when=When.LIVE,
+    module="shardws.net.connection",
+    text="Announces the length of the connection's next message, whose bytes then come in several "
+    "send calls and form one message. Bytes beyond the length are an error and are not sent.",
+)
+DEFLATE: Final[Row[str]] = Row(
+    name="deflate",
+    vendor="Deflate",
+    kind=Choice("off", "shared", "dedicated"),
+    default="shared",
+    group=Group.MESSAGES,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="Compression with clients that offer permessage-deflate (RFC 7692): shared keeps no state "
+    "between messages and costs CPU only, dedicated keeps a window per connection and compresses "
+    "better for some 140 KiB of memory each, off declines.",
+)
+DEFLATE_MIN_SIZE: Final[Row[int]] = Row(
+    name="deflate_min_size",
+    vendor="DeflateMinSize",
+    kind=Size(),
+    default=256,
+    low=0,
+    high=MAX_SIZE,
+    group=Group.MESSAGES,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="Shorter outgoing messages are not compressed: it would cost more than it saves.",
+)
+
+# Connections
+
+DEFAULT_TIMEOUT: Final[Row[int]] = Row(
+    name="default_timeout",
+    vendor="DefaultTimeout",
+    kind=WholeDuration(units.SECONDS),
+    default=0,
+    low=0,
+    high=MAX_INT,
+    group=Group.CONNECTIONS,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="Timeout given to each new connection. 0: sends never block. More: a connection on which "
+    "no byte moved for so long is closed, and a blocking send waits at most so long.",
+)
+DEFAULT_CONNECTION_TIMEOUT: Final[Row[int]] = Row(
+    name="default_connection_timeout",
+    vendor="DefaultConnectionTimeout",
+    kind=WholeDuration(units.SECONDS),
+    default=10,
+    model="0",
+    low=0,
+    high=MAX_INT,
+    group=Group.CONNECTIONS,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="One deadline for the TLS handshake and the opening request together; 0 for none.",
+)
+MAX_CONNECTIONS: Final[Row[int]] = Row(
+    name="max_connections",
+    vendor="MaxConnections",
+    kind=Int("connections"),
+    default=0,
+    model="1000",
+    low=0,
+    high=MAX_INT,
+    group=Group.CONNECTIONS,
+    when=When.LISTEN,
+    module="shardws.net.listener",
+    text="Most connections of the whole server; 0 for as many as the descriptor limit allows. "
+    "While listening it reads back the effective number. At the limit clients get 503 with "
+    "Retry-After. A number above what descriptors allow is refused at the start.",
+)
+DISCONNECT_STATUS_CODE: Final[Row[int]] = Row(
+    name="disconnect_status_code",
+    vendor="DisconnectStatusCode",
+    kind=Int(),
+    default=1000,
+    valid=checks.close_code,
+    group=Group.CONNECTIONS,
+    when=When.LIVE,
+    module="shardws.shard.dispatch",
+    text="Close code that Disconnect sends: 1000-1003, 1007-1014 or 3000-4999.",
+)
+DISCONNECT_STATUS_DESCRIPTION: Final[Row[str]] = Row(
+    name="disconnect_status_description",
+    vendor="DisconnectStatusDescription",
+    kind=Text(),
+    default="",
+    valid=checks.close_reason,
+    group=Group.CONNECTIONS,
+    when=When.LIVE,
+    module="shardws.shard.dispatch",
+    text="Reason that Disconnect sends with the close code; at most 123 bytes of UTF-8.",
+)
+WAIT_FOR_CLOSE_RESPONSE: Final[Row[bool]] = Row(
+    name="wait_for_close_response",
+    vendor="WaitForCloseResponse",
+    kind=Bool(),
+    default=True,
+    group=Group.CONNECTIONS,
+    when=When.LIVE,
+    module="shardws.net.connection",
+    text="True: after our close frame wait for the client's, up to CloseTimeout. False: end the "
+    "TCP connection right away.",
+)
+CLOSE_TIMEOUT: Final[Row[float]] = Row(
+    name="close_timeout",
+    vendor="CloseTimeout",
+    kind=Seconds(),
+    default=5.0,
+    low=0,
+    high=3600,
+    group=Group.CONNECTIONS,
+    when=When.LIVE,
+    module="shardws.net.connection",
+    text="How long a closing connection may take to answer our close frame.",
+)
+PING_INTERVAL: Final[Row[float]] = Row(
+    name="ping_interval",
+    vendor="PingInterval",
+    kind=Seconds(),
+    default=20.0,
+    low=0,
+    high=MAX_SECONDS,
+    group=Group.CONNECTIONS,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="A connection from which nothing came for so long is sent a ping; 0 for no pings.",
+)
+PING_TIMEOUT: Final[Row[float]] = Row(
+    name="ping_timeout",
+    vendor="PingTimeout",
+    kind=Seconds(),
+    default=20.0,
+    low=0,
+    high=MAX_SECONDS,
+    group=Group.CONNECTIONS,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="A connection from which nothing came for so long after a ping is taken for dead; 0 waits "
+    "for ever.",
+)
+CONNECTION_UID: Final[Row[str]] = Row(
+    name="connection_uid",
+    vendor="ConnectionUID",
+    kind=Text(),
+    default="",
+    access=Access.RO,
+    scope=Scope.CONNECTION,
+    group=Group.CONNECTIONS,
+    when=When.LIVE,
+    module="shardws.net.connection",
+    text="Text that names the connection uniquely over hosts and restarts.",
+)
+
+# Sockets
+
+IN_BUFFER_SIZE: Final[Row[int]] = Row(
+    name="in_buffer_size",
+    vendor="InBufferSize",
+    kind=Size(),
+    default=0,
+    low=0,
+    high=MAX_INT // 2,
+    group=Group.SOCKETS,
+    when=When.ACCEPT,
+    module="shardws.net.sockets",
+    text="SO_RCVBUF of accepted sockets; 0 leaves it to the system. Linux doubles the number.",
+)
+OUT_BUFFER_SIZE: Final[Row[int]] = Row(
+    name="out_buffer_size",
+    vendor="OutBufferSize",
+    kind=Size(),
+    default=0,
+    low=0,
+    high=MAX_INT // 2,
+    group=Group.SOCKETS,
+    when=When.ACCEPT,
+    module="shardws.net.sockets",
+    text="SO_SNDBUF of accepted sockets; 0 leaves it to the system. Linux doubles the number.",
+)
+TCP_NO_DELAY: Final[Row[bool]] = Row(
+    name="tcp_no_delay",
+    vendor="TcpNoDelay",
+    kind=Bool(),
+    default=True,
+    model="False",
+    group=Group.SOCKETS,
+    when=When.ACCEPT,
+    module="shardws.net.sockets",
+    text="TCP_NODELAY of accepted sockets: send small packets at once.",
+)
+KEEP_ALIVE_TIME: Final[Row[int]] = Row(
+    name="keep_alive_time",
+    vendor="KeepAliveTime",
+    kind=WholeDuration(units.MILLISECONDS),
+    default=0,
+    low=0,
+    high=MAX_MILLISECONDS,
+    group=Group.SOCKETS,
+    when=When.ACCEPT,
+    module="shardws.net.sockets",
+    text="Idle time before TCP probes the peer (TCP_KEEPIDLE), rounded up to seconds; 0 leaves it "
+    "to the system. Any of the three KeepAlive settings turns SO_KEEPALIVE on.",
+)
+KEEP_ALIVE_INTERVAL: Final[Row[int]] = Row(
+    name="keep_alive_interval",
+    vendor="KeepAliveInterval",
+    kind=WholeDuration(units.MILLISECONDS),
+    default=0,
+    low=0,
+    high=MAX_MILLISECONDS,
+    group=Group.SOCKETS,
+    when=When.ACCEPT,
+    module="shardws.net.sockets",
+    text="Time between TCP probes (TCP_KEEPINTVL), rounded up to seconds; 0 leaves it to the "
+    "system.",
+)
+KEEP_ALIVE_RETRY_COUNT: Final[Row[int]] = Row(
+    name="keep_alive_retry_count",
+    vendor="KeepAliveRetryCount",
+    kind=Int("probes"),
+    default=0,
+    low=0,
+    high=127,
+    group=Group.SOCKETS,
+    when=When.ACCEPT,
+    module="shardws.net.sockets",
+    text="Unanswered TCP probes after which the peer is lost (TCP_KEEPCNT); 0 leaves it to the "
+    "system.",
+)
+USE_IOCP: Final[Row[bool]] = Row(
+    name="use_iocp",
+    vendor="UseIOCP",
+    kind=Bool(),
+    default=False,
+    group=Group.SOCKETS,
+    when=When.LIVE,
+    module="",
+    text="An I/O model of Windows: accepted and read back, no effect.",
+)
+USE_WINDOWS_MESSAGES: Final[Row[bool]] = Row(
+    name="use_windows_messages",
+    vendor="UseWindowsMessages",
+    kind=Bool(),
+    default=False,
+    group=Group.SOCKETS,
+    when=When.LIVE,
+    module="",
+    text="An I/O model of Windows: accepted and read back, no effect.",
+)
+
+# Queues
+
+OUT_HIGH_MARK: Final[Row[int]] = Row(
+    name="out_high_mark",
+    vendor="OutHighMark",
+    kind=Size(),
+    default=1 << 20,
+    low=1024,
+    high=MAX_SIZE,
+    group=Group.QUEUES,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="A connection whose outgoing queue passes this mark is full: sends are FULL (135) and "
+    "OutPolicy applies until it drains.",
+)
+OUT_LOW_MARK: Final[Row[int]] = Row(
+    name="out_low_mark",
+    vendor="OutLowMark",
+    kind=Size(),
+    default=1 << 18,
+    low=0,
+    high=MAX_SIZE,
+    group=Group.QUEUES,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="A full connection is ready again, and ReadyToSend fires, when its queue drains below "
+    "this mark; at most OutHighMark.",
+)
+OUT_POLICY: Final[Row[str]] = Row(
+    name="out_policy",
+    vendor="OutPolicy",
+    kind=Choice("wait", "drop", "close"),
+    default="wait",
+    group=Group.QUEUES,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="What happens to a send when the queue is full: wait refuses it with FULL, drop discards "
+    "the oldest waiting messages, close ends the connection with 1013.",
+)
+LINK_HIGH_MARK: Final[Row[int]] = Row(
+    name="link_high_mark",
+    vendor="LinkHighMark",
+    kind=Size(),
+    default=16 << 20,
+    low=65536,
+    high=MAX_SIZE,
+    group=Group.QUEUES,
+    when=When.RELOAD,
+    module="shardws.shard.shard",
+    text="Bytes that may wait on the way to one other shard; sends beyond are FULL (135).",
+)
+
+# Access
+
+ALLOWED_CLIENTS: Final[Row[str]] = Row(
+    name="allowed_clients",
+    vendor="AllowedClients",
+    kind=Text(),
+    default="*",
+    valid=checks.host_patterns,
+    group=Group.ACCESS,
+    when=When.ACCEPT,
+    module="shardws.net.listener",
+    text="Who may connect: host names, IP addresses, CIDR blocks and `*` wildcards, separated by "
+    "commas. ConnectionRequest may overrule it.",
+)
+ALLOWED_ORIGINS: Final[Row[tuple[str, ...]]] = Row(
+    name="allowed_origins",
+    vendor="AllowedOrigins",
+    kind=Words(),
+    default=(),
+    valid=checks.origins,
+    group=Group.ACCESS,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="Web pages that may connect, by their Origin, such as https://*.example.com; `*` for all. "
+    "Empty: pages of the same host. Clients without Origin are no web pages and may connect. "
+    "Others get 403.",
+)
+MAX_HEADER_BYTES: Final[Row[int]] = Row(
+    name="max_header_bytes",
+    vendor="MaxHeaderBytes",
+    kind=Size(),
+    default=16384,
+    low=1024,
+    high=1 << 20,
+    group=Group.ACCESS,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="Longest opening request with all its headers; a longer one gets 431.",
+)
+MAX_HEADERS: Final[Row[int]] = Row(
+    name="max_headers",
+    vendor="MaxHeaders",
+    kind=Int("headers"),
+    default=100,
+    low=8,
+    high=10_000,
+    group=Group.ACCESS,
+    when=When.ACCEPT,
+    module="shardws.net.connection",
+    text="Most headers of an opening request; more get 431.",
+)
+MAX_GROUPS: Final[Row[int]] = Row(
+    name="max_groups",
+    vendor="MaxGroups",
+    kind=Int("groups"),
+    default=1000,
+    low=0,
+    high=MAX_INT,
+    group=Group.ACCESS,
+    when=When.LIVE,
+    module="shardws.shard.shard",
+    text="Most groups that one connection may be a member of.",
+)
+
+# TLS
+
+SSL_AUTHENTICATE_CLIENTS: Final[Row[bool]] = Row(
+    name="ssl_authenticate_clients",
+    vendor="SSLAuthenticateClients",
+    kind=Bool(),
+    default=False,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Ask clients for a certificate; the event SSLClientAuthentication decides about it.",
+)
+SSL_REQUIRE_CLIENT_CERTIFICATE: Final[Row[bool]] = Row(
+    name="ssl_require_client_certificate",
+    vendor="SSLRequireClientCertificate",
+    kind=Bool(),
+    default=False,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="With SSLAuthenticateClients: refuse clients that present no certificate at all.",
+)
+SSL_CERT_ENCODED: Final[Row[bytes]] = Row(
+    name="ssl_cert_encoded",
+    vendor="SSLCertEncoded",
+    kind=Bytes(),
+    default=b"",
+    group=Group.TLS,
+    flag="",
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="PEM text of the certificate in use. Setting it selects the private key of the store that "
+    "has the same public key.",
+)
+SSL_CERT_STORE: Final[Row[str | bytes]] = Row(
+    name="ssl_cert_store",
+    vendor="SSLCertStore",
+    kind=Blob(),
+    default="",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="File with certificate and private key, or its content; SSLCertStoreType says which.",
+)
+SSL_CERT_STORE_PASSWORD: Final[Row[str]] = Row(
+    name="ssl_cert_store_password",
+    vendor="SSLCertStorePassword",
+    kind=Text(),
+    default="",
+    sensitive=True,
+    access=Access.WO,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Password of the store. It is never logged or shown.",
+)
+SSL_CERT_STORE_TYPE: Final[Row[int]] = Row(
+    name="ssl_cert_store_type",
+    vendor="SSLCertStoreType",
+    kind=Int(),
+    default=99,
+    model="0",
+    valid=checks.cert_store_type,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="What SSLCertStore is: 2/3 PFX file/blob, 4/5 JKS, 6/7 PEM, 99 found out from the content."
+    " 8/9 (public certificate) and 11/12 (P7B) hold no key; other types fail with 271.",
+)
+SSL_CERT_SUBJECT: Final[Row[str]] = Row(
+    name="ssl_cert_subject",
+    vendor="SSLCertSubject",
+    kind=Text(),
+    default="*",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Which certificate of the store: its subject, else a part of it, in any order and case; "
+    "`*` takes the first with a private key.",
+)
+SNI_MAP: Final[Row[tuple[str, ...]]] = Row(
+    name="sni_map",
+    vendor="SNIMap",
+    kind=Words(),
+    default=(),
+    valid=checks.sni_entries,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Further certificates by server name: entries NAME=STORE such as "
+    "*.example.com=/etc/tls/example.pem, opened with SSLCertStorePassword.",
+)
+SSL_ENABLED_PROTOCOLS: Final[Row[int]] = Row(
+    name="ssl_enabled_protocols",
+    vendor="SSLEnabledProtocols",
+    kind=Mask(masks.PROTOCOLS),
+    default=masks.TLS12 | masks.TLS13,
+    valid=checks.enabled_protocols,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Sum of protocol versions: TLS1.3 12288, TLS1.2 3072, TLS1.1 768, TLS1.0 192. The last "
+    "two lower the security of every connection; SSL 2 and 3 are refused (275).",
+)
+SSL_ENABLED_CIPHER_SUITES: Final[Row[str]] = Row(
+    name="ssl_enabled_cipher_suites",
+    vendor="SSLEnabledCipherSuites",
+    kind=Text(),
+    default="*",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Cipher suites by name, separated by `;` or `,`; `*` for ours. An unknown name is an "
+    "error (274).",
+)
+SSL_CIPHER_STRENGTH: Final[Row[int]] = Row(
+    name="ssl_cipher_strength",
+    vendor="SSLCipherStrength",
+    kind=Int("bits"),
+    default=0,
+    low=0,
+    high=256,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Shortest key of a bulk cipher; 0 for no limit beyond that of the suites.",
+)
+OPENSSL_CIPHER_LIST: Final[Row[str]] = Row(
+    name="openssl_cipher_list",
+    vendor="OpenSSLCipherList",
+    kind=Text(),
+    default="",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Suites of TLS 1.2 and older in OpenSSL's notation; empty for Mozilla's intermediate list."
+    " Anonymous and unencrypted suites are refused (274).",
+)
+OPENSSL_CA_DIR: Final[Row[str]] = Row(
+    name="openssl_ca_dir",
+    vendor="OpenSSLCADir",
+    kind=Text(),
+    default="",
+    valid=checks.ca_directory,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Directory of CA certificates trusted for client certificates; a missing or empty one is "
+    "an error (273).",
+)
+OPENSSL_CA_FILE: Final[Row[str]] = Row(
+    name="openssl_ca_file",
+    vendor="OpenSSLCAFile",
+    kind=Text(),
+    default="",
+    valid=checks.ca_file,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="File of CA certificates trusted for client certificates; a missing or empty one is an "
+    "error (273).",
+)
+OPENSSL_PRNG_SEED_DATA: Final[Row[str]] = Row(
+    name="openssl_prng_seed_data",
+    vendor="OpenSSLPrngSeedData",
+    kind=Text(),
+    default="",
+    sensitive=True,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Mixed into OpenSSL's random numbers and credited no entropy.",
+)
+REUSE_SSL_SESSION: Final[Row[bool]] = Row(
+    name="reuse_ssl_session",
+    vendor="ReuseSSLSession",
+    kind=Bool(),
+    default=True,
+    model="False",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Let clients resume a TLS session, on any shard. Off while SSLAuthenticateClients is on.",
+)
+SSL_SESSION_TIMEOUT: Final[Row[int]] = Row(
+    name="ssl_session_timeout",
+    vendor="SSLSessionTimeout",
+    kind=WholeDuration(units.SECONDS),
+    default=3600,
+    low=1,
+    high=604_800,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="How long a TLS session may be resumed; at most 7 days (RFC 8446 4.6.1).",
+)
+SSL_CA_CERT_FILE_PATHS: Final[Row[str]] = Row(
+    name="ssl_ca_cert_file_paths",
+    vendor="SSLCACertFilePaths",
+    kind=Text(),
+    default="",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="CA bundles for client certificates, separated by `;` or `:`; the first that exists is "
+    "loaded.",
+)
+SSL_CA_CERTS: Final[Row[str]] = Row(
+    name="ssl_ca_certs",
+    vendor="SSLCACerts",
+    kind=Text(),
+    default="",
+    flag="",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="PEM text of CA certificates trusted for client certificates.",
+)
+SSL_SERVER_CA_CERTS: Final[Row[str]] = Row(
+    name="ssl_server_ca_certs",
+    vendor="SSLServerCACerts",
+    kind=Text(),
+    default="",
+    flag="",
+    group=Group.TLS,
+    when=When.LIVE,
+    module="",
+    text="A notion of clients: kept and read back, no effect in a server.",
+)
+SSL_ENABLE_RENEGOTIATION: Final[Row[bool]] = Row(
+    name="ssl_enable_renegotiation",
+    vendor="SSLEnableRenegotiation",
+    kind=Bool(),
+    default=False,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Permit clients of TLS 1.2 to renegotiate, a few times; TLS 1.3 has no such thing.",
+)
+SSL_INCLUDE_CERT_CHAIN: Final[Row[bool]] = Row(
+    name="ssl_include_cert_chain",
+    vendor="SSLIncludeCertChain",
+    kind=Bool(),
+    default=False,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="cert_encoded of SSLClientAuthentication holds the chain behind the client's certificate "
+    "too.",
+)
+SSL_PROVIDER: Final[Row[str]] = Row(
+    name="ssl_provider",
+    vendor="SSLProvider",
+    kind=Text(),
+    default="*",
+    valid=checks.ssl_provider,
+    group=Group.TLS,
+    when=When.LIVE,
+    module="",
+    text="`*`, Automatic, Platform, Internal and OpenSSL all mean the OpenSSL that pyOpenSSL "
+    "carries: read back, no effect. Others are refused (270).",
+)
+SSL_SECURITY_FLAGS: Final[Row[int]] = Row(
+    name="ssl_security_flags",
+    vendor="SSLSecurityFlags",
+    kind=Mask(masks.SECURITY_FLAGS),
+    default=0,
+    low=0,
+    high=2**32 - 1,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="What to ignore in client certificates: 0x1 time, 0x10 unknown CA, 0x20 usage, "
+    "0x100-0x800 revocation; each time a warning is logged. Other bits have no effect.",
+)
+LOG_SSL_PACKETS: Final[Row[bool]] = Row(
+    name="log_ssl_packets",
+    vendor="LogSSLPackets",
+    kind=Bool(),
+    default=False,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Report TLS packets by SSLStatus, never application data or keys.",
+)
+TLS12_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
+    name="tls12_signature_algorithms",
+    vendor="TLS12SignatureAlgorithms",
+    kind=Text(),
+    default="",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Signature algorithms of TLS 1.2, separated by commas, in names of the model (rsa-sha256) "
+    "or of IANA; empty for OpenSSL's. A list that does not fit the certificate is refused (276).",
+)
+TLS12_SUPPORTED_GROUPS: Final[Row[str]] = Row(
+    name="tls12_supported_groups",
+    vendor="TLS12SupportedGroups",
+    kind=Text(),
+    default="",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Key exchange groups of TLS 1.2, separated by commas, in names of the model "
+    "(ecdhe_x25519) or of OpenSSL; empty for OpenSSL's.",
+)
+TLS13_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
+    name="tls13_signature_algorithms",
+    vendor="TLS13SignatureAlgorithms",
+    kind=Text(),
+    default="",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Signature algorithms of TLS 1.3, separated by commas, in names of IANA; empty for "
+    "OpenSSL's. A list that does not fit the certificate is refused (276).",
+)
+TLS13_SUPPORTED_GROUPS: Final[Row[str]] = Row(
+    name="tls13_supported_groups",
+    vendor="TLS13SupportedGroups",
+    kind=Text(),
+    default="",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.net.tls",
+    text="Key exchange groups of TLS 1.3, separated by commas, in names of the model "
+    "(ecdhe_x25519) or of OpenSSL; empty for OpenSSL's.",
+)
+TLS13_KEY_SHARE_GROUPS: Final[Row[str]] = Row(
+    name="tls13_key_share_groups",
+    vendor="TLS13KeyShareGroups",
+    kind=Text(),
+    default="",
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.settings.pairs",
+    text="Must be among TLS13SupportedGroups when both are given. A server makes one key share, "
+    "for the group agreed on: no further effect.",
+)
+SSL_NEGOTIATED_CIPHER: Final[Row[str]] = Row(
+    name="ssl_negotiated_cipher",
+    vendor="SSLNegotiatedCipher",
+    kind=Text(),
+    default="",
+    access=Access.RO,
+    scope=Scope.CONNECTION,
+    group=Group.TLS,
+    when=When.LIVE,
+    module="shardws.net.connection",
+    text="Cipher of the connection in OpenSSL's notation; empty without TLS.",
+)
+SSL_NEGOTIATED_CIPHER_STRENGTH: Final[Row[int]] = Row(
+    name="ssl_negotiated_cipher_strength",
+    vendor="SSLNegotiatedCipherStrength",
+    kind=Int("bits"),
+    default=0,
+    access=Access.RO,
+    scope=Scope.CONNECTION,
+    group=Group.TLS,
+    when=When.LIVE,
+    module="shardws.net.connection",
+    text="Bits of the connection's bulk cipher; 0 without TLS.",
+)
+SSL_NEGOTIATED_CIPHER_SUITE: Final[Row[str]] = Row(
+    name="ssl_negotiated_cipher_suite",
+    vendor="SSLNegotiatedCipherSuite",
+    kind=Text(),
+    default="",
+    access=Access.RO,
+    scope=Scope.CONNECTION,
+    group=Group.TLS,
+    when=When.LIVE,
+    module="shardws.net.connection",
+    text="Cipher suite of the connection by its IANA name; empty without TLS.",
+)
+SSL_NEGOTIATED_KEY_EXCHANGE: Final[Row[str]] = Row(
+    name="ssl_negotiated_key_exchange",
+    vendor="SSLNegotiatedKeyExchange",
+    kind=Text(),
+    default="",
+    access=Access.RO,
+    scope=Scope.CONNECTION,
+    group=Group.TLS,
+    when=When.LIVE,
+    module="shardws.net.connection",
+    text="Key exchange group of the connection; RSA for a static one; empty without TLS.",
+)
+SSL_NEGOTIATED_KEY_EXCHANGE_STRENGTH: Final[Row[int]] = Row(
+    name="ssl_negotiated_key_exchange_strength",
+    vendor="SSLNegotiatedKeyExchangeStrength",
+    kind=Int("bits"),
+    default=0,
+    access=Access.RO,
+    scope=Scope.CONNECTION,
+    group=Group.TLS,
+    when=When.LIVE,
+    module="shardws.net.connection",
+    text="Bits of the connection's key exchange; 0 without TLS.",
+)
+SSL_NEGOTIATED_PROTOCOL: Final[Row[str]] = Row(
+    name="ssl_negotiated_protocol",
+    vendor="SSLNegotiatedProtocol",
+    kind=Text(),
+    default="",
+    access=Access.RO,
+    scope=Scope.CONNECTION,
+    group=Group.TLS,
+    when=When.LIVE,
+    module="shardws.net.connection",
+    text="Protocol version of the connection, such as TLSv1.3; empty without TLS.",
+)
+
+# Logging
+
+LOG_LEVEL: Final[Row[int]] = Row(
+    name="log_level",
+    vendor="LogLevel",
+    kind=Int(),
+    default=1,
+    low=0,
+    high=3,
+    group=Group.LOGGING,
+    when=When.LIVE,
+    module="shardws.shard.dispatch",
+    text="What the event Log reports: 0 nothing, 1 information, 2 also details, 3 also debugging.",
+)
+LOG_FORMAT: Final[Row[str]] = Row(
+    name="log_format",
+    vendor="LogFormat",
+    kind=Choice("text", "json"),
+    default="text",
+    group=Group.LOGGING,
+    when=When.BOOT,
+    module="shardws_supervisor.logs",
+    text="Lines of the log: text for people, or one JSON object each.",
+)
+LOG_FILE: Final[Row[str]] = Row(
+    name="log_file",
+    vendor="LogFile",
+    kind=Text(),
+    default="",
+    group=Group.LOGGING,
+    when=When.BOOT,
+    module="shardws_supervisor.logs",
+    text="File that the log is appended to, opened again on SIGUSR1; empty for standard error.",
+)
+LOG_CONNECTIONS: Final[Row[bool]] = Row(
+    name="log_connections",
+    vendor="LogConnections",
+    kind=Bool(),
+    default=False,
+    group=Group.LOGGING,
+    when=When.LIVE,
+    module="shardws.shard.dispatch",
+    text="Log a line for each connection that opens or ends.",
+)
+LOG_QUERIES: Final[Row[bool]] = Row(
+    name="log_queries",
+    vendor="LogQueries",
+    kind=Bool(),
+    default=False,
+    group=Group.LOGGING,
+    when=When.LIVE,
+    module="shardws.shard.dispatch",
+    text="Show the query of request targets in the log. Off, since tokens travel there.",
+)
+
+ROWS: Final[tuple[Row[Any], ...]] = tuple(
+    row for row in tuple(globals().values()) if isinstance(row, Row)
+)
