@@ -1,0 +1,194 @@
+"""The opening handshake: bytes of a client in, a Request or a refusal out.
+
+Owns the limits, the state of an unfinished head and the rules of RFC 6455 4.2.1; the grammar is in
+`head`, the answers in `answer`. Knows no socket and no deadline.
+
+Why not wsproto's own: it needs 300 us of a connect, answers HTTP/1.0 with 101, does not check the
+key, raises UnicodeDecodeError for some hosts, and loses frames that came in the same segment.
+
+    400  not HTTP/1.1, bad grammar, Host, key, a repeated field, a body of unknown length
+    403  the origin is not allowed           405  not GET            413  a body
+    414  request line too long               431  header too long    505  another HTTP
+    426  no WebSocket upgrade, or not version 13
+
+Answers come as early as the bytes allow, in the order of the bytes.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from shardws.errors import HandshakeError, StateError
+from shardws.protocol import head
+from shardws.protocol.answer import accept, parse_headers, refuse, select_protocol
+from shardws.protocol.origin import Origins
+from shardws.protocol.request import Request, authority_of
+
+__all__ = [
+    "HandshakeConfig",
+    "HandshakeReader",
+    "Origins",
+    "Request",
+    "accept",
+    "parse_headers",
+    "refuse",
+    "select_protocol",
+]
+
+_UPGRADE: Final = (("Upgrade", "websocket"),)
+_VERSION: Final = (("Sec-WebSocket-Version", "13"), *_UPGRADE)
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")  # base64 of 16 bytes
+_PROTOCOLS: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z, \t]*+")
+# Only in a head that the grammar accepted: there a line end begins a field.
+_FIELDS: Final = re.compile(
+    rb"\n(host|origin|upgrade|connection|content-length|transfer-encoding"
+    rb"|sec-websocket-(?:key|version|protocol)):[\t ]*+([^\r]*+)",
+    re.IGNORECASE,
+)
+_LISTS: Final = frozenset({b"upgrade", b"connection", b"sec-websocket-protocol"})
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeConfig:
+    """Limits of one opening request, in bytes of the head and in header lines."""
+
+    max_header_bytes: int = 16384  # all of the head; precedents: nginx 4 x 8192, h11 16384
+    max_line_bytes: int = 8192  # the request line; RFC 9112 3 asks for 8000 at least
+    max_headers: int = 100  # precedent: Apache's LimitRequestFields
+    origins: Origins = field(default_factory=Origins)
+
+
+class HandshakeReader:
+    """Reads one opening request; holds at most `max_header_bytes` of it."""
+
+    __slots__ = ("_buffer", "_config", "_is_done", "_line_end", "rest")
+
+    def __init__(self, config: HandshakeConfig) -> None:
+        self._config = config
+        self._buffer: bytearray | None = None
+        self._line_end = -1  # where the request line ends, once it is known and good
+        self._is_done = False
+        self.rest = b""  # after the Request: bytes behind it, the first frames
+
+    def receive(self, data: bytes) -> Request | None:
+        """Take bytes; return the Request when its head is complete.
+
+        HandshakeError says how to refuse; StateError (211) when the request was complete before.
+        """
+        if self._is_done:
+            raise StateError("the opening request has been read")
+        config = self._config
+        if self._buffer is None:
+            # The ordinary case: the whole head in the first segment, no buffer.
+            match = head.HEAD.match(data)
+            if (
+                match is not None
+                and match.end() <= config.max_header_bytes
+                and match.end(1) <= config.max_line_bytes
+            ):
+                return self._finish(data, match)
+            self._buffer = bytearray()
+        return self._collect(self._buffer, data)
+
+    def _collect(self, buffer: bytearray, data: bytes) -> Request | None:
+        start = len(buffer)
+        room = self._config.max_header_bytes - start
+        buffer += data[:room]
+        end = buffer.find(b"\r\n\r\n", max(0, start - 3))
+        self._check(buffer, start, len(buffer) if end < 0 else end + 4)
+        if end >= 0:
+            whole = bytes(buffer) + data[room:] if len(data) > room else bytes(buffer)
+            self._buffer = None
+            match = head.HEAD.match(whole)
+            if match is None:
+                raise head.diagnose_fields(whole[self._line_end + 2 : end])
+            return self._finish(whole, match)
+        if len(buffer) >= self._config.max_header_bytes:
+            raise HandshakeError(431, "the request header is too long")
+        return None
+
+    def _check(self, buffer: bytearray, start: int, end: int) -> None:
+        """Refuse as early as the bytes between `start` and `end` allow."""
+        if self._line_end < 0:
+            limit = self._config.max_line_bytes
+            line_end = buffer.find(b"\r\n", max(0, start - 1), end)
+            stop = len(buffer) if line_end < 0 else line_end
+            head.check_line_bytes(buffer, start, min(stop, limit))
+            if stop > limit:
+                raise HandshakeError(414, "the request line is too long")
+            if line_end < 0:
+                return
+            head.check_line(bytes(buffer[:line_end]))
+            self._line_end = line_end
+            start = line_end
+        head.check_header_bytes(buffer, start, end)
+
+    def _finish(self, data: bytes, match: re.Match[bytes]) -> Request:
+        end = match.end()
+        self._is_done = True
+        raw = data[:end]
+        target = match[1]
+        if not target.startswith(b"/"):
+            head.check_target(target)
+        if raw.count(b"\r\n") - 2 > self._config.max_headers:
+            raise HandshakeError(431, "too many header lines")
+        self._check_fields(raw, target)
+        self.rest = data[end:]
+        return Request(raw)
+
+    def _check_fields(self, raw: bytes, target: bytes) -> None:
+        """Apply the rules of RFC 6455 4.2.1 to a head of good grammar."""
+        fields = _collect_fields(raw)
+        host = fields.get(b"host", b"")
+        if not head.is_host(host):
+            raise HandshakeError(400, "malformed Host" if host else "Host is missing")
+        _check_body(fields)
+        if not (
+            _has_token(fields.get(b"upgrade", b""), b"websocket")
+            and _has_token(fields.get(b"connection", b""), b"upgrade")
+        ):
+            raise HandshakeError(426, "this port speaks WebSocket only", _UPGRADE)
+        if fields.get(b"sec-websocket-version") != b"13":
+            raise HandshakeError(426, "only WebSocket version 13 is spoken here", _VERSION)
+        if not _KEY.fullmatch(fields.get(b"sec-websocket-key", b"")):
+            raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")
+        if not _PROTOCOLS.fullmatch(fields.get(b"sec-websocket-protocol", b"")):
+            raise HandshakeError(400, "malformed Sec-WebSocket-Protocol")
+        origin = fields.get(b"origin", b"")
+        if origin:
+            asked = authority_of(target.decode("latin-1")) or host.decode("latin-1")
+            if not self._config.origins.allows(origin.decode("latin-1"), asked):
+                raise HandshakeError(403, "the origin is not allowed")
+
+
+def _collect_fields(raw: bytes) -> dict[bytes, bytes]:
+    """Return the fields that matter here; 400 for one that may come once and came again."""
+    fields: dict[bytes, bytes] = {}
+    for given, value in _FIELDS.findall(raw):
+        name = given.lower()
+        known = fields.get(name)
+        if known is None:
+            fields[name] = value.rstrip(b" \t")
+        elif name in _LISTS:
+            fields[name] = known + b"," + value
+        else:
+            raise HandshakeError(400, f"{given.decode()} is repeated")
+    return fields
+
+
+def _check_body(fields: dict[bytes, bytes]) -> None:
+    """Refuse a request with a body: its bytes would be read as frames."""
+    if b"transfer-encoding" in fields:
+        raise HandshakeError(400, "an opening request has no body")
+    length = fields.get(b"content-length")
+    if length is None:
+        return
+    if not length.isdigit():
+        raise HandshakeError(400, "malformed Content-Length")
+    if length.strip(b"0"):
+        raise HandshakeError(413, "an opening request has no body")
+
+
+def _has_token(value: bytes, token: bytes) -> bool:
+    lowered = value.lower()
+    return lowered == token or token in (part.strip(b" \t") for part in lowered.split(b","))
