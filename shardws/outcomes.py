@@ -6,8 +6,8 @@ outcome is known already, as it is for a connection of this shard.
 """
 
 import enum
-from collections.abc import Generator
-from typing import Any, Final
+from collections.abc import Callable, Generator
+from typing import Any, Final, TypeAlias
 
 
 class Outcome(enum.IntEnum):
@@ -32,6 +32,9 @@ OUTCOME_CODES: Final[dict[Outcome, int]] = {
     Outcome.FULL: 135,
     Outcome.UNREACHABLE: 10065,
 }
+
+
+Report: TypeAlias = Callable[[int, Outcome], None]  # connection id, what became of the send
 
 
 class SendOutcome:
@@ -60,3 +63,35 @@ DROPPED: Final = SETTLED[Outcome.DROPPED]
 GONE: Final = SETTLED[Outcome.GONE]
 FULL: Final = SETTLED[Outcome.FULL]
 UNREACHABLE: Final = SETTLED[Outcome.UNREACHABLE]
+
+
+class FailedSend(SendOutcome):
+    """A send that is known to have failed; tells `report` when it dies and nobody had looked.
+
+    The idea of asyncio's "exception was never retrieved": fire and forget costs nothing, and yet
+    nothing is lost in silence.
+    """
+
+    __slots__ = ("_known", "_report", "connection_id")
+
+    def __init__(self, connection_id: int, outcome: Outcome, report: Report) -> None:
+        self.connection_id = connection_id
+        self._known = outcome
+        self._report: Report | None = report
+
+    @property
+    def outcome(self) -> Outcome:  # type: ignore[override]  # looking counts as knowing
+        self._report = None
+        return self._known
+
+    def __await__(self) -> Generator[Any, None, Outcome]:
+        self._report = None
+        return self._known
+        yield  # see SendOutcome.__await__
+
+    def __del__(self) -> None:
+        if self._report is not None:
+            self._report(self.connection_id, self._known)
+
+    def __repr__(self) -> str:
+        return f"<FailedSend {self._known.name}>"

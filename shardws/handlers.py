@@ -1,0 +1,57 @@
+"""The `on_<event>` attributes of WebSocketServer, one property each.
+
+Owns nothing but the names: values live in `events.Handlers`, which the shard reads at each event,
+so that a handler may be replaced or removed (None) at run time.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Generic, TypeVar, overload
+
+from shardws import events
+from shardws.errors import UsageError
+from shardws.events import Handlers
+
+E = TypeVar("E")
+
+
+class HandlerAttribute(Generic[E]):
+    """One `on_<event>`: a callable or coroutine function of one argument, or None."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name: Final = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "HandlerAttribute[E]": ...
+    @overload
+    def __get__(
+        self, instance: "HandlerAttributes", owner: type
+    ) -> Callable[[E], Awaitable[None] | None] | None: ...
+    def __get__(self, instance: "HandlerAttributes | None", owner: type) -> Any:
+        return self if instance is None else getattr(instance.handlers, self.name)
+
+    def __set__(
+        self,
+        instance: "HandlerAttributes",
+        handler: Callable[[E], Awaitable[None] | None] | None,
+    ) -> None:
+        if handler is not None and not callable(handler):
+            raise UsageError(f"{self.name} takes a callable or None, not {handler!r}", code=213)
+        setattr(instance.handlers, self.name, handler)
+
+
+class HandlerAttributes:
+    """The eleven events (SPEC section 3)."""
+
+    handlers: Handlers
+
+    on_connection_request = HandlerAttribute[events.ConnectionRequest]()
+    on_ssl_connection_request = HandlerAttribute[events.SSLConnectionRequest]()
+    on_ssl_status = HandlerAttribute[events.SSLStatus]()
+    on_ssl_client_authentication = HandlerAttribute[events.SSLClientAuthentication]()
+    on_web_socket_open_request = HandlerAttribute[events.WebSocketOpenRequest]()
+    on_connected = HandlerAttribute[events.Connected]()
+    on_data_in = HandlerAttribute[events.DataIn]()
+    on_ready_to_send = HandlerAttribute[events.ReadyToSend]()
+    on_disconnected = HandlerAttribute[events.Disconnected]()
+    on_error = HandlerAttribute[events.Error]()
+    on_log = HandlerAttribute[events.Log]()

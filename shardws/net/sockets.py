@@ -1,0 +1,64 @@
+"""Listening sockets: names to addresses, addresses to bound sockets.
+
+Owns bind and its errors in words. Both the supervisor, which binds one socket for each slot, and a
+program that runs one shard by itself bind here.
+"""
+
+import os
+import socket
+from collections.abc import Sequence
+
+from shardws.errors import StartError, code_of_errno
+
+IPV4_ONLY = 0
+IPV6_ONLY = 1
+BOTH = 2
+
+Address = tuple[socket.AddressFamily, tuple[str, int]]
+
+
+def resolve(host: str, port: int, use_ipv6: int) -> Address:
+    """Return the address to bind; "" means all interfaces. StartError when the name has none."""
+    family = socket.AF_INET if use_ipv6 == IPV4_ONLY else socket.AF_INET6
+    if not host:
+        return family, ("::" if family == socket.AF_INET6 else "0.0.0.0", port)  # noqa: S104
+    wanted = family if use_ipv6 != BOTH else socket.AF_UNSPEC
+    try:
+        found = socket.getaddrinfo(
+            host, port, wanted, socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except socket.gaierror as error:
+        reason = f"cannot resolve LocalHost {host!r}: {error.strerror}"
+        raise StartError(reason, code=10049) from error
+    first, _, _, _, address = found[0]
+    return first, (str(address[0]), int(address[1]))
+
+
+def bind(address: Address, use_ipv6: int, *, share: bool) -> socket.socket:
+    """Return a bound socket that does not listen yet; StartError says why it cannot.
+
+    `share` sets SO_REUSEPORT, so that further sockets of the same user may join.
+    """
+    family, place = address
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(use_ipv6 != BOTH))
+        sock.setblocking(False)
+        sock.bind(place)
+    except OSError as error:
+        sock.close()
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StartError(
+            f"cannot bind {show(place)}: {reason}", code=code_of_errno(error.errno)
+        ) from error
+    return sock
+
+
+def show(place: Sequence[object]) -> str:
+    """Return host:port as people write it."""
+    host, port = str(place[0]), place[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,172 @@
+"""WebSocketServer: the surface of the model, and nothing else.
+
+Owns names; each body is a line or two that asks the room which owns the matter. The same object
+serves both ways: `shardws run module:attr` loads it in every shard; a program that sets `listening`
+itself has one shard in its own process, turned by `do_events()`.
+"""
+
+from shardws import events
+from shardws.errors import StateError
+from shardws.events import Handlers
+from shardws.handlers import HandlerAttributes
+from shardws.outcomes import SendOutcome
+from shardws.routing.router import Router
+from shardws.settings import table
+from shardws.settings.values import Settings
+from shardws.shard.pump import Pump
+from shardws.shard.shard import Shard
+from shardws.stats import CONNECTIONS
+
+Data = bytes | bytearray | memoryview
+
+
+class WebSocketServer(HandlerAttributes):
+    """A WebSocket server; see SPEC sections 1 to 4 for every name."""
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+        self.handlers = Handlers()
+        self._shard: Shard | None = None
+        self._router: Router | None = None
+        self._pump: Pump | None = None
+
+    # -- how it runs -----------------------------------------------------------------------
+
+    def attach(self, shard: Shard) -> None:
+        """Take the shard that serves this object; called by who made the shard."""
+        self._shard = shard
+        self._router = shard.router
+
+    @property
+    def shard(self) -> int:
+        """The slot of the shard that runs this code, 0 in a single process."""
+        return self._running().place.slot
+
+    @property
+    def listening(self) -> bool:
+        """Whether the server accepts (SPEC 1). True binds and accepts; False keeps connections."""
+        return self.settings.is_listening
+
+    @listening.setter
+    def listening(self, wanted: bool) -> None:
+        if wanted == self.settings.is_listening:
+            return
+        if self._shard is not None and self._pump is None:
+            raise StateError("the supervisor decides whether this server listens")
+        if wanted:
+            self._pump = self._pump or Pump(self)
+            self._pump.listen()
+        elif self._pump is not None:
+            self._pump.stop_listening()
+
+    def do_events(self) -> None:
+        """Process what is waiting; returns within about 10 ms when nothing is (SPEC 2)."""
+        if self._pump is None:
+            raise StateError("set listening to True first")
+        self._pump.do_events()
+
+    def shutdown(self) -> None:
+        """Stop listening, close every client with 1001, and end; idempotent (SPEC 2)."""
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            pump.shutdown()
+            self._shard = None
+            self._router = None
+
+    # -- properties ------------------------------------------------------------------------
+
+    @property
+    def local_host(self) -> str:
+        """Interface to bind, "" for all; 107 when changed while listening (SPEC 1)."""
+        return self.settings[table.LOCAL_HOST]
+
+    @local_host.setter
+    def local_host(self, value: str) -> None:
+        self.settings.set(table.LOCAL_HOST, value)
+
+    @property
+    def local_port(self) -> int:
+        """Port to bind, 0 lets the system pick; 106 when changed while listening (SPEC 1)."""
+        return self.settings[table.LOCAL_PORT]
+
+    @local_port.setter
+    def local_port(self, value: int) -> None:
+        self.settings.set(table.LOCAL_PORT, value)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards under a supervisor, 0 for one per CPU (ours)."""
+        return self.settings[table.SHARDS]
+
+    @shards.setter
+    def shards(self, value: int) -> None:
+        self.settings.set(table.SHARDS, value)
+
+    @property
+    def web_socket_connection_count(self) -> int:
+        """Connections of the whole server, from shared memory (SPEC 1)."""
+        return 0 if self._shard is None else self._shard.place.stats.total(CONNECTIONS)
+
+    # -- sending ---------------------------------------------------------------------------
+
+    def send(self, connection_id: int, data: Data) -> SendOutcome:
+        """Send one binary message, from any shard (SPEC 2)."""
+        payload = data if type(data) is bytes else bytes(data)
+        return self._route().send(connection_id, events.FORMAT_BINARY, payload)
+
+    def send_text(self, connection_id: int, text: str | bytes) -> SendOutcome:
+        """Send one text message, from any shard; bytes must be UTF-8 (SPEC 2)."""
+        return self._route().send(connection_id, events.FORMAT_TEXT, encoded(text))
+
+    def disconnect(self, connection_id: int) -> SendOutcome:
+        """Close a connection with DisconnectStatusCode and its description (SPEC 2)."""
+        return self._route().disconnect(
+            connection_id,
+            self.settings[table.DISCONNECT_STATUS_CODE],
+            self.settings[table.DISCONNECT_STATUS_DESCRIPTION],
+        )
+
+    # -- groups (ours) ---------------------------------------------------------------------
+
+    def join(self, connection_id: int, group: str) -> SendOutcome:
+        """Put a connection of any shard into a group."""
+        return self._route().join(connection_id, group)
+
+    def leave(self, connection_id: int, group: str) -> SendOutcome:
+        """Take a connection of any shard out of a group."""
+        return self._route().leave(connection_id, group)
+
+    def publish(self, group: str, data: str | Data) -> SendOutcome:
+        """Send to every member of a group on all shards: str as text, bytes as binary."""
+        return self._route().publish(group, *formatted(data))
+
+    def broadcast(self, data: str | Data) -> SendOutcome:
+        """Send to every connection of the server: str as text, bytes as binary."""
+        return self._route().broadcast(*formatted(data))
+
+    # -- inner -----------------------------------------------------------------------------
+
+    def _route(self) -> Router:
+        if self._router is None:
+            raise StateError("the server does not run yet: set listening, or use `shardws run`")
+        return self._router
+
+    def _running(self) -> Shard:
+        if self._shard is None:
+            raise StateError("the server does not run yet: set listening, or use `shardws run`")
+        return self._shard
+
+
+def encoded(text: str | bytes) -> bytes:
+    """Return UTF-8; UnicodeDecodeError for bytes that are not."""
+    if isinstance(text, str):
+        return text.encode()
+    text.decode()  # a text frame of anything else would make the client fail with 1007
+    return text
+
+
+def formatted(data: str | Data) -> tuple[int, bytes]:
+    """Return the data format and payload of a value by its type."""
+    if isinstance(data, str):
+        return events.FORMAT_TEXT, data.encode()
+    return events.FORMAT_BINARY, bytes(data)

@@ -1,0 +1,51 @@
+"""Settings to the plain configurations of the rooms below.
+
+Owns the translation; the rooms below know no settings. Made at the start of a shard and again when
+a live setting changes.
+"""
+
+from shardws.net.connection import ConnectionConfig, Policy
+from shardws.protocol.handshake import HandshakeConfig, Origins
+from shardws.protocol.keepalive import Keepalive
+from shardws.protocol.session import SessionConfig
+from shardws.settings import table
+from shardws.settings.values import Settings
+
+
+def connection_config(settings: Settings) -> ConnectionConfig:
+    """Return what all connections of a shard share."""
+    high = settings[table.OUT_HIGH_MARK]
+    return ConnectionConfig(
+        session=session_config(settings),
+        handshake=handshake_config(settings),
+        keepalive=Keepalive(
+            interval=settings[table.PING_INTERVAL],
+            timeout=settings[table.PING_TIMEOUT],
+        ),
+        high_mark=high,
+        low_mark=min(settings[table.OUT_LOW_MARK], high),
+        policy=Policy[settings[table.OUT_POLICY].upper()],
+        open_timeout=float(settings[table.DEFAULT_CONNECTION_TIMEOUT]),
+        close_timeout=settings[table.CLOSE_TIMEOUT],
+        idle_timeout=float(settings[table.DEFAULT_TIMEOUT]),
+    )
+
+
+def session_config(settings: Settings) -> SessionConfig:
+    """Return the limits and manners of a session."""
+    return SessionConfig(
+        max_message_size=settings[table.MAX_MESSAGE_SIZE],
+        buffer_message=settings[table.BUFFER_MESSAGE],
+        max_frame_size=settings[table.MAX_FRAME_SIZE],
+        deflate_min_size=settings[table.DEFLATE_MIN_SIZE],
+        wait_for_close=settings[table.WAIT_FOR_CLOSE_RESPONSE],
+    )
+
+
+def handshake_config(settings: Settings) -> HandshakeConfig:
+    """Return the limits of an opening request and the origins it may come from."""
+    return HandshakeConfig(
+        max_header_bytes=settings[table.MAX_HEADER_BYTES],
+        max_headers=settings[table.MAX_HEADERS],
+        origins=Origins.parse(settings[table.ALLOWED_ORIGINS]),
+    )

@@ -1,0 +1,238 @@
+"""From what happens on connections to the application's handlers, in order.
+
+Owns the rule that handlers of one connection run one after another: a plain handler is a call, an
+`async def` one becomes a task, and while it runs this connection is not read and its further
+events wait in its backlog (bounded by what one read had brought). Must not know sockets or other
+shards. An exception in a handler becomes an Error event and a log record, never a dead shard.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from shardws import events
+from shardws.errors import ERROR_CODES, HandshakeError
+from shardws.events import DataIn, Handlers
+from shardws.log import Adapter
+from shardws.net.connection import LOST, Connection
+from shardws.protocol.closing import Ending
+from shardws.protocol.session import Item
+from shardws.stats import BYTES_IN, ERRORS, HANDLER_ERRORS, MESSAGES_IN, PROTOCOL_ERRORS, Words
+
+# Reasons why a connection is not read: bits of Connection.holds.
+HOLD_TASK: Final = 1  # an async handler of it runs
+HOLD_APPLICATION: Final = 2  # AcceptData is False
+HOLD_DECISION: Final = 4  # the opening request is being decided on
+
+# What waits in a backlog: a name of Handlers and the event.
+Waiting = tuple[str, Any]
+
+
+class Dispatcher:
+    """Runs handlers; one for each shard."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, handlers: Handlers, row: Words, log: Adapter
+    ) -> None:
+        self.loop = loop
+        self.handlers = handlers
+        self.row = row
+        self.log = log
+        self.forget: Callable[[Connection], None] = lambda connection: None
+        self.on_activity: Callable[[], None] | None = None  # do_events returns early
+        self.tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
+
+    # -- data, the hot path ----------------------------------------------------------------
+
+    def received(self, connection: Connection, items: list[Item], size: int) -> None:
+        """Hand the items of one read to on_data_in; control frames end here."""
+        row = self.row
+        row[BYTES_IN] += size
+        row[MESSAGES_IN] += len(items)
+        handler = self.handlers.on_data_in
+        connection_id = connection.id
+        if self.on_activity is not None:
+            self.on_activity()
+        for kind, payload, eom in items:
+            if kind > events.FORMAT_BINARY and kind != events.FORMAT_PONG:
+                continue  # pings are answered and closes followed by session and connection
+            if kind == events.FORMAT_PONG and connection.take_pong(payload):
+                continue  # the answer to our own keepalive ping
+            if connection.holds:
+                self.hold(connection, "on_data_in", DataIn(connection_id, kind, payload, eom))
+            elif handler is not None:
+                try:
+                    result = handler(DataIn(connection_id, kind, payload, eom))
+                except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+                    self.failed(connection_id, "on_data_in", error)
+                else:
+                    if result is not None:
+                        self.start(connection, "on_data_in", result)
+
+    # -- any event -------------------------------------------------------------------------
+
+    def fire(self, connection: Connection, name: str, event: Any) -> None:
+        """Run the handler for `event`, or let it wait for the one before it."""
+        if self.on_activity is not None:
+            self.on_activity()
+        if connection.holds:
+            self.hold(connection, name, event)
+        else:
+            self.run(connection, name, event)
+
+    def run(self, connection: Connection, name: str, event: Any) -> None:
+        """Run the handler now; a coroutine it returns becomes this connection's task."""
+        handler = getattr(self.handlers, name)
+        if handler is None:
+            return
+        try:
+            result = handler(event)
+        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+            self.failed(connection.id, name, error)
+            return
+        if result is not None:
+            self.start(connection, name, result)
+
+    def hold(self, connection: Connection, name: str, event: Any) -> None:
+        """Let an event wait until the connection is released."""
+        if connection.backlog is None:
+            connection.backlog = []
+        connection.backlog.append((name, event))
+
+    def start(self, connection: Connection, name: str, result: Awaitable[None]) -> None:
+        """Run a coroutine as the connection's only task."""
+        self.take(connection, HOLD_TASK)
+        task = self.loop.create_task(self._guard(connection.id, name, result))
+        connection.task = task
+        self.tasks.add(task)
+        task.add_done_callback(lambda done: self._finished(connection, done))
+
+    async def _guard(self, connection_id: int, name: str, result: Awaitable[None]) -> None:
+        try:
+            await result
+        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+            self.failed(connection_id, name, error)
+
+    def _finished(self, connection: Connection, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        connection.task = None
+        self.release(connection, HOLD_TASK)
+        if connection.state == LOST and connection.task is None and not connection.backlog:
+            self.forget(connection)
+
+    def take(self, connection: Connection, hold: int) -> None:
+        """Stop reading a connection for one more reason."""
+        if not connection.holds:
+            connection.set_reading(False)
+        connection.holds |= hold
+
+    def release(self, connection: Connection, hold: int) -> None:
+        """Drop a reason; with the last one the backlog runs, then reading goes on."""
+        connection.holds &= ~hold
+        while connection.backlog and not connection.holds:
+            name, event = connection.backlog.pop(0)
+            self.run(connection, name, event)
+        if not connection.holds:
+            connection.backlog = None
+            connection.set_reading(True)
+
+    # -- the opening request ---------------------------------------------------------------
+
+    def decide(
+        self,
+        connection: Connection,
+        event: events.WebSocketOpenRequest,
+        decided: Callable[[Connection, events.WebSocketOpenRequest], None],
+    ) -> None:
+        """Ask on_web_socket_open_request; `decided` follows at once or when its task is done."""
+        handler = self.handlers.on_web_socket_open_request
+        if handler is None:
+            decided(connection, event)
+            return
+        try:
+            result = handler(event)
+        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+            self.failed(connection.id, "on_web_socket_open_request", error)
+            connection.refuse(HandshakeError(500, "the application failed"))
+            return
+        if result is None:
+            decided(connection, event)
+            return
+        self.take(connection, HOLD_DECISION)
+        self._spawn(self._decide_later(connection, event, decided, result))
+
+    async def _decide_later(
+        self,
+        connection: Connection,
+        event: events.WebSocketOpenRequest,
+        decided: Callable[[Connection, events.WebSocketOpenRequest], None],
+        result: Awaitable[None],
+    ) -> None:
+        try:
+            await result
+        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+            self.failed(connection.id, "on_web_socket_open_request", error)
+            connection.refuse(HandshakeError(500, "the application failed"))
+        else:
+            decided(connection, event)
+        finally:
+            self.release(connection, HOLD_DECISION)
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def lost(self, connection: Connection, ending: Ending | None) -> None:
+        """Fire Disconnected, once and last; the record goes when its handler is done."""
+        if ending is not None and connection.was_opened:
+            if ending.error is not None:
+                self.row[PROTOCOL_ERRORS] += 1
+                self.error(connection.id, ending.error.code, ending.error.description)
+            event = events.Disconnected(connection.id, ending.code, ending.reason)
+            # What an application has paused (AcceptData) does not hold back the end.
+            connection.holds &= HOLD_TASK
+            backlog, connection.backlog = connection.backlog, None
+            for name, waiting in backlog or ():
+                self.fire(connection, name, waiting)
+            self.fire(connection, "on_disconnected", event)
+        if connection.task is None:
+            self.forget(connection)
+
+    # -- errors ----------------------------------------------------------------------------
+
+    def failed(self, connection_id: int, name: str, error: Exception) -> None:
+        """Report an exception of a handler."""
+        self.row[HANDLER_ERRORS] += 1
+        self.log.error(
+            "%s of connection %d raised", name, connection_id,
+            exc_info=error, extra={"connection_id": connection_id},
+        )  # fmt: skip
+        if name != "on_error":
+            self.error(connection_id, 436, f"{name}: {type(error).__name__}: {error}")
+
+    def error(self, connection_id: int, code: int, description: str = "") -> None:
+        """Fire an Error event: trouble with no caller to raise to."""
+        self.row[ERRORS] += 1
+        handler = self.handlers.on_error
+        if handler is None:
+            return
+        text = description or ERROR_CODES[code].text
+        try:
+            result = handler(events.Error(connection_id, code, text))
+        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+            self.failed(connection_id, "on_error", error)
+            return
+        if result is not None:
+            self._spawn(self._guard(connection_id, "on_error", result))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for running handlers, then cancel what is still there."""
+        if self.tasks:
+            await asyncio.wait(list(self.tasks), timeout=seconds)
+        for task in list(self.tasks):
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(list(self.tasks), timeout=1.0)

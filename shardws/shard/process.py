@@ -1,0 +1,179 @@
+"""The body of a forked shard: from the fork to its exit code.
+
+Owns the order of a start: application imported, mesh socket bound (HELLO), peers known, listening
+(READY); and of an end: stop accepting, close the clients, leave the mesh. Must not know slots or
+respawns: the supervisor speaks to it over the channel alone.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import uvloop
+
+from shardws.errors import EXIT_CANNOT_START, EXIT_OK, EXIT_ORPHANED, ShardwsError, StartError
+from shardws.log import shard_logger
+from shardws.net.listener import Listener
+from shardws.settings import table
+from shardws.settings.values import Source
+from shardws.shard import drain
+from shardws.shard.application import Application
+from shardws.shard.control import Control
+from shardws.shard.shard import Place, Shard
+from shardws.stats import Stats
+from shardws.wire import codec, messages
+
+CODE_STOP: Final = 1001
+CODE_RESTART: Final = 1012
+ORPHAN_DRAIN_S: Final = 1.0
+TERM_DRAIN_S: Final = 5.0
+HANDLERS_S: Final = 5.0  # what a handler that still runs at the end may take
+
+
+@dataclass(frozen=True, slots=True)
+class ShardContext:
+    """What a shard is given by its supervisor."""
+
+    slot: int
+    generation: int
+    node: int
+    boot_nonce: str  # 16 hex digits
+    stats: Stats
+    listener: socket.socket | None  # bound, not listening; the parent keeps its own copy
+    channel: socket.socket  # our end of a socketpair
+    run_directory: str
+    overrides: list[tuple[str, object, Source]]  # settings from file, environment and flags
+
+
+def run(load: Callable[[], Application], context: ShardContext) -> int:
+    """Be a shard until told to stop; return the exit code."""
+    log = shard_logger("shard", context.slot)
+    try:
+        application = load()
+        for name, value, source in context.overrides:
+            application.settings.assign(name, value, source)
+    except ShardwsError as error:
+        _report_failure(context.channel, str(error.description))
+        return error.exit_code if isinstance(error, StartError) else EXIT_CANNOT_START
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the supervisor decides
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    with runner:
+        try:
+            return runner.run(_main(application, context))
+        except StartError as error:
+            log.error("%s", error.description)
+            _report_failure(context.channel, error.description)
+            return error.exit_code
+
+
+async def _main(application: Application, context: ShardContext) -> int:
+    return await ShardProcess(application, context).main()
+
+
+def _report_failure(channel: socket.socket, text: str) -> None:
+    """Tell the supervisor before there is a loop; it may be gone already."""
+    channel.settimeout(1.0)
+    try:
+        channel.sendall(codec.encode(messages.FAILED, text[:2000]))
+    except OSError as error:
+        shard_logger("shard", 0).debug("could not report a failed start: %s", error)
+
+
+class ShardProcess:
+    """Wires a Shard to its channel, its mesh and its listener."""
+
+    def __init__(self, application: Application, context: ShardContext) -> None:
+        """Needs a running loop."""
+        settings = application.settings
+        self.context = context
+        self.log = shard_logger("shard", context.slot)
+        self.loop = asyncio.get_running_loop()
+        self.exit_code = EXIT_OK
+        self.stopped = asyncio.Event()
+        place = Place(
+            context.slot, context.generation, context.node, context.boot_nonce, context.stats
+        )
+        self.shard = Shard(self.loop, settings, application.handlers, place)
+        self.mesh = self.shard.make_mesh(context.run_directory)
+        self.listener = (
+            Listener(self.shard.make_connection, context.listener) if context.listener else None
+        )
+        self.control = Control(self.log, self._on_message, self._on_orphaned)
+        self._is_ready = False
+        self._ending: asyncio.Task[None] | None = None
+        application.attach(self.shard)
+
+    async def main(self) -> int:
+        """Run from start to stop; return the exit code."""
+        context = self.context
+        await self.mesh.start()
+        await self.loop.create_unix_connection(lambda: self.control, sock=context.channel)
+        self.shard.start(os.getpid(), time.monotonic_ns())
+        self.loop.add_signal_handler(signal.SIGTERM, self._end, CODE_STOP, 0.0, TERM_DRAIN_S)
+        self.control.report(
+            messages.HELLO, messages.VERSION, context.node, context.slot, context.generation,
+            os.getpid(), context.boot_nonce,
+        )  # fmt: skip
+        gc.collect()
+        gc.freeze()  # what lives now lives for ever: later collections need not look at it
+        await self.stopped.wait()
+        return self.exit_code
+
+    def _on_message(self, kind: int, fields: tuple[Any, ...]) -> None:
+        if kind == messages.PEERS:
+            self.mesh.set_peers(fields[0])
+            if not self._is_ready:
+                # Only now: a message for a connection of another shard finds its link.
+                self._is_ready = True
+                self.loop.create_task(self._accept())  # noqa: RUF006  ends with the loop turn
+        elif kind == messages.DRAIN:
+            code, rate, deadline_ms = fields
+            self._end(code, float(rate), deadline_ms / 1000)
+        elif kind == messages.STOP:
+            is_now = bool(fields[0])
+            self._end(CODE_STOP, 0.0, 0.0 if is_now else TERM_DRAIN_S)
+
+    async def _accept(self) -> None:
+        port = 0
+        if self.listener is not None:
+            await self.listener.start(self.shard.settings[table.CONNECTION_BACKLOG])
+            port = self.listener.port
+            self.shard.settings.set(table.LOCAL_PORT, port, Source.RUNTIME)
+        self.shard.settings.begin_listening()
+        self.control.report(messages.READY, port)
+
+    def _on_orphaned(self) -> None:
+        """The channel closed: the supervisor is gone, or we closed it at the end."""
+        if not self.stopped.is_set():
+            self.log.warning("the supervisor is gone; this shard ends")
+            self.exit_code = EXIT_ORPHANED
+            self._end(CODE_STOP, 0.0, ORPHAN_DRAIN_S)
+
+    def _end(self, code: int, rate: float, deadline: float) -> None:
+        """Start to end; a second call with a shorter deadline hastens it."""
+        if self._ending is not None:
+            if deadline:
+                return
+            for connection in list(self.shard.connections):
+                connection.abort()
+            return
+        self._ending = self.loop.create_task(self._drain(code, rate, deadline))
+
+    async def _drain(self, code: int, rate: float, deadline: float) -> None:
+        if self.listener is not None:
+            self.listener.stop()
+        reason = "the server restarts" if code == CODE_RESTART else "the server stops"
+        left = await drain.drain(self.shard, code, reason, rate, deadline)
+        if left and deadline:
+            self.log.info("%d connections did not close in time", left)
+        await self.shard.dispatch.settle(HANDLERS_S if deadline else 0.0)
+        await self.mesh.close()
+        self.shard.stop()
+        self.stopped.set()
+        self.control.close()

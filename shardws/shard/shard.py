@@ -1,0 +1,274 @@
+"""One shard: a loop's share of the server, and what its connections ask of it.
+
+Owns the registry of its connections, their ids, the timer wheel and the loop's heartbeat;
+implements `net.connection.Owner`. Must not know how it came to life: a forked process
+(shard.process) and a program that calls do_events (shard.pump) both make one.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from shardws import events, ids
+from shardws.errors import ERROR_CODES, HandshakeError
+from shardws.events import Handlers
+from shardws.log import shard_logger
+from shardws.net.connection import DECIDING, Connection, ConnectionConfig
+from shardws.outcomes import OUTCOME_CODES, FailedSend, Outcome, SendOutcome
+from shardws.protocol import deflate, handshake
+from shardws.protocol.closing import Ending
+from shardws.protocol.keepalive import Wheel
+from shardws.protocol.session import Item, Session
+from shardws.routing.registry import Registry
+from shardws.routing.router import Router
+from shardws.settings import table
+from shardws.settings.values import Settings
+from shardws.shard import configuration
+from shardws.shard.dispatch import Dispatcher
+from shardws.stats import (
+    ACCEPTED,
+    CONNECTED,
+    CONNECTIONS,
+    DISCONNECTED,
+    GENERATION,
+    HEARTBEAT,
+    LOOP_LAG,
+    PID,
+    QUEUE_BYTES,
+    REFUSED,
+    SENDS_FAILED,
+    SERIAL,
+    STARTED,
+    Stats,
+)
+
+TICK_S: Final = 0.25  # of the wheel: deadlines are seconds, a quarter late is on time
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the server a shard stands."""
+
+    slot: int
+    generation: int
+    node: int
+    boot_nonce: str  # 16 hex digits, made by the supervisor at its start
+    stats: Stats
+
+
+class Shard:
+    """The connections of one process; see the module docstring."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        settings: Settings,
+        handlers: Handlers,
+        place: Place,
+    ) -> None:
+        self.loop = loop
+        self.settings = settings
+        self.place = place
+        self.number = place.slot
+        self.log = shard_logger("shard", place.slot)
+        self.row = place.stats.row(ids.row_of(place.slot, place.generation))
+        self.config: ConnectionConfig = configuration.connection_config(settings)
+        self.now = loop.time()
+        self.dispatch = Dispatcher(loop, handlers, self.row, self.log)
+        self.dispatch.forget = self._forget
+        self.registry = Registry()
+        self.router = Router(self.registry, place.node, place.slot, place.generation)
+        self.connections: set[Connection] = set()  # opening ones too
+        self._full: set[Connection] = set()
+        self._unflushed: list[Connection] = []
+        self._wheel: Wheel[Connection] = Wheel(self.now, TICK_S)
+        self._beat_due = 0.0
+        self._beat: asyncio.TimerHandle | None = None
+        self._incarnation = ids.pack(place.node, place.slot, place.generation, 1) - 1
+
+    # -- life ------------------------------------------------------------------------------
+
+    def start(self, pid: int, clock_ns: int) -> None:
+        """Claim the row of shared memory and start the heartbeat."""
+        self.row[PID] = pid
+        self.row[GENERATION] = self.place.generation
+        self.row[STARTED] = clock_ns
+        self._beat_due = self.loop.time()
+        self._tick()
+
+    def stop(self) -> None:
+        """Stop the heartbeat; connections are ended by `shard.drain` before."""
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
+
+    def _tick(self) -> None:
+        now = self.now = self.loop.time()
+        row = self.row
+        # The loop's clock is CLOCK_MONOTONIC, the same in all processes of the host.
+        row[HEARTBEAT] = int(now * 1e9)
+        row[LOOP_LAG] = max(0, int((now - self._beat_due) * 1e6))
+        if self._full or row[QUEUE_BYTES]:
+            row[QUEUE_BYTES] = sum(
+                connection.transport.get_write_buffer_size()
+                for connection in self._full
+                if connection.transport is not None
+            )
+        for connection in self._wheel.advance(now):
+            connection.expire(now)
+        self._beat_due = now + TICK_S
+        self._beat = self.loop.call_at(self._beat_due, self._tick)
+
+    def reconfigure(self) -> None:
+        """Take over changed live settings; open connections see them too."""
+        self.config = configuration.connection_config(self.settings)
+        for connection in self.connections:
+            connection.config = self.config
+
+    # -- net.connection.Owner --------------------------------------------------------------
+
+    def make_connection(self) -> Connection:
+        """Return a protocol for a newly accepted socket."""
+        return Connection(self)
+
+    def accepted(self, connection: Connection) -> HandshakeError | None:
+        """Count a TCP connection in; an error to answer when the server is full."""
+        row = self.row
+        row[ACCEPTED] += 1
+        row[CONNECTIONS] += 1
+        self.connections.add(connection)
+        limit = self.settings[table.MAX_CONNECTIONS]
+        if limit and self.place.stats.total(CONNECTIONS) > limit:
+            return HandshakeError(503, "the server is full", (("Retry-After", "5"),))
+        return None
+
+    def requested(self, connection: Connection, request: handshake.Request) -> None:
+        """Give an id and ask the application."""
+        connection.id = self._new_id()
+        if self.dispatch.handlers.on_web_socket_open_request is None:
+            self._open(connection, request, "", "")
+            return
+        event = events.WebSocketOpenRequest(
+            connection_id=connection.id,
+            request_uri=request.target,
+            host_header=request.host,
+            origin_header=request.origin,
+            sub_protocols=request.sub_protocols,
+            extensions=request.extensions,
+            request_headers=request.headers_text,
+            status_code=101,
+            response_headers="",
+        )
+        self.dispatch.decide(connection, event, self._decided)
+
+    def received(self, connection: Connection, items: list[Item], size: int) -> None:
+        self.dispatch.received(connection, items, size)
+
+    def written_full(self, connection: Connection) -> None:
+        self._full.add(connection)
+
+    def drained(self, connection: Connection) -> None:
+        """Tell this shard and those that got FULL that the connection takes data again."""
+        self._full.discard(connection)
+        if connection.was_opened:
+            self.dispatch.fire(
+                connection, "on_ready_to_send", events.ReadyToSend(connection.id)
+            )
+            self.router.on_drained(connection)
+
+    def refused(self, connection: Connection, error: HandshakeError) -> None:
+        self.row[REFUSED] += 1
+        self.log.info(
+            "refused %s:%d: %d %s",
+            connection.remote_host, connection.remote_port, error.status, error.description,
+            extra={"connection_id": connection.id},
+        )  # fmt: skip
+
+    def lost(self, connection: Connection, ending: Ending | None) -> None:
+        """Count a TCP connection out and fire Disconnected when Connected was fired."""
+        self.row[CONNECTIONS] -= 1
+        self.connections.discard(connection)
+        self._full.discard(connection)
+        if connection.was_opened:
+            self.row[DISCONNECTED] += 1
+            self.router.forget(connection)
+        self.dispatch.lost(connection, ending)
+
+    def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome:
+        """Answer a local send that was not taken."""
+        self.row[SENDS_FAILED] += 1
+        return FailedSend(connection_id, outcome, self.report_unsent)
+
+    def flush_later(self, connection: Connection) -> None:
+        """Write the connection's outbox at the end of this loop turn."""
+        if not self._unflushed:
+            self.loop.call_soon(self._flush)
+        self._unflushed.append(connection)
+
+    def wake_at(self, connection: Connection, due: float) -> None:
+        self._wheel.add(connection, due)
+
+    # -- sends that failed -----------------------------------------------------------------
+
+    def report_unsent(self, connection_id: int, outcome: Outcome) -> None:
+        """Fire Error for a send nobody awaited; later, since this may run inside any code."""
+        if not self.loop.is_closed():
+            self.loop.call_soon(self._fire_unsent, connection_id, outcome)
+
+    def _fire_unsent(self, connection_id: int, outcome: Outcome) -> None:
+        code = OUTCOME_CODES[outcome]
+        text = f"a send was not delivered: {ERROR_CODES[code].text}"
+        self.dispatch.error(connection_id, code, text)
+
+    # -- opening ---------------------------------------------------------------------------
+
+    def _new_id(self) -> int:
+        serial = self.row[SERIAL] + 1
+        if serial >= ids.SERIALS:
+            serial = 1
+        self.row[SERIAL] = serial
+        return self._incarnation + serial
+
+    def _decided(self, connection: Connection, event: events.WebSocketOpenRequest) -> None:
+        request = connection.request
+        if connection.state != DECIDING or request is None:
+            return  # gone, or out of time, while the application thought
+        if event.status_code != 101:
+            headers = handshake.parse_headers(event.response_headers)
+            connection.refuse(HandshakeError(event.status_code, "refused by application", headers))
+            return
+        self._open(connection, request, event.sub_protocols, event.response_headers)
+
+    def _open(
+        self, connection: Connection, request: handshake.Request, chosen: str, headers: str
+    ) -> None:
+        protocol = handshake.select_protocol(request, chosen)
+        agreed = deflate.negotiate(request.extensions, self.settings[table.DEFLATE])
+        extensions, inflater = agreed if agreed is not None else ("", None)
+        try:
+            answer = handshake.accept(request, protocol, extensions, headers)
+        except ValueError as error:
+            self.dispatch.failed(connection.id, "on_web_socket_open_request", error)
+            connection.refuse(HandshakeError(500, "the application failed"))
+            return
+        self.row[CONNECTED] += 1
+        connection.corked = True  # greeting and 101 leave in one segment
+        connection.open(answer, Session(self.config.session, inflater))
+        self.registry.add(connection)
+        self.dispatch.fire(connection, "on_connected", events.Connected(connection.id))
+        self.dispatch.fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))
+        connection.corked = False
+        connection.feed_rest()
+        connection.settle()
+
+    def _forget(self, connection: Connection) -> None:
+        """Drop the record; the wheel may hold the empty shell until its deadline."""
+        self.registry.remove(connection)
+        connection.session = None
+        connection.request = None
+        connection.extras = None
+
+    def _flush(self) -> None:
+        connections, self._unflushed = self._unflushed, []
+        for connection in connections:
+            connection.flush()
