@@ -19,7 +19,7 @@ MAX_PATTERNS: Final = 10_000
 
 HOST_PATTERN: Final = re.compile(r"[A-Za-z0-9_.:*%-]{1,255}(?:/[0-9]{1,3})?")
 ORIGIN: Final = re.compile(
-    r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[A-Za-z0-9_.*-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[A-Za-z0-9_.*-]+|\[[0-9A-Fa-f:.]+\])(?::(?:[0-9]{1,5}|\*))?"
 )
 CLUSTER_ADDRESS: Final = re.compile(r"(?:nats|tls)://[^\s,]+")
 TOKEN_BYTES: Final = 16
@@ -113,10 +113,10 @@ def networks(value: tuple[str, ...]) -> None:
 
 
 def origins(value: tuple[str, ...]) -> None:
-    """`*`, `null`, or origins as RFC 6454 writes them, with `*` wildcards in the host."""
+    """`*`, `same`, `null`, or origins as RFC 6454 writes them, with `*` in host or port."""
     for origin in value:
         if origin not in ("*", "null") and not ORIGIN.fullmatch(origin):
-            raise ValueError("must be *, null, or origins such as https://*.example.com")
+            raise ValueError("must be *, same, null, or origins such as https://*.example.com")
 
 
 def sni_entries(value: tuple[str, ...]) -> None:

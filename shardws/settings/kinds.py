@@ -10,6 +10,7 @@ import binascii
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Generic, TypeVar
 
 from shardws.settings import units
@@ -199,6 +200,10 @@ class Seconds(Kind[float]):
         return float(value)
 
     def render(self, value: float) -> str:
+        # Without exponent and without ".0": `config()` gives a plain number back, as the model.
+        return f"{Decimal(repr(value)).normalize():f}"
+
+    def show(self, value: float) -> str:
         return units.format_duration(value, self.unit)
 
 

@@ -655,9 +655,9 @@ ALLOWED_ORIGINS: Final[Row[tuple[str, ...]]] = Row(
     group=Group.ACCESS,
     when=When.ACCEPT,
     module="shardws.net.connection",
-    text="Web pages that may connect, by their Origin, such as https://*.example.com; `*` for all. "
-    "Empty: pages of the same host. Clients without Origin are no web pages and may connect. "
-    "Others get 403.",
+    text="Web pages that may connect, by their Origin, such as https://*.example.com; `*` for all, "
+    "`same` (and empty) for pages of the same host, `null` for sandboxed ones. Clients without "
+    "Origin are no web pages and may connect. Others get 403.",
 )
 MAX_HEADER_BYTES: Final[Row[int]] = Row(
     name="max_header_bytes",
