@@ -1,0 +1,83 @@
+"""The supervisor's end of the socket pair to one shard, spoken with `shardws.wire`.
+
+Owns the descriptor, the decoder and the bytes a slow shard has not read yet; knows not what the
+messages do. Both directions are bounded: a message above `LONGEST_MESSAGE` or a shard that leaves
+more than `LONGEST_QUEUE` bytes unread breaks the channel, and the owner ends that shard.
+"""
+
+import contextlib
+import socket
+from typing import Any, Final
+
+from shardws.errors import WireError
+from shardws.wire import codec, messages
+
+LONGEST_MESSAGE: Final = 64 << 10  # FAILED with its text is the longest a shard sends
+LONGEST_QUEUE: Final = 1 << 20  # some hundred PEERS of the largest server
+PIECE: Final = 64 << 10
+
+
+class ChannelError(Exception):
+    """The channel broke: garbage, or a shard that does not read."""
+
+
+class Channel:
+    """A non-blocking message stream to one shard."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._decoder = codec.Decoder(LONGEST_MESSAGE, messages.SHARD)
+        self._queue = bytearray()
+        self.is_closed = False
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self._queue)
+
+    def receive(self) -> list[tuple[Any, ...]]:
+        """Return the messages that arrived; `is_closed` turns true at the end of the stream.
+
+        ChannelError when the shard speaks nonsense.
+        """
+        try:
+            data = self._sock.recv(PIECE)
+        except BlockingIOError:
+            return []
+        except ConnectionError:
+            data = b""
+        if not data:
+            self.is_closed = True
+            return []
+        try:
+            return self._decoder.feed(data)
+        except WireError as error:
+            raise ChannelError(f"its channel spoke nonsense: {error.description}") from None
+
+    def send(self, kind: int, *fields: Any) -> None:
+        """Send, or queue what the socket does not take; ChannelError when it is too much."""
+        self._queue += codec.encode(kind, *fields)
+        self.flush()
+        if len(self._queue) > LONGEST_QUEUE:
+            raise ChannelError(f"it left {len(self._queue)} bytes of its channel unread")
+
+    def flush(self) -> None:
+        """Write what is queued as far as the socket takes it; a closed peer is seen in receive."""
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while self._queue:
+                sent = self._sock.send(self._queue)
+                del self._queue[:sent]
+
+    def close(self) -> None:
+        """Close the descriptor: to the shard that means that its supervisor is gone."""
+        self.is_closed = True
+        self._sock.close()
+
+
+def pair() -> tuple[Channel, socket.socket]:
+    """Return the supervisor's end and the shard's."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    return Channel(ours), theirs

@@ -1,0 +1,80 @@
+"""The command line `shardws`: parse, call, print, exit code.
+
+Owns argument parsing and what people see of an error: one line on stderr, exit code 2 for a wrong
+command line or setting, 3 for a server that cannot start. Knows no more of a command than its
+name.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from shardws.errors import EXIT_USAGE, SettingError, ShardwsError, StartError
+from shardws.settings import Assignment, sources
+from shardws_supervisor import serve
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    parser = build_parser()
+    namespace = parser.parse_args(arguments)
+    command: Command | None = getattr(namespace, "command", None)
+    if command is None:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
+    try:
+        return command(namespace)
+    except StartError as error:
+        return complain(error.description, error.exit_code)
+    except SettingError as error:
+        return complain(error.description, EXIT_USAGE)
+    except ShardwsError as error:
+        return complain(error.description, 1)
+
+
+def complain(text: str, code: int) -> int:
+    """Print the one line and return the exit code."""
+    sys.stdout.flush()
+    print("shardws: " + " ".join(text.split()), file=sys.stderr)
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="shardws",
+        description="A WebSocket server for all cores: one port, N processes.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND")
+    _add_run(commands)
+    return parser
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    run = commands.add_parser(
+        "run",
+        help="serve an application",
+        description="Serve an application. A setting may also come from a file, the environment"
+        " (SHARDWS_*) or the application itself; a flag wins over all of them.",
+        allow_abbrev=False,
+    )
+    run.add_argument("application", metavar="MODULE:ATTR", help="as in examples.demo:server")
+    run.add_argument("--config", metavar="FILE", default="", help="TOML file with settings")
+    sources.add_options(run)
+    run.set_defaults(command=_run)
+
+
+def _run(namespace: argparse.Namespace) -> int:
+    told: set[str] = set()
+
+    def gather() -> list[Assignment]:
+        assignments, warnings = sources.gather(namespace, os.environ, namespace.config)
+        serve.warn([warning for warning in warnings if warning not in told])
+        told.update(warnings)
+        return assignments
+
+    return serve.serve(namespace.application, gather)

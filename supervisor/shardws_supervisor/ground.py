@@ -1,0 +1,68 @@
+"""What must stand before the first fork: descriptors, port, run directory, shared memory.
+
+Owns the order in which they are taken and given back, and the wording of what was found; knows no
+shard. The port comes before the directory, because the directory is named after it.
+"""
+
+import logging
+import secrets
+from pathlib import Path
+
+from shardws import ids, stats
+from shardws_supervisor import limits, listeners, logs, rundir
+from shardws_supervisor.plan import MOST_SHARDS, Plan
+
+log = logging.getLogger("shardws.supervisor")
+
+
+class Ground:
+    """See the module docstring."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Take everything; StartError leaves nothing taken."""
+        self.log_handler = logs.configure(plan.log_level, plan.log_format, plan.log_file)
+        self.room = limits.room_for(limits.raise_descriptor_limit(), plan.shards)
+        self.max_connections = limits.effective_connections(plan.max_connections, self.room)
+        address = listeners.resolve(plan.local_host, plan.local_port, plan.use_ipv6)
+        self.listeners = listeners.Listeners(address, is_exclusive=plan.is_exclusive)
+        try:
+            for slot in range(plan.shards):
+                self.listeners.add(slot)
+            self.run_directory = self._directory(plan)
+        except BaseException:
+            self.listeners.close()
+            raise
+        # Room for more slots than asked for: shared memory cannot grow after the first fork. Pages
+        # that no row is written to cost nothing.
+        self.memory = stats.Stats(MOST_SHARDS)
+        self.boot_nonce = secrets.token_hex(8)
+        self.is_tls = plan.is_tls
+
+    def _directory(self, plan: Plan) -> rundir.RunDirectory:
+        path = plan.run_directory
+        return rundir.RunDirectory(
+            Path(path) if path else rundir.default_path(self.listeners.address.port)
+        )
+
+    @property
+    def url(self) -> str:
+        return f"{'wss' if self.is_tls else 'ws'}://{self.listeners.address}"
+
+    def log_room(self, plan: Plan) -> None:
+        """Say how many connections are possible."""
+        log.info(
+            "room for %d connections: %d descriptors per process, %d connections per shard%s",
+            self.max_connections,
+            self.room.descriptors,
+            self.room.per_shard,
+            f", MaxConnections {plan.max_connections}" if plan.max_connections else "",
+        )
+
+    def row_of(self, slot: int, generation: int) -> stats.Words:
+        """Return the words of a life in shared memory."""
+        return self.memory.row(ids.row_of(slot, generation))
+
+    def leave(self) -> None:
+        """Give everything back, in the end."""
+        self.listeners.close()
+        self.run_directory.remove()

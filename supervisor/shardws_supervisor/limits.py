@@ -1,0 +1,63 @@
+"""How many connections the descriptors of this host allow.
+
+Owns the arithmetic and the raising of RLIMIT_NOFILE; knows no settings. The limit counts per
+process, so each shard has it for itself: what is left after its own needs is room for clients.
+"""
+
+import resource
+from dataclasses import dataclass
+
+from shardws.errors import StartError
+
+# A shard's own: stdio, loop, listener, channel, mesh socket, log, and what the application opens.
+OWN = 64
+# Per other row of the mesh: the link dialed and the link accepted; two rows a slot while reloading.
+PER_PEER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many connections fit."""
+
+    descriptors: int  # per process
+    per_shard: int
+    whole: int
+
+
+def room_for(descriptors: int, shards: int) -> Room:
+    """Return the connections possible; StartError when not even one fits a shard."""
+    reserved = OWN + PER_PEER * shards
+    per_shard = descriptors - reserved
+    if per_shard < 1:
+        raise StartError(
+            f"too few descriptors: RLIMIT_NOFILE is {descriptors}, and {shards} shards need"
+            f" {reserved} each for themselves (raise it: ulimit -n, LimitNOFILE=)",
+            code=10024,
+        )
+    return Room(descriptors, per_shard, per_shard * shards)
+
+
+def effective_connections(wanted: int, room: Room) -> int:
+    """Return MaxConnections as it will be: all that fit for 0, else the number wanted.
+
+    StartError when more is wanted than the descriptors allow.
+    """
+    if wanted > room.whole:
+        raise StartError(
+            f"MaxConnections is {wanted}, but RLIMIT_NOFILE {room.descriptors} allows"
+            f" {room.whole} ({room.per_shard} per shard)",
+            code=10024,
+        )
+    return wanted or room.whole
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft RLIMIT_NOFILE to the hard one; return the descriptors a process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (ValueError, OSError):
+            pass  # an unlimited hard limit above fs.nr_open cannot be taken: the soft one stays
+    return soft if soft != resource.RLIM_INFINITY else 1 << 20

@@ -1,0 +1,140 @@
+"""Where log lines go: stderr or a file, as text or as JSON.
+
+Owns the one handler on the logger `shardws`; knows not who logs. Every process of the server
+writes to the same file, opened for appending, one write per line, so lines of two processes do not
+mix. A file that was moved away (logrotate) is noticed at the next line, so USR1 has only to be
+obeyed by the supervisor; a full disk costs lines, which are counted and told, never the server.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from shardws.errors import StartError
+
+# The setting LogLevel: 0 none (still warnings and errors), 1 info, 2 verbose, 3 debug.
+LEVELS: Final = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
+ATTRIBUTES: Final = ("shard", "connection_id")  # of log.Adapter
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00.000Z info shardws.room shard=1 id=123: text`."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03}Z"
+        where = ""
+        shard = getattr(record, "shard", None)
+        if shard is not None:
+            where += f" shard={shard}"
+        connection_id = getattr(record, "connection_id", 0)
+        if connection_id:
+            where += f" id={connection_id}"
+        text = f"{stamp} {record.levelname.lower()} {record.name}{where}: {record.getMessage()}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, pid, message, and the adapter's attributes."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "pid": record.process,
+            "message": record.getMessage(),
+        }
+        for name in ATTRIBUTES:
+            value = getattr(record, name, None)
+            if value:
+                line[name] = value
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+class LineHandler(logging.Handler):
+    """Writes one line per record; `path` None is stderr."""
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__()
+        self.path = path
+        self.lost = 0
+        self._file = self._open()
+
+    def _open(self) -> int:
+        if self.path is None:
+            return sys.stderr.fileno()
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        try:
+            return os.open(self.path, flags, 0o640)
+        except OSError as error:
+            raise StartError(
+                f"log file {self.path} cannot be opened: {error.strerror}", code=302
+            ) from None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
+        except Exception:  # noqa: BLE001 - a record with wrong arguments must not end its caller
+            line = f"unprintable log record: {record.msg!r}\n".encode("utf-8", "backslashreplace")
+        try:
+            self._follow()
+            self._tell_losses()
+            os.write(self._file, line)
+        except OSError:
+            self.lost += 1
+
+    def _follow(self) -> None:
+        """Open the file anew when the path no longer leads to it."""
+        if self.path is None:
+            return
+        try:
+            is_same = os.path.samestat(os.stat(self.path), os.fstat(self._file))
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            self.reopen()
+
+    def _tell_losses(self) -> None:
+        if self.lost:
+            os.write(self._file, f"{self.lost} log lines were lost\n".encode())
+            self.lost = 0
+
+    def reopen(self) -> None:
+        """Open the file anew; the old one stays when that fails."""
+        if self.path is None:
+            return
+        try:
+            new = self._open()
+        except StartError as error:
+            os.write(sys.stderr.fileno(), f"shardws: {error.description}\n".encode())
+            return
+        os.close(self._file)
+        self._file = new
+
+    def fileno(self) -> int:
+        return self._file
+
+
+def configure(level: int, style: str, path: str) -> LineHandler:
+    """Send all records of `shardws` and above LogLevel to stderr ("") or a file; StartError 302."""
+    handler = LineHandler(Path(path).absolute() if path else None)
+    handler.setFormatter(JSONFormatter() if style == "json" else TextFormatter())
+    root = logging.getLogger("shardws")
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(LEVELS[level])
+    root.propagate = False
+    return handler

@@ -1,0 +1,112 @@
+"""The plan: what the supervisor goes by, read once from the settings.
+
+Owns the way from an application and the settings given outside of it to one frozen object; knows
+no process. A reload makes a new plan; what can only be settled at boot stays as it was then
+(`changed_at_boot_only` names what the operator changed in vain).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from shardws.settings import Assignment, Settings, Source, table
+from shardws.settings.row import When
+from shardws.settings.table import ROWS
+from shardws.shard.application import Application
+from shardws_supervisor import application, cpus
+
+MOST_SHARDS = 127
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Times in seconds; see the rows of the same names for the rest."""
+
+    load: Callable[[], Application]
+    overrides: tuple[tuple[str, object, Source], ...]
+    settings: Settings
+    shards: int
+    node: int
+    local_host: str
+    local_port: int
+    use_ipv6: int
+    is_exclusive: bool
+    is_tls: bool
+    max_connections: int  # 0: as many as fit
+    run_directory: str
+    heartbeat_timeout: float
+    start_timeout: float
+    drain_delay: float
+    drain_rate: int
+    drain_deadline: float
+    log_level: int
+    log_format: str
+    log_file: str
+    admin_address: str
+
+
+class Planner:
+    """Makes plans for one application; `gather` reads file, environment and flags anew."""
+
+    def __init__(self, reference: str, gather: Callable[[], Sequence[Assignment]]) -> None:
+        application.split(reference)
+        self.reference = reference
+        self._gather = gather
+
+    def load(self) -> Application:
+        """Import the application; for children only."""
+        return application.load(self.reference)
+
+    def early(self) -> Settings:
+        """Return what is known without the application; SettingError."""
+        settings = Settings()
+        settings.apply(self._gather())
+        return settings
+
+    def plan(self, explicit: Mapping[str, object]) -> Plan:
+        """Return the plan for what the application set itself; SettingError."""
+        given = list(self._gather())
+        settings = Settings()
+        settings.load(explicit)
+        settings.apply(given)
+        overrides = tuple((name, value, source) for name, value, source, _ in given)
+        return read(settings, self.load, overrides)
+
+
+def read(
+    settings: Settings,
+    load: Callable[[], Application],
+    overrides: tuple[tuple[str, object, Source], ...],
+) -> Plan:
+    """Read the rows that concern the supervisor."""
+    return Plan(
+        load=load,
+        overrides=overrides,
+        settings=settings,
+        shards=settings[table.SHARDS] or cpus.automatic_shards(MOST_SHARDS),
+        node=settings[table.NODE],
+        local_host=settings[table.LOCAL_HOST],
+        local_port=settings[table.LOCAL_PORT],
+        use_ipv6=settings[table.USE_IPV6],
+        is_exclusive=settings[table.BIND_EXCLUSIVELY],
+        is_tls=settings[table.USE_SSL],
+        max_connections=settings[table.MAX_CONNECTIONS],
+        run_directory=settings[table.RUN_DIRECTORY],
+        heartbeat_timeout=settings[table.HEARTBEAT_TIMEOUT],
+        start_timeout=settings[table.START_TIMEOUT],
+        drain_delay=settings[table.DRAIN_DELAY],
+        drain_rate=settings[table.DRAIN_RATE],
+        drain_deadline=settings[table.DRAIN_DEADLINE],
+        log_level=settings[table.LOG_LEVEL],
+        log_format=settings[table.LOG_FORMAT],
+        log_file=settings[table.LOG_FILE],
+        admin_address=settings[table.ADMIN_ADDRESS],
+    )
+
+
+def changed_at_boot_only(old: Plan, new: Plan) -> list[str]:
+    """Return the names of settings that differ and need a restart of the whole server."""
+    return [
+        row.vendor
+        for row in ROWS
+        if row.when in (When.BOOT, When.LISTEN) and old.settings[row] != new.settings[row]
+    ]

@@ -1,0 +1,102 @@
+"""A reload: the probe first, then slot by slot.
+
+Owns the sequence and its wording; knows the supervisor as an `Owner`. Whatever goes wrong before
+the first successor is ready leaves the server as it was: broken code or a bad setting is refused
+with its reason.
+"""
+
+import selectors
+from typing import Protocol
+
+from shardws.errors import ShardwsError
+from shardws.log import logger
+from shardws_supervisor import plan as plans
+from shardws_supervisor import spawn
+from shardws_supervisor.probe import Probe, ProbeError
+from shardws_supervisor.rolling import Progress, Rolling
+from shardws_supervisor.slots import Life, Slot, SlotTable
+
+log = logger("supervisor.reload")
+
+
+class Owner(Protocol):
+    """What a reload needs of the supervisor; a rolling.Crew as well."""
+
+    plan: plans.Plan
+    planner: plans.Planner
+
+    @property
+    def table(self) -> SlotTable: ...
+    def foreign(self) -> list[spawn.Closeable]: ...
+    def begin(self, slot: Slot) -> Life | None: ...
+    def retire(self, life: Life) -> None: ...
+
+
+class Reload:
+    """One reload, from the probe to the last slot; `outcome` says how it ended."""
+
+    def __init__(self, owner: Owner, selector: selectors.BaseSelector) -> None:
+        log.info("reloading")
+        self.outcome = ""
+        self._owner = owner
+        self._selector = selector
+        self._rolling: Rolling | None = None
+        self._old_plan = owner.plan
+        self._probe: Probe | None = None
+        try:
+            owner.planner.early()  # a bad file is refused before anything is forked
+            self._probe = Probe(owner.planner.load, owner.foreign())
+        except (ShardwsError, OSError) as error:
+            self._refuse(str(error))
+            return
+        selector.register(self._probe, selectors.EVENT_READ, lambda: None)
+
+    def advance(self, now: float) -> bool:
+        """Go on; True when the reload is over, one way or the other."""
+        if self._probe is not None:
+            self._advance_probe(self._probe, now)
+        if self.outcome or self._rolling is None:
+            return bool(self.outcome)
+        progress = self._rolling.advance(self._owner.table, self._owner)
+        if progress is Progress.DONE:
+            self.outcome = f"reloaded: {self._rolling.replaced} shards replaced"
+            log.info("%s", self.outcome)
+        elif progress is Progress.FAILED:
+            self._owner.plan = self._old_plan
+            self.outcome = (
+                f"reload stopped: the new shard {self._rolling.failed_slot} did not get ready;"
+                f" {self._rolling.replaced} shards were replaced, the others serve on"
+            )
+            log.error("%s", self.outcome)
+        return bool(self.outcome)
+
+    def _advance_probe(self, probe: Probe, now: float) -> None:
+        if not probe.receive() and not probe.is_late(now):
+            return
+        self._probe = None
+        self._selector.unregister(probe)
+        try:
+            new = self._owner.planner.plan(probe.finish())
+        except ProbeError as error:
+            if error.detail:
+                log.debug("%s", error.detail)
+            self._refuse(error.description)
+            return
+        except ShardwsError as error:
+            self._refuse(error.description)
+            return
+        for name in plans.changed_at_boot_only(self._old_plan, new):
+            log.warning("%s has changed, but only a restart of the server applies it", name)
+        self._owner.plan = new
+        self._rolling = Rolling(self._owner.table)
+
+    def _refuse(self, reason: str) -> None:
+        self.outcome = f"reload refused: {reason}"
+        log.error("%s", self.outcome)
+
+    def cancel(self) -> None:
+        """Give up: the server stops. Shards that were begun are ended with all others."""
+        if self._probe is not None:
+            self._selector.unregister(self._probe)
+            self._probe.abandon()
+            self._probe = None

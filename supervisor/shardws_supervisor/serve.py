@@ -1,0 +1,56 @@
+"""`shardws run`: from the command line's wishes to a serving supervisor.
+
+Owns the sequence: settings known without the application are checked, a probe child imports the
+application, its settings and the others make the plan, the supervisor takes over.
+"""
+
+import platform
+from collections.abc import Callable, Sequence
+from importlib import metadata
+
+from shardws.log import logger
+from shardws.settings import Assignment
+from shardws_supervisor import logs, probe
+from shardws_supervisor.plan import Planner, read
+from shardws_supervisor.supervisor import Supervisor
+
+log = logger("supervisor")
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """Log what the environment holds that is no setting."""
+    for warning in warnings:
+        log.warning("%s", warning)
+
+
+def serve(reference: str, gather: Callable[[], Sequence[Assignment]]) -> int:
+    """Run the server and return its exit code; ShardwsError when it cannot start."""
+    planner = Planner(reference, gather)
+    logs.configure(1, "text", "")  # until the settings say otherwise
+    early = read(planner.early(), planner.load, ())
+    logs.configure(early.log_level, early.log_format, early.log_file)
+    try:
+        explicit = probe.run(planner.load)
+    except probe.ProbeError as error:
+        if error.detail:
+            # To a terminal the last line says enough; a log file is for the whole story.
+            log.log(40 if early.log_file else 10, "%s", error.detail.rstrip())
+        raise
+    plan = planner.plan(explicit)
+    logs.configure(plan.log_level, plan.log_format, plan.log_file)
+    log.info("%s", banner())
+    return Supervisor(planner, plan).run()
+
+
+def banner() -> str:
+    """Return the versions that matter for a bug report."""
+    names = ("shardws", "uvloop", "wsproto", "pyOpenSSL")
+    versions = ", ".join(f"{name} {_version(name)}" for name in names)
+    return f"{versions}, Python {platform.python_version()}"
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return "(not installed)"

@@ -1,0 +1,272 @@
+"""The shards as processes: forked, listened to, watched, ended and reaped.
+
+Owns the lives in the slots and their channels; must not know why a shard is started or stopped
+(supervisor.py, rolling.py). What happens is told to an `Observer`. Every wait has a deadline:
+STARTING StartTimeout, DRAINING the drain deadline and some, STOPPING STOP_DEADLINE; what is late
+is killed. Only pids of this table are reaped.
+"""
+
+import contextlib
+import os
+import random
+import selectors
+import signal
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from shardws import ids, stats
+from shardws.log import logger
+from shardws.shard import process
+from shardws.wire import messages
+from shardws_supervisor import channel, health, spawn
+from shardws_supervisor.backoff import Backoff, Policy
+from shardws_supervisor.listeners import Listeners
+from shardws_supervisor.plan import Plan
+from shardws_supervisor.slots import Life, Slot, SlotTable, State
+
+DRAIN_GRACE = 2.0  # seconds beyond the shard's own drain deadline
+STOP_DEADLINE = 2.0  # seconds from STOP to SIGKILL
+
+log = logger("supervisor.shards")
+
+
+class Observer(Protocol):
+    """Who is told of the lives of shards."""
+
+    def shard_ready(self, life: Life) -> None: ...
+    def shard_ended(self, life: Life, reason: str) -> None: ...
+
+
+class Shards:
+    """See the module docstring; `table` may be read by everybody."""
+
+    def __init__(
+        self,
+        observer: Observer,
+        selector: selectors.BaseSelector,
+        listeners: Listeners,
+        memory: stats.Stats,
+        boot_nonce: str,
+        run_directory: str,
+        foreign: Callable[[], Iterable[spawn.Closeable]],
+    ) -> None:
+        self.table = SlotTable()
+        self._observer = observer
+        self._selector = selector
+        self._listeners = listeners
+        self._memory = memory
+        self._boot_nonce = boot_nonce
+        self._run_directory = run_directory
+        self._foreign = foreign  # the supervisor's other descriptors
+        self._channels: dict[int, channel.Channel] = {}  # by pid
+        self._watches: dict[int, health.Watch] = {}  # by pid
+
+    def add_slot(self, index: int, policy: Policy) -> Slot:
+        """Take a slot into use: bind its socket; StartError when that fails."""
+        self._listeners.add(index)
+        slot = Slot(index, Backoff(policy, random.random))
+        self.table.add(slot)
+        return slot
+
+    def retire_slot(self, index: int) -> None:
+        """Begin to give a slot up: the kernel sends no new connection its way from now on."""
+        self.table[index].is_retiring = True
+        self._listeners.remove(index)
+
+    # Starting
+
+    def start(self, slot: Slot, plan: Plan, now: float) -> Life | None:
+        """Fork a life into the slot; None while both of its rows are in use, or fork fails."""
+        generation = slot.next_generation()
+        if generation is None:
+            return None
+        row = ids.row_of(slot.index, generation)
+        self._memory.clear_gauges(row)
+        ours, theirs = channel.pair()
+        context = process.ShardContext(
+            slot=slot.index,
+            generation=generation,
+            node=plan.node,
+            boot_nonce=self._boot_nonce,
+            stats=self._memory,
+            listener=self._listeners.add(slot.index),
+            channel=theirs,
+            run_directory=self._run_directory,
+            overrides=list(plan.overrides),
+        )
+        try:
+            pid = spawn.fork(
+                lambda: process.run(plan.load, context),
+                name=f"shardws-{slot.index}",
+                foreign=[*self._foreign_to(slot.index), ours],
+            )
+        except OSError as error:
+            ours.close()
+            log.error("shard %d cannot be forked: %s", slot.index, error.strerror)
+            return None
+        finally:
+            theirs.close()
+        life = slot.begin(generation, pid, now, now + plan.start_timeout)
+        self._channels[pid] = ours
+        self._watches[pid] = health.Watch(plan.heartbeat_timeout, now)
+        self._selector.register(ours, selectors.EVENT_READ, lambda: self._readable(life))
+        log.debug("shard %d: generation %d has pid %d", slot.index, generation, pid)
+        return life
+
+    def _foreign_to(self, slot: int) -> list[spawn.Closeable]:
+        """Return the descriptors a new shard of that slot must not keep."""
+        return [*self._foreign(), *self._channels.values(), *self._listeners.others(slot)]
+
+    def foreign(self) -> list[spawn.Closeable]:
+        """Return the descriptors of this room, for children that are no shards."""
+        return [*self._channels.values(), *self._listeners.others(-1)]
+
+    # Listening to them
+
+    def _readable(self, life: Life) -> None:
+        stream = self._channels[life.pid]
+        try:
+            if stream.has_unsent:
+                stream.flush()
+            for kind, *fields in stream.receive():
+                self._understand(life, kind, fields)
+        except channel.ChannelError as error:
+            self._distrust(life, str(error))
+            return
+        if stream.is_closed:  # it goes; if it does not, the deadline sees to it
+            self._selector.unregister(stream)
+        else:
+            self._watch_channel(stream, life)
+
+    def _understand(self, life: Life, kind: int, fields: list[Any]) -> None:
+        if kind == messages.HELLO:
+            life.is_meshed = True
+            self.announce()
+        elif kind == messages.READY and life.state is State.STARTING:
+            life.move(State.READY, life.since)
+            self._observer.shard_ready(life)
+        elif kind == messages.FAILED:
+            life.complaint = str(fields[0])
+
+    def _watch_channel(self, stream: channel.Channel, life: Life) -> None:
+        wanted = selectors.EVENT_READ
+        if stream.has_unsent:
+            wanted |= selectors.EVENT_WRITE
+        self._selector.modify(stream, wanted, lambda: self._readable(life))
+
+    def _distrust(self, life: Life, reason: str) -> None:
+        log.error("%s (pid %d) is killed: %s", life.name, life.pid, reason)
+        self.signal(life, signal.SIGKILL)
+
+    def tell(self, life: Life, kind: int, *fields: Any) -> None:
+        """Send a message to a shard; one whose channel is broken is killed."""
+        stream = self._channels[life.pid]
+        if stream.is_closed:
+            return
+        try:
+            stream.send(kind, *fields)
+            self._watch_channel(stream, life)
+        except channel.ChannelError as error:
+            self._distrust(life, str(error))
+
+    def announce(self) -> None:
+        """Tell every shard who is in the mesh now."""
+        peers = self.table.peers()
+        for life in self.table.lives():
+            if life.is_meshed:
+                self.tell(life, messages.PEERS, peers)
+
+    # Ending
+
+    def drain(self, life: Life, code: int, plan: Plan, now: float) -> None:
+        """Have a shard close its clients with `code` at the plan's rate, then end."""
+        if life.state is State.STARTING:
+            self.stop(life, now)
+        elif life.state is State.READY:
+            life.is_expected_to_end = True
+            life.move(State.DRAINING, now, now + plan.drain_deadline + DRAIN_GRACE)
+            deadline_ms = int(plan.drain_deadline * 1000)
+            self.tell(life, messages.DRAIN, code, plan.drain_rate, deadline_ms)
+
+    def stop(self, life: Life, now: float) -> None:
+        """Have a shard end at once; what does not within STOP_DEADLINE is killed."""
+        if life.state is not State.STOPPING:
+            life.is_expected_to_end = True
+            life.move(State.STOPPING, now, now + STOP_DEADLINE)
+            self.tell(life, messages.STOP, True)
+
+    def signal(self, life: Life, number: signal.Signals) -> None:
+        """Send a signal to a shard that is not reaped yet."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(life.pid, number)
+
+    def reap(self, now: float) -> None:
+        """Take note of every shard that has ended."""
+        for life in self.table.lives():
+            pid, status = os.waitpid(life.pid, os.WNOHANG)
+            if pid:
+                self._bury(life, status, now)
+
+    def _bury(self, life: Life, status: int, now: float) -> None:
+        stream = self._channels.pop(life.pid)
+        self._hear_out(life, stream)
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(stream)
+        stream.close()
+        del self._watches[life.pid]
+        self.table[life.slot].end(life, now)
+        self._memory.clear_gauges(life.row)
+        reason = spawn.ending(status)
+        if life.complaint:
+            reason += f": {life.complaint}"
+        self.announce()
+        self._observer.shard_ended(life, reason)
+
+    def _hear_out(self, life: Life, stream: channel.Channel) -> None:
+        """Read the last words of a dead shard: its FAILED may still lie in the channel."""
+        with contextlib.suppress(channel.ChannelError, OSError):
+            while not stream.is_closed:
+                received = stream.receive()
+                if not received:
+                    break
+                for kind, *fields in received:
+                    if kind == messages.FAILED:
+                        life.complaint = str(fields[0])
+
+    # Watching
+
+    def check(self, now: float) -> None:
+        """Kill what is late, abort what has stopped turning its loop."""
+        for life in self.table.lives():
+            if life.is_late(now):
+                self._overdue(life, now)
+            elif life.state in (State.READY, State.DRAINING):
+                self._check_health(life, now)
+
+    def _overdue(self, life: Life, now: float) -> None:
+        log.error("%s (pid %d) is late in state %s", life.name, life.pid, life.state.value)
+        if life.state is State.STARTING:
+            life.complaint = f"it was not ready within {now - life.started:.0f} s"
+            self.signal(life, signal.SIGABRT)  # writes the stacks; KILL follows if it does not end
+            life.move(State.STOPPING, now, now + STOP_DEADLINE)
+        else:
+            self.signal(life, signal.SIGKILL)
+            life.deadline = now + STOP_DEADLINE
+
+    def _check_health(self, life: Life, now: float) -> None:
+        beat = self._memory.row(life.row)[stats.HEARTBEAT] / 1e9
+        watch = self._watches[life.pid]
+        verdict = watch.look(now, beat)
+        if verdict is health.Verdict.ABORT:
+            silence = watch.silence(now, beat)
+            log.error(
+                "%s (pid %d) has not turned its loop for %.1f s: ABRT, its stacks follow",
+                life.name,
+                life.pid,
+                silence,
+            )
+            life.complaint = f"its loop stood still for {silence:.1f} s"
+            self.signal(life, signal.SIGABRT)
+        elif verdict is health.Verdict.KILL:
+            log.error("%s (pid %d) did not end by ABRT: KILL", life.name, life.pid)
+            self.signal(life, signal.SIGKILL)

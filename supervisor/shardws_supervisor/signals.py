@@ -1,0 +1,84 @@
+"""Signals, recorded: a handler notes the number and wakes the loop, nothing else.
+
+Owns the handlers and the wake-up pipe of the supervisor; knows not what a signal means (that is
+supervisor.py) beyond the list of those that are taken. The pipe only wakes: what arrived is in the
+list, so a flood of one signal cannot displace another.
+"""
+
+import contextlib
+import os
+import signal
+from types import FrameType
+
+TAKEN = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGCHLD,
+)
+
+# One note of these is as good as many; the others count (a second TERM hastens the first).
+MERGED = frozenset({signal.SIGCHLD, signal.SIGUSR1, signal.SIGHUP})
+LONGEST = 64  # notes kept between two turns of the loop
+FOR_THE_SUPERVISOR = (
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGPIPE,
+)
+
+
+class Signals:
+    """The recorder; `fileno()` is readable when something was recorded."""
+
+    def __init__(self) -> None:
+        self._recorded: list[int] = []
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def install(self) -> None:
+        """Take the signals; PIPE is ignored, as writes report it."""
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        for number in TAKEN:
+            signal.signal(number, self._record)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def _record(self, number: int, _frame: FrameType | None) -> None:
+        if len(self._recorded) < LONGEST and not (number in MERGED and number in self._recorded):
+            self._recorded.append(number)
+
+    def take(self) -> list[int]:
+        """Return what was recorded since the last call, in order, and forget it."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._reader, 512):
+                pass
+        taken, self._recorded = self._recorded, []
+        return taken
+
+    def close(self) -> None:
+        """Give the descriptors back; also called in a forked child, which shares them."""
+        signal.set_wakeup_fd(-1)
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+def reset_in_child() -> None:
+    """Give a child defaults of its own: TERM ends it, what is meant for the supervisor does not.
+
+    Ctrl-C and a closed terminal reach the whole foreground group, but what follows from them is
+    the supervisor's decision, told over the channel.
+    """
+    signal.set_wakeup_fd(-1)
+    for number in TAKEN:
+        signal.signal(number, signal.SIG_DFL)
+    for number in FOR_THE_SUPERVISOR:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,220 @@
+"""Slots and the lives in them: the supervisor's state machine.
+
+Owns every state and every move between them; knows no process, signal or socket: a pid is a
+number here, and time is an argument.
+
+A slot is a shard's place for life. A life is one process in it, one generation; it uses row
+`ids.row_of(slot, generation)`, so a slot holds at most two lives, one per row: a successor can
+start while its predecessor drains. One table governs both:
+
+    VACANT ---> STARTING ---> READY ---> DRAINING ---> STOPPING ---> VACANT
+                   |            |            |
+                   +------------+------------+-- any of them may end at once: VACANT
+    VACANT ---> BACKOFF ------> VACANT       the slot waits before it tries again
+    VACANT ---> QUARANTINED --> VACANT       a crash loop: an operator or new code must help
+
+A life is never in BACKOFF or QUARANTINED; a slot is in one of these, or VACANT, only while no
+life leads it.
+"""
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from shardws import ids
+from shardws_supervisor.backoff import Backoff
+
+
+class State(enum.Enum):
+    """A life's or a slot's state."""
+
+    VACANT = "vacant"
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    BACKOFF = "backoff"
+    QUARANTINED = "quarantined"
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.VACANT: frozenset({State.STARTING, State.BACKOFF, State.QUARANTINED}),
+    State.STARTING: frozenset({State.READY, State.STOPPING, State.VACANT}),
+    State.READY: frozenset({State.DRAINING, State.STOPPING, State.VACANT}),
+    State.DRAINING: frozenset({State.STOPPING, State.VACANT}),
+    State.STOPPING: frozenset({State.VACANT}),
+    State.BACKOFF: frozenset({State.VACANT}),
+    State.QUARANTINED: frozenset({State.VACANT}),
+}
+
+
+def moved(old: State, new: State) -> State:
+    """Return `new`; ValueError when the table has no such move."""
+    if new not in TRANSITIONS[old]:
+        raise ValueError(f"no move from {old.value} to {new.value}")
+    return new
+
+
+@dataclass(slots=True, eq=False)
+class Life:
+    """One process in a slot."""
+
+    slot: int
+    generation: int
+    pid: int
+    started: float  # monotonic seconds
+    state: State = State.STARTING
+    since: float = 0.0  # when the present state began
+    deadline: float | None = None  # when the present state must have ended
+    is_meshed: bool = False  # said HELLO: peers may dial it
+    is_expected_to_end: bool = False  # it was asked to, so its end is no failure
+    complaint: str = ""  # why it ends: its own last words, or what its supervisor saw
+
+    @property
+    def row(self) -> int:
+        return ids.row_of(self.slot, self.generation)
+
+    @property
+    def name(self) -> str:
+        return f"shard {self.slot}"
+
+    def move(self, state: State, now: float, deadline: float | None = None) -> None:
+        """Enter a state with its deadline; ValueError when the table has no such move."""
+        self.state = moved(self.state, state)
+        self.since = now
+        self.deadline = deadline
+
+    def is_late(self, now: float) -> bool:
+        return self.deadline is not None and now >= self.deadline
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A place for life."""
+
+    index: int
+    backoff: Backoff
+    lives: list[Life] = field(default_factory=list)
+    rest: State = State.VACANT  # what the slot is in while no life leads it
+    until: float = 0.0  # end of BACKOFF
+    generation: int = -1  # the last one used
+    is_retiring: bool = False  # scaled away: it is given up when its last life has ended
+    restarts: int = 0  # lives after the first
+    last_end: str = ""  # how the last life that was not asked to ended
+
+    @property
+    def leader(self) -> Life | None:
+        """The life new connections go to: the ready one, else the one that starts."""
+        for state in (State.READY, State.STARTING):
+            for life in self.lives:
+                if life.state is state:
+                    return life
+        return None
+
+    @property
+    def state(self) -> State:
+        """What is shown of the slot: its leader's state, else how it rests, else who leaves."""
+        leader = self.leader
+        if leader:
+            return leader.state
+        if self.rest is not State.VACANT or not self.lives:
+            return self.rest
+        return self.lives[0].state
+
+    def next_generation(self) -> int | None:
+        """Return the next generation whose row is free; None while both rows are in use."""
+        taken = {life.generation & 1 for life in self.lives}
+        for step in (1, 2):
+            generation = (self.generation + step) % ids.GENERATIONS
+            if generation & 1 not in taken:
+                return generation
+        return None
+
+    def begin(self, generation: int, pid: int, now: float, deadline: float) -> Life:
+        """Note a fork; ValueError when the slot rests or the row is in use."""
+        moved(self.rest, State.STARTING)
+        if any(life.generation & 1 == generation & 1 for life in self.lives):
+            raise ValueError(f"the row of slot {self.index}, generation {generation} is in use")
+        self.restarts += self.generation >= 0
+        self.generation = generation
+        life = Life(self.index, generation, pid, now, since=now, deadline=deadline)
+        self.lives.append(life)
+        return life
+
+    def end(self, life: Life, now: float) -> State:
+        """Note that a process is gone; return the state it was in."""
+        state = life.state
+        life.move(State.VACANT, now)
+        self.lives.remove(life)
+        return state
+
+    def fail(self, life: Life, reason: str, now: float) -> float | None:
+        """Decide over a slot whose leader died; seconds until the retry, None for quarantine."""
+        self.last_end = reason
+        delay = self.backoff.failed(now - life.started)
+        if delay is None:
+            self.rest = moved(self.rest, State.QUARANTINED)
+        else:
+            self.rest = moved(self.rest, State.BACKOFF)
+            self.until = now + delay
+        return delay
+
+    def wake(self) -> None:
+        """End the rest: a life may begin."""
+        if self.rest is not State.VACANT:
+            self.rest = moved(self.rest, State.VACANT)
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether a life should begin: nobody leads, and the slot neither rests nor goes."""
+        if self.leader or self.is_retiring or self.rest is State.QUARANTINED:
+            return False
+        return self.rest is State.VACANT or now >= self.until
+
+
+class SlotTable:
+    """All slots in use, and the lives in them."""
+
+    def __init__(self) -> None:
+        self.slots: dict[int, Slot] = {}
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(list(self.slots.values()))
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def __getitem__(self, index: int) -> Slot:
+        return self.slots[index]
+
+    def add(self, slot: Slot) -> None:
+        """Take a slot into use; ValueError when its number is taken."""
+        if slot.index in self.slots:
+            raise ValueError(f"slot {slot.index} exists")
+        self.slots[slot.index] = slot
+
+    def remove(self, index: int) -> None:
+        """Give a slot up; ValueError while somebody lives in it."""
+        if self.slots[index].lives:
+            raise ValueError(f"slot {index} is in use")
+        del self.slots[index]
+
+    def lives(self, *states: State) -> list[Life]:
+        """Return the lives in the given states, or all."""
+        return [
+            life
+            for slot in self.slots.values()
+            for life in slot.lives
+            if not states or life.state in states
+        ]
+
+    def life_of(self, pid: int) -> Life | None:
+        """Return the life with that pid."""
+        return next((life for life in self.lives() if life.pid == pid), None)
+
+    def peers(self) -> list[tuple[int, int, int]]:
+        """Return what PEERS says: row, generation and pid of each life in the mesh."""
+        return [(life.row, life.generation, life.pid) for life in self.lives() if life.is_meshed]
+
+    def are_all(self, state: State) -> bool:
+        """Tell whether there are slots and each is in that state."""
+        return bool(self.slots) and all(slot.state is state for slot in self.slots.values())

@@ -1,0 +1,295 @@
+"""The supervisor: one loop that decides what lives, and nothing else.
+
+Owns the phases of the server (starting, serving, stopping) and what follows from a signal, a
+death or a command; the doing is in shards.py, the order of a reload in rolling.py. It has no
+thread and no event loop of asyncio, so that fork is safe, and it never imports the application.
+
+    TERM   stop gracefully; again: at once; again: by force     INT, QUIT   at once; again: by force
+    HUP    reload                                               TTIN, TTOU  one shard more, less
+    USR1   open the log file anew                               CHLD        a child ended
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import sys
+import time
+from typing import Final
+
+from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, StartError
+from shardws.log import logger
+from shardws_supervisor import spawn
+from shardws_supervisor.backoff import Policy
+from shardws_supervisor.ground import Ground
+from shardws_supervisor.plan import Plan, Planner
+from shardws_supervisor.reload import Reload
+from shardws_supervisor.shards import Shards
+from shardws_supervisor.signals import Signals
+from shardws_supervisor.slots import Life, Slot, SlotTable, State
+from shardws_supervisor.stopping import ASKED, Level, harsher
+
+CODE_STOP: Final = 1001  # going away
+CODE_RESTART: Final = 1012  # service restart: come back at once
+TICK: Final = 0.5  # seconds between two looks at heartbeats
+QUICK: Final = 0.02  # while something is about to happen that nobody reports
+
+log = logger("supervisor")
+
+
+class Supervisor:
+    """See the module docstring."""
+
+    def __init__(self, planner: Planner, plan: Plan, policy: Policy | None = None) -> None:
+        """Take port, run directory and memory; StartError names what is in the way."""
+        self.planner = planner
+        self.plan = plan
+        self.ground = Ground(plan)
+        self.level = Level.NONE
+        self.has_served = False
+        self.started = time.monotonic()
+        self._policy = policy or Policy()
+        self._exit_code = EXIT_OK
+        self._complaint = ""
+        self._drain_at: float | None = None
+        self._reload: Reload | None = None
+        self._signals = Signals()
+        self._selector = selectors.DefaultSelector()
+        self._shards = Shards(
+            self,
+            self._selector,
+            self.ground.listeners,
+            self.ground.memory,
+            self.ground.boot_nonce,
+            str(self.ground.run_directory.path),
+            lambda: [self._selector, self._signals, self.ground.run_directory],
+        )
+
+    @property
+    def table(self) -> SlotTable:
+        return self._shards.table
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a load balancer should send clients here."""
+        return self.has_served and not self.level and bool(self.table.lives(State.READY))
+
+    # The loop
+
+    def run(self) -> int:
+        """Serve until told to stop; return the exit code. StartError when it cannot start."""
+        self._signals.install()
+        self._selector.register(self._signals, selectors.EVENT_READ, lambda: None)
+        try:
+            self.ground.log_room(self.plan)
+            for index in range(self.plan.shards):
+                slot = self._shards.add_slot(index, self._policy)
+                self._shards.start(slot, self.plan, time.monotonic())
+            while not self._is_over():
+                self._turn()
+        finally:
+            self._leave()
+        if self._complaint:
+            raise StartError(self._complaint, exit_code=self._exit_code)
+        return self._exit_code
+
+    def _is_over(self) -> bool:
+        return bool(self.level) and self._drain_at is None and not self.table.lives()
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._patience()):
+            key.data()
+        for number in self._signals.take():
+            self._heed(number)
+        now = time.monotonic()
+        self._shards.reap(now)
+        self._shards.check(now)
+        self._advance(now)
+
+    def _patience(self) -> float:
+        """Return how long the loop may sleep: to the next deadline, a tick at most."""
+        if not self.has_served and self.table.are_all(State.READY):
+            return QUICK
+        now = time.monotonic()
+        ends = [slot.until for slot in self.table if slot.rest is State.BACKOFF]
+        ends += [life.deadline for life in self.table.lives() if life.deadline is not None]
+        if self._drain_at is not None:
+            ends.append(self._drain_at)
+        return max(0.0, min([TICK, *(end - now for end in ends)]))
+
+    def _advance(self, now: float) -> None:
+        """Do what is due."""
+        if self.level:
+            if self._drain_at is not None and now >= self._drain_at:
+                self._drain_at = None
+                self._end_shards(now)
+            return
+        if not self.has_served:
+            self._announce_listening()
+            return
+        if self._reload is not None and self._reload.advance(now):
+            self._reload = None
+        for slot in self.table:
+            if slot.is_due(now):
+                slot.wake()
+                self._shards.start(slot, self.plan, now)
+
+    def _announce_listening(self) -> None:
+        """Say so once a client can really connect: every shard has called `listen`."""
+        if self.table.are_all(State.READY) and self.ground.listeners.are_listening():
+            self.has_served = True
+            line = f"listening on {self.ground.url} with {len(self.table)} shards"
+            line += f" (pid {os.getpid()})"
+            log.info("%s", line)
+            if self.plan.log_file or not self.plan.log_level:
+                sys.stderr.write(line + "\n")  # what starts the server waits for this line
+                sys.stderr.flush()
+
+    # What happens to shards (shards.Observer)
+
+    def shard_ready(self, life: Life) -> None:
+        if self.has_served:
+            log.info("%s is ready (pid %d)", life.name, life.pid)
+
+    def shard_ended(self, life: Life, reason: str) -> None:
+        slot = self.table[life.slot]
+        if slot.is_retiring and not slot.lives:
+            self.table.remove(slot.index)
+            log.info("%s is given up; %d shards remain", life.name, len(self.table))
+        elif life.is_expected_to_end or self.level:
+            log.debug("%s (pid %d) %s", life.name, life.pid, reason)
+        elif not self.has_served:
+            self._cannot_start(f"{life.name} {reason}", life.complaint)
+        else:
+            self._mourn(slot, life, reason)
+
+    def _cannot_start(self, text: str, complaint: str) -> None:
+        self._complaint = complaint or f"{text} before it was ready"
+        self._exit_code = EXIT_CANNOT_START
+        self.stop(Level.NOW)
+
+    def _mourn(self, slot: Slot, life: Life, reason: str) -> None:
+        """Decide what follows from an unexpected death."""
+        if slot.leader is not None:
+            log.warning("%s (pid %d) %s", life.name, life.pid, reason)
+            return
+        now = time.monotonic()
+        delay = slot.fail(life, reason, now)
+        if delay is not None:
+            log.error("%s (pid %d) %s; again in %.2f s", life.name, life.pid, reason, delay)
+            return
+        log.critical(
+            "%s (pid %d) %s; it fell %d times in a row and is quarantined until a reload",
+            life.name,
+            life.pid,
+            reason,
+            slot.backoff.failures,
+        )
+        if self.table.are_all(State.QUARANTINED):
+            self._complaint = f"every shard is quarantined; the last: {reason}"
+            self._exit_code = EXIT_FAILED
+            self.stop(Level.NOW)
+
+    # What is asked for: by signals, and by control.py
+
+    def _heed(self, number: int) -> None:
+        if number in ASKED:
+            self.stop(ASKED[signal.Signals(number)])
+        elif number == signal.SIGHUP:
+            self.reload()
+        elif number in (signal.SIGTTIN, signal.SIGTTOU):
+            self._step(1 if number == signal.SIGTTIN else -1)
+        elif number == signal.SIGUSR1:
+            self.reopen_logs()
+
+    def stop(self, asked: Level) -> None:
+        """End the server; asked again, hasten it."""
+        level = harsher(self.level, asked)
+        if level is self.level:
+            return
+        now = time.monotonic()
+        log.info("stopping (%s)", level.name.lower())
+        is_first, self.level = not self.level, level
+        if self._reload is not None:
+            self._reload.cancel()
+            self._reload = None
+        if is_first and level is Level.GRACEFUL and self.plan.drain_delay:
+            self._drain_at = now + self.plan.drain_delay
+            return
+        self._drain_at = None
+        self._end_shards(now)
+
+    def _end_shards(self, now: float) -> None:
+        self.ground.listeners.close()
+        for life in self.table.lives():
+            if self.level is Level.GRACEFUL:
+                self._shards.drain(life, CODE_STOP, self.plan, now)
+            elif self.level is Level.NOW:
+                self._shards.stop(life, now)
+            else:
+                self._shards.signal(life, signal.SIGKILL)
+
+    def reload(self) -> None:
+        """Begin a rolling restart with the application and the settings of now."""
+        if self.level or not self.has_served:
+            log.warning("a reload makes no sense while the server starts or stops")
+        elif self._reload is not None:
+            log.warning("a reload is under way already; ask again when it is done")
+        else:
+            self._reload = Reload(self, self._selector)
+
+    def scale(self, count: int) -> None:
+        """Change the number of shards; ValueError when it is out of bounds."""
+        if not 1 <= count <= self.ground.memory.slots:
+            raise ValueError(f"shards must be 1 to {self.ground.memory.slots}, not {count}")
+        now = time.monotonic()
+        active = sorted(slot.index for slot in self.table if not slot.is_retiring)
+        for index in active[count:]:
+            self._retire_slot(self.table[index], now)
+        free = [i for i in range(self.ground.memory.slots) if i not in self.table.slots]
+        for index in free[: max(0, count - len(active))]:
+            slot = self._shards.add_slot(index, self._policy)
+            self._shards.start(slot, self.plan, now)
+
+    def _retire_slot(self, slot: Slot, now: float) -> None:
+        self._shards.retire_slot(slot.index)
+        for life in list(slot.lives):
+            self._shards.drain(life, CODE_RESTART, self.plan, now)
+        if not slot.lives:
+            self.table.remove(slot.index)
+
+    def _step(self, step: int) -> None:
+        active = sum(not slot.is_retiring for slot in self.table)
+        if self.level or not self.has_served:
+            return
+        with contextlib.suppress(ValueError):
+            self.scale(active + step)
+            log.info("scaling from %d to %d shards", active, active + step)
+
+    def reopen_logs(self) -> None:
+        self.ground.log_handler.reopen()
+        log.info("the log file was opened anew")
+
+    # What a reload needs (rolling.Crew, reload.Owner)
+
+    def begin(self, slot: Slot) -> Life | None:
+        return self._shards.start(slot, self.plan, time.monotonic())
+
+    def retire(self, life: Life) -> None:
+        self._shards.drain(life, CODE_RESTART, self.plan, time.monotonic())
+
+    def foreign(self) -> list[spawn.Closeable]:
+        """Return every descriptor a child that is no shard must let go of."""
+        return [
+            self._selector,
+            self._signals,
+            self.ground.run_directory,
+            *self._shards.foreign(),
+        ]
+
+    def _leave(self) -> None:
+        for life in self.table.lives():  # only after an error of our own
+            self._shards.signal(life, signal.SIGKILL)
+        self.ground.leave()
+        self._selector.close()
+        self._signals.close()
