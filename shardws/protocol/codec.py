@@ -1,0 +1,62 @@
+"""The choice between the two bodies of the codec.
+
+Owns the choice and the contract as types; `frames` documents it. `BODY` is "c" when the extension
+was built, else "python"; SHARDWS_CODEC=python in the environment forces the Python body. This is
+the one file of the protocol room that reads the environment.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from shardws.protocol import frames
+from shardws.protocol.frames import Frame, Item, header
+
+__all__ = ["BODY", "Filler", "Frame", "Item", "header", "join", "parse", "select", "unmask"]
+
+
+class Filling(Protocol):
+    """What both `Filler` types offer; see `frames.Filler`."""
+
+    @property
+    def missing(self) -> int: ...
+    def feed(self, data: bytes, start: int, /) -> int: ...
+    def finish(self) -> bytes: ...
+
+
+class Body(Protocol):
+    """What both modules offer."""
+
+    @property
+    def BODY(self) -> str: ...
+    @property
+    def Filler(self) -> Callable[[int, int, bytes], Filling]: ...
+    def parse(self, data: bytes, max_size: int, start: int = 0, /) -> tuple[list[Item], int]: ...
+    def join(self, frames: list[Frame], /) -> bytes: ...
+    def unmask(self, data: bytes, start: int, stop: int, key: bytes, /) -> bytes: ...
+
+
+def select(forced: str) -> Body:
+    """Return the body to use: the C one unless "python" is forced or it was not built.
+
+    ImportError when "c" is forced and the extension is not there; ValueError for another word.
+    """
+    if forced not in ("", "c", "python"):
+        raise ValueError(f"SHARDWS_CODEC is {forced!r}; it may be 'c' or 'python'")
+    if forced != "python":
+        try:
+            from shardws.protocol import _frames
+        except ImportError:
+            if forced == "c":
+                raise
+        else:
+            return _frames
+    return frames
+
+
+body: Final = select(os.environ.get("SHARDWS_CODEC", ""))
+BODY: Final = body.BODY
+parse: Final = body.parse
+join: Final = body.join
+unmask: Final = body.unmask
+Filler: Final = body.Filler

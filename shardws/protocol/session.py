@@ -1,0 +1,178 @@
+"""One WebSocket connection after its opening handshake: bytes in, items and replies out.
+
+Owns the state of the connection and its place in the close table; knows no TCP, no timers and no
+ids. Facts to have before reading:
+
+- An item is (kind, payload, eom): 1 text, 2 binary, 9 ping (its pong is among the replies already),
+  10 pong, 8 the end of the conversation; `ending` says why, when the state is CLOSED.
+- At rest a session has no `_inbound`, and whole ordinary frames never make one: see `receive`.
+- `receive` never raises for what a peer sent: a violation is an item 8 and an `ending`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from shardws.errors import ProtocolError, UsageError
+from shardws.protocol import closing, codec, fragments
+from shardws.protocol.closing import TABLE, Cause, Ending, Source, State
+from shardws.protocol.deflate import Deflate
+from shardws.protocol.frames import CLOSE, FIN, PING, PONG, RSV1, Frame, Item
+from shardws.protocol.inbound import Inbound
+
+__all__ = ["Ending", "Frame", "Item", "Session", "SessionConfig", "State"]
+
+FIN_CLOSE: Final = FIN | CLOSE
+FIN_PONG: Final = FIN | PONG
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """What all sessions of a shard share; to change a row, give the session another config."""
+
+    max_message_size: int = 1 << 20  # bytes of one incoming message, after inflating
+    buffer_message: bool = False  # True: a message is one item; False: pieces as they arrive
+    max_frame_size: int = 0  # bytes of one outgoing frame; 0: never split
+    wait_for_close: bool = True  # False: CLOSED right after our close frame
+    deflate_min_size: int = 128  # bytes; a shorter message is not compressed
+
+    def __post_init__(self) -> None:
+        if self.max_message_size < 1 or self.max_frame_size < 0 or self.deflate_min_size < 0:
+            raise UsageError("sizes of a session are positive", code=213)
+
+
+# Stands in for the Inbound of every closed session: it is never fed, so it can be shared.
+SEALED: Final = Inbound(SessionConfig(), None)
+
+
+class Session:
+    """The conversation of one connection."""
+
+    __slots__ = ("_inbound", "_own", "config", "deflate", "ending", "replies", "state")
+
+    def __init__(
+        self, config: SessionConfig, deflate: Deflate | None = None, data: bytes = b""
+    ) -> None:
+        """`data`: bytes of a frame that is not whole, from `rest` of an earlier session."""
+        self.config = config
+        self.deflate = deflate
+        self.state = State.OPEN
+        self.ending: Ending | None = None
+        self.replies: list[Frame] = []  # to be joined, written and cleared by the owner
+        self._own: tuple[int, str] | None = None  # what we closed with
+        self._inbound: Inbound | None = Inbound(config, deflate, data) if data else None
+
+    def receive(self, data: bytes) -> list[Item]:
+        """Return what the bytes complete; look at `replies` and `state` afterwards."""
+        if self._inbound is None:
+            items, used = codec.parse(data, self.config.max_message_size)
+            if used == len(data):
+                return items
+            self._inbound = Inbound(self.config, self.deflate)
+            return self._receive(self._inbound, data, used, items)
+        return self._receive(self._inbound, data, 0, [])
+
+    def _receive(self, inbound: Inbound, data: bytes, at: int, items: list[Item]) -> list[Item]:
+        if self.state is State.CLOSED:
+            return items
+        lane = len(items)  # these came by the fast lane: no control frame among them
+        error: ProtocolError | None = None
+        try:
+            inbound.receive(data, at, items)
+        except ProtocolError as raised:
+            error = raised
+        for kind, payload, _ in items[lane:]:
+            if kind == PING:  # also after our close frame (RFC 6455 5.5.2)
+                self.replies.append((FIN_PONG, payload))
+        if self.state is State.CLOSING:
+            items = [item for item in items if item[0] >= CLOSE]
+        if error is not None:
+            self._move(Cause.VIOLATION, error.close_code, error.description, error)
+            items.append((CLOSE, b"", True))
+        elif inbound.is_over:
+            self._peer_closed(items.pop()[1])
+            items.append((CLOSE, b"", True))
+        elif inbound.is_at_rest and self.state is State.OPEN:
+            self._inbound = None
+        return items
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Put our close frame into `replies`; nothing when the close handshake has begun already.
+
+        UsageError 213 for a code that cannot be sent or a reason of more than 123 bytes.
+        """
+        closing.check(code, reason)
+        if self.state is State.OPEN:
+            self._own = code, reason
+            waits = self.config.wait_for_close
+            self._move(Cause.OWN if waits else Cause.OWN_AT_ONCE, code, reason)
+
+    def lost(self, reason: str = "the connection was lost") -> Ending:
+        """Tell that TCP ended or the peer did not answer in time; return what is to be reported."""
+        self._move(Cause.LOST, closing.ABNORMAL, reason)
+        assert self.ending is not None
+        return self.ending
+
+    @property
+    def rest(self) -> bytes | None:
+        """Bytes to give to a new Session in place of this one; None while that cannot be done.
+
+        It can be done between two messages of an open session without context takeover: then they
+        are at most the beginning of a header or of a control frame.
+        """
+        if self.state is not State.OPEN or self.replies:
+            return None
+        if self.deflate is not None and self.deflate.keeps_context:
+            return None
+        if self._inbound is None:
+            return b""
+        return self._inbound.tail if self._inbound.is_between_messages else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Every message goes out as one uncompressed frame: `frames_of` need not be called."""
+        return self.deflate is None and not self.config.max_frame_size
+
+    def frames_of(
+        self, kind: int, payload: bytes, is_first: bool = True, is_last: bool = True
+    ) -> list[Frame]:
+        """Return the frames of a message (kind 1, 2), of a part of one, or of a ping or pong.
+
+        UsageError 213 for a ping or pong of more than 125 bytes.
+        """
+        if kind >= CLOSE:
+            return [fragments.control(kind, payload)]
+        first = kind
+        # A message in parts goes uncompressed: its compressor would be bound until its end.
+        packed = self._packed(payload) if is_first and is_last else None
+        if packed is not None:
+            first, payload = kind | RSV1, packed
+        return fragments.split(first, payload, self.config.max_frame_size, is_first, is_last)
+
+    def _packed(self, payload: bytes) -> bytes | None:
+        if self.deflate is None or len(payload) < self.config.deflate_min_size:
+            return None
+        return self.deflate.compress(payload)
+
+    def _peer_closed(self, payload: bytes) -> None:
+        code, reason = closing.unpack(payload)
+        self._move(Cause.PEER if payload else Cause.PEER_BARE, code, reason)
+
+    def _move(
+        self, cause: Cause, code: int, reason: str, error: ProtocolError | None = None
+    ) -> None:
+        """Follow the row of the close table for `cause`."""
+        row = TABLE.get((self.state, cause))
+        if row is None:
+            return
+        self.state = row.state
+        if row.sent is not Source.NOTHING:
+            self.replies.append((FIN_CLOSE, closing.payload_of(row.sent, code, reason)))
+        if row.told is Source.OWN:
+            assert self._own is not None
+            code, reason = self._own
+        if row.told is not Source.NOTHING:
+            self.ending = Ending(code, reason, row.is_clean, error)
+        if row.state is State.CLOSED:
+            self._inbound = SEALED  # lets go of whatever was in progress
+        elif self._inbound is None:
+            self._inbound = Inbound(self.config, self.deflate)  # keeps the fast lane shut
