@@ -80,7 +80,8 @@ def refuse(error: HandshakeError) -> bytes:
 def parse_headers(text: str) -> tuple[tuple[str, str], ...]:
     """Read "Name: value" lines as an application gives them; ValueError for other lines."""
     headers = []
-    for line in text.replace("\r\n", "\n").rstrip("\n").split("\n") if text else ():
+    block = text.replace("\r\n", "\n").rstrip("\n")
+    for line in block.split("\n") if block else ():
         name, colon, value = line.partition(":")
         if not colon:
             raise ValueError(f"not a header line: {line!r}")

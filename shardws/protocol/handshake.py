@@ -36,7 +36,8 @@ __all__ = [
 ]
 
 _UPGRADE: Final = (("Upgrade", "websocket"),)
-_VERSION: Final = (("Sec-WebSocket-Version", "13"), *_UPGRADE)
+_VERSION_13: Final = (("Sec-WebSocket-Version", "13"), *_UPGRADE)
+_VERSION_BYTES: Final = len(" HTTP/1.1")
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")  # base64 of 16 bytes
 _PROTOCOLS: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z, \t]*+")
 # Only in a head that the grammar accepted: there a line end begins a field.
@@ -84,7 +85,7 @@ class HandshakeReader:
             if (
                 match is not None
                 and match.end() <= config.max_header_bytes
-                and match.end(1) <= config.max_line_bytes
+                and match.end(1) + _VERSION_BYTES <= config.max_line_bytes
             ):
                 return self._finish(data, match)
             self._buffer = bytearray()
@@ -104,6 +105,8 @@ class HandshakeReader:
                 raise head.diagnose_fields(whole[self._line_end + 2 : end])
             return self._finish(whole, match)
         if len(buffer) >= self._config.max_header_bytes:
+            if self._line_end < 0:
+                raise HandshakeError(414, "the request line is too long")
             raise HandshakeError(431, "the request header is too long")
         return None
 
@@ -112,7 +115,9 @@ class HandshakeReader:
         if self._line_end < 0:
             limit = self._config.max_line_bytes
             line_end = buffer.find(b"\r\n", max(0, start - 1), end)
-            stop = len(buffer) if line_end < 0 else line_end
+            stop = line_end
+            if stop < 0:  # a CR at the end may be half of the line end
+                stop = len(buffer) - buffer.endswith(b"\r")
             head.check_line_bytes(buffer, start, min(stop, limit))
             if stop > limit:
                 raise HandshakeError(414, "the request line is too long")
@@ -149,7 +154,7 @@ class HandshakeReader:
         ):
             raise HandshakeError(426, "this port speaks WebSocket only", _UPGRADE)
         if fields.get(b"sec-websocket-version") != b"13":
-            raise HandshakeError(426, "only WebSocket version 13 is spoken here", _VERSION)
+            raise HandshakeError(426, "only WebSocket version 13 is spoken here", _VERSION_13)
         if not _KEY.fullmatch(fields.get(b"sec-websocket-key", b"")):
             raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")
         if not _PROTOCOLS.fullmatch(fields.get(b"sec-websocket-protocol", b"")):

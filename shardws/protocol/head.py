@@ -28,8 +28,8 @@ _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z._~-]{1,32})?\]|[0-9A-Za-z._~-]{1,255})(?::[0-9]{0,5})?"
 )
 
-# Lone LF and lone CR lead to smuggling (RFC 9112 2.2); a CR may still get its LF.
-_CLEAN_LINE: Final = re.compile(rb"[ -~]*+(?:\r\Z)?")
+# Lone LF and lone CR lead to smuggling (RFC 9112 2.2); the last CR may still get its LF.
+_CLEAN_LINE: Final = re.compile(rb"[ -~]*+")
 _CLEAN: Final = re.compile(rb"(?:[%b]++|\r\n)*+(?:\r\Z)?" % _VALUE)
 
 
@@ -87,13 +87,10 @@ def check_target(target: bytes) -> None:
 
 def diagnose_fields(header: bytes) -> HandshakeError:
     """Say what is wrong with the first bad line of a header that HEAD did not accept."""
-    for line in header.split(b"\r\n"):
-        if _FIELD.fullmatch(line):
-            continue
-        if line[:1] in (b" ", b"\t"):
-            return HandshakeError(400, "a folded header line")
-        name, colon, _ = line.partition(b":")
-        if colon and name != name.rstrip(b" \t"):
-            return HandshakeError(400, "white space before the colon of a header line")
-        break
+    line = next(line for line in header.split(b"\r\n") if not _FIELD.fullmatch(line))
+    if line[:1] in (b" ", b"\t"):
+        return HandshakeError(400, "a folded header line")
+    name, colon, _ = line.partition(b":")
+    if colon and name != name.rstrip(b" \t"):
+        return HandshakeError(400, "white space before the colon of a header line")
     return HandshakeError(400, "malformed header line")

@@ -18,6 +18,7 @@ Entries are separated by commas.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,9 +44,10 @@ class Origins:
     pattern: re.Pattern[str] | None = None  # over "scheme://host:port", lower case
 
     @classmethod
-    def parse(cls, text: str) -> "Origins":
-        """Read the setting; SettingError (213) names a bad entry."""
-        entries = [entry for entry in (part.strip().lower() for part in text.split(",")) if entry]
+    def parse(cls, given: str | Iterable[str]) -> "Origins":
+        """Read the setting, a text or its entries; SettingError (213) names a bad entry."""
+        parts = given.split(",") if isinstance(given, str) else given
+        entries = [entry for entry in (part.strip().lower() for part in parts) if entry]
         if not entries:
             return cls()
         if "*" in entries:
