@@ -8,7 +8,6 @@ import importlib
 import os
 import sys
 import traceback
-from types import TracebackType
 
 from shardws.errors import EXIT_USAGE, StartError
 from shardws.settings import Settings
@@ -72,9 +71,6 @@ def _place(error: BaseException) -> str:
     """Return file:line of an error: of the bad source for SyntaxError, else where it was raised."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
-    innermost: TracebackType | None = error.__traceback__
-    while innermost and innermost.tb_next:
-        innermost = innermost.tb_next
-    if innermost is None:
-        return "nowhere"
-    return f"{innermost.tb_frame.f_code.co_filename}:{innermost.tb_lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if not frame.filename.startswith("<frozen importlib")]
+    return f"{ours[-1].filename}:{ours[-1].lineno}"

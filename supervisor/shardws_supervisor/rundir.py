@@ -44,12 +44,12 @@ class RunDirectory:
         return self.path / CONTROL_SOCKET
 
     def _make(self) -> bool:
+        if self.path.exists() or self.path.is_symlink():
+            self._check_existing()
+            return False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.mkdir(mode=0o700)
-        except FileExistsError:
-            self._check_existing()
-            return False
         except OSError as error:
             raise StartError(
                 f"run directory {self.path} cannot be made: {error.strerror}", code=10013
