@@ -39,6 +39,9 @@ types: $(VENV)/.check
 layers: $(VENV)/.check  ## upper rooms import lower ones
 	$(BIN)/lint-imports
 
+compliance: $(VENV)/.test  ## the Autobahn|Testsuite; CASES= passes options (tests/compliance/README.md)
+	$(BIN)/python -m tests.compliance.run $(CASES)
+
 stress: $(VENV)/.test  ## the process tests ten times; COUNT=, PYTEST=
 	for i in $$(seq $(or $(COUNT),10)); do \
 		$(BIN)/python -m pytest -q tests/processes $(PYTEST) || exit 1; done
@@ -65,4 +68,4 @@ $(VENV)/.check: $(INPUTS) | $(BIN)/python
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
-.PHONY: run test check format format-check lint types layers stress clean help
+.PHONY: run test check format format-check lint types layers compliance stress clean help

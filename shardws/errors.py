@@ -13,6 +13,7 @@ Owns names, numbers and advice; knows no room. Facts to have before reading:
     +-- PeerError                the other side did something wrong
         +-- HandshakeError       its opening request; carries the HTTP answer
         +-- ProtocolError        its frames (RFC 6455); carries the close code
+        +-- ProxyError           its proxy's PROXY header; the connection is closed unanswered
         +-- WireError            a link of the mesh spoke nonsense; the link is closed
 
 An error carries its next step as an attribute: `status` (HTTP), `close_code`, `exit_code`.
@@ -256,6 +257,12 @@ class ProtocolError(PeerError):
     def __init__(self, close_code: int, description: str) -> None:
         self.close_code = close_code
         super().__init__(description)
+
+
+class ProxyError(PeerError):
+    """A PROXY header that is malformed or missing; the connection is closed without an answer."""
+
+    default_code = 435
 
 
 class WireError(PeerError):

@@ -97,7 +97,8 @@ class Decision:
         object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.__slots__ if "pass" not in name)
+        names: tuple[str, ...] = self.__slots__
+        shown = (f"{name}={getattr(self, name)!r}" for name in names if "password" not in name)
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -5,7 +5,7 @@ so that a handler may be replaced or removed (None) at run time.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from shardws import events
 from shardws.errors import UsageError
@@ -17,8 +17,10 @@ E = TypeVar("E")
 class HandlerAttribute(Generic[E]):
     """One `on_<event>`: a callable or coroutine function of one argument, or None."""
 
+    name: str
+
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name: Final = name
+        self.name = name
 
     @overload
     def __get__(self, instance: None, owner: type) -> "HandlerAttribute[E]": ...

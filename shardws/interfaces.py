@@ -5,6 +5,8 @@ Owns no code. A room that needs something from above takes one of these as an ar
 
 from typing import Protocol
 
+from shardws.outcomes import Outcome, SendOutcome
+
 
 class ByteTransport(Protocol):
     """The part of a transport that a connection uses: uvloop's own, or TLS in front of it."""
@@ -21,3 +23,43 @@ class Clock(Protocol):
     """Monotonic seconds; an event loop's `time` is one."""
 
     def __call__(self) -> float: ...
+
+
+class Recipient(Protocol):
+    """A connection as routing sees it: what can be sent to, disconnected and put into groups.
+
+    `send_shared` is `send` with the finished plain frame at hand, made once for many recipients;
+    a connection with deflate or fragmentation of its own goes by the payload instead. Outcomes
+    are known at once. Routing alone writes `groups`; None stands for the empty set.
+    """
+
+    @property
+    def id(self) -> int: ...
+
+    groups: set[str] | None
+
+    def send(self, kind: int, payload: bytes) -> SendOutcome: ...
+    def send_shared(self, kind: int, payload: bytes, frame: bytes) -> SendOutcome: ...
+    def disconnect(self, code: int, reason: str) -> SendOutcome: ...
+
+
+class RoutingSink(Protocol):
+    """What routing tells the shard above it."""
+
+    def send_failed(self, connection_id: int, outcome: Outcome) -> None: ...
+
+    def sends_lost(self, count: int) -> None:
+        """So many unawaited sends went down with a link; some of them may have arrived."""
+
+    def ready_to_send(self, connection_id: int) -> None:
+        """A connection elsewhere that answered FULL to this shard can be tried again."""
+
+    def answer(self, connection_id: int, what: str) -> bytes | None:
+        """Return what another shard asks of a connection here, as JSON; None: no such thing."""
+
+
+class Remote(Protocol):
+    """The way to connections of other nodes."""
+
+    def send(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome: ...
+    def disconnect(self, connection_id: int, code: int, reason: str) -> SendOutcome: ...

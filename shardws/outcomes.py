@@ -48,9 +48,9 @@ class SendOutcome:
         self.outcome = outcome
 
     def __await__(self) -> Generator[Any, None, Outcome]:
+        yield from ()  # makes this function a generator, as __await__ must return an iterator
         assert self.outcome is not None
         return self.outcome
-        yield  # makes this function a generator, as __await__ must return an iterator
 
     def __repr__(self) -> str:
         return f"<SendOutcome {self.outcome.name if self.outcome is not None else 'pending'}>"
@@ -85,9 +85,9 @@ class FailedSend(SendOutcome):
         return self._known
 
     def __await__(self) -> Generator[Any, None, Outcome]:
+        yield from ()  # see SendOutcome.__await__
         self._report = None
         return self._known
-        yield  # see SendOutcome.__await__
 
     def __del__(self) -> None:
         if self._report is not None:

@@ -5,13 +5,16 @@ serves both ways: `shardws run module:attr` loads it in every shard; a program t
 itself has one shard in its own process, turned by `do_events()`.
 """
 
+import asyncio
+
 from shardws import events
 from shardws.errors import StateError
 from shardws.events import Handlers
 from shardws.handlers import HandlerAttributes
 from shardws.outcomes import SendOutcome
 from shardws.routing.router import Router
-from shardws.settings import table
+from shardws.settings import config, table
+from shardws.settings.properties import SettingProperties
 from shardws.settings.values import Settings
 from shardws.shard.pump import Pump
 from shardws.shard.shard import Shard
@@ -20,7 +23,7 @@ from shardws.stats import CONNECTIONS
 Data = bytes | bytearray | memoryview
 
 
-class WebSocketServer(HandlerAttributes):
+class WebSocketServer(SettingProperties, HandlerAttributes):
     """A WebSocket server; see SPEC sections 1 to 4 for every name."""
 
     def __init__(self) -> None:
@@ -29,6 +32,7 @@ class WebSocketServer(HandlerAttributes):
         self._shard: Shard | None = None
         self._router: Router | None = None
         self._pump: Pump | None = None
+        self._shutdown: asyncio.Task[None] | None = None
 
     # -- how it runs -----------------------------------------------------------------------
 
@@ -66,41 +70,23 @@ class WebSocketServer(HandlerAttributes):
         self._pump.do_events()
 
     def shutdown(self) -> None:
-        """Stop listening, close every client with 1001, and end; idempotent (SPEC 2)."""
-        pump, self._pump = self._pump, None
-        if pump is not None:
-            pump.shutdown()
-            self._shard = None
-            self._router = None
+        """Stop listening, close every client with 1001, and end; idempotent (SPEC 2).
 
-    # -- properties ------------------------------------------------------------------------
+        On a loop that runs already this only starts; await `shutdown_complete()` to see the end.
+        """
+        if self._pump is not None:
+            pump, self._pump = self._pump, None
+            self._shutdown = pump.shutdown()
 
-    @property
-    def local_host(self) -> str:
-        """Interface to bind, "" for all; 107 when changed while listening (SPEC 1)."""
-        return self.settings[table.LOCAL_HOST]
+    async def shutdown_complete(self) -> None:
+        """Shut down, and return when the last client is gone (ours)."""
+        self.shutdown()
+        if self._shutdown is not None:
+            await self._shutdown
 
-    @local_host.setter
-    def local_host(self, value: str) -> None:
-        self.settings.set(table.LOCAL_HOST, value)
-
-    @property
-    def local_port(self) -> int:
-        """Port to bind, 0 lets the system pick; 106 when changed while listening (SPEC 1)."""
-        return self.settings[table.LOCAL_PORT]
-
-    @local_port.setter
-    def local_port(self, value: int) -> None:
-        self.settings.set(table.LOCAL_PORT, value)
-
-    @property
-    def shards(self) -> int:
-        """Number of shards under a supervisor, 0 for one per CPU (ours)."""
-        return self.settings[table.SHARDS]
-
-    @shards.setter
-    def shards(self, value: int) -> None:
-        self.settings.set(table.SHARDS, value)
+    def config(self, text: str) -> str:
+        """Read or write a setting: "Name=Value", "Name", "Name[id]" (SPEC 4)."""
+        return config.run(self.settings, config.NoConnections(), text)
 
     @property
     def web_socket_connection_count(self) -> int:

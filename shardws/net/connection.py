@@ -24,12 +24,12 @@ from enum import IntEnum
 from typing import Any, Final, Protocol, cast
 
 from shardws.errors import HandshakeError
-from shardws.interfaces import ByteTransport
+from shardws.interfaces import ByteTransport, Clock
 from shardws.outcomes import DROPPED, GONE, QUEUED, Outcome, SendOutcome
 from shardws.protocol import codec, handshake
-from shardws.protocol.closing import Ending
-from shardws.protocol.keepalive import Keepalive
-from shardws.protocol.session import Item, Session, SessionConfig, State
+from shardws.protocol.frames import Frame, header
+from shardws.protocol.keepalive import NEVER, Action, Keepalive, round_trip, token
+from shardws.protocol.session import Ending, Item, Session, SessionConfig, State
 from shardws.stats import BYTES_OUT, MESSAGES_OUT, Words
 
 OPENING: Final = 0
@@ -45,9 +45,9 @@ TURN_BYTES: Final = 256 * 1024
 LARGE_BYTES: Final = 64 * 1024
 # How long a refused peer may go on sending after our last byte (RFC 6455 7.1.1; RFC 9112 9.6).
 LINGER_S: Final = 2.0
+FRAMED: Final = -1  # in place of a first byte: the payload is a finished frame already
+PING_BYTE: Final = 0x89
 PONG_BYTE: Final = 0x8A
-
-Frame = tuple[int, bytes]
 
 
 class Policy(IntEnum):
@@ -79,6 +79,7 @@ class Owner(Protocol):
     config: ConnectionConfig
     row: Words
     now: float  # the loop's time at the last tick
+    clock: Clock  # the loop's time now
 
     def accepted(self, connection: "Connection") -> HandshakeError | None: ...
     def requested(self, connection: "Connection", request: handshake.Request) -> None: ...
@@ -96,6 +97,7 @@ class Connection(asyncio.Protocol):
     """One client; see the module docstring for its states."""
 
     __slots__ = (
+        "active",
         "backlog",
         "config",
         "corked",
@@ -106,6 +108,7 @@ class Connection(asyncio.Protocol):
         "groups",
         "holds",
         "id",
+        "is_framed",
         "late_pong",
         "outbox",
         "owner",
@@ -135,6 +138,7 @@ class Connection(asyncio.Protocol):
         self.session: Session | None = None
         self.outbox: list[Frame] = []
         self.pending = 0  # payload bytes in outbox
+        self.is_framed = False  # some of outbox are finished frames
         self.corked = False  # inside data_received: its end will flush
         self.full = False  # the transport is above its high mark
         self.late_pong: Frame | None = None
@@ -147,6 +151,7 @@ class Connection(asyncio.Protocol):
         self.remote_host = ""
         self.remote_port = 0
         self.seen = 0.0  # owner.now when the peer was last heard
+        self.active = 0.0  # owner.now when data last moved either way
         self.ping_at = 0.0  # when the unanswered ping left; 0 none
         self.rtt = 0.0  # seconds, of the last answered ping
         self.deadline = 0.0
@@ -182,6 +187,10 @@ class Connection(asyncio.Protocol):
         items = session.receive(data)
         if items:
             owner.received(self, items, len(data))
+        self.settle(session)
+
+    def settle(self, session: Session) -> None:
+        """Write what came together and follow the session; uncorks the connection."""
         self.corked = False
         if session.replies:
             self._take_replies(session)
@@ -230,7 +239,7 @@ class Connection(asyncio.Protocol):
             self.owner.requested(self, request)
 
     def open(self, answer: bytes, session: Session) -> None:
-        """Write the 101 answer and become OPEN; the frames behind the request follow by `resume`."""
+        """Write the 101 answer and become OPEN; `feed_rest` reads what came behind the request."""
         assert self.transport is not None
         self.state = OPEN
         self.session = session
@@ -272,14 +281,15 @@ class Connection(asyncio.Protocol):
             self.flush()
         return QUEUED
 
-    def send_shared(self, kind: int, payload: bytes, frame: Frame) -> SendOutcome:
-        """Queue a message that goes to many; `frame` is the pair all of them share."""
+    def send_shared(self, kind: int, payload: bytes, frame: bytes) -> SendOutcome:
+        """Queue a message that goes to many; `frame` is its finished plain frame."""
         session = self.session
         if self.state != OPEN or self.full or session is None or not session.is_plain:
             return self.send(kind, payload)
         if not self.outbox and not self.corked:
             self.owner.flush_later(self)
-        self.outbox.append(frame)
+        self.outbox.append((FRAMED, frame))
+        self.is_framed = True
         self.pending += len(payload)
         if self.pending > TURN_BYTES:
             self.flush()
@@ -294,19 +304,28 @@ class Connection(asyncio.Protocol):
         self.outbox = []
         pending, self.pending = self.pending, 0
         row = self.owner.row
+        self.active = self.owner.now
         row[MESSAGES_OUT] += len(frames)
         if pending < LARGE_BYTES:
-            data = codec.join(frames)
+            data = self._joined(frames) if self.is_framed else codec.join(frames)
             row[BYTES_OUT] += len(data)
             transport.write(data)
             return
         row[BYTES_OUT] += pending
-        for first, payload in frames:
-            if len(payload) < LARGE_BYTES:
-                transport.write(codec.join([(first, payload)]))
+        for frame in frames:
+            if frame[0] == FRAMED:
+                transport.write(frame[1])
+            elif len(frame[1]) < LARGE_BYTES:
+                transport.write(codec.join([frame]))
             else:
-                transport.write(codec.header(first, len(payload)))
-                transport.write(payload)
+                transport.write(header(frame[0], len(frame[1])))
+                transport.write(frame[1])
+
+    def _joined(self, frames: list[Frame]) -> bytes:
+        """Join frames of which some are finished already."""
+        self.is_framed = False
+        join = codec.join
+        return b"".join([frame[1] if frame[0] == FRAMED else join([frame]) for frame in frames])
 
     def _unsent(self) -> SendOutcome:
         """Answer a send that cannot be taken now, by state and policy."""
@@ -345,9 +364,7 @@ class Connection(asyncio.Protocol):
             return GONE if self.state == LOST else DROPPED
         session.close(code, reason)
         if not self.corked:
-            self._take_replies(session)
-            self.flush()
-            self._follow(session)
+            self.settle(session)
         return QUEUED
 
     def _follow(self, session: Session) -> None:
@@ -362,7 +379,7 @@ class Connection(asyncio.Protocol):
                 self._end()
         elif self.state == OPEN:
             self.state = CLOSING
-            if session.config.wait_for_close_response:
+            if session.config.wait_for_close:
                 self.expire_at(self.owner.now + self.config.close_timeout)
             else:
                 self._end()
@@ -431,5 +448,34 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def schedule_keepalive(self, now: float) -> None:
-        """Ping, give up or wait, as the keepalive rules say."""
-        raise NotImplementedError
+        """Ping, give up or wait, as the keepalive rules and the idle timeout say."""
+        config = self.config
+        idle_at = self.active + config.idle_timeout if config.idle_timeout else NEVER.again_at
+        if now >= idle_at:
+            self._give_up("no data within the timeout")
+            return
+        step = config.keepalive.step(now, self.seen, self.ping_at, self.id)
+        if step.action is Action.GIVE_UP:
+            self._give_up("no answer to a ping")
+            return
+        if step.action is Action.PING:
+            self.ping_at = now
+            self.outbox.append((PING_BYTE, token(now)))  # past the bound: it must not be refused
+            self.flush()
+        due = min(step.again_at, idle_at)
+        if due < NEVER.again_at:
+            self.expire_at(due)
+
+    def take_pong(self, payload: bytes) -> bool:
+        """Note the round trip when the pong answers our ping; False for any other pong."""
+        rtt = round_trip(payload, self.ping_at, self.owner.clock())
+        if rtt is None:
+            return False
+        self.rtt = rtt
+        self.ping_at = 0.0
+        return True
+
+    def _give_up(self, reason: str) -> None:
+        if self.session is not None:
+            self.session.lost(reason)
+        self.abort()

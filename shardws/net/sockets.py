@@ -24,9 +24,7 @@ def resolve(host: str, port: int, use_ipv6: int) -> Address:
         return family, ("::" if family == socket.AF_INET6 else "0.0.0.0", port)  # noqa: S104
     wanted = family if use_ipv6 != BOTH else socket.AF_UNSPEC
     try:
-        found = socket.getaddrinfo(
-            host, port, wanted, socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        found = socket.getaddrinfo(host, port, wanted, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         reason = f"cannot resolve LocalHost {host!r}: {error.strerror}"
         raise StartError(reason, code=10049) from error

@@ -27,7 +27,7 @@ class Control(asyncio.Protocol):
         self._log = log
         self._on_message = on_message
         self._on_closed = on_closed
-        self._decoder = codec.Decoder(CHANNEL_LIMIT, messages.Role.SUPERVISOR)
+        self._decoder = codec.Decoder(CHANNEL_LIMIT, messages.SUPERVISOR)
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

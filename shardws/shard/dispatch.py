@@ -80,6 +80,19 @@ class Dispatcher:
         else:
             self.run(connection, name, event)
 
+    def fire_remote(self, name: str, event: Any) -> None:
+        """Run the handler for an event of a connection that lives on another shard."""
+        handler = getattr(self.handlers, name)
+        if handler is None:
+            return
+        try:
+            result = handler(event)
+        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+            self.failed(event.connection_id, name, error)
+            return
+        if result is not None:
+            self._spawn(self._guard(event.connection_id, name, result))
+
     def run(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler now; a coroutine it returns becomes this connection's task."""
         handler = getattr(self.handlers, name)
@@ -211,17 +224,8 @@ class Dispatcher:
     def error(self, connection_id: int, code: int, description: str = "") -> None:
         """Fire an Error event: trouble with no caller to raise to."""
         self.row[ERRORS] += 1
-        handler = self.handlers.on_error
-        if handler is None:
-            return
         text = description or ERROR_CODES[code].text
-        try:
-            result = handler(events.Error(connection_id, code, text))
-        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
-            self.failed(connection_id, "on_error", error)
-            return
-        if result is not None:
-            self._spawn(self._guard(connection_id, "on_error", result))
+        self.fire_remote("on_error", events.Error(connection_id, code, text))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(coroutine)

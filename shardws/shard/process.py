@@ -10,8 +10,7 @@ import gc
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,7 +47,7 @@ class ShardContext:
     listener: socket.socket | None  # bound, not listening; the parent keeps its own copy
     channel: socket.socket  # our end of a socketpair
     run_directory: str
-    overrides: list[tuple[str, object, Source]]  # settings from file, environment and flags
+    overrides: Sequence[tuple[str, object, Source]]  # settings from file, environment and flags
 
 
 def run(load: Callable[[], Application], context: ShardContext) -> int:
@@ -97,15 +96,22 @@ class ShardProcess:
         self.exit_code = EXIT_OK
         self.stopped = asyncio.Event()
         place = Place(
-            context.slot, context.generation, context.node, context.boot_nonce, context.stats
+            context.slot,
+            context.generation,
+            context.node,
+            context.boot_nonce,
+            os.getpid(),
+            context.stats,
+            context.run_directory,
         )
         self.shard = Shard(self.loop, settings, application.handlers, place)
-        self.mesh = self.shard.make_mesh(context.run_directory)
+        self.mesh = self.shard.mesh
         self.listener = (
             Listener(self.shard.make_connection, context.listener) if context.listener else None
         )
         self.control = Control(self.log, self._on_message, self._on_orphaned)
         self._is_ready = False
+        self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         application.attach(self.shard)
 
@@ -114,7 +120,7 @@ class ShardProcess:
         context = self.context
         await self.mesh.start()
         await self.loop.create_unix_connection(lambda: self.control, sock=context.channel)
-        self.shard.start(os.getpid(), time.monotonic_ns())
+        self.shard.start()
         self.loop.add_signal_handler(signal.SIGTERM, self._end, CODE_STOP, 0.0, TERM_DRAIN_S)
         self.control.report(
             messages.HELLO, messages.VERSION, context.node, context.slot, context.generation,
@@ -131,7 +137,7 @@ class ShardProcess:
             if not self._is_ready:
                 # Only now: a message for a connection of another shard finds its link.
                 self._is_ready = True
-                self.loop.create_task(self._accept())  # noqa: RUF006  ends with the loop turn
+                self._starting = self.loop.create_task(self._accept())
         elif kind == messages.DRAIN:
             code, rate, deadline_ms = fields
             self._end(code, float(rate), deadline_ms / 1000)
@@ -144,7 +150,7 @@ class ShardProcess:
         if self.listener is not None:
             await self.listener.start(self.shard.settings[table.CONNECTION_BACKLOG])
             port = self.listener.port
-            self.shard.settings.set(table.LOCAL_PORT, port, Source.RUNTIME)
+            self.shard.settings.resolve(table.LOCAL_PORT, port)
         self.shard.settings.begin_listening()
         self.control.report(messages.READY, port)
 

@@ -8,7 +8,6 @@ needed. Must not know what the application does.
 import asyncio
 import os
 import secrets
-import time
 from typing import Final
 
 import uvloop
@@ -39,9 +38,9 @@ class Pump:
         except RuntimeError:
             self.loop = uvloop.new_event_loop()
             self._is_own = True
-        place = Place(0, 0, self._settings[table.NODE], secrets.token_hex(8), Stats(1))
+        place = Place(0, 0, self._settings[table.NODE], secrets.token_hex(8), os.getpid(), Stats(1))
         self.shard = Shard(self.loop, self._settings, application.handlers, place)
-        self.shard.start(os.getpid(), time.monotonic_ns())
+        self.shard.start()
         self.listener: Listener | None = None
         self._starting: asyncio.Task[None] | None = None
         application.attach(self.shard)
@@ -50,9 +49,7 @@ class Pump:
         """Bind LocalHost and LocalPort and accept; StartError says why that cannot be."""
         settings = self._settings
         use_ipv6 = settings[table.USE_IPV6]
-        address = sockets.resolve(
-            settings[table.LOCAL_HOST], settings[table.LOCAL_PORT], use_ipv6
-        )
+        address = sockets.resolve(settings[table.LOCAL_HOST], settings[table.LOCAL_PORT], use_ipv6)
         share = not settings[table.BIND_EXCLUSIVELY]
         sock = sockets.bind(address, use_ipv6, share=share)
         backlog = settings[table.CONNECTION_BACKLOG]
@@ -82,24 +79,17 @@ class Pump:
             self.shard.dispatch.on_activity = None
             idle.cancel()
 
-    def run_until_done(self, seconds: float) -> None:
-        """Run the own loop for a while, for a blocking call."""
-        self.loop.call_later(seconds, self.loop.stop)
-        self.loop.run_forever()
-
-    def shutdown(self) -> None:
-        """Close all clients with 1001 and end; on a foreign loop as a task of it."""
+    def shutdown(self) -> "asyncio.Task[None] | None":
+        """Close all clients with 1001 and end; on a foreign loop as a task of it, returned."""
         self.stop_listening()
-        if self._is_own:
-            self.loop.run_until_complete(self._end())
-            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-            self.loop.close()
-        else:
-            self._starting = self.loop.create_task(self._end())
+        if not self._is_own:
+            return self.loop.create_task(self._end())
+        self.loop.run_until_complete(self._end())
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+        return None
 
     async def _end(self) -> None:
         await drain.drain(self.shard, 1001, "the server stops", 0.0, CLOSE_S)
         await self.shard.dispatch.settle(CLOSE_S)
         self.shard.stop()
-
-

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from shardws import events, ids
-from shardws.errors import ERROR_CODES, HandshakeError
+from shardws.errors import ERROR_CODES, HandshakeError, UsageError
 from shardws.events import Handlers
 from shardws.log import shard_logger
 from shardws.net.connection import DECIDING, Connection, ConnectionConfig
 from shardws.outcomes import OUTCOME_CODES, FailedSend, Outcome, SendOutcome
-from shardws.protocol import deflate, handshake
-from shardws.protocol.closing import Ending
+from shardws.protocol import codec, handshake
 from shardws.protocol.keepalive import Wheel
-from shardws.protocol.session import Item, Session
+from shardws.protocol.session import Ending, Item, Session
+from shardws.routing.identity import Identity
+from shardws.routing.mesh import Mesh
 from shardws.routing.registry import Registry
 from shardws.routing.router import Router
 from shardws.settings import table
@@ -45,6 +46,11 @@ from shardws.stats import (
 TICK_S: Final = 0.25  # of the wheel: deadlines are seconds, a quarter late is on time
 
 
+def frame_of(kind: int, payload: bytes) -> bytes:
+    """Return the plain frame of a message that goes to many."""
+    return codec.join([(0x80 | kind, payload)])
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where in the server a shard stands."""
@@ -53,7 +59,9 @@ class Place:
     generation: int
     node: int
     boot_nonce: str  # 16 hex digits, made by the supervisor at its start
+    pid: int
     stats: Stats
+    run_directory: str = ""  # where the mesh meets; "" for a shard without peers
 
 
 class Shard:
@@ -73,11 +81,20 @@ class Shard:
         self.log = shard_logger("shard", place.slot)
         self.row = place.stats.row(ids.row_of(place.slot, place.generation))
         self.config: ConnectionConfig = configuration.connection_config(settings)
+        self.clock = loop.time
         self.now = loop.time()
         self.dispatch = Dispatcher(loop, handlers, self.row, self.log)
         self.dispatch.forget = self._forget
         self.registry = Registry()
-        self.router = Router(self.registry, place.node, place.slot, place.generation)
+        identity = Identity(place.node, place.slot, place.generation, place.pid, place.boot_nonce)
+        self.mesh = Mesh(
+            loop,
+            identity,
+            place.run_directory,
+            link_high_mark=settings[table.LINK_HIGH_MARK],
+            row=self.row,
+        )
+        self.router = Router(self.mesh, self.registry, self, frame_of)
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
         self._unflushed: list[Connection] = []
@@ -88,11 +105,11 @@ class Shard:
 
     # -- life ------------------------------------------------------------------------------
 
-    def start(self, pid: int, clock_ns: int) -> None:
+    def start(self) -> None:
         """Claim the row of shared memory and start the heartbeat."""
-        self.row[PID] = pid
+        self.row[PID] = self.place.pid
         self.row[GENERATION] = self.place.generation
-        self.row[STARTED] = clock_ns
+        self.row[STARTED] = int(self.loop.time() * 1e9)
         self._beat_due = self.loop.time()
         self._tick()
 
@@ -146,7 +163,7 @@ class Shard:
         """Give an id and ask the application."""
         connection.id = self._new_id()
         if self.dispatch.handlers.on_web_socket_open_request is None:
-            self._open(connection, request, "", "")
+            self._open(connection, request, request.sub_protocols, "")
             return
         event = events.WebSocketOpenRequest(
             connection_id=connection.id,
@@ -171,9 +188,7 @@ class Shard:
         """Tell this shard and those that got FULL that the connection takes data again."""
         self._full.discard(connection)
         if connection.was_opened:
-            self.dispatch.fire(
-                connection, "on_ready_to_send", events.ReadyToSend(connection.id)
-            )
+            self.dispatch.fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))
             self.router.on_drained(connection)
 
     def refused(self, connection: Connection, error: HandshakeError) -> None:
@@ -191,13 +206,13 @@ class Shard:
         self._full.discard(connection)
         if connection.was_opened:
             self.row[DISCONNECTED] += 1
-            self.router.forget(connection)
+            self.router.forget(connection)  # its groups; the record stays for on_disconnected
         self.dispatch.lost(connection, ending)
 
     def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome:
         """Answer a local send that was not taken."""
         self.row[SENDS_FAILED] += 1
-        return FailedSend(connection_id, outcome, self.report_unsent)
+        return FailedSend(connection_id, outcome, self.send_failed)
 
     def flush_later(self, connection: Connection) -> None:
         """Write the connection's outbox at the end of this loop turn."""
@@ -208,17 +223,30 @@ class Shard:
     def wake_at(self, connection: Connection, due: float) -> None:
         self._wheel.add(connection, due)
 
-    # -- sends that failed -----------------------------------------------------------------
+    # -- interfaces.RoutingSink ------------------------------------------------------------
 
-    def report_unsent(self, connection_id: int, outcome: Outcome) -> None:
+    def send_failed(self, connection_id: int, outcome: Outcome) -> None:
         """Fire Error for a send nobody awaited; later, since this may run inside any code."""
         if not self.loop.is_closed():
-            self.loop.call_soon(self._fire_unsent, connection_id, outcome)
+            self.loop.call_soon(self._fire_failed, connection_id, outcome)
 
-    def _fire_unsent(self, connection_id: int, outcome: Outcome) -> None:
+    def _fire_failed(self, connection_id: int, outcome: Outcome) -> None:
         code = OUTCOME_CODES[outcome]
         text = f"a send was not delivered: {ERROR_CODES[code].text}"
         self.dispatch.error(connection_id, code, text)
+
+    def sends_lost(self, count: int) -> None:
+        """Fire one Error for the sends that were in doubt when a link broke."""
+        text = f"{count} sends to a shard that went down may not have arrived"
+        self.dispatch.error(0, OUTCOME_CODES[Outcome.UNREACHABLE], text)
+
+    def ready_to_send(self, connection_id: int) -> None:
+        """A connection of another shard that answered FULL takes messages again."""
+        self.dispatch.fire_remote("on_ready_to_send", events.ReadyToSend(connection_id))
+
+    def answer(self, connection_id: int, what: str) -> bytes | None:
+        """Answer a question of another shard about a connection here; None: nothing known."""
+        return None
 
     # -- opening ---------------------------------------------------------------------------
 
@@ -234,36 +262,43 @@ class Shard:
         if connection.state != DECIDING or request is None:
             return  # gone, or out of time, while the application thought
         if event.status_code != 101:
-            headers = handshake.parse_headers(event.response_headers)
-            connection.refuse(HandshakeError(event.status_code, "refused by application", headers))
+            self._refuse(connection, event)
             return
         self._open(connection, request, event.sub_protocols, event.response_headers)
+
+    def _refuse(self, connection: Connection, event: events.WebSocketOpenRequest) -> None:
+        try:
+            headers = handshake.parse_headers(event.response_headers)
+            error = HandshakeError(event.status_code, "refused by the application", headers)
+            handshake.refuse(error)
+        except UsageError as mistake:
+            self.dispatch.failed(connection.id, "on_web_socket_open_request", mistake)
+            error = HandshakeError(500, "the application failed")
+        connection.refuse(error)
 
     def _open(
         self, connection: Connection, request: handshake.Request, chosen: str, headers: str
     ) -> None:
         protocol = handshake.select_protocol(request, chosen)
-        agreed = deflate.negotiate(request.extensions, self.settings[table.DEFLATE])
-        extensions, inflater = agreed if agreed is not None else ("", None)
         try:
-            answer = handshake.accept(request, protocol, extensions, headers)
-        except ValueError as error:
+            answer = handshake.accept(request, protocol, "", headers)
+        except UsageError as error:
             self.dispatch.failed(connection.id, "on_web_socket_open_request", error)
             connection.refuse(HandshakeError(500, "the application failed"))
             return
         self.row[CONNECTED] += 1
         connection.corked = True  # greeting and 101 leave in one segment
-        connection.open(answer, Session(self.config.session, inflater))
+        session = Session(self.config.session)
+        connection.open(answer, session)
         self.registry.add(connection)
         self.dispatch.fire(connection, "on_connected", events.Connected(connection.id))
         self.dispatch.fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))
-        connection.corked = False
+        connection.settle(session)
         connection.feed_rest()
-        connection.settle()
 
     def _forget(self, connection: Connection) -> None:
         """Drop the record; the wheel may hold the empty shell until its deadline."""
-        self.registry.remove(connection)
+        self.registry.remove(connection.id)
         connection.session = None
         connection.request = None
         connection.extras = None

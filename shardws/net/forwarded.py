@@ -1,0 +1,86 @@
+"""Who is behind a proxy, by the header fields X-Forwarded-For and Forwarded (RFC 7239).
+
+Owns the walk through the hops; knows no connection. Anybody can write these fields, so only what a
+trusted proxy added counts: the walk starts at the socket's peer and goes from right to left as long
+as the hop it stands on is trusted. The first hop that is not is the client. What stands further
+left was given by that client and is not even looked at.
+
+A proxy that writes one field lets the other one pass as the client sent it. So when both are there
+and name different clients, neither is believed: let the proxy remove the one it does not write.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from shardws.net.addresses import Address, Networks, parse_address
+
+MAX_HOPS: Final = 32  # of trusted proxies in a row; a longer walk ends there
+
+_FOR: Final = re.compile(r'[ \t]*for[ \t]*=[ \t]*(?:"([^"]*)"|([^"\s]*))[ \t]*', re.IGNORECASE)
+_NODE: Final = re.compile(r"(?:\[([^\]\s]+)\]|([0-9.]+))(?::([0-9]{1,5}|_[\w.-]+))?")
+
+Hop = tuple[Address, int | None]
+
+
+def forwarded_client(headers_text: str, peer: str, trusted: Networks) -> tuple[str, int | None]:
+    """Return the address of the client, and its port if a proxy told it.
+
+    `headers_text` is that of a Request; `peer` the address of the socket, which is returned as it
+    is, with None, when it is no trusted proxy or told nothing that can be believed.
+    """
+    if peer not in trusted:
+        return peer, None
+    simple = _walk(_nodes(headers_text, "x-forwarded-for"), trusted)
+    standard = _walk(map(_for_of, _nodes(headers_text, "forwarded")), trusted)
+    if simple and standard and simple[0] != standard[0]:
+        return peer, None
+    found = simple or standard
+    return (str(found[0]), found[1]) if found else (peer, None)
+
+
+def _walk(nodes: Iterator[str], trusted: Networks) -> Hop | None:
+    """Return the first hop that is not trusted, else the last one that could be read."""
+    found: Hop | None = None
+    for node in itertools.islice(nodes, MAX_HOPS):
+        hop = _parse_node(node)
+        if hop is None:
+            break  # "unknown", a name in disguise, or nonsense: what is left of it counts nothing
+        found = hop
+        if hop[0] not in trusted:
+            break
+    return found
+
+
+def _nodes(headers_text: str, wanted: str) -> Iterator[str]:
+    """Give the elements of a field, from the last to the first.
+
+    Commas in quoted strings are not respected, on purpose: no address has one, and an open quote
+    in what the client sent would swallow what the proxy added behind it.
+    """
+    for line in reversed(headers_text.split("\r\n")):
+        name, _, value = line.partition(":")
+        if name.lower() == wanted:
+            yield from reversed(value.split(","))
+
+
+def _for_of(element: str) -> str:
+    """Return the node of the parameter "for" of an element, "" if it has none."""
+    for parameter in element.split(";"):
+        match = _FOR.fullmatch(parameter)
+        if match is not None:
+            return match[1] or match[2] or ""
+    return ""
+
+
+def _parse_node(node: str) -> Hop | None:
+    """Read ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT; a bare IPv6 address is common too."""
+    node = node.strip(" \t")
+    match = _NODE.fullmatch(node)
+    text, port = (match[1] or match[2], match[3] or "") if match is not None else (node, "")
+    try:
+        address = parse_address(text)
+    except ValueError:
+        return None
+    return address, int(port) if port.isdigit() and 0 < int(port) <= 65535 else None

@@ -1,0 +1,114 @@
+"""Names for AllowedClients: asks, waits no longer than a deadline, remembers.
+
+Owns the asking and its bounds; what is allowed is `addresses`' affair. How names are asked comes in
+as a `Lookup`, whose default uses the loop's own threads of libuv, so a slow DNS never holds the
+loop. Names of the setting are asked at start and every REFRESH_S seconds (`refresh`); a client's
+own name only if the setting has a wildcard of names, once per address and refresh (`admit`).
+
+A name that cannot be resolved now keeps the addresses it had. Never an exception to the caller:
+who cannot be looked up is not allowed.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+from shardws import log
+from shardws.net.addresses import AllowedClients, Networks, parse_address
+
+REFRESH_S: Final = 60.0
+DEADLINE_S: Final = 5.0  # for one question; resolv.conf's own default is 5 s for the first try
+MAX_ASKING: Final = 8  # questions at a time in a refresh
+MAX_WAITING: Final = 256  # clients whose own names are being asked; more are not allowed
+
+_log = log.logger("net")
+
+
+class Lookup(Protocol):
+    """How to ask; OSError when there is no answer."""
+
+    async def addresses_of(self, name: str) -> Sequence[str]: ...
+    async def names_of(self, address: str) -> Sequence[str]: ...
+
+
+class SystemLookup:
+    """Asks the system's resolver."""
+
+    async def addresses_of(self, name: str) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        return [str(entry[4][0]) for entry in found]
+
+    async def names_of(self, address: str) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        name, _ = await loop.getnameinfo((address, 0), socket.NI_NAMEREQD)
+        return [name]
+
+
+class Resolver:
+    """Feeds one AllowedClients."""
+
+    def __init__(
+        self, clients: AllowedClients, lookup: Lookup, deadline: float = DEADLINE_S
+    ) -> None:
+        self._clients = clients
+        self._lookup = lookup
+        self._deadline = deadline  # seconds
+        self._first: asyncio.Task[None] | None = None  # the refresh everybody waits for
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+
+    async def refresh(self) -> None:
+        """Ask all names of the setting, and forget what clients' own names were."""
+        self._clients.forget_clients()
+        gate = asyncio.Semaphore(MAX_ASKING)
+
+        async def ask(name: str) -> None:
+            async with gate:
+                addresses = await self._ask(self._lookup.addresses_of, name)
+            if addresses or self._clients.is_unknown(name):
+                self._clients.learn(name, addresses)
+
+        await asyncio.gather(*map(ask, self._clients.names))
+
+    async def admit(self, address: str) -> bool:
+        """Tell whether a client may connect, after asking what must be known for it."""
+        verdict = self._clients.verdict(address)
+        if verdict is None and self._clients.has_unknown:
+            if self._first is None:
+                self._first = asyncio.create_task(self.refresh())
+            await asyncio.shield(self._first)
+            verdict = self._clients.verdict(address)
+        if verdict is None:
+            await self._ask_client(address)
+            verdict = self._clients.verdict(address)
+        return bool(verdict)
+
+    async def _ask_client(self, address: str) -> None:
+        task = self._waiting.get(address)
+        if task is None:
+            if len(self._waiting) >= MAX_WAITING:
+                _log.warning("too many clients wait for their names; %s is refused", address)
+                return
+            task = self._waiting[address] = asyncio.create_task(self._learn_client(address))
+            task.add_done_callback(lambda _: self._waiting.pop(address))
+        await asyncio.shield(task)
+
+    async def _learn_client(self, address: str) -> None:
+        """Believe a client's name only if the name has the client's address."""
+        confirmed = [
+            name
+            for name in await self._ask(self._lookup.names_of, address)
+            if parse_address(address) in Networks(await self._ask(self._lookup.addresses_of, name))
+        ]
+        self._clients.learn_client(address, confirmed)
+
+    async def _ask(
+        self, question: Callable[[str], Awaitable[Sequence[str]]], subject: str
+    ) -> Sequence[str]:
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await question(subject)
+        except (OSError, TimeoutError) as error:
+            _log.warning("cannot look up %s: %s", subject, error or "no answer in time")
+            return ()
