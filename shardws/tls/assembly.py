@@ -1,0 +1,166 @@
+"""One pyOpenSSL Context from a plan.
+
+Owns the order of the calls and OpenSSL's callbacks; decides nothing: `contexts` made the plan.
+Facts: the callbacks are set before the fork and find the Witness of a connection as its app data.
+"""
+
+import hashlib
+from typing import Any, Final, NamedTuple
+
+from cryptography import x509
+from OpenSSL import SSL, crypto
+
+from shardws.errors import TLSSetupError
+from shardws.tls import ffi, files, probe, protocols, stores
+from shardws.tls.config import TLSConfig
+from shardws.tls.protocols import Version
+from shardws.tls.suites import Selection
+from shardws.tls.witness import Witness
+
+ALLOW_CLIENT_RENEGOTIATION: Final = 1 << 8  # SSL_OP_..., which pyOpenSSL does not name
+HTTP: Final = b"http/1.1"
+VERIFY_DEPTH: Final = 10
+# A CertificateRequest with the names of a whole public bundle would be 15 KiB in each handshake.
+MAX_CA_NAMES: Final = 32
+
+
+class Lists(NamedTuple):
+    """Groups and signature algorithms of one version; empty is OpenSSL's default."""
+
+    groups: tuple[str, ...]
+    signatures: tuple[str, ...]
+
+
+class Plan(NamedTuple):
+    """What one pyOpenSSL Context is made of."""
+
+    config: TLSConfig
+    entries: tuple[stores.Entry, ...]
+    selection: Selection
+    versions: tuple[Version, ...]
+    lists: Lists
+    authorities: tuple[x509.Certificate, ...]
+
+
+def assemble(plan: Plan) -> tuple[SSL.Context, tuple[object, ...]]:
+    """Return the Context, and callbacks to keep for as long as it lives."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_options(SSL.OP_NO_COMPRESSION)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection: 54 -> 34 KiB
+    protocols.restrict(context, plan.versions)
+    _set_suites(context, plan.selection)
+    if plan.lists.groups:
+        ffi.set_groups(context, plan.lists.groups)
+    if plan.lists.signatures:
+        ffi.set_signatures(context, plan.lists.signatures)
+    _set_certificates(context, plan.entries)
+    _set_sessions(context, plan)
+    _set_renegotiation(context, plan.config.renegotiation)
+    context.set_alpn_select_callback(_select_alpn)
+    kept: list[object] = []
+    if plan.config.authenticate_clients:
+        kept.append(_set_verification(context, plan))
+    if plan.config.log_packets:
+        kept.append(ffi.set_packet_listener(context, _tell_packet))
+    return context, tuple(kept)
+
+
+def _set_suites(context: SSL.Context, selection: Selection) -> None:
+    if selection.modern:
+        context.set_tls13_ciphersuites(selection.modern_string())
+    if selection.legacy:
+        context.set_cipher_list(selection.legacy_string())
+    if selection.is_ordered:
+        context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
+
+
+def _set_certificates(context: SSL.Context, entries: tuple[stores.Entry, ...]) -> None:
+    """Load the entries; chains that differ need a file each, a shared one does not."""
+    chain = entries[0].chain
+    is_shared = all(entry.chain == chain for entry in entries)
+    for entry in entries:
+        try:
+            if is_shared:
+                context.use_certificate(entry.leaf)
+            else:
+                with files.as_file(entry.pem + entry.chain_pem) as path:
+                    context.use_certificate_chain_file(path)
+            context.use_privatekey(entry.key)
+        except (SSL.Error, TypeError, ValueError) as error:
+            why = probe.reason(error) if isinstance(error, SSL.Error) else str(error)
+            text = f"the certificate {entry.subject!r} cannot be used: {why}"
+            raise TLSSetupError(272, text) from error
+    for issuer in chain if is_shared else ():
+        context.add_extra_chain_cert(issuer)
+
+
+def _set_sessions(context: SSL.Context, plan: Plan) -> None:
+    """Offer tickets, which any shard can open, or nothing; never a cache of one process.
+
+    With client certificates nothing is resumed: a resumed session is not verified again.
+    """
+    config = plan.config
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    if not config.reuse_sessions or config.authenticate_clients:
+        context.set_options(SSL.OP_NO_TICKET)
+    context.set_timeout(config.ticket_seconds)
+    identity = b"".join(entry.pem for entry in plan.entries)
+    context.set_session_id(hashlib.sha256(identity).digest())
+
+
+def _set_renegotiation(context: SSL.Context, is_allowed: bool) -> None:
+    if is_allowed:
+        context.set_options(ALLOW_CLIENT_RENEGOTIATION)
+        context.set_info_callback(_tell_step)
+    else:
+        context.set_options(SSL.OP_NO_RENEGOTIATION)
+
+
+def _set_verification(context: SSL.Context, plan: Plan) -> object:
+    """Ask for a client certificate; returns a callback to keep."""
+    mode = SSL.VERIFY_PEER
+    if plan.config.require_certificate:
+        mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+    context.set_verify(mode, _judge)
+    context.set_verify_depth(VERIFY_DEPTH)
+    store = context.get_cert_store()
+    assert store is not None  # pyOpenSSL gives each Context one
+    for authority in plan.authorities:
+        store.add_cert(crypto.X509.from_cryptography(authority))
+        if len(plan.authorities) <= MAX_CA_NAMES:
+            context.add_client_ca(authority)
+    return ffi.explain_refusals(context, mode)
+
+
+def _select_alpn(connection: SSL.Connection, offered: list[bytes]) -> Any:
+    """Take HTTP/1.1, the only protocol that an opening request of RFC 6455 travels in.
+
+    The answer is Any since pyOpenSSL does not publish the type of its "none of these".
+    """
+    return HTTP if HTTP in offered else SSL.NO_OVERLAPPING_PROTOCOLS
+
+
+def _judge(
+    connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int
+) -> bool:
+    witness = _witness_of(connection)
+    return witness is not None and witness.judge(certificate, error, depth, ok)
+
+
+def _tell_step(connection: SSL.Connection, where: int, value: int) -> None:
+    witness = _witness_of(connection)
+    if witness is not None:
+        witness.step(connection, where, value)
+
+
+def _tell_packet(
+    connection: SSL.Connection, out: int, version: int, kind: int, head: bytes
+) -> None:
+    witness = _witness_of(connection)
+    if witness is not None:
+        witness.packet(out, version, kind, head)
+
+
+def _witness_of(connection: SSL.Connection) -> Witness | None:
+    witness = connection.get_app_data()
+    return witness if isinstance(witness, Witness) else None

@@ -1,0 +1,218 @@
+"""Calls below pyOpenSSL's surface: the only module that uses names it does not publish.
+
+Owns two bodies of the four hot calls (`Calls` public, `DirectCalls` straight to cffi: 3 times
+cheaper, see docs/topics/tls.md) and a few settings that have no public call. Every private name
+used here is listed in NAMES and looked up once: where one is missing, `has_private` is False, the
+public body runs, and settings that need it are refused with 270. Facts: a private call that fails
+leaves its error in OpenSSL's queue, which would spoil the next SSL_get_error: it is cleared here.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from OpenSSL import SSL
+
+from shardws.errors import TLSSetupError
+
+try:
+    from OpenSSL import _util
+except ImportError:  # pragma: no cover - a pyOpenSSL that was rebuilt from the ground up
+    _lib: Any = None
+    _ffi: Any = None
+else:
+    _lib, _ffi = _util.lib, _util.ffi
+
+HOT_NAMES: Final = ("SSL_read", "SSL_write", "BIO_read", "BIO_write", "ERR_clear_error")
+SETTING_NAMES: Final = (
+    "SSL_CTX_set1_curves_list",
+    "SSL_CTX_set1_sigalgs_list",
+    "SSL_CTX_set_msg_callback",
+    "SSL_CTX_set_verify",
+    "SSL_session_reused",
+    "X509_STORE_CTX_get_error",
+    "X509_STORE_CTX_set_error",
+    "X509_verify_cert_error_string",
+    "RAND_add",
+)
+NAMES: Final = HOT_NAMES + SETTING_NAMES
+HANDLES: Final = ("_ssl", "_into_ssl", "_from_ssl")  # attributes of a Connection
+
+RECORD: Final = 16384  # plaintext of one record at most (RFC 8446 section 5.1)
+SEALED: Final = RECORD + 512  # and its record: header, padding and tag take less
+MESSAGE_CALLBACK: Final = "void (*)(int, int, int, const void *, size_t, SSL *, void *)"
+
+CERT_REJECTED: Final = 28  # X509_V_ERR_CERT_REJECTED: the alert is bad_certificate
+PACKETS: Final = frozenset({20, 21, 22})  # change cipher spec, alert, handshake
+
+# direction (1 out), version, content type, content -> nothing
+PacketListener = Callable[[SSL.Connection, int, int, int, bytes], None]
+
+
+def has_private(*names: str) -> bool:
+    """Tell whether this pyOpenSSL has these private names."""
+    return all(hasattr(_lib, name) for name in names)
+
+
+class Calls:
+    """The hot calls through pyOpenSSL's public surface; one object for each shard."""
+
+    name = "public"
+
+    def feed(self, connection: SSL.Connection, data: bytes) -> None:
+        """Give received bytes to OpenSSL; not empty."""
+        connection.bio_write(data)
+
+    def read(self, connection: SSL.Connection) -> bytes:
+        """Return the plaintext of one record; SSL.Error as `Connection.recv` raises it."""
+        return connection.recv(RECORD)
+
+    def seal(self, connection: SSL.Connection, data: bytes) -> bytes:
+        """Return `data`, 1 to RECORD bytes, as one record, behind what else was to be sent."""
+        connection.send(data)
+        room = len(data) + 512
+        sealed = connection.bio_read(room)
+        return sealed if len(sealed) < room else sealed + self.drain(connection)
+
+    def drain(self, connection: SSL.Connection) -> bytes:
+        """Return what OpenSSL wants sent: handshake, alerts, tickets; usually nothing."""
+        pieces = []
+        while True:
+            try:
+                pieces.append(connection.bio_read(SEALED))
+            except SSL.WantReadError:
+                return b"".join(pieces)
+
+
+class DirectCalls(Calls):
+    """The same through cffi, with one buffer for all connections of the shard.
+
+    cffi lets other threads run during a call, so each thread with a loop needs its own object.
+    """
+
+    name = "direct"
+
+    def __init__(self) -> None:
+        self._buffer = _ffi.new("char[]", SEALED)
+        self._view = _ffi.buffer(self._buffer)
+        self._read = _lib.SSL_read
+        self._write = _lib.SSL_write
+        self._take = _lib.BIO_read
+        self._give = _lib.BIO_write
+
+    def feed(self, connection: SSL.Connection, data: bytes) -> None:
+        # Memory BIOs take all or fail for want of memory.
+        if self._give(connection._into_ssl, data, len(data)) != len(data):
+            raise MemoryError("OpenSSL cannot buffer received bytes")
+
+    def read(self, connection: SSL.Connection) -> bytes:
+        size: int = self._read(connection._ssl, self._buffer, RECORD)
+        if size <= 0:
+            _raise(connection, size)
+        return self._view[:size]  # type: ignore[no-any-return]  # cffi buffers are untyped
+
+    def seal(self, connection: SSL.Connection, data: bytes) -> bytes:
+        size: int = self._write(connection._ssl, data, len(data))
+        if size <= 0:
+            _raise(connection, size)
+        taken: int = self._take(connection._from_ssl, self._buffer, SEALED)
+        if taken <= 0:
+            raise SSL.Error([("BIO", "read", "no record was written")])
+        sealed: bytes = self._view[:taken]
+        return sealed if taken < SEALED else sealed + self.drain(connection)
+
+    def drain(self, connection: SSL.Connection) -> bytes:
+        pieces = []
+        while (taken := self._take(connection._from_ssl, self._buffer, SEALED)) > 0:
+            pieces.append(self._view[:taken])
+        return b"".join(pieces)
+
+
+def _raise(connection: SSL.Connection, result: int) -> None:
+    """Raise what the public call would have raised for this result."""
+    connection._raise_ssl_error(connection._ssl, result)
+    raise SSL.Error([("SSL", "", f"result {result} without an error")])
+
+
+def set_groups(context: SSL.Context, names: tuple[str, ...]) -> None:
+    """Set the key-exchange groups in order of preference; TLSSetupError 270 or 276."""
+    _set_list("SSL_CTX_set1_curves_list", context, names, "groups")
+
+
+def set_signatures(context: SSL.Context, names: tuple[str, ...]) -> None:
+    """Set the signature algorithms in order of preference; TLSSetupError 270 or 276."""
+    _set_list("SSL_CTX_set1_sigalgs_list", context, names, "signature algorithms")
+
+
+def _set_list(call: str, context: SSL.Context, names: tuple[str, ...], what: str) -> None:
+    if not has_private(call):
+        raise TLSSetupError(270, f"{what} cannot be set with this pyOpenSSL ({call} is missing)")
+    if getattr(_lib, call)(context._context, ":".join(names).encode()) != 1:
+        _lib.ERR_clear_error()
+        raise TLSSetupError(276, f"OpenSSL refuses the {what} {', '.join(names)}")
+
+
+def set_packet_listener(context: SSL.Context, listener: PacketListener) -> object:
+    """Let `listener` see each TLS packet; keep the returned object as long as the context.
+
+    TLSSetupError 270 where the call is missing.
+    """
+    if not has_private("SSL_CTX_set_msg_callback"):
+        raise TLSSetupError(270, "LogSSLPackets cannot be had with this pyOpenSSL")
+
+    def told(out: int, version: int, kind: int, data: Any, size: int, ssl: Any, _: Any) -> None:
+        connection = SSL.Connection._reverse_mapping.get(ssl)
+        if connection is not None:
+            # Type and length are all that is copied of a handshake message or an alert.
+            head = _ffi.buffer(data, min(size, 4))[:] if kind in PACKETS else b""
+            listener(connection, out, version, kind, head)
+
+    callback = _ffi.callback(MESSAGE_CALLBACK, told)
+    _lib.SSL_CTX_set_msg_callback(context._context, callback)
+    return callback
+
+
+def explain_refusals(context: SSL.Context, mode: int) -> object:
+    """Let a client whose good certificate is refused be told bad_certificate.
+
+    pyOpenSSL's callback says no more than no, which OpenSSL takes for its own failure and answers
+    internal_error. Call it after Context.set_verify, and keep the returned object as long as the
+    context; where a name is missing, nothing changes.
+    """
+    names = ("SSL_CTX_set_verify", "X509_STORE_CTX_get_error", "X509_STORE_CTX_set_error")
+    public = getattr(context, "_verify_callback", None)
+    if public is None or not has_private(*names):
+        return None
+
+    def judge(ok: int, store: Any) -> int:
+        result: int = public(ok, store)
+        if not result and not _lib.X509_STORE_CTX_get_error(store):
+            _lib.X509_STORE_CTX_set_error(store, CERT_REJECTED)
+        return result
+
+    callback = _ffi.callback("int (*)(int, X509_STORE_CTX *)", judge)
+    _lib.SSL_CTX_set_verify(context._context, mode, callback)
+    return callback
+
+
+def is_resumed(connection: SSL.Connection) -> bool:
+    """Tell whether the handshake resumed a session; False where the call is missing."""
+    if not has_private("SSL_session_reused"):
+        return False
+    return bool(_lib.SSL_session_reused(connection._ssl))
+
+
+def verify_text(error: int) -> str:
+    """Return OpenSSL's words for a verification error."""
+    if not has_private("X509_verify_cert_error_string"):
+        return f"verification error {error}"
+    text: bytes = _ffi.string(_lib.X509_verify_cert_error_string(error))
+    return text.decode()
+
+
+def add_entropy(seed: bytes) -> None:
+    """Mix OpenSSLPrngSeedData into the generator, credited with no entropy.
+
+    OpenSSL notices a fork and seeds itself anew: nothing depends on this call.
+    """
+    if has_private("RAND_add"):
+        _lib.RAND_add(seed, len(seed), 0.0)

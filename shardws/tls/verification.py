@@ -1,0 +1,80 @@
+"""The judgement on a client certificate: OpenSSL's callbacks become one question.
+
+Owns the errors that SSLSecurityFlags ignore and the collecting of a verification; knows no
+handshake. Facts: OpenSSL calls once for each error and once for each good certificate, root first;
+the last call is always for the leaf (depth 0) without error. So errors are collected, and the
+question is asked at that last call. What is accepted in spite of an error stays on record here,
+since OpenSSL's own verify result is 0 afterwards.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from shardws.tls import ffi, subjects
+
+# SSLSecurityFlags bit -> X509_V_ERR numbers that it ignores.
+IGNORED: Final[dict[int, frozenset[int]]] = {
+    0x01: frozenset({9, 10}),  # not yet valid, expired
+    0x10: frozenset({2, 18, 19, 20, 21}),  # issuer unknown, self-signed
+    0x20: frozenset({26}),  # not for client authentication
+    0x100: frozenset({3}),  # revocation list missing; the next ones not yet valid, expired, ...
+    0x200: frozenset({11}),
+    0x400: frozenset({12}),
+    0x800: frozenset({33, 36}),
+}
+MAX_CHAIN: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What SSLClientAuthentication tells; `is_trusted` presets its `accept`."""
+
+    encoded: bytes  # PEM of the leaf; with SSLIncludeCertChain of the verified chain behind it
+    subject: str
+    issuer: str
+    status: str  # "OK", or the reason in OpenSSL's words
+    is_trusted: bool
+    ignored: tuple[str, ...]  # errors that a security flag ignored: to be logged as warnings
+
+
+def ignored_errors(flags: int) -> frozenset[int]:
+    """Return the verification errors that a mask of SSLSecurityFlags ignores."""
+    return frozenset().union(*(errors for bit, errors in IGNORED.items() if flags & bit))
+
+
+class Verification:
+    """Collects one verification."""
+
+    __slots__ = ("_chain", "_error", "_ignored")
+
+    def __init__(self) -> None:
+        self._chain: dict[int, x509.Certificate] = {}
+        self._error = 0
+        self._ignored: list[int] = []
+
+    def add(
+        self, certificate: x509.Certificate, error: int, depth: int, ignored: frozenset[int]
+    ) -> None:
+        """Note one callback; the first error that is not ignored is the one reported."""
+        if depth < MAX_CHAIN:
+            self._chain[depth] = certificate
+        if error and error in ignored:
+            self._ignored.append(error)
+        elif error and not self._error:
+            self._error = error
+
+    def conclude(self, is_chain_wanted: bool) -> ClientCertificate:
+        """Return the finding; the leaf was seen."""
+        leaf = self._chain[0]
+        shown = [self._chain[depth] for depth in sorted(self._chain)] if is_chain_wanted else [leaf]
+        return ClientCertificate(
+            encoded=b"".join(certificate.public_bytes(Encoding.PEM) for certificate in shown),
+            subject=subjects.format_name(leaf.subject),
+            issuer=subjects.format_name(leaf.issuer),
+            status=ffi.verify_text(self._error) if self._error else "OK",
+            is_trusted=not self._error,
+            ignored=tuple(ffi.verify_text(error) for error in dict.fromkeys(self._ignored)),
+        )
