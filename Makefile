@@ -10,6 +10,8 @@ APP ?= examples.demo:server
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# HOST is `make run`'s address with a default; for a load test only a given one counts.
+LOADED := $(if $(filter command,$(origin HOST)),--host $(HOST))
 SOURCES := shardws supervisor tests loadtests examples
 # The extension is built by the editable install: its source is a reason to install again.
 INPUTS := pyproject.toml $(wildcard shardws/protocol/_frames.c)
@@ -42,9 +44,23 @@ layers: $(VENV)/.check  ## upper rooms import lower ones
 compliance: $(VENV)/.test  ## the Autobahn|Testsuite; CASES= passes options (tests/compliance/README.md)
 	$(BIN)/python -m tests.compliance.run $(CASES)
 
+pages: $(VENV)/.check  ## write the generated pages of docs/reference
+	$(BIN)/python -m shardws.settings.render
+	$(BIN)/python -m tests.surface
+
+pages-check: $(VENV)/.check  ## compare them with the tables and tests
+	$(BIN)/python -m shardws.settings.render --check
+	$(BIN)/python -m tests.surface --check
+
 stress: $(VENV)/.test  ## the process tests ten times; COUNT=, PYTEST=
 	for i in $$(seq $(or $(COUNT),10)); do \
 		$(BIN)/python -m pytest -q tests/processes $(PYTEST) || exit 1; done
+
+load: $(VENV)/.load  ## a short load test of a server of its own, or of HOST=ws://...; LOAD= passes options
+	$(BIN)/python -m loadtests.run $(LOADED) $(LOAD)
+
+load-ui: $(VENV)/.load  ## the same with locust's web page on 127.0.0.1:8089
+	$(BIN)/python -m loadtests.run --ui $(LOADED) $(LOAD)
 
 clean:
 	rm -rf build dist *.egg-info $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -61,11 +77,15 @@ $(VENV)/.test: $(INPUTS) | $(BIN)/python
 	$(PIP) install --editable '.[test]'
 	touch $@ $(VENV)/.run
 
+$(VENV)/.load: $(INPUTS) | $(BIN)/python
+	$(PIP) install --editable '.[load]'
+	touch $@ $(VENV)/.run
+
 $(VENV)/.check: $(INPUTS) | $(BIN)/python
 	$(PIP) install --editable '.[test,check,load]'
-	touch $@ $(VENV)/.test $(VENV)/.run
+	touch $@ $(VENV)/.test $(VENV)/.load $(VENV)/.run
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
-.PHONY: run test check format format-check lint types layers compliance stress clean help
+.PHONY: run test check format format-check lint types layers compliance stress load load-ui clean help

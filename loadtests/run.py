@@ -1,0 +1,89 @@
+"""`make load` and `make load-ui`: a server of its own on a free port, locust against it, the end.
+
+    python -m loadtests.run [--host ws://HOST:PORT] [--ui] [--shards 2] [-- OPTIONS OF LOCUST]
+
+With --host a running server is loaded and none is started. The exit code is locust's: 1 when a
+gate was missed. The server's CPU is printed behind the generator's, so that one sees which side
+was busy.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from loadtests.serving import Processes, StartFailed, free_port
+
+PROJECT = Path(__file__).resolve().parent.parent
+LOCUSTFILE = PROJECT / "loadtests" / "locustfile.py"
+SECONDS_BEYOND = 60.0  # for spawning, stopping and the report
+HEADLESS = ["--headless", "--only-summary"]
+
+
+def parse_arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="loadtests.run", description=__doc__)
+    add = parser.add_argument
+    add("--host", default="", help="a running server (ws:// or wss://); none is started")
+    add("--ui", action="store_true", help="locust's web page, on 127.0.0.1:8089, until Ctrl-C")
+    add("--shards", type=int, default=2, help="of the server that is started (%(default)s)")
+    add("--users", type=int, default=30, help="(%(default)s)")
+    add("--seconds", type=int, default=15, help="(%(default)s)")
+    add("locust", nargs="*", help="behind --: options of locust, e.g. --max-p95 100 Echo")
+    return parser.parse_args(words)
+
+
+def server_command(port: int, shards: int) -> list[str]:
+    words = ["-m", "shardws_supervisor", "run", "examples.demo:server"]
+    place = ["--local-host", "127.0.0.1", "--local-port", str(port), "--shards", str(shards)]
+    return [sys.executable, *words, *place]
+
+
+def locust_command(args: argparse.Namespace, host: str) -> list[str]:
+    words = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--host", host]
+    if args.ui:
+        return [*words, "--web-host", "127.0.0.1", "-u", str(args.users), *args.locust]
+    amount = ["-u", str(args.users), "-r", str(args.users), "-t", f"{args.seconds}s", "-s", "2"]
+    return [*words, *HEADLESS, *amount, *args.locust]
+
+
+def run_locust(args: argparse.Namespace, host: str) -> int:
+    """Locust's exit code; 1 when it does not end by itself."""
+    limit = None if args.ui else args.seconds + SECONDS_BEYOND
+    try:
+        return subprocess.run(locust_command(args, host), cwd=PROJECT, timeout=limit).returncode
+    except subprocess.TimeoutExpired:
+        print(f"load: locust did not end within {limit:.0f} s")
+        return 1
+    except KeyboardInterrupt:
+        return 0 if args.ui else 1
+
+
+def run_with_server(args: argparse.Namespace) -> int:
+    port = free_port()
+    with Processes() as server:
+        server.start(server_command(port, args.shards), port, cwd=PROJECT)
+        alive = set(server.pids())
+        before, start = server.cpu_seconds(), time.perf_counter()
+        code = run_locust(args, f"ws://127.0.0.1:{port}")
+        used = (server.cpu_seconds() - before) / (time.perf_counter() - start)
+        print(f"server: {used:.0%} of a core, {server.resident_kib() / 1024:.0f} MiB resident")
+        if alive - set(server.pids()):
+            print(f"load: a process of the server ended: {server.log_tail()}")
+            return 1
+    return code
+
+
+def main() -> int:
+    args = parse_arguments(sys.argv[1:])
+    if args.host and "://" not in args.host:
+        args.host = f"ws://{args.host}"
+    try:
+        return run_locust(args, args.host) if args.host else run_with_server(args)
+    except StartFailed as error:
+        print(f"load: the server does not start: {error}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,280 @@
+"""Who loads the server: Echo, CrossShardPair, Broadcast, SlowReader, Reconnector.
+
+They speak the dialect of examples/demo.py. All work over ws:// and wss://; the host is locust's
+--host. WebSocketUser alone knows no dialect: derive from it for a server of your own.
+
+A task that meets trouble has it recorded by its client and gives the connection up; the next task
+connects again, so that a server that comes back is loaded again.
+"""
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import gevent
+from locust import User, between, constant, task
+from websocket import WebSocketException, WebSocketTimeoutException
+
+from loadtests.client import Measurement, UnexpectedMessage, WebSocketClient
+
+BROADCAST = re.compile(r'{"from": ?\d+, ?"broadcast":')
+TROUBLE = (WebSocketException, OSError, UnexpectedMessage)
+
+
+class WebSocketUser(User):
+    """A user with one connection, opened when first needed.
+
+    Class attributes: `path` of the request, `options` for websocket.create_connection, and
+    `has_greeting`: whether the server sends one message right after connecting.
+    """
+
+    abstract = True
+    path: ClassVar[str] = "/"
+    options: ClassVar[dict[str, Any]] = {}
+    has_greeting: ClassVar[bool] = False
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.client = self.new_client()
+        self.greeting: str | bytes = ""
+
+    def new_client(self) -> WebSocketClient:
+        return WebSocketClient(self.environment.events.request)
+
+    def open(self, client: WebSocketClient) -> str | bytes:
+        """Connect; the greeting, "" when the server has none."""
+        options = {**tls_options(self.environment.parsed_options), **self.options}
+        client.connect(f"{self.host}".rstrip("/") + self.path, **options)
+        return client.recv(name="greeting") if self.has_greeting else ""
+
+    @contextmanager
+    def connected(self) -> Iterator[WebSocketClient]:
+        """The client, connected; trouble (recorded already) ends the connection and the task."""
+        try:
+            if not self.client.is_connected:
+                self.greeting = self.open(self.client)
+            yield self.client
+        except TROUBLE:
+            self.client.drop()
+
+    def on_stop(self) -> None:
+        self.client.leave()
+
+
+def tls_options(parsed: Any) -> dict[str, Any]:
+    """What --ca-file and --insecure mean to websocket-client."""
+    if getattr(parsed, "insecure", False):
+        return {"sslopt": {"cert_reqs": 0, "check_hostname": False}}
+    ca_file = getattr(parsed, "ca_file", None)
+    return {"sslopt": {"ca_certs": ca_file}} if ca_file else {}
+
+
+class DemoUser(WebSocketUser):
+    """Speaks the demo's dialect: JSON requests, a JSON greeting with connection_id and shard."""
+
+    abstract = True
+    has_greeting = True
+
+    def echoed(self, client: WebSocketClient, message: str | bytes, name: str) -> None:
+        with client.measured(name) as measurement:
+            client.send_quietly(message)
+            answer, measurement.length = next_own(client)
+            must_equal(answer, message)
+
+
+def next_own(client: WebSocketClient, timeout: float | None = None) -> tuple[str | bytes, int]:
+    """The next message that is no broadcast, which everybody gets; the message and its size."""
+    while True:
+        message, length = client.recv_quietly(timeout)
+        if not (isinstance(message, str) and BROADCAST.match(message)):
+            return message, length
+
+
+def fields(message: str | bytes) -> dict[str, Any]:
+    """The JSON object of a message; raises UnexpectedMessage."""
+    try:
+        found = json.loads(message)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UnexpectedMessage(f"no JSON object: {message[:80]!r}")
+    return found
+
+
+def must_equal(answer: object, expected: object) -> None:
+    if answer != expected:
+        raise UnexpectedMessage(f"{str(answer)[:80]!r} instead of {str(expected)[:80]!r}")
+
+
+class Echo(DemoUser):
+    """Messages of several sizes, text and binary, come back as they went."""
+
+    weight = 4
+    wait_time = between(0.1, 0.3)
+    sizes: ClassVar[tuple[int, ...]] = (32, 125, 1024, 16384)
+
+    @task
+    def echo(self) -> None:
+        with self.connected() as client:
+            for size in self.sizes:
+                self.echoed(client, secrets.token_hex(size // 2), "echo")
+                self.echoed(client, secrets.token_bytes(size), "echo")
+
+
+class CrossShardPair(DemoUser):
+    """A connection sends to another one that a different shard owns; timed end to end."""
+
+    weight = 3
+    wait_time = between(0.05, 0.15)
+    ATTEMPTS: ClassVar[int] = 30  # the kernel deals connections: with two shards one in 2^30 fails
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.receiver = self.new_client()
+        self.receiver_id = 0
+        self.count = 0
+
+    @task
+    def send_across(self) -> None:
+        try:
+            with self.connected() as sender:
+                if not self.receiver.is_connected:
+                    self.open_receiver()
+                self.deliver(sender)
+        finally:
+            if not self.client.is_connected:
+                self.receiver.drop()
+
+    def deliver(self, sender: WebSocketClient) -> None:
+        """Raises UnexpectedMessage when what arrives is not what was sent, from who sent it."""
+        self.count += 1
+        text = f"{self.count} {secrets.token_hex(16)}"
+        with sender.measured("cross-shard send") as measurement:
+            sender.send_quietly(json.dumps({"to": self.receiver_id, "text": text}))
+            message, measurement.length = next_own(self.receiver)
+            own_id = fields(self.greeting)["connection_id"]
+            must_equal(fields(message), {"from": own_id, "text": text})
+
+    def open_receiver(self) -> None:
+        """Connect until the other end is on another shard."""
+        own_shard = fields(self.greeting)["shard"]
+        for _ in range(self.ATTEMPTS):
+            greeting = fields(self.open(self.receiver))
+            if greeting["shard"] != own_shard:
+                self.receiver_id = greeting["connection_id"]
+                return
+            self.receiver.close()
+        with self.receiver.measured("find a second shard"):
+            raise UnexpectedMessage(f"{self.ATTEMPTS} connections, all on shard {own_shard}")
+
+    def on_stop(self) -> None:
+        super().on_stop()
+        self.receiver.leave()
+
+
+class Broadcast(DemoUser):
+    """Publishes to everybody now and then, and hears what everybody published.
+
+    Deliveries are timed only for messages of this process, whose clock is ours: with workers on
+    several machines the others are heard and not timed.
+    """
+
+    weight = 1
+    wait_time = between(0.5, 1.5)
+    ORIGIN: ClassVar[str] = secrets.token_hex(8)
+
+    def on_start(self) -> None:
+        self.listener = gevent.spawn(self.listen)
+
+    def listen(self) -> None:
+        while True:
+            self.listen_until_trouble()
+            gevent.sleep(1)  # the server is away: do not storm it
+
+    def listen_until_trouble(self) -> None:
+        with self.connected() as client, client.failures_as("broadcast delivery"):
+            while True:
+                self.hear(client)
+
+    def hear(self, client: WebSocketClient) -> None:
+        try:
+            message, length = client.recv_quietly(timeout=2)
+        except WebSocketTimeoutException:
+            return  # nobody published
+        origin, _, sent_at = str(fields(message).get("broadcast", "")).partition(" ")
+        if origin == self.ORIGIN:
+            client.record(Measurement("broadcast delivery", length), float(sent_at))
+
+    @task
+    def publish(self) -> None:
+        if self.client.is_connected and self.greeting:
+            try:
+                text = f"{self.ORIGIN} {time.perf_counter()}"
+                self.client.send(json.dumps({"broadcast": text}), name="broadcast")
+            except TROUBLE:
+                return  # recorded; the listener meets it too and connects again
+
+    def on_stop(self) -> None:
+        self.listener.kill()
+        super().on_stop()
+
+
+class SlowReader(DemoUser):
+    """Asks for much, does not read for a while, then reads: the server must bear it.
+
+    The server may drop what does not fit its bound, or end the connection: both are its right and
+    counted under their names. What arrives must be in order.
+    """
+
+    weight = 1
+    wait_time = constant(0.1)
+    BURST: ClassVar[int] = 32
+    SIZE: ClassVar[int] = 16384
+    SLEEP_S: ClassVar[float] = 1.0
+    QUIET_S: ClassVar[float] = 0.5
+
+    @task
+    def stall(self) -> None:
+        with self.connected() as client:
+            with client.failures_as("slow reader sends"):
+                for number in range(self.BURST):
+                    client.send_quietly(f"{number:08}".ljust(self.SIZE, "."))
+            gevent.sleep(self.SLEEP_S)
+            with client.measured("slow reader catches up") as measurement:
+                arrived = self.read_all(client, measurement)
+            if arrived < self.BURST:
+                client.record(Measurement("slow reader: messages dropped"), time.perf_counter())
+
+    def read_all(self, client: WebSocketClient, measurement: Measurement) -> int:
+        """Read until the last message or silence; raises UnexpectedMessage for a wrong order."""
+        last = -1
+        arrived = 0
+        while last < self.BURST - 1:
+            try:
+                message, length = next_own(client, self.QUIET_S)
+            except WebSocketTimeoutException:
+                break
+            number = int(message[:8])
+            if number <= last:
+                raise UnexpectedMessage(f"message {number} after {last}")
+            last = number
+            arrived += 1
+            measurement.length += length
+        return arrived
+
+
+class Reconnector(DemoUser):
+    """Comes, says one thing, goes: opening and closing handshakes."""
+
+    weight = 1
+    wait_time = between(0.05, 0.2)
+
+    @task
+    def visit(self) -> None:
+        with self.connected() as client:
+            self.echoed(client, secrets.token_hex(16), "first echo")
+            client.close()
