@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from shardws.errors import EXIT_USAGE, SettingError, ShardwsError, StartError
 from shardws.settings import Assignment, sources
-from shardws_supervisor import serve
+from shardws_supervisor import operate, serve
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -51,6 +51,35 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND")
     _add_run(commands)
+    _add_operation(
+        commands, "status", operate.status, "what the server does, per shard"
+    ).add_argument("--json", action="store_true", help="as JSON")
+    top = _add_operation(commands, "top", operate.top, "the same, live, with rates")
+    top.add_argument("--interval", type=float, default=1.0, metavar="SECONDS")
+    top.add_argument("--count", type=int, default=None, metavar="N", help="stop after N pictures")
+    _add_operation(commands, "reload", operate.reload, "replace the shards one by one")
+    scale = _add_operation(commands, "scale", operate.scale, "change the number of shards")
+    scale.add_argument("shards", type=int, metavar="N")
+    stop = _add_operation(commands, "stop", operate.stop, "stop the server and wait for its end")
+    stop.add_argument("--now", action="store_true", help="without waiting for clients")
+    stop.add_argument("--no-wait", action="store_true", help="return at once")
+    _add_operation(commands, "drain", operate.drain, "begin a graceful stop, return at once")
+    _add_operation(commands, "reopen-logs", operate.reopen_logs, "open the log file anew")
+    return parser
+
+
+def _add_operation(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    command: Command,
+    text: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser.add_argument("--run-dir", default="", metavar="DIR", help="of the server that is meant")
+    parser.add_argument(
+        "--local-port", type=int, default=None, metavar="N", help="of the server that is meant"
+    )
+    parser.set_defaults(command=command)
     return parser
 
 

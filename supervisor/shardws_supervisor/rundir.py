@@ -120,3 +120,12 @@ class RunDirectory:
             with contextlib.suppress(OSError):  # somebody put a file of his own into it
                 self.path.rmdir()
         self.close()
+
+
+def candidates() -> list[Path]:
+    """Return the run directories in the default places that hold a control socket."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    places = [Path("/tmp").glob(f"shardws-{os.getuid()}-*")]  # noqa: S108 - see default_path
+    if runtime:
+        places.append(Path(runtime).glob("shardws-*"))
+    return sorted(path for place in places for path in place if (path / CONTROL_SOCKET).exists())

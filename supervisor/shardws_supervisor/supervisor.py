@@ -19,18 +19,19 @@ from typing import Final
 
 from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, StartError
 from shardws.log import logger
-from shardws_supervisor import spawn
+from shardws_supervisor import commands, spawn
 from shardws_supervisor.backoff import Policy
+from shardws_supervisor.control import Control
 from shardws_supervisor.ground import Ground
 from shardws_supervisor.plan import Plan, Planner
 from shardws_supervisor.reload import Reload
+from shardws_supervisor.scaling import CODE_RESTART, Scaling
 from shardws_supervisor.shards import Shards
 from shardws_supervisor.signals import Signals
 from shardws_supervisor.slots import Life, Slot, SlotTable, State
 from shardws_supervisor.stopping import ASKED, Level, harsher
 
 CODE_STOP: Final = 1001  # going away
-CODE_RESTART: Final = 1012  # service restart: come back at once
 TICK: Final = 0.5  # seconds between two looks at heartbeats
 QUICK: Final = 0.02  # while something is about to happen that nobody reports
 
@@ -48,7 +49,8 @@ class Supervisor:
         self.level = Level.NONE
         self.has_served = False
         self.started = time.monotonic()
-        self._policy = policy or Policy()
+        self.reloads = 0  # how many were begun
+        self.reload_outcome = ""  # of the last one that ended
         self._exit_code = EXIT_OK
         self._complaint = ""
         self._drain_at: float | None = None
@@ -62,7 +64,14 @@ class Supervisor:
             self.ground.memory,
             self.ground.boot_nonce,
             str(self.ground.run_directory.path),
-            lambda: [self._selector, self._signals, self.ground.run_directory],
+            self._own_descriptors,
+        )
+        self._scaling = Scaling(self._shards, policy or Policy(), self.ground.memory.slots)
+        self._control = Control(
+            self.ground.run_directory.control_path,
+            self._selector,
+            lambda request: commands.run(self, request),
+            time.monotonic,
         )
 
     @property
@@ -74,6 +83,10 @@ class Supervisor:
         """Whether a load balancer should send clients here."""
         return self.has_served and not self.level and bool(self.table.lives(State.READY))
 
+    @property
+    def is_reloading(self) -> bool:
+        return self._reload is not None
+
     # The loop
 
     def run(self) -> int:
@@ -83,8 +96,7 @@ class Supervisor:
         try:
             self.ground.log_room(self.plan)
             for index in range(self.plan.shards):
-                slot = self._shards.add_slot(index, self._policy)
-                self._shards.start(slot, self.plan, time.monotonic())
+                self._scaling.grow(index, self.plan)
             while not self._is_over():
                 self._turn()
         finally:
@@ -104,6 +116,7 @@ class Supervisor:
         now = time.monotonic()
         self._shards.reap(now)
         self._shards.check(now)
+        self._control.expire(now)
         self._advance(now)
 
     def _patience(self) -> float:
@@ -128,6 +141,7 @@ class Supervisor:
             self._announce_listening()
             return
         if self._reload is not None and self._reload.advance(now):
+            self.reload_outcome = self._reload.outcome
             self._reload = None
         for slot in self.table:
             if slot.is_due(now):
@@ -213,6 +227,7 @@ class Supervisor:
         if self._reload is not None:
             self._reload.cancel()
             self._reload = None
+            self.reload_outcome = "given up: the server stops"
         if is_first and level is Level.GRACEFUL and self.plan.drain_delay:
             self._drain_at = now + self.plan.drain_delay
             return
@@ -229,42 +244,29 @@ class Supervisor:
             else:
                 self._shards.signal(life, signal.SIGKILL)
 
-    def reload(self) -> None:
-        """Begin a rolling restart with the application and the settings of now."""
+    def reload(self) -> str:
+        """Begin a rolling restart with the code and settings of now; return why not, or ""."""
+        refusal = ""
         if self.level or not self.has_served:
-            log.warning("a reload makes no sense while the server starts or stops")
+            refusal = "no reload while the server starts or stops"
         elif self._reload is not None:
-            log.warning("a reload is under way already; ask again when it is done")
+            refusal = "a reload is under way already"
         else:
+            self.reloads += 1
             self._reload = Reload(self, self._selector)
+        if refusal:
+            log.warning("%s", refusal)
+        return refusal
 
     def scale(self, count: int) -> None:
         """Change the number of shards; ValueError when it is out of bounds."""
-        if not 1 <= count <= self.ground.memory.slots:
-            raise ValueError(f"shards must be 1 to {self.ground.memory.slots}, not {count}")
-        now = time.monotonic()
-        active = sorted(slot.index for slot in self.table if not slot.is_retiring)
-        for index in active[count:]:
-            self._retire_slot(self.table[index], now)
-        free = [i for i in range(self.ground.memory.slots) if i not in self.table.slots]
-        for index in free[: max(0, count - len(active))]:
-            slot = self._shards.add_slot(index, self._policy)
-            self._shards.start(slot, self.plan, now)
-
-    def _retire_slot(self, slot: Slot, now: float) -> None:
-        self._shards.retire_slot(slot.index)
-        for life in list(slot.lives):
-            self._shards.drain(life, CODE_RESTART, self.plan, now)
-        if not slot.lives:
-            self.table.remove(slot.index)
+        log.info("scaling from %d to %d shards", self._scaling.count, count)
+        self._scaling.to(count, self.plan)
 
     def _step(self, step: int) -> None:
-        active = sum(not slot.is_retiring for slot in self.table)
-        if self.level or not self.has_served:
-            return
-        with contextlib.suppress(ValueError):
-            self.scale(active + step)
-            log.info("scaling from %d to %d shards", active, active + step)
+        if self.has_served and not self.level:
+            with contextlib.suppress(ValueError):
+                self.scale(self._scaling.count + step)
 
     def reopen_logs(self) -> None:
         self.ground.log_handler.reopen()
@@ -280,16 +282,20 @@ class Supervisor:
 
     def foreign(self) -> list[spawn.Closeable]:
         """Return every descriptor a child that is no shard must let go of."""
+        return [*self._own_descriptors(), *self._shards.foreign()]
+
+    def _own_descriptors(self) -> list[spawn.Closeable]:
         return [
             self._selector,
             self._signals,
             self.ground.run_directory,
-            *self._shards.foreign(),
+            *self._control.foreign(),
         ]
 
     def _leave(self) -> None:
         for life in self.table.lives():  # only after an error of our own
             self._shards.signal(life, signal.SIGKILL)
+        self._control.close()
         self.ground.leave()
         self._selector.close()
         self._signals.close()

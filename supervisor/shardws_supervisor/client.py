@@ -1,0 +1,101 @@
+"""A program's side of the control socket: find the server, ask, wait for the answer.
+
+Owns the search for the run directory, the connection and its deadline; knows no command. Blocking:
+for command lines. Whatever goes wrong is a StartError with one line that says what to do.
+"""
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from shardws.errors import EXIT_FAILED, ShardwsError, StartError
+from shardws_supervisor import rundir
+
+DEADLINE = 10.0  # seconds for one answer
+LONGEST_REPLY = 8 << 20
+
+
+class Refused(ShardwsError):
+    """The server answered that it will not, and why."""
+
+
+def find(run_directory: str, port: int | None) -> Path:
+    """Return the run directory of the server that is meant; StartError when it is not clear."""
+    if run_directory:
+        return Path(run_directory)
+    if port is not None:
+        return rundir.default_path(port)
+    found = [path for path in rundir.candidates() if is_alive(path)]
+    if not found:
+        raise StartError(
+            "no server of yours runs here (name it with --run-dir or --local-port)",
+            exit_code=EXIT_FAILED,
+        )
+    if len(found) > 1:
+        listed = ", ".join(str(path) for path in found)
+        raise StartError(f"several servers run: choose with --run-dir: {listed}", exit_code=2)
+    return found[0]
+
+
+def is_alive(path: Path) -> bool:
+    """Tell whether somebody listens on the control socket of a run directory."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(DEADLINE)
+        try:
+            sock.connect(str(path / rundir.CONTROL_SOCKET))
+        except OSError:
+            return False
+        return True
+
+
+class Client:
+    """A connection to one server, kept for several questions."""
+
+    def __init__(self, path: Path) -> None:
+        """Connect; StartError when no server runs there."""
+        self.path = path
+        self._sock = socket.socket(socket.AF_UNIX)
+        self._sock.settimeout(DEADLINE)
+        self._rest = b""
+        try:
+            self._sock.connect(os.fspath(path / rundir.CONTROL_SOCKET))
+        except OSError as error:
+            self._sock.close()
+            raise StartError(self._why(error), exit_code=EXIT_FAILED) from None
+
+    def _why(self, error: OSError) -> str:
+        if isinstance(error, PermissionError):
+            return f"the server in {self.path} belongs to another user"
+        return f"no server runs in {self.path}"
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Ask and return the answer; Refused with the reason, StartError when it is gone."""
+        try:
+            self._sock.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
+            reply: dict[str, Any] = json.loads(self._line())
+        except (OSError, ValueError) as error:
+            reason = "does not answer" if isinstance(error, TimeoutError) else "has gone"
+            raise StartError(f"the server in {self.path} {reason}", exit_code=EXIT_FAILED) from None
+        if not reply.pop("ok", False):
+            raise Refused(str(reply.get("error", "refused")))
+        return reply
+
+    def _line(self) -> bytes:
+        while b"\n" not in self._rest:
+            data = self._sock.recv(1 << 16)
+            if not data or len(self._rest) > LONGEST_REPLY:
+                raise ConnectionResetError
+            self._rest += data
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

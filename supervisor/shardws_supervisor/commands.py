@@ -1,0 +1,116 @@
+"""What the control socket can ask for: one function per command.
+
+Owns the names and the checking of their arguments; the doing is the supervisor's.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from shardws_supervisor import status
+from shardws_supervisor.control import Reply, Request
+from shardws_supervisor.ground import Ground
+from shardws_supervisor.slots import SlotTable
+from shardws_supervisor.stopping import Level
+
+
+class Server(Protocol):
+    """What the commands need of the supervisor."""
+
+    ground: Ground
+    level: Level
+    has_served: bool
+    started: float
+    reloads: int
+    reload_outcome: str
+
+    @property
+    def table(self) -> SlotTable: ...
+    @property
+    def is_ready(self) -> bool: ...
+    @property
+    def is_reloading(self) -> bool: ...
+    def stop(self, asked: Level) -> None: ...
+    def reload(self) -> str: ...
+    def scale(self, count: int) -> None: ...
+    def reopen_logs(self) -> None: ...
+
+
+def phase(server: Server) -> str:
+    """Return in one word where the server stands."""
+    if server.level:
+        return "draining" if server.level is Level.GRACEFUL else "stopping"
+    if server.is_reloading:
+        return "reloading"
+    return "serving" if server.has_served else "starting"
+
+
+def _status(server: Server, _request: Request) -> Reply:
+    ground = server.ground
+    return {
+        "pid": os.getpid(),
+        "url": ground.url,
+        "phase": phase(server),
+        "ready": server.is_ready,
+        "uptime": round(time.monotonic() - server.started, 3),
+        "run_directory": str(ground.run_directory.path),
+        "boot_nonce": ground.boot_nonce,
+        "max_connections": ground.max_connections,
+        "reloads": server.reloads,
+        "reload_outcome": server.reload_outcome,
+        **status.report(server.table, ground.memory),
+    }
+
+
+def _stop(server: Server, request: Request) -> Reply:
+    is_now = request.get("now", False)
+    if not isinstance(is_now, bool):
+        raise ValueError("now must be true or false")
+    server.stop(Level.NOW if is_now else Level.GRACEFUL)
+    return {}
+
+
+def _drain(server: Server, _request: Request) -> Reply:
+    server.stop(Level.GRACEFUL)
+    return {}
+
+
+def _reload(server: Server, _request: Request) -> Reply:
+    refusal = server.reload()
+    if refusal:
+        raise ValueError(refusal)
+    return {"reloads": server.reloads}
+
+
+def _scale(server: Server, request: Request) -> Reply:
+    count: Any = request.get("shards")
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise ValueError("shards must be a whole number")
+    if server.level or not server.has_served:
+        raise ValueError("the server starts or stops")
+    server.scale(count)
+    return {"shards": count}
+
+
+def _reopen_logs(server: Server, _request: Request) -> Reply:
+    server.reopen_logs()
+    return {}
+
+
+COMMANDS: dict[str, Callable[[Server, Request], Reply]] = {
+    "status": _status,
+    "stop": _stop,
+    "drain": _drain,
+    "reload": _reload,
+    "scale": _scale,
+    "reopen-logs": _reopen_logs,
+}
+
+
+def run(server: Server, request: Request) -> Reply:
+    """Do what a request asks; ValueError when it cannot be done."""
+    command = COMMANDS.get(request["do"])
+    if command is None:
+        raise ValueError(f"unknown command {request['do']!r}; there are {', '.join(COMMANDS)}")
+    return command(server, request)
