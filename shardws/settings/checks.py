@@ -88,7 +88,7 @@ def ca_file(value: str) -> None:
 
 def host_patterns(value: str) -> None:
     """Comma separated names, IP addresses, CIDR blocks and `*` wildcards."""
-    patterns = [pattern.strip() for pattern in value.split(",")]
+    patterns = value.split(",")
     if len(patterns) > MAX_PATTERNS:
         raise ValueError(f"must be at most {MAX_PATTERNS} patterns")
     for pattern in patterns:
@@ -112,9 +112,9 @@ def networks(value: tuple[str, ...]) -> None:
         network(block)
 
 
-def origins(value: tuple[str, ...]) -> None:
+def origins(value: str) -> None:
     """`*`, `same`, `null`, or origins as RFC 6454 writes them, with `*` in host or port."""
-    for origin in value:
+    for origin in filter(None, value.split(",")):
         if origin not in ("*", "null") and not ORIGIN.fullmatch(origin):
             raise ValueError("must be *, same, null, or origins such as https://*.example.com")
 

@@ -15,6 +15,7 @@ from shardws.settings.kinds import (
     Bytes,
     Choice,
     Int,
+    Joined,
     Mask,
     Seconds,
     Size,
@@ -41,7 +42,7 @@ CONNECTION_BACKLOG: Final[Row[int]] = Row(
     high=65535,
     group=Group.LISTENING,
     when=When.RELOAD,
-    module="shardws.net.listener",
+    module="shardws.shard.process",
     text="Connections that may wait to be accepted by each shard. The kernel caps it at "
     "net.core.somaxconn, which the log says.",
 )
@@ -53,7 +54,7 @@ LOCAL_HOST: Final[Row[str]] = Row(
     group=Group.LISTENING,
     when=When.LISTEN,
     busy_code=107,
-    module="shardws.net.listener",
+    module="shardws.shard.pump",
     text="Name or address of the interface to listen on; empty for all of them.",
 )
 LOCAL_PORT: Final[Row[int]] = Row(
@@ -66,7 +67,7 @@ LOCAL_PORT: Final[Row[int]] = Row(
     group=Group.LISTENING,
     when=When.LISTEN,
     busy_code=106,
-    module="shardws.net.listener",
+    module="shardws.shard.process",
     text="TCP port to listen on. With 0 the system picks one, which is read back while listening.",
 )
 BIND_EXCLUSIVELY: Final[Row[bool]] = Row(
@@ -76,7 +77,7 @@ BIND_EXCLUSIVELY: Final[Row[bool]] = Row(
     default=True,
     group=Group.LISTENING,
     when=When.LISTEN,
-    module="shardws.net.listener",
+    module="shardws.shard.pump",
     text="Prove before listening that nobody else has the port, by binding it once without "
     "SO_REUSEPORT. Afterwards the kernel lets only processes of the same effective user join; "
     "with AcceptMode handoff there is one socket that nobody can join.",
@@ -90,7 +91,7 @@ USE_IPV6: Final[Row[int]] = Row(
     high=2,
     group=Group.LISTENING,
     when=When.LISTEN,
-    module="shardws.net.listener",
+    module="shardws.shard.pump",
     text="0 listens on IPv4, 1 on IPv6 only, 2 on both.",
 )
 USE_SSL: Final[Row[bool]] = Row(
@@ -100,7 +101,7 @@ USE_SSL: Final[Row[bool]] = Row(
     default=False,
     group=Group.LISTENING,
     when=When.LISTEN,
-    module="shardws.net.tls",
+    module="shardws_supervisor.plan",
     text="Accept TLS connections (wss). Without a usable certificate, listening fails with 271 "
     "or 272.",
 )
@@ -111,7 +112,8 @@ PROXY_PROTOCOL: Final[Row[str]] = Row(
     default="off",
     group=Group.LISTENING,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
+    later=True,
     text="Expect a PROXY protocol header in front of each connection that comes from one of "
     "TrustedProxies; a connection with a malformed header is closed.",
 )
@@ -123,7 +125,8 @@ TRUSTED_PROXIES: Final[Row[tuple[str, ...]]] = Row(
     valid=checks.networks,
     group=Group.LISTENING,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
+    later=True,
     text="Addresses and CIDR blocks of proxies whose PROXY, Forwarded and X-Forwarded-For "
     "headers are believed. Nobody else's are.",
 )
@@ -139,7 +142,7 @@ SHARDS: Final[Row[int]] = Row(
     high=127,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.supervisor",
+    module="shardws_supervisor.plan",
     text="Number of shard processes. `auto` starts one per CPU that the process may use (its "
     "affinity and cgroup quota count), at least 2.",
 )
@@ -151,8 +154,9 @@ ACCEPT_MODE: Final[Row[str]] = Row(
     group=Group.SERVER,
     when=When.BOOT,
     module="shardws_supervisor.listeners",
-    text="reuseport lets the kernel spread connections over one socket per shard; handoff accepts "
-    "in one place and hands each connection to the shard with the fewest.",
+    later=True,
+    text="How connections reach the shards: reuseport lets the kernel spread them over one socket "
+    "per shard; handoff accepts in one place and hands each to the shard with the fewest.",
 )
 RUN_DIRECTORY: Final[Row[str]] = Row(
     name="run_directory",
@@ -162,7 +166,7 @@ RUN_DIRECTORY: Final[Row[str]] = Row(
     flag="--run-dir",
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.supervisor",
+    module="shardws_supervisor.plan",
     text="Directory (mode 0700) of the sockets between shards, the control socket and the pid "
     "file. Empty: shardws-PORT in $XDG_RUNTIME_DIR, or shardws-UID-PORT in /tmp.",
 )
@@ -175,7 +179,7 @@ NODE: Final[Row[int]] = Row(
     high=1023,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.supervisor",
+    module="shardws.shard.pump",
     text="Number of this host in the connection ids; different on each host of a cluster.",
 )
 CLUSTER_ADDRESS: Final[Row[str]] = Row(
@@ -187,6 +191,7 @@ CLUSTER_ADDRESS: Final[Row[str]] = Row(
     group=Group.SERVER,
     when=When.BOOT,
     module="shardws.routing.cluster",
+    later=True,
     text="Address of the NATS server that joins several hosts, such as nats://127.0.0.1:4222; "
     "empty for one host alone.",
 )
@@ -199,7 +204,7 @@ ADMIN_ADDRESS: Final[Row[str]] = Row(
     flag="--admin",
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.admin",
+    module="shardws_supervisor.plan",
     text="HOST:PORT of the HTTP server for health, metrics, status and control; empty for none.",
 )
 ADMIN_TOKEN: Final[Row[str]] = Row(
@@ -213,6 +218,7 @@ ADMIN_TOKEN: Final[Row[str]] = Row(
     group=Group.SERVER,
     when=When.BOOT,
     module="shardws_supervisor.admin",
+    later=True,
     text="Bearer token that the admin server asks for; at least 16 characters. Empty: no token, "
     "for loopback addresses only.",
 )
@@ -225,7 +231,7 @@ HEARTBEAT_TIMEOUT: Final[Row[float]] = Row(
     high=3600,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.supervisor",
+    module="shardws_supervisor.plan",
     text="A shard whose event loop gave no sign of life for so long is stopped by SIGABRT (which "
     "writes its stacks to the log), then by SIGKILL, and started again.",
 )
@@ -238,7 +244,7 @@ START_TIMEOUT: Final[Row[float]] = Row(
     high=3600,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.supervisor",
+    module="shardws_supervisor.plan",
     text="A new shard must have imported the application and be ready to accept within this time.",
 )
 DRAIN_DELAY: Final[Row[float]] = Row(
@@ -250,7 +256,7 @@ DRAIN_DELAY: Final[Row[float]] = Row(
     high=3600,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.supervisor",
+    module="shardws_supervisor.plan",
     text="On a graceful stop, time between reporting not ready and closing the listener, so that a "
     "load balancer notices.",
 )
@@ -263,7 +269,7 @@ DRAIN_RATE: Final[Row[int]] = Row(
     high=MAX_INT,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.supervisor",
+    module="shardws_supervisor.plan",
     text="How many connections each shard closes per second when it drains, so that clients do not "
     "all come back at once; 0 closes all at once.",
 )
@@ -276,7 +282,7 @@ DRAIN_DEADLINE: Final[Row[float]] = Row(
     high=86400,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.supervisor",
+    module="shardws_supervisor.plan",
     text="A draining shard aborts what is left of its connections after this time.",
 )
 
@@ -289,7 +295,7 @@ BUFFER_MESSAGE: Final[Row[bool]] = Row(
     default=False,
     group=Group.MESSAGES,
     when=When.LIVE,
-    module="shardws.shard.dispatch",
+    module="shardws.shard.configuration",
     text="True: DataIn fires once per message. False: it fires for each piece as it arrives, with "
     "eom on the last.",
 )
@@ -302,7 +308,7 @@ MAX_FRAME_SIZE: Final[Row[int]] = Row(
     high=MAX_SIZE,
     group=Group.MESSAGES,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="Longer outgoing messages go out as several frames of this size; 0 never splits.",
 )
 MAX_MESSAGE_SIZE: Final[Row[int]] = Row(
@@ -314,7 +320,7 @@ MAX_MESSAGE_SIZE: Final[Row[int]] = Row(
     high=MAX_SIZE,
     group=Group.MESSAGES,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="Longest message taken from a client, counted after inflating; a longer one closes the "
     "connection with 1009.",
 )
@@ -328,7 +334,8 @@ MESSAGE_LENGTH: Final[Row[int]] = Row(
     scope=Scope.CONNECTION,
     group=Group.MESSAGES,
     when=When.LIVE,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
+    later=True,
     text="Announces the length of the connection's next message, whose bytes then come in several "
     "send calls and form one message. Bytes beyond the length are an error and are not sent.",
 )
@@ -339,7 +346,8 @@ DEFLATE: Final[Row[str]] = Row(
     default="shared",
     group=Group.MESSAGES,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
+    later=True,
     text="Compression with clients that offer permessage-deflate (RFC 7692): shared keeps no state "
     "between messages and costs CPU only, dedicated keeps a window per connection and compresses "
     "better for some 140 KiB of memory each, off declines.",
@@ -353,7 +361,7 @@ DEFLATE_MIN_SIZE: Final[Row[int]] = Row(
     high=MAX_SIZE,
     group=Group.MESSAGES,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="Shorter outgoing messages are not compressed: it would cost more than it saves.",
 )
 
@@ -368,7 +376,7 @@ DEFAULT_TIMEOUT: Final[Row[int]] = Row(
     high=MAX_INT,
     group=Group.CONNECTIONS,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="Timeout given to each new connection. 0: sends never block. More: a connection on which "
     "no byte moved for so long is closed, and a blocking send waits at most so long.",
 )
@@ -382,7 +390,7 @@ DEFAULT_CONNECTION_TIMEOUT: Final[Row[int]] = Row(
     high=MAX_INT,
     group=Group.CONNECTIONS,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="One deadline for the TLS handshake and the opening request together; 0 for none.",
 )
 MAX_CONNECTIONS: Final[Row[int]] = Row(
@@ -395,7 +403,7 @@ MAX_CONNECTIONS: Final[Row[int]] = Row(
     high=MAX_INT,
     group=Group.CONNECTIONS,
     when=When.LISTEN,
-    module="shardws.net.listener",
+    module="shardws.shard.shard",
     text="Most connections of the whole server; 0 for as many as the descriptor limit allows. "
     "While listening it reads back the effective number. At the limit clients get 503 with "
     "Retry-After. A number above what descriptors allow is refused at the start.",
@@ -408,7 +416,7 @@ DISCONNECT_STATUS_CODE: Final[Row[int]] = Row(
     valid=checks.close_code,
     group=Group.CONNECTIONS,
     when=When.LIVE,
-    module="shardws.shard.dispatch",
+    module="shardws.server",
     text="Close code that Disconnect sends: 1000-1003, 1007-1014 or 3000-4999.",
 )
 DISCONNECT_STATUS_DESCRIPTION: Final[Row[str]] = Row(
@@ -419,7 +427,7 @@ DISCONNECT_STATUS_DESCRIPTION: Final[Row[str]] = Row(
     valid=checks.close_reason,
     group=Group.CONNECTIONS,
     when=When.LIVE,
-    module="shardws.shard.dispatch",
+    module="shardws.server",
     text="Reason that Disconnect sends with the close code; at most 123 bytes of UTF-8.",
 )
 WAIT_FOR_CLOSE_RESPONSE: Final[Row[bool]] = Row(
@@ -429,7 +437,7 @@ WAIT_FOR_CLOSE_RESPONSE: Final[Row[bool]] = Row(
     default=True,
     group=Group.CONNECTIONS,
     when=When.LIVE,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="True: after our close frame wait for the client's, up to CloseTimeout. False: end the "
     "TCP connection right away.",
 )
@@ -442,7 +450,7 @@ CLOSE_TIMEOUT: Final[Row[float]] = Row(
     high=3600,
     group=Group.CONNECTIONS,
     when=When.LIVE,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="How long a closing connection may take to answer our close frame.",
 )
 PING_INTERVAL: Final[Row[float]] = Row(
@@ -454,7 +462,7 @@ PING_INTERVAL: Final[Row[float]] = Row(
     high=MAX_SECONDS,
     group=Group.CONNECTIONS,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="A connection from which nothing came for so long is sent a ping; 0 for no pings.",
 )
 PING_TIMEOUT: Final[Row[float]] = Row(
@@ -466,7 +474,7 @@ PING_TIMEOUT: Final[Row[float]] = Row(
     high=MAX_SECONDS,
     group=Group.CONNECTIONS,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="A connection from which nothing came for so long after a ping is taken for dead; 0 waits "
     "for ever.",
 )
@@ -479,7 +487,8 @@ CONNECTION_UID: Final[Row[str]] = Row(
     scope=Scope.CONNECTION,
     group=Group.CONNECTIONS,
     when=When.LIVE,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
+    later=True,
     text="Text that names the connection uniquely over hosts and restarts.",
 )
 
@@ -495,6 +504,7 @@ IN_BUFFER_SIZE: Final[Row[int]] = Row(
     group=Group.SOCKETS,
     when=When.ACCEPT,
     module="shardws.net.sockets",
+    later=True,
     text="SO_RCVBUF of accepted sockets; 0 leaves it to the system. Linux doubles the number.",
 )
 OUT_BUFFER_SIZE: Final[Row[int]] = Row(
@@ -507,6 +517,7 @@ OUT_BUFFER_SIZE: Final[Row[int]] = Row(
     group=Group.SOCKETS,
     when=When.ACCEPT,
     module="shardws.net.sockets",
+    later=True,
     text="SO_SNDBUF of accepted sockets; 0 leaves it to the system. Linux doubles the number.",
 )
 TCP_NO_DELAY: Final[Row[bool]] = Row(
@@ -518,6 +529,7 @@ TCP_NO_DELAY: Final[Row[bool]] = Row(
     group=Group.SOCKETS,
     when=When.ACCEPT,
     module="shardws.net.sockets",
+    later=True,
     text="TCP_NODELAY of accepted sockets: send small packets at once.",
 )
 KEEP_ALIVE_TIME: Final[Row[int]] = Row(
@@ -530,6 +542,7 @@ KEEP_ALIVE_TIME: Final[Row[int]] = Row(
     group=Group.SOCKETS,
     when=When.ACCEPT,
     module="shardws.net.sockets",
+    later=True,
     text="Idle time before TCP probes the peer (TCP_KEEPIDLE), rounded up to seconds; 0 leaves it "
     "to the system. Any of the three KeepAlive settings turns SO_KEEPALIVE on.",
 )
@@ -543,6 +556,7 @@ KEEP_ALIVE_INTERVAL: Final[Row[int]] = Row(
     group=Group.SOCKETS,
     when=When.ACCEPT,
     module="shardws.net.sockets",
+    later=True,
     text="Time between TCP probes (TCP_KEEPINTVL), rounded up to seconds; 0 leaves it to the "
     "system.",
 )
@@ -556,6 +570,7 @@ KEEP_ALIVE_RETRY_COUNT: Final[Row[int]] = Row(
     group=Group.SOCKETS,
     when=When.ACCEPT,
     module="shardws.net.sockets",
+    later=True,
     text="Unanswered TCP probes after which the peer is lost (TCP_KEEPCNT); 0 leaves it to the "
     "system.",
 )
@@ -591,7 +606,7 @@ OUT_HIGH_MARK: Final[Row[int]] = Row(
     high=MAX_SIZE,
     group=Group.QUEUES,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="A connection whose outgoing queue passes this mark is full: sends are FULL (135) and "
     "OutPolicy applies until it drains.",
 )
@@ -604,7 +619,7 @@ OUT_LOW_MARK: Final[Row[int]] = Row(
     high=MAX_SIZE,
     group=Group.QUEUES,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="A full connection is ready again, and ReadyToSend fires, when its queue drains below "
     "this mark; at most OutHighMark.",
 )
@@ -615,7 +630,7 @@ OUT_POLICY: Final[Row[str]] = Row(
     default="wait",
     group=Group.QUEUES,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="What happens to a send when the queue is full: wait refuses it with FULL, drop discards "
     "the oldest waiting messages, close ends the connection with 1013.",
 )
@@ -637,24 +652,25 @@ LINK_HIGH_MARK: Final[Row[int]] = Row(
 ALLOWED_CLIENTS: Final[Row[str]] = Row(
     name="allowed_clients",
     vendor="AllowedClients",
-    kind=Text(),
+    kind=Joined(),
     default="*",
     valid=checks.host_patterns,
     group=Group.ACCESS,
     when=When.ACCEPT,
     module="shardws.net.listener",
+    later=True,
     text="Who may connect: host names, IP addresses, CIDR blocks and `*` wildcards, separated by "
     "commas. ConnectionRequest may overrule it.",
 )
-ALLOWED_ORIGINS: Final[Row[tuple[str, ...]]] = Row(
+ALLOWED_ORIGINS: Final[Row[str]] = Row(
     name="allowed_origins",
     vendor="AllowedOrigins",
-    kind=Words(),
-    default=(),
+    kind=Joined(),
+    default="",
     valid=checks.origins,
     group=Group.ACCESS,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="Web pages that may connect, by their Origin, such as https://*.example.com; `*` for all, "
     "`same` (and empty) for pages of the same host, `null` for sandboxed ones. Clients without "
     "Origin are no web pages and may connect. Others get 403.",
@@ -668,7 +684,7 @@ MAX_HEADER_BYTES: Final[Row[int]] = Row(
     high=1 << 20,
     group=Group.ACCESS,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="Longest opening request with all its headers; a longer one gets 431.",
 )
 MAX_HEADERS: Final[Row[int]] = Row(
@@ -680,7 +696,7 @@ MAX_HEADERS: Final[Row[int]] = Row(
     high=10_000,
     group=Group.ACCESS,
     when=When.ACCEPT,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
     text="Most headers of an opening request; more get 431.",
 )
 MAX_GROUPS: Final[Row[int]] = Row(
@@ -693,6 +709,7 @@ MAX_GROUPS: Final[Row[int]] = Row(
     group=Group.ACCESS,
     when=When.LIVE,
     module="shardws.shard.shard",
+    later=True,
     text="Most groups that one connection may be a member of.",
 )
 
@@ -706,6 +723,7 @@ SSL_AUTHENTICATE_CLIENTS: Final[Row[bool]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Ask clients for a certificate; the event SSLClientAuthentication decides about it.",
 )
 SSL_REQUIRE_CLIENT_CERTIFICATE: Final[Row[bool]] = Row(
@@ -716,6 +734,7 @@ SSL_REQUIRE_CLIENT_CERTIFICATE: Final[Row[bool]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="With SSLAuthenticateClients: refuse clients that present no certificate at all.",
 )
 SSL_CERT_ENCODED: Final[Row[bytes]] = Row(
@@ -727,6 +746,7 @@ SSL_CERT_ENCODED: Final[Row[bytes]] = Row(
     flag="",
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="PEM text of the certificate in use. Setting it selects the private key of the store that "
     "has the same public key.",
 )
@@ -738,6 +758,7 @@ SSL_CERT_STORE: Final[Row[str | bytes]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="File with certificate and private key, or its content; SSLCertStoreType says which.",
 )
 SSL_CERT_STORE_PASSWORD: Final[Row[str]] = Row(
@@ -750,6 +771,7 @@ SSL_CERT_STORE_PASSWORD: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Password of the store. It is never logged or shown.",
 )
 SSL_CERT_STORE_TYPE: Final[Row[int]] = Row(
@@ -762,6 +784,7 @@ SSL_CERT_STORE_TYPE: Final[Row[int]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="What SSLCertStore is: 2/3 PFX file/blob, 4/5 JKS, 6/7 PEM, 99 found out from the content."
     " 8/9 (public certificate) and 11/12 (P7B) hold no key; other types fail with 271.",
 )
@@ -773,6 +796,7 @@ SSL_CERT_SUBJECT: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Which certificate of the store: its subject, else a part of it, in any order and case; "
     "`*` takes the first with a private key.",
 )
@@ -785,6 +809,7 @@ SNI_MAP: Final[Row[tuple[str, ...]]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Further certificates by server name: entries NAME=STORE such as "
     "*.example.com=/etc/tls/example.pem, opened with SSLCertStorePassword.",
 )
@@ -797,6 +822,7 @@ SSL_ENABLED_PROTOCOLS: Final[Row[int]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Sum of protocol versions: TLS1.3 12288, TLS1.2 3072, TLS1.1 768, TLS1.0 192. The last "
     "two lower the security of every connection; SSL 2 and 3 are refused (275).",
 )
@@ -808,6 +834,7 @@ SSL_ENABLED_CIPHER_SUITES: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Cipher suites by name, separated by `;` or `,`; `*` for ours. An unknown name is an "
     "error (274).",
 )
@@ -821,6 +848,7 @@ SSL_CIPHER_STRENGTH: Final[Row[int]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Shortest key of a bulk cipher; 0 for no limit beyond that of the suites.",
 )
 OPENSSL_CIPHER_LIST: Final[Row[str]] = Row(
@@ -831,6 +859,7 @@ OPENSSL_CIPHER_LIST: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Suites of TLS 1.2 and older in OpenSSL's notation; empty for Mozilla's intermediate list."
     " Anonymous and unencrypted suites are refused (274).",
 )
@@ -843,6 +872,7 @@ OPENSSL_CA_DIR: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Directory of CA certificates trusted for client certificates; a missing or empty one is "
     "an error (273).",
 )
@@ -855,6 +885,7 @@ OPENSSL_CA_FILE: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="File of CA certificates trusted for client certificates; a missing or empty one is an "
     "error (273).",
 )
@@ -867,6 +898,7 @@ OPENSSL_PRNG_SEED_DATA: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Mixed into OpenSSL's random numbers and credited no entropy.",
 )
 REUSE_SSL_SESSION: Final[Row[bool]] = Row(
@@ -878,6 +910,7 @@ REUSE_SSL_SESSION: Final[Row[bool]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Let clients resume a TLS session, on any shard. Off while SSLAuthenticateClients is on.",
 )
 SSL_SESSION_TIMEOUT: Final[Row[int]] = Row(
@@ -890,6 +923,7 @@ SSL_SESSION_TIMEOUT: Final[Row[int]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="How long a TLS session may be resumed; at most 7 days (RFC 8446 4.6.1).",
 )
 SSL_CA_CERT_FILE_PATHS: Final[Row[str]] = Row(
@@ -900,6 +934,7 @@ SSL_CA_CERT_FILE_PATHS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="CA bundles for client certificates, separated by `;` or `:`; the first that exists is "
     "loaded.",
 )
@@ -912,6 +947,7 @@ SSL_CA_CERTS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="PEM text of CA certificates trusted for client certificates.",
 )
 SSL_SERVER_CA_CERTS: Final[Row[str]] = Row(
@@ -933,6 +969,7 @@ SSL_ENABLE_RENEGOTIATION: Final[Row[bool]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Permit clients of TLS 1.2 to renegotiate, a few times; TLS 1.3 has no such thing.",
 )
 SSL_INCLUDE_CERT_CHAIN: Final[Row[bool]] = Row(
@@ -943,6 +980,7 @@ SSL_INCLUDE_CERT_CHAIN: Final[Row[bool]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="cert_encoded of SSLClientAuthentication holds the chain behind the client's certificate "
     "too.",
 )
@@ -968,6 +1006,7 @@ SSL_SECURITY_FLAGS: Final[Row[int]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="What to ignore in client certificates: 0x1 time, 0x10 unknown CA, 0x20 usage, "
     "0x100-0x800 revocation; each time a warning is logged. Other bits have no effect.",
 )
@@ -979,6 +1018,7 @@ LOG_SSL_PACKETS: Final[Row[bool]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Report TLS packets by SSLStatus, never application data or keys.",
 )
 TLS12_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
@@ -989,6 +1029,7 @@ TLS12_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Signature algorithms of TLS 1.2, separated by commas, in names of the model (rsa-sha256) "
     "or of IANA; empty for OpenSSL's. A list that does not fit the certificate is refused (276).",
 )
@@ -1000,6 +1041,7 @@ TLS12_SUPPORTED_GROUPS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Key exchange groups of TLS 1.2, separated by commas, in names of the model "
     "(ecdhe_x25519) or of OpenSSL; empty for OpenSSL's.",
 )
@@ -1011,6 +1053,7 @@ TLS13_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Signature algorithms of TLS 1.3, separated by commas, in names of IANA; empty for "
     "OpenSSL's. A list that does not fit the certificate is refused (276).",
 )
@@ -1022,6 +1065,7 @@ TLS13_SUPPORTED_GROUPS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.net.tls",
+    later=True,
     text="Key exchange groups of TLS 1.3, separated by commas, in names of the model "
     "(ecdhe_x25519) or of OpenSSL; empty for OpenSSL's.",
 )
@@ -1045,7 +1089,8 @@ SSL_NEGOTIATED_CIPHER: Final[Row[str]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
+    later=True,
     text="Cipher of the connection in OpenSSL's notation; empty without TLS.",
 )
 SSL_NEGOTIATED_CIPHER_STRENGTH: Final[Row[int]] = Row(
@@ -1057,7 +1102,8 @@ SSL_NEGOTIATED_CIPHER_STRENGTH: Final[Row[int]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
+    later=True,
     text="Bits of the connection's bulk cipher; 0 without TLS.",
 )
 SSL_NEGOTIATED_CIPHER_SUITE: Final[Row[str]] = Row(
@@ -1069,7 +1115,8 @@ SSL_NEGOTIATED_CIPHER_SUITE: Final[Row[str]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
+    later=True,
     text="Cipher suite of the connection by its IANA name; empty without TLS.",
 )
 SSL_NEGOTIATED_KEY_EXCHANGE: Final[Row[str]] = Row(
@@ -1081,7 +1128,8 @@ SSL_NEGOTIATED_KEY_EXCHANGE: Final[Row[str]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
+    later=True,
     text="Key exchange group of the connection; RSA for a static one; empty without TLS.",
 )
 SSL_NEGOTIATED_KEY_EXCHANGE_STRENGTH: Final[Row[int]] = Row(
@@ -1093,7 +1141,8 @@ SSL_NEGOTIATED_KEY_EXCHANGE_STRENGTH: Final[Row[int]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
+    later=True,
     text="Bits of the connection's key exchange; 0 without TLS.",
 )
 SSL_NEGOTIATED_PROTOCOL: Final[Row[str]] = Row(
@@ -1105,7 +1154,8 @@ SSL_NEGOTIATED_PROTOCOL: Final[Row[str]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.net.connection",
+    module="shardws.shard.configuration",
+    later=True,
     text="Protocol version of the connection, such as TLSv1.3; empty without TLS.",
 )
 
@@ -1120,7 +1170,7 @@ LOG_LEVEL: Final[Row[int]] = Row(
     high=3,
     group=Group.LOGGING,
     when=When.LIVE,
-    module="shardws.shard.dispatch",
+    module="shardws_supervisor.plan",
     text="What the event Log reports: 0 nothing, 1 information, 2 also details, 3 also debugging.",
 )
 LOG_FORMAT: Final[Row[str]] = Row(
@@ -1130,7 +1180,7 @@ LOG_FORMAT: Final[Row[str]] = Row(
     default="text",
     group=Group.LOGGING,
     when=When.BOOT,
-    module="shardws_supervisor.logs",
+    module="shardws_supervisor.plan",
     text="Lines of the log: text for people, or one JSON object each.",
 )
 LOG_FILE: Final[Row[str]] = Row(
@@ -1140,7 +1190,7 @@ LOG_FILE: Final[Row[str]] = Row(
     default="",
     group=Group.LOGGING,
     when=When.BOOT,
-    module="shardws_supervisor.logs",
+    module="shardws_supervisor.plan",
     text="File that the log is appended to, opened again on SIGUSR1; empty for standard error.",
 )
 LOG_CONNECTIONS: Final[Row[bool]] = Row(
@@ -1151,6 +1201,7 @@ LOG_CONNECTIONS: Final[Row[bool]] = Row(
     group=Group.LOGGING,
     when=When.LIVE,
     module="shardws.shard.dispatch",
+    later=True,
     text="Log a line for each connection that opens or ends.",
 )
 LOG_QUERIES: Final[Row[bool]] = Row(
@@ -1161,6 +1212,7 @@ LOG_QUERIES: Final[Row[bool]] = Row(
     group=Group.LOGGING,
     when=When.LIVE,
     module="shardws.shard.dispatch",
+    later=True,
     text="Show the query of request targets in the log. Off, since tokens travel there.",
 )
 
