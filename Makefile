@@ -88,4 +88,4 @@ $(VENV)/.check: $(INPUTS) | $(BIN)/python
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
-.PHONY: run test check format format-check lint types layers compliance stress load load-ui clean help
+.PHONY: run test check format format-check lint types layers pages pages-check compliance stress load load-ui clean help
