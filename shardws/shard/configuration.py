@@ -4,12 +4,42 @@ Owns the translation; the rooms below know no settings. Made at the start of a s
 a live setting changes.
 """
 
+from typing import NamedTuple
+
 from shardws.net.connection import ConnectionConfig, Policy
 from shardws.protocol.handshake import HandshakeConfig, Origins
 from shardws.protocol.keepalive import Keepalive
 from shardws.protocol.session import SessionConfig
 from shardws.settings import table
 from shardws.settings.values import Settings
+
+
+class Binding(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+    use_ipv6: int
+    is_exclusive: bool
+    backlog: int
+
+
+def binding(settings: Settings) -> Binding:
+    """Return where to listen."""
+    return Binding(
+        host=settings[table.LOCAL_HOST],
+        port=settings[table.LOCAL_PORT],
+        use_ipv6=settings[table.USE_IPV6],
+        is_exclusive=settings[table.BIND_EXCLUSIVELY],
+        backlog=settings[table.CONNECTION_BACKLOG],
+    )
+
+
+def begin_listening(settings: Settings, port: int) -> None:
+    """Enter the phase of listening; LocalPort reads as the port that is listened on."""
+    if port:
+        settings.resolve(table.LOCAL_PORT, port)
+    settings.begin_listening()
 
 
 def connection_config(settings: Settings) -> ConnectionConfig:

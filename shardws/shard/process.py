@@ -19,9 +19,8 @@ import uvloop
 from shardws.errors import EXIT_CANNOT_START, EXIT_OK, EXIT_ORPHANED, ShardwsError, StartError
 from shardws.log import shard_logger
 from shardws.net.listener import Listener
-from shardws.settings import table
 from shardws.settings.values import Source
-from shardws.shard import drain
+from shardws.shard import configuration, drain
 from shardws.shard.application import Application
 from shardws.shard.control import Control
 from shardws.shard.shard import Place, Shard
@@ -148,10 +147,9 @@ class ShardProcess:
     async def _accept(self) -> None:
         port = 0
         if self.listener is not None:
-            await self.listener.start(self.shard.settings[table.CONNECTION_BACKLOG])
+            await self.listener.start(configuration.binding(self.shard.settings).backlog)
             port = self.listener.port
-            self.shard.settings.resolve(table.LOCAL_PORT, port)
-        self.shard.settings.begin_listening()
+        configuration.begin_listening(self.shard.settings, port)
         self.control.report(messages.READY, port)
 
     def _on_orphaned(self) -> None:

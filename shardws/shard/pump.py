@@ -17,7 +17,7 @@ from shardws.net import sockets
 from shardws.net.listener import Listener
 from shardws.settings import table
 from shardws.settings.values import Settings
-from shardws.shard import drain
+from shardws.shard import configuration, drain
 from shardws.shard.application import Application
 from shardws.shard.shard import Place, Shard
 from shardws.stats import Stats
@@ -48,15 +48,12 @@ class Pump:
     def listen(self) -> None:
         """Bind LocalHost and LocalPort and accept; StartError says why that cannot be."""
         settings = self._settings
-        use_ipv6 = settings[table.USE_IPV6]
-        address = sockets.resolve(settings[table.LOCAL_HOST], settings[table.LOCAL_PORT], use_ipv6)
-        share = not settings[table.BIND_EXCLUSIVELY]
-        sock = sockets.bind(address, use_ipv6, share=share)
-        backlog = settings[table.CONNECTION_BACKLOG]
+        host, port, use_ipv6, is_exclusive, backlog = configuration.binding(settings)
+        address = sockets.resolve(host, port, use_ipv6)
+        sock = sockets.bind(address, use_ipv6, share=not is_exclusive)
         sock.listen(backlog)  # at once, so that clients may connect before the loop turns
         self.listener = Listener(self.shard.make_connection, sock)
-        settings.resolve(table.LOCAL_PORT, self.listener.port)
-        settings.begin_listening()
+        configuration.begin_listening(settings, self.listener.port)
         self._starting = self.loop.create_task(self.listener.start(backlog))
 
     def stop_listening(self) -> None:
