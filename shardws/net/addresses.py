@@ -24,6 +24,7 @@ Address = IPv4Address | IPv6Address
 
 MAX_LEARNED: Final = 4096  # client addresses whose names are remembered
 
+_ZONE: Final = re.compile(r"%[^/]*")
 _NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
 _WILDCARD: Final = re.compile(r"[a-z0-9_.:*-]+")
 _ADDRESS_WILDCARD: Final = re.compile(r"[0-9.*]+|[0-9a-f:.*]*:[0-9a-f:.*]*")
@@ -123,7 +124,7 @@ class AllowedClients:
 
     def learn(self, name: str, addresses: Iterable[str]) -> None:
         """Take the addresses that one of `names` has now; none when it cannot be resolved."""
-        self._resolved[name] = Networks(address.partition("%")[0] for address in addresses)
+        self._resolved[name] = Networks(addresses)
 
     def learn_client(self, address: str, names: Iterable[str]) -> None:
         """Take the names a client's address has, each confirmed by its own addresses."""
@@ -162,7 +163,7 @@ class AllowedClients:
 
 def _parse_network(text: str) -> IPv4Network | IPv6Network:
     try:
-        network = ip_network(text, strict=False)
+        network = ip_network(_ZONE.sub("", text), strict=False)
     except ValueError:
         raise SettingError(f"not an address or block such as 10.0.0.0/8: {text!r}") from None
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None

@@ -339,17 +339,20 @@ class Connection(asyncio.Protocol):
         return self.owner.unsent(self.id, outcome)
 
     def _take_replies(self, session: Session) -> None:
-        replies = session.replies
-        if self.full:
+        while session.replies:
+            self.take_reply()
+
+    def take_reply(self) -> None:
+        """Queue the session's oldest reply; at a ping its pong, before the answers to later data."""
+        session = self.session
+        if session is None or not session.replies:
+            return
+        reply = session.replies.pop(0)
+        if self.full and reply[0] == PONG_BYTE:
             # A peer that pings and does not read: only the newest pong is owed (RFC 6455 5.5.3).
-            for reply in replies:
-                if reply[0] == PONG_BYTE:
-                    self.late_pong = reply
-                else:
-                    self.outbox.append(reply)
+            self.late_pong = reply
         else:
-            self.outbox += replies
-        replies.clear()
+            self.outbox.append(reply)
 
     # -- ending ----------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ who cannot be looked up is not allowed.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
@@ -55,34 +56,41 @@ class Resolver:
         self._clients = clients
         self._lookup = lookup
         self._deadline = deadline  # seconds
-        self._first: asyncio.Task[None] | None = None  # the refresh everybody waits for
+        self._refreshing: asyncio.Task[None] | None = None
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
     async def refresh(self) -> None:
-        """Ask all names of the setting, and forget what clients' own names were."""
+        """Ask all names of the setting, and forget what clients' own names were.
+
+        Who calls while it runs waits for the same answers.
+        """
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._ask_all())
+            self._refreshing.add_done_callback(self._refreshed)
+        await asyncio.shield(self._refreshing)
+
+    async def admit(self, address: str) -> bool:
+        """Tell whether a client may connect, after asking what must be known for it."""
+        if self._clients.verdict(address) is None and self._clients.has_unknown:
+            await self.refresh()
+        if self._clients.verdict(address) is None:
+            await self._ask_client(address)
+        return bool(self._clients.verdict(address))
+
+    async def _ask_all(self) -> None:
         self._clients.forget_clients()
         gate = asyncio.Semaphore(MAX_ASKING)
 
         async def ask(name: str) -> None:
             async with gate:
-                addresses = await self._ask(self._lookup.addresses_of, name)
+                addresses = await self._ask(self._lookup.addresses_of, name, logging.WARNING)
             if addresses or self._clients.is_unknown(name):
                 self._clients.learn(name, addresses)
 
         await asyncio.gather(*map(ask, self._clients.names))
 
-    async def admit(self, address: str) -> bool:
-        """Tell whether a client may connect, after asking what must be known for it."""
-        verdict = self._clients.verdict(address)
-        if verdict is None and self._clients.has_unknown:
-            if self._first is None:
-                self._first = asyncio.create_task(self.refresh())
-            await asyncio.shield(self._first)
-            verdict = self._clients.verdict(address)
-        if verdict is None:
-            await self._ask_client(address)
-            verdict = self._clients.verdict(address)
-        return bool(verdict)
+    def _refreshed(self, _: "asyncio.Task[None]") -> None:
+        self._refreshing = None
 
     async def _ask_client(self, address: str) -> None:
         task = self._waiting.get(address)
@@ -96,19 +104,19 @@ class Resolver:
 
     async def _learn_client(self, address: str) -> None:
         """Believe a client's name only if the name has the client's address."""
-        confirmed = [
-            name
-            for name in await self._ask(self._lookup.names_of, address)
-            if parse_address(address) in Networks(await self._ask(self._lookup.addresses_of, name))
-        ]
+        client = parse_address(address)
+        confirmed = []
+        for name in await self._ask(self._lookup.names_of, address, logging.DEBUG):
+            if client in Networks(await self._ask(self._lookup.addresses_of, name, logging.DEBUG)):
+                confirmed.append(name)
         self._clients.learn_client(address, confirmed)
 
     async def _ask(
-        self, question: Callable[[str], Awaitable[Sequence[str]]], subject: str
+        self, question: Callable[[str], Awaitable[Sequence[str]]], subject: str, level: int
     ) -> Sequence[str]:
         try:
             async with asyncio.timeout(self._deadline):
                 return await question(subject)
-        except (OSError, TimeoutError) as error:
-            _log.warning("cannot look up %s: %s", subject, error or "no answer in time")
+        except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
+            _log.log(level, "cannot look up %s: %s", subject, str(error) or "no answer in time")
             return ()

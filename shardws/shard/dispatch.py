@@ -15,8 +15,8 @@ from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import DataIn, Handlers
 from shardws.log import Adapter
 from shardws.net.connection import LOST, Connection
-from shardws.protocol.closing import Ending
-from shardws.protocol.session import Item
+from shardws.protocol.frames import CLOSE
+from shardws.protocol.session import Ending, Item
 from shardws.stats import BYTES_IN, ERRORS, HANDLER_ERRORS, MESSAGES_IN, PROTOCOL_ERRORS, Words
 
 # Reasons why a connection is not read: bits of Connection.holds.
@@ -54,8 +54,11 @@ class Dispatcher:
         if self.on_activity is not None:
             self.on_activity()
         for kind, payload, eom in items:
-            if kind > events.FORMAT_BINARY and kind != events.FORMAT_PONG:
-                continue  # pings are answered and closes followed by session and connection
+            if kind == events.FORMAT_PING:
+                connection.take_reply()
+                continue
+            if kind == CLOSE:
+                continue  # the connection follows the session
             if kind == events.FORMAT_PONG and connection.take_pong(payload):
                 continue  # the answer to our own keepalive ping
             if connection.holds:

@@ -15,7 +15,7 @@ from shardws.events import Handlers
 from shardws.log import shard_logger
 from shardws.net.connection import DECIDING, Connection, ConnectionConfig
 from shardws.outcomes import OUTCOME_CODES, FailedSend, Outcome, SendOutcome
-from shardws.protocol import codec, handshake
+from shardws.protocol import codec, deflate, handshake
 from shardws.protocol.keepalive import Wheel
 from shardws.protocol.session import Ending, Item, Session
 from shardws.routing.identity import Identity
@@ -81,6 +81,7 @@ class Shard:
         self.log = shard_logger("shard", place.slot)
         self.row = place.stats.row(ids.row_of(place.slot, place.generation))
         self.config: ConnectionConfig = configuration.connection_config(settings)
+        self._deflate = deflate.Profile(settings[table.DEFLATE])
         self.clock = loop.time
         self.now = loop.time()
         self.dispatch = Dispatcher(loop, handlers, self.row, self.log)
@@ -280,15 +281,17 @@ class Shard:
         self, connection: Connection, request: handshake.Request, chosen: str, headers: str
     ) -> None:
         protocol = handshake.select_protocol(request, chosen)
+        agreed = deflate.negotiate(request.extensions, self._deflate)
+        extensions, agreement = agreed if agreed is not None else ("", None)
         try:
-            answer = handshake.accept(request, protocol, "", headers)
+            answer = handshake.accept(request, protocol, extensions, headers)
         except UsageError as error:
             self.dispatch.failed(connection.id, "on_web_socket_open_request", error)
             connection.refuse(HandshakeError(500, "the application failed"))
             return
         self.row[CONNECTED] += 1
         connection.corked = True  # greeting and 101 leave in one segment
-        session = Session(self.config.session)
+        session = Session(self.config.session, agreement)
         connection.open(answer, session)
         self.registry.add(connection)
         self.dispatch.fire(connection, "on_connected", events.Connected(connection.id))
