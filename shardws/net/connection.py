@@ -343,7 +343,7 @@ class Connection(asyncio.Protocol):
             self.take_reply()
 
     def take_reply(self) -> None:
-        """Queue the session's oldest reply; at a ping its pong, before the answers to later data."""
+        """Queue the session's oldest reply; at a ping its pong, before later answers."""
         session = self.session
         if session is None or not session.replies:
             return

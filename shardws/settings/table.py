@@ -42,7 +42,7 @@ CONNECTION_BACKLOG: Final[Row[int]] = Row(
     high=65535,
     group=Group.LISTENING,
     when=When.RELOAD,
-    module="shardws.shard.process",
+    module="shardws.shard.configuration",
     text="Connections that may wait to be accepted by each shard. The kernel caps it at "
     "net.core.somaxconn, which the log says.",
 )
@@ -54,7 +54,7 @@ LOCAL_HOST: Final[Row[str]] = Row(
     group=Group.LISTENING,
     when=When.LISTEN,
     busy_code=107,
-    module="shardws.shard.pump",
+    module="shardws.shard.configuration",
     text="Name or address of the interface to listen on; empty for all of them.",
 )
 LOCAL_PORT: Final[Row[int]] = Row(
@@ -67,7 +67,7 @@ LOCAL_PORT: Final[Row[int]] = Row(
     group=Group.LISTENING,
     when=When.LISTEN,
     busy_code=106,
-    module="shardws.shard.process",
+    module="shardws.shard.configuration",
     text="TCP port to listen on. With 0 the system picks one, which is read back while listening.",
 )
 BIND_EXCLUSIVELY: Final[Row[bool]] = Row(
@@ -77,7 +77,7 @@ BIND_EXCLUSIVELY: Final[Row[bool]] = Row(
     default=True,
     group=Group.LISTENING,
     when=When.LISTEN,
-    module="shardws.shard.pump",
+    module="shardws.shard.configuration",
     text="Prove before listening that nobody else has the port, by binding it once without "
     "SO_REUSEPORT. Afterwards the kernel lets only processes of the same effective user join; "
     "with AcceptMode handoff there is one socket that nobody can join.",
@@ -91,7 +91,7 @@ USE_IPV6: Final[Row[int]] = Row(
     high=2,
     group=Group.LISTENING,
     when=When.LISTEN,
-    module="shardws.shard.pump",
+    module="shardws.shard.configuration",
     text="0 listens on IPv4, 1 on IPv6 only, 2 on both.",
 )
 USE_SSL: Final[Row[bool]] = Row(
@@ -346,8 +346,7 @@ DEFLATE: Final[Row[str]] = Row(
     default="shared",
     group=Group.MESSAGES,
     when=When.ACCEPT,
-    module="shardws.shard.configuration",
-    later=True,
+    module="shardws.shard.shard",
     text="Compression with clients that offer permessage-deflate (RFC 7692): shared keeps no state "
     "between messages and costs CPU only, dedicated keeps a window per connection and compresses "
     "better for some 140 KiB of memory each, off declines.",

@@ -21,8 +21,10 @@ from shardws.wire.messages import (
     DATA_FORMATS,
     DELIVER,
     FIXED,
+    HELLO,
     REST,
     TEXT,
+    VERSION,
     Message,
     Peer,
 )
@@ -44,6 +46,13 @@ def _unpack_peers(data: bytes) -> list[Peer]:
     if len(data) % PEER.size:
         raise WireError("PEERS does not hold whole rows")
     return list(PEER.iter_unpack(data))
+
+
+def _check_version(body: bytes) -> None:
+    """Refuse another version by its number, before its other fields are taken for ours."""
+    version = int.from_bytes(body[:2], "little")
+    if version != VERSION:
+        raise WireError(f"the peer speaks wire version {version}, this is version {VERSION}")
 
 
 class Layout:
@@ -217,5 +226,7 @@ class Decoder:
         if end > len(data):
             self._need = HEADER.size + length
             return 0
+        if kind == HELLO:
+            _check_version(data[start:end])
         messages.append(decode(data, start, end))
         return end

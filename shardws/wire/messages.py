@@ -4,8 +4,8 @@ Owns numbers, names, fields and who may send what; knows neither sockets nor wha
 
 One codec serves the links between shards (routing) and the supervisor's channel. A row lists the
 fields in the order in which they are encoded: numbers first, texts next, at most one `bytes` or
-`peers` last, which takes the rest of the frame. HELLO keeps number, first field and role over all
-versions, so that a peer of another version is refused by its version and not by a riddle.
+`peers` last, which takes the rest of the frame. HELLO keeps its number and its first field over all
+versions: the codec refuses a peer of another version by that, whatever follows.
 
 The numbers 10 to 13 are countable: each side of a link counts them and so agrees, without a
 number on the wire, which message a RESULT speaks of (see routing.ledger).

@@ -16,8 +16,8 @@ ANYONE = m.SHARD | m.SUPERVISOR | m.ADMIN
 ID = (1 << 53) - 1
 
 VALID: list[tuple[Any, ...]] = [
-    (m.HELLO, 1, 1023, 256, 255, 4_194_304, "0123456789abcdef"),
-    (m.HELLO, 65535, 0, 0, 0, 0, ""),
+    (m.HELLO, m.VERSION, 1023, 256, 255, 4_194_304, "0123456789abcdef"),
+    (m.HELLO, m.VERSION, 0, 0, 0, 0, ""),
     (m.GOODBYE,),
     (m.START, 1 << 63),
     (m.DELIVER, ID, 1, "grüße".encode()),
@@ -142,6 +142,13 @@ def test_invalid_byte_by_byte_and_final(data: bytes) -> None:
         feed_bytes()
     with pytest.raises(WireError, match="before"):
         reader.feed(encode(m.GOODBYE))
+
+
+@pytest.mark.parametrize("body", [b"\x02\x00", b"\x02\x00 all is different here", b""])
+def test_other_version_is_named(body: bytes) -> None:
+    version = int.from_bytes(body[:2], "little")
+    with pytest.raises(WireError, match=f"speaks wire version {version}, this is version 1"):
+        decoder().feed(frame(m.HELLO, body))
 
 
 def test_limit_is_known_at_the_header() -> None:
