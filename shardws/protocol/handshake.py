@@ -81,12 +81,8 @@ class HandshakeReader:
         config = self._config
         if self._buffer is None:
             # The ordinary case: the whole head in the first segment, no buffer.
-            match = head.HEAD.match(data)
-            if (
-                match is not None
-                and match.end() <= config.max_header_bytes
-                and match.end(1) + _VERSION_BYTES <= config.max_line_bytes
-            ):
+            match = head.HEAD.match(data, 0, config.max_header_bytes)
+            if match is not None and match.end(1) + _VERSION_BYTES <= config.max_line_bytes:
                 return self._finish(data, match)
             self._buffer = bytearray()
         return self._collect(self._buffer, data)
