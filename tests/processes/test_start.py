@@ -1,0 +1,217 @@
+"""Starting: the listening line means that a client can connect; whatever is wrong is one line."""
+
+import os
+import resource
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.processes.conftest import RunServer, WriteApp, children_of, eventually, greeting
+
+pytestmark = pytest.mark.processes
+
+
+def test_listening_means_that_a_client_can_connect(run_server: RunServer) -> None:
+    server = run_server(shards=2)
+    with server.connect() as client:
+        hello = greeting(client)
+    assert hello["pid"] in server.shard_pids().values()
+    report = server.status()
+    assert (report["phase"], report["ready"], report["pid"]) == ("serving", True, server.pid)
+    assert server.wait_for_line(r"room for (\d+) connections: (\d+) descriptors per process")
+    assert server.run_dir.stat().st_mode & 0o777 == 0o700
+    assert (server.run_dir / "control.sock").stat().st_mode & 0o777 == 0o600
+
+
+def test_shards_have_no_descriptors_of_their_supervisor(run_server: RunServer) -> None:
+    server = run_server(shards=3)
+
+    def links(pid: int) -> list[str]:
+        folder = Path(f"/proc/{pid}/fd")
+        return [os.readlink(file) for file in folder.iterdir()]
+
+    listening = [link for link in links(server.pid) if link.startswith("socket:")]
+    for slot, pid in server.shard_pids().items():
+        mine = links(pid)
+        assert not [link for link in mine if link.endswith("supervisor.pid")], slot
+        shared = [link for link in listening if link in mine]
+        assert len(shared) == 1, "its own slot's listener and nothing else"
+
+
+def test_three_servers_can_run_side_by_side(run_server: RunServer) -> None:
+    ports = {run_server(shards=1).port for _ in range(3)}
+    assert len(ports) == 3
+
+
+FAILURES = {
+    "no such module": ("nosuch:server", "", 3, r"no module named 'nosuch' \(looked in "),
+    "no such attribute": ("app:sever", "x = 1", 3, "module 'app' has no attribute 'sever'"),
+    "not a server": ("app:x", "x = 1", 3, "app:x is not a WebSocketServer object but int"),
+    "no attribute named": ("app", "", 2, "'app' names no application: say MODULE:ATTR"),
+    "exception in the import": (
+        "app:server",
+        "import os\nraise RuntimeError('no database')",
+        3,
+        r"app:server cannot be imported: RuntimeError: no database \(.*app.py:2\)",
+    ),
+    "import error in the import": (
+        "app:server",
+        "import nosuch_inside",
+        3,
+        r"ModuleNotFoundError: No module named 'nosuch_inside' \(.*app.py:1\)",
+    ),
+    "syntax error": ("app:server", "def f(:", 3, r"SyntaxError: .* \(.*app.py:1\)"),
+    "exit in the import": (
+        "app:server",
+        "raise SystemExit(7)",
+        3,
+        r"app:server cannot be imported: SystemExit: 7 \(.*app.py:1\)",
+    ),
+    "death in the import": (
+        "app:server",
+        "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)",
+        3,
+        "the application was killed by SIGSEGV while it was imported",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_an_application_that_cannot_be_served_is_one_line(
+    launch: RunServer, write_app: WriteApp, name: str
+) -> None:
+    reference, text, code, words = FAILURES[name]
+    write_app(text)
+    server = launch(reference)
+    assert server.wait_for_exit() == code
+    server.wait_for_line("^shardws: .*" + words)
+    assert "Traceback" not in server.log
+    assert not server.run_dir.exists()
+
+
+BAD_OPTIONS = {
+    "unknown option": (["--local-prot", "1"], "unrecognized arguments: --local-prot"),
+    "bad value": (["--drain-deadline", "soon"], "DrainDeadline: .*--drain-deadline"),
+    "out of bounds": (["--shards", "1000"], "Shards: must be "),
+    "config file missing": (["--config", "nosuch.toml"], "nosuch.toml"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_OPTIONS)
+def test_a_wrong_command_line_is_exit_code_2(launch: RunServer, name: str) -> None:
+    options, words = BAD_OPTIONS[name]
+    server = launch("examples.demo:server", *options)
+    assert server.wait_for_exit() == 2
+    server.wait_for_line(words)
+    assert "Traceback" not in server.log
+
+
+def test_a_misspelt_setting_in_the_file_names_the_nearest(
+    launch: RunServer, tmp_path: Path
+) -> None:
+    (tmp_path / "s.toml").write_text("drain_deadlin = 3\n")
+    server = launch("examples.demo:server", "--config", "s.toml")
+    assert server.wait_for_exit() == 2
+    server.wait_for_line("^shardws: .*drain_deadlin.*[dD]rain_?[dD]eadline")
+
+
+def test_a_port_in_use_is_named(launch: RunServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = launch(port=port)
+        assert server.wait_for_exit() == 3
+    server.wait_for_line(f"^shardws: cannot listen on 127.0.0.1:{port}: the address is in use$")
+    assert not server.run_dir.exists()
+
+
+def test_a_second_server_on_the_port_is_refused(run_server: RunServer, launch: RunServer) -> None:
+    first = run_server()
+    second = launch(port=first.port)
+    assert second.wait_for_exit() == 3
+    second.wait_for_line(f"cannot listen on 127.0.0.1:{first.port}: the address is in use")
+    with first.connect() as client:
+        assert greeting(client)["shard"] in (0, 1)
+
+
+def test_a_second_server_in_the_run_directory_is_refused_by_pid(
+    run_server: RunServer, launch: RunServer
+) -> None:
+    first = run_server()
+    second = launch(run_dir=first.run_dir)
+    assert second.wait_for_exit() == 3
+    second.wait_for_line(
+        f"^shardws: run directory .* is in use by the server with pid {first.pid}$"
+    )
+    with first.connect() as client:
+        assert greeting(client)["shard"] in (0, 1)
+
+
+def test_an_unwritable_run_directory_is_explained(launch: RunServer, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    server = launch(run_dir=tmp_path / "file" / "run")
+    assert server.wait_for_exit() == 3
+    server.wait_for_line("^shardws: run directory .*/file/run cannot be made: ")
+
+
+def test_the_port_is_free_again_after_a_stop_with_clients(run_server: RunServer) -> None:
+    """TIME_WAIT of closed connections must not keep a new server from the port."""
+    server = run_server()
+    clients = [server.connect() for _ in range(4)]
+    server.signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
+    for client in clients:
+        client.close()
+    again = run_server(port=server.port)
+    assert again.port == server.port
+
+
+def test_more_connections_than_descriptors_are_refused_with_both_numbers(
+    launch: RunServer,
+) -> None:
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    server = launch("examples.demo:server", "--max-connections", "2000000000")
+    assert server.wait_for_exit() == 3
+    server.wait_for_line(
+        rf"^shardws: MaxConnections is 2000000000, but RLIMIT_NOFILE {descriptors} allows \d+ "
+    )
+
+
+def test_an_error_only_a_shard_meets_stops_the_start(
+    launch: RunServer, write_app: WriteApp
+) -> None:
+    """The probe child imports in peace, the shards cannot: no respawn loop at the start."""
+    reference = write_app(
+        "import os, sys\n"
+        "if not os.path.exists('probed'):\n"
+        "    open('probed', 'w').close()\n"
+        "else:\n"
+        "    raise RuntimeError('only in a shard')\n"
+        "from shardws import WebSocketServer\n"
+        "server = WebSocketServer()\n"
+    )
+    server = launch(reference)
+    assert server.wait_for_exit() == 3
+    server.wait_for_line("^shardws: app:server cannot be imported: RuntimeError: only in a shard")
+    assert not server.run_dir.exists()
+
+
+def test_a_start_can_be_stopped_while_the_application_is_imported(
+    launch: RunServer, write_app: WriteApp
+) -> None:
+    reference = write_app(
+        "import os, sys, time\n"
+        "if os.path.exists('probed'):\n"
+        "    sys.stderr.write('importing in a shard\\n')\n"
+        "    time.sleep(60)\n"
+        "open('probed', 'w').close()\n"
+        "from shardws import WebSocketServer\n"
+        "server = WebSocketServer()\n"
+    )
+    server = launch(reference)
+    server.wait_for_line("importing in a shard")
+    eventually(lambda: len(children_of(server.pid)) == 2)
+    server.signal(signal.SIGTERM)
+    assert server.wait_for_exit(10) == 0
+    assert "listening" not in server.log
