@@ -57,10 +57,15 @@ def unmask(data: bytes, start: int, stop: int, key: bytes) -> bytes:
 
 
 def parse(data: bytes, max_size: int, start: int = 0) -> tuple[list[Item], int]:
-    """Return the ordinary frames from `start` on, and the position of the first byte not taken."""
+    """Return the ordinary frames from `start` on, and the position of the first byte not taken.
+
+    ValueError when `start` is outside the data.
+    """
     items: list[Item] = []
     at = start
     end = len(data)
+    if not 0 <= start <= end:
+        raise ValueError("start is outside the data")
     while end - at >= 6:
         first = data[at]
         if first != FIN_TEXT and first != FIN_BINARY:
@@ -134,6 +139,8 @@ class Filler:
 
         ValueError when text cannot become valid UTF-8 any more.
         """
+        if not 0 <= start <= len(data):
+            raise ValueError("start is outside the data")
         stop = min(len(data), start + self.missing)
         piece = unmask(data, start, stop, self._key)
         turn = (stop - start) & 3

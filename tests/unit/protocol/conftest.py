@@ -1,0 +1,23 @@
+"""The two bodies of the codec, for tests that must pass with each."""
+
+from types import ModuleType
+
+import pytest
+
+from shardws.protocol import codec, frames
+
+try:
+    from shardws.protocol import _frames
+except ImportError:  # built without a compiler
+    BODIES: list[ModuleType] = [frames]
+else:
+    BODIES = [frames, _frames]
+
+
+@pytest.fixture(params=BODIES, ids=lambda module: module.BODY)
+def body(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> codec.Body:
+    """One body of the codec, in use for the whole room."""
+    chosen: codec.Body = request.param
+    for name in ("parse", "join", "unmask", "Filler", "BODY"):
+        monkeypatch.setattr(codec, name, getattr(chosen, name))
+    return chosen

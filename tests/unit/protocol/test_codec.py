@@ -1,0 +1,36 @@
+"""The choice of the body."""
+
+import sys
+
+import pytest
+
+from shardws.protocol import codec, frames
+
+
+def test_the_python_body_can_be_forced() -> None:
+    assert codec.select("python") is frames
+
+
+@pytest.mark.parametrize("forced", ["", "c"])
+def test_the_c_body_is_taken_when_it_was_built(forced: str) -> None:
+    extension = pytest.importorskip("shardws.protocol._frames", exc_type=ImportError)
+    assert codec.select(forced) is extension
+    assert extension.BODY == "c"
+
+
+def test_without_the_extension_the_python_body_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "shardws.protocol._frames", None)
+    monkeypatch.delattr("shardws.protocol._frames", raising=False)
+    assert codec.select("") is frames
+    with pytest.raises(ImportError):
+        codec.select("c")
+
+
+def test_another_word_is_refused() -> None:
+    with pytest.raises(ValueError, match="'rust'"):
+        codec.select("rust")
+
+
+def test_what_runs_is_said() -> None:
+    assert codec.BODY in ("c", "python")
+    assert codec.BODY == codec.body.BODY

@@ -1,0 +1,375 @@
+"""Both bodies of the codec, case by case, and against each other."""
+
+import itertools
+import random
+from types import ModuleType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shardws.protocol import codec, frames
+from tests.unit.protocol.client import KEY, frame, length_of, pieces_of, xor
+from tests.unit.protocol.conftest import BODIES
+
+MIB = 1 << 20
+BIG = bytes(range(256)) * 300  # 76,800 bytes: the eight-byte length
+EURO = "€".encode()
+
+# name, bytes, the items they make
+ORDINARY = [
+    ("nothing", b"", []),
+    ("empty text", frame(0x81), [(1, b"", True)]),
+    ("empty binary", frame(0x82), [(2, b"", True)]),
+    ("text", frame(0x81, b"hello"), [(1, b"hello", True)]),
+    (
+        "text beyond ASCII",
+        frame(0x81, "grüße 日本 😀".encode()),
+        [(1, "grüße 日本 😀".encode(), True)],
+    ),
+    ("binary that is no text", frame(0x82, b"\xff\xfe"), [(2, b"\xff\xfe", True)]),
+    ("125 bytes", frame(0x82, b"a" * 125), [(2, b"a" * 125, True)]),
+    ("126 bytes", frame(0x82, b"a" * 126), [(2, b"a" * 126, True)]),
+    ("65535 bytes", frame(0x82, b"a" * 65535), [(2, b"a" * 65535, True)]),
+    ("65536 bytes", frame(0x82, b"a" * 65536), [(2, b"a" * 65536, True)]),
+    ("a large one", frame(0x82, BIG), [(2, BIG, True)]),
+    (
+        "several",
+        frame(0x81, b"a") + frame(0x82, b"b" * 200) + frame(0x81, b"c"),
+        [(1, b"a", True), (2, b"b" * 200, True), (1, b"c", True)],
+    ),
+]
+
+# name, bytes: nothing of them is taken
+NOT_ORDINARY = [
+    ("one byte", b"\x81"),
+    ("header without key", frame(0x81, b"hello")[:5]),
+    ("payload not whole", frame(0x81, b"hello")[:-1]),
+    ("two-byte length not whole", frame(0x82, b"a" * 200)[:7]),
+    ("eight-byte length not whole", frame(0x82, BIG)[:13]),
+    ("unmasked", b"\x81\x05hello"),
+    ("unmasked, long", b"\x82\x7e\x00\xc8" + b"a" * 200),
+    ("unmasked, longer", b"\x82\x7f" + (70000).to_bytes(8) + b"a" * 70000),
+    ("fragment", frame(0x01, b"hello")),
+    ("continuation", frame(0x80, b"hello")),
+    ("ping", frame(0x89, b"hello")),
+    ("pong", frame(0x8A, b"hello")),
+    ("close", frame(0x88)),
+    ("RSV1", frame(0xC1, b"hello")),
+    ("RSV2", frame(0xA1, b"hello")),
+    ("RSV3", frame(0x91, b"hello")),
+    ("reserved opcode", frame(0x83, b"hello")),
+    ("5 bytes, length in two", frame(0x82, b"hello", form=2)),
+    ("125 bytes, length in two", frame(0x82, b"a" * 125, form=2)),
+    ("5 bytes, length in eight", frame(0x82, b"hello", form=8)),
+    ("65535 bytes, length in eight", frame(0x82, b"a" * 65535, form=8)),
+    ("length with the highest bit", b"\x82\xff" + b"\xff" * 8 + KEY + b"a" * 100),
+    ("length of 2**63 - 1", b"\x82\xff\x7f" + b"\xff" * 7 + KEY + b"a" * 100),
+    ("text with a bad byte", frame(0x81, b"a\xffb")),
+    ("text that ends in a character", frame(0x81, EURO[:2])),
+    ("above the limit", frame(0x82, b"a" * (2 * MIB + 1))),
+]
+
+# Text that is no UTF-8 (RFC 3629): what each body must refuse, at whatever place.
+BAD_TEXT = [
+    b"\x80",
+    b"\xbf",
+    b"\xc0\x80",
+    b"\xc1\xbf",
+    b"\xc2",
+    b"\xc2\x41",
+    b"\xc2\xc2",
+    b"\xe0\x80\x80",
+    b"\xe0\x9f\xbf",
+    b"\xed\xa0\x80",
+    b"\xed\xbf\xbf",
+    b"\xe2\x82",
+    b"\xe2\x82\x41",
+    b"\xef\xbf\xc0",
+    b"\xf0\x80\x80\x80",
+    b"\xf0\x8f\xbf\xbf",
+    b"\xf4\x90\x80\x80",
+    b"\xf5\x80\x80\x80",
+    b"\xf8\x88\x80\x80\x80",
+    b"\xfe",
+    b"\xff",
+]
+GOOD_TEXT = [
+    chr(point).encode()
+    for point in (0, 0x7F, 0x80, 0x7FF, 0x800, 0xFFF, 0x1000, 0xCFFF, 0xD7FF, 0xE000, 0xFFFF)
+    + (0x10000, 0x3FFFF, 0x40000, 0xFFFFF, 0x100000, 0x10FFFF)
+]
+
+
+@pytest.mark.parametrize(
+    ("data", "items"), [case[1:] for case in ORDINARY], ids=[case[0] for case in ORDINARY]
+)
+def test_ordinary_frames_are_taken(body: codec.Body, data: bytes, items: list[frames.Item]) -> None:
+    assert body.parse(data, MIB) == (items, len(data))
+
+
+@pytest.mark.parametrize(
+    "data", [case[1] for case in NOT_ORDINARY], ids=[c[0] for c in NOT_ORDINARY]
+)
+def test_anything_else_stays(body: codec.Body, data: bytes) -> None:
+    limit = 2 * MIB
+    assert body.parse(data, limit) == ([], 0)
+    before = frame(0x81, b"before")
+    assert body.parse(before + data, limit) == ([(1, b"before", True)], len(before))
+    assert body.parse(before + data, limit, len(before)) == ([], len(before))
+    assert body.parse(data + before, limit)[0] != [(1, b"before", True)]
+
+
+def test_the_run_can_start_anywhere(body: codec.Body) -> None:
+    one = frame(0x81, b"one")
+    data = one + frame(0x82, b"two")
+    assert body.parse(data, MIB, len(one)) == ([(2, b"two", True)], len(data))
+    assert body.parse(data, MIB, len(data)) == ([], len(data))
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
+def test_the_limit_is_the_largest_that_passes(body: codec.Body, size: int) -> None:
+    data = frame(0x82, bytes(size))
+    assert body.parse(data, size) == ([(2, bytes(size), True)], len(data))
+    if size:
+        assert body.parse(data, size - 1) == ([], 0)
+
+
+@pytest.mark.parametrize("start", [-1, 7])
+def test_parse_refuses_a_start_outside_the_data(body: codec.Body, start: int) -> None:
+    with pytest.raises(ValueError, match="start"):
+        body.parse(b"abcdef", MIB, start)
+
+
+@pytest.mark.parametrize("bad", BAD_TEXT)
+def test_text_that_is_no_utf8_stays(body: codec.Body, bad: bytes) -> None:
+    for front in (b"", b"a" * 7, b"a" * 8, b"a" * 700, "ä".encode()):
+        for back in (b"", b"a" * 9):
+            assert body.parse(frame(0x81, front + bad + back), MIB) == ([], 0)
+
+
+@pytest.mark.parametrize("good", GOOD_TEXT)
+def test_text_at_the_edges_of_utf8_is_taken(body: codec.Body, good: bytes) -> None:
+    for front in (b"", b"a" * 7, b"a" * 8, b"a" * 700):
+        data = frame(0x81, front + good + front)
+        assert body.parse(data, MIB) == ([(1, front + good + front, True)], len(data))
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 7, 8, 9, 63, 639, 640, 641, 5000])
+def test_unmask_at_any_place(body: codec.Body, size: int) -> None:
+    plain = random.Random(size).randbytes(size)
+    for start in range(3):
+        data = b"x" * start + xor(plain) + b"yy"
+        assert body.unmask(data, start, start + size, KEY) == plain
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "key"),
+    [(-1, 2, KEY), (3, 2, KEY), (0, 7, KEY), (0, 2, b"abc"), (0, 2, b"abcde")],
+)
+def test_unmask_refuses_what_is_not_there(
+    body: codec.Body, start: int, stop: int, key: bytes
+) -> None:
+    with pytest.raises(ValueError, match="range or key"):
+        body.unmask(b"abcdef", start, stop, key)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 70000])
+def test_join_writes_the_shortest_length(body: codec.Body, size: int) -> None:
+    assert body.join([(0x82, bytes(size))]) == b"\x82" + length_of(size, 0) + bytes(size)
+    assert frames.header(0x82, size) == b"\x82" + length_of(size, 0)
+
+
+def test_join_keeps_the_order(body: codec.Body) -> None:
+    assert body.join([]) == b""
+    assert body.join([(0x81, b"a"), (0x8A, b""), (0x02, b"bc")]) == b"\x81\x01a\x8a\x00\x02\x02bc"
+
+
+@pytest.mark.parametrize("first", [-1, 256])
+def test_join_refuses_a_first_byte_that_is_none(body: codec.Body, first: int) -> None:
+    with pytest.raises(ValueError, match="range"):
+        body.join([(first, b"")])
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3, 5, 7, 64])
+@pytest.mark.parametrize("kind", [1, 2])
+def test_a_filler_takes_just_its_own_bytes(body: codec.Body, kind: int, step: int) -> None:
+    plain = "grüße 日本 😀".encode() * 20
+    filler = body.Filler(kind, len(plain), KEY)
+    data = xor(plain)
+    for piece in pieces_of(data, step):
+        assert filler.feed(b"__" + piece, 2) == 2 + len(piece)
+    assert filler.missing == 0
+    assert filler.feed(b"behind", 0) == 0
+    assert filler.finish() == plain
+
+
+def test_a_filler_stops_at_its_size(body: codec.Body) -> None:
+    filler = body.Filler(2, 3, KEY)
+    assert filler.missing == 3
+    assert filler.feed(b"x" + xor(b"abc") + b"behind", 1) == 4
+    assert filler.finish() == b"abc"
+
+
+def test_a_filler_of_nothing_is_full(body: codec.Body) -> None:
+    assert body.Filler(1, 0, KEY).finish() == b""
+
+
+def test_an_unfinished_filler_gives_nothing_away(body: codec.Body) -> None:
+    filler = body.Filler(2, 3, KEY)
+    filler.feed(b"ab", 0)
+    with pytest.raises(ValueError, match="missing"):
+        filler.finish()
+
+
+def test_a_filler_refuses_text_that_ends_inside_a_character(body: codec.Body) -> None:
+    filler = body.Filler(1, 2, KEY)
+    filler.feed(xor(EURO[:2]), 0)
+    with pytest.raises(ValueError, match=r"UTF-8|utf-8"):
+        filler.finish()
+
+
+@pytest.mark.parametrize("bad", [bad for bad in BAD_TEXT if bad not in (b"\xc2", b"\xe2\x82")])
+def test_a_filler_fails_at_the_byte_that_cannot_be_text(body: codec.Body, bad: bytes) -> None:
+    filler = body.Filler(1, 1000, KEY)
+    with pytest.raises(ValueError, match=r"UTF-8|utf-8"):
+        filler.feed(xor(b"ok " + bad), 0)
+
+
+@pytest.mark.parametrize(("size", "key"), [(-1, KEY), (3, b"abc"), (3, b"abcde")])
+def test_a_filler_refuses_what_no_header_says(body: codec.Body, size: int, key: bytes) -> None:
+    with pytest.raises(ValueError, match="size or key"):
+        body.Filler(1, size, key)
+
+
+@pytest.mark.parametrize("start", [-1, 4])
+def test_a_filler_refuses_a_start_outside_the_data(body: codec.Body, start: int) -> None:
+    with pytest.raises(ValueError, match="start"):
+        body.Filler(2, 9, KEY).feed(b"abc", start)
+
+
+STREAMS = st.lists(
+    st.one_of(
+        st.binary(max_size=20),
+        st.builds(
+            frame,
+            st.sampled_from([0x81, 0x82, 0x81, 0x82, 0x01, 0x89, 0xC1]),
+            st.one_of(st.binary(max_size=300), st.text(max_size=80).map(str.encode)),
+            st.binary(min_size=4, max_size=4),
+            st.sampled_from([None, None, None, 2, 8]),
+        ),
+    ),
+    max_size=8,
+).map(b"".join)
+
+
+@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
+@settings(max_examples=300, deadline=None)
+@given(data=STREAMS, limit=st.sampled_from([0, 5, 125, 200, MIB]), start=st.integers(0, 9))
+def test_both_bodies_agree(data: bytes, limit: int, start: int) -> None:
+    python, c = (module.parse(data, limit, min(start, len(data))) for module in BODIES)
+    assert python == c
+
+
+@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
+@settings(max_examples=300, deadline=None)
+@given(
+    plain=st.one_of(st.binary(max_size=40), st.text(max_size=30).map(str.encode)),
+    cuts=st.lists(st.integers(0, 40), max_size=4),
+    kind=st.sampled_from([1, 2]),
+)
+def test_both_fillers_agree(plain: bytes, cuts: list[int], kind: int) -> None:
+    def run(module: ModuleType) -> tuple[bytes | None, int]:
+        filler = module.Filler(kind, len(plain), KEY)
+        data = xor(plain)
+        edges = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
+        fed = 0
+        try:
+            for low, high in itertools.pairwise(edges):
+                filler.feed(data[low:high], 0)
+                fed = high
+            return filler.finish(), fed
+        except ValueError:
+            return None, fed
+
+    python, c = (run(module) for module in BODIES)
+    assert python == c
+    assert (python[0] is None) == (kind == 1 and not is_text(plain))
+
+
+def is_text(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
+@pytest.mark.parametrize(
+    "frames_given",
+    [
+        (),
+        [[0x81, b""]],
+        [(0x81,)],
+        [(0x81, b"", b"")],
+        [("a", b"")],
+        [(0x81, "text")],
+        [(0x81, bytearray(b"a"))],
+        [(True, b"")],
+    ],
+)
+def test_the_c_body_joins_exact_types_only(frames_given: list[frames.Frame]) -> None:
+    """No method of another type may run between counting and copying."""
+    with pytest.raises(TypeError):
+        BODIES[1].join(frames_given)
+
+
+@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
+def test_the_c_body_refuses_wrong_arguments() -> None:
+    c = BODIES[1]
+    for wrong in ((b"",), (b"", 1, 0, 0), (bytearray(b""), 1), ("", 1)):
+        with pytest.raises(TypeError):
+            c.parse(*wrong)
+    with pytest.raises(OverflowError):
+        c.parse(b"", 1 << 64)
+    with pytest.raises(OverflowError):
+        c.join([(1 << 64, b"")])
+    filler = c.Filler(2, 1, KEY)
+    for bad in ((), (b"",), (bytearray(1), 0), (b"", "0")):
+        with pytest.raises(TypeError):
+            filler.feed(*bad)
+    with pytest.raises(TypeError):
+        c.Filler(1)
+    with pytest.raises(TypeError):
+        c.Filler(kind=1, size=2, key=KEY)
+    with pytest.raises(TypeError):
+        c.unmask("text", 0, 1, KEY)
+    with pytest.raises(OverflowError):
+        c.Filler(2, (1 << 63) - 1, KEY)
+
+
+@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
+def test_a_c_filler_gives_its_bytes_away_once() -> None:
+    """Feeding or finishing it again must not reach an object that others hold."""
+    filler = BODIES[1].Filler(2, 1, KEY)
+    filler.feed(b"a", 0)
+    filler.finish()
+    with pytest.raises(ValueError, match="missing"):
+        filler.finish()
+    with pytest.raises(ValueError, match="ended"):
+        filler.feed(b"a", 0)
+
+
+def test_an_announced_size_alone_takes_no_memory(body: codec.Body) -> None:
+    """A thousand headers of 1 MiB each: address space at most, no resident pages."""
+    before = resident()
+    fillers = [body.Filler(2, MIB, KEY) for _ in range(200)]
+    assert resident() - before < 20 * MIB
+    assert all(filler.missing == MIB for filler in fillers)
+
+
+def resident() -> int:
+    """Resident bytes of this process (proc(5) statm)."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
