@@ -247,6 +247,19 @@ START_TIMEOUT: Final[Row[float]] = Row(
     module="shardws_supervisor.plan",
     text="A new shard must have imported the application and be ready to accept within this time.",
 )
+RESPAWN_ATTEMPTS: Final[Row[int]] = Row(
+    name="respawn_attempts",
+    vendor="RespawnAttempts",
+    kind=Int("deaths"),
+    default=9,
+    low=1,
+    high=MAX_INT,
+    group=Group.SERVER,
+    when=When.BOOT,
+    module="shardws_supervisor.plan",
+    text="A shard that dies is started again after a growing delay. After so many deaths in a row, "
+    "each within 10 s of its start, it is given up until a reload; the others go on.",
+)
 DRAIN_DELAY: Final[Row[float]] = Row(
     name="drain_delay",
     vendor="DrainDelay",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from shardws.errors import EXIT_USAGE, SettingError, ShardwsError, StartError
 from shardws.settings import Assignment, sources
-from shardws_supervisor import operate, serve
+from shardws_supervisor import operate, preview, serve
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -51,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND")
     _add_run(commands)
+    preview.add_commands(commands)
     _add_operation(
         commands, "status", operate.status, "what the server does, per shard"
     ).add_argument("--json", action="store_true", help="as JSON")

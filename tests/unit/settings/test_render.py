@@ -1,5 +1,7 @@
 """The command that writes the pages, and the check that those in the repository are up to date."""
 
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,11 @@ def test_a_page_that_differs_is_written_again(
     assert (tmp_path / "codes.md").read_text() == "old"
     main([str(tmp_path)])
     assert capsys.readouterr().out == f"wrote {tmp_path / 'codes.md'}\n"
+
+
+def test_the_module_is_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "shardws.settings.render")
+    monkeypatch.setattr(sys, "argv", ["render", "--check", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("shardws.settings.render", run_name="__main__")
+    assert ended.value.code == 1
