@@ -14,10 +14,10 @@ A send that failed comes back as {"error": CODE, "to": N}. All else is echoed as
 
 import json
 import os
-from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
-from shardws import Connected, DataIn, SendOutcome, WebSocketServer
+from shardws import Connected, DataIn, Outcome, WebSocketServer
 from shardws.outcomes import OUTCOME_CODES
 
 server = WebSocketServer()
@@ -30,16 +30,13 @@ def on_connected(e: Connected) -> None:
     server.send_text(e.connection_id, json.dumps(greeting))
 
 
-def on_data_in(e: DataIn) -> Awaitable[None] | None:
+def on_data_in(e: DataIn) -> None:
     if e.data_format == 1:
-        if e.text[:1] == b"{":
-            request = parsed(e.text)
-            if request is not None and (answer := answer_to(e.connection_id, request)):
-                return answer if isinstance(answer, Awaitable) else None
-        server.send_text(e.connection_id, e.text)
+        request = parsed(e.text) if e.text[:1] == b"{" else None
+        if request is None or not is_done(e.connection_id, request):
+            server.send_text(e.connection_id, e.text)
     elif e.data_format == 2:
         server.send(e.connection_id, e.text)
-    return None
 
 
 def parsed(text: bytes) -> dict[str, Any] | None:
@@ -51,29 +48,27 @@ def parsed(text: bytes) -> dict[str, Any] | None:
     return request if isinstance(request, dict) else None
 
 
-def answer_to(me: int, request: dict[str, Any]) -> Awaitable[None] | bool:
+def is_done(me: int, request: dict[str, Any]) -> bool:
     """Do what a request asks; False when it asks nothing of ours."""
-    match request:
-        case {"to": int(to), "text": str(text)}:
-            outcome = server.send_text(to, json.dumps({"from": me, "text": text}))
-            return report_failure(me, to, outcome)
-        case {"join": str(group)}:
-            server.join(me, group)
-        case {"leave": str(group)}:
-            server.leave(me, group)
-        case {"group": str(group), "text": str(text)}:
-            server.publish(group, json.dumps({"group": group, "from": me, "text": text}))
-        case {"broadcast": str(text)}:
-            server.broadcast(json.dumps({"from": me, "broadcast": text}))
-        case _:
-            return False
+    to, group, text = request.get("to"), request.get("group"), request.get("text")
+    if type(to) is int and type(text) is str:
+        sent = server.send_text(to, json.dumps({"from": me, "text": text}))
+        sent.if_failed(partial(report, me, to))
+    elif type(group) is str and group and type(text) is str:
+        server.publish(group, json.dumps({"group": group, "from": me, "text": text}))
+    elif type(request.get("broadcast")) is str:
+        server.broadcast(json.dumps({"from": me, "broadcast": request["broadcast"]}))
+    elif type(request.get("join")) is str and request["join"]:
+        server.join(me, request["join"])
+    elif type(request.get("leave")) is str and request["leave"]:
+        server.leave(me, request["leave"])
+    else:
+        return False
     return True
 
 
-async def report_failure(me: int, to: int, sent: SendOutcome) -> None:
-    outcome = await sent
-    if not outcome.is_success:
-        server.send_text(me, json.dumps({"error": OUTCOME_CODES[outcome], "to": to}))
+def report(me: int, to: int, outcome: Outcome) -> None:
+    server.send_text(me, json.dumps({"error": OUTCOME_CODES[outcome], "to": to}))
 
 
 server.on_connected = on_connected
