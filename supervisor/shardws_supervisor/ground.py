@@ -12,6 +12,8 @@ from shardws import ids, stats
 from shardws_supervisor import limits, listeners, logs, rundir
 from shardws_supervisor.plan import MOST_SHARDS, Plan
 
+SPARE = 16  # slots there are at least
+
 log = logging.getLogger("shardws.supervisor")
 
 
@@ -32,9 +34,9 @@ class Ground:
         except BaseException:
             self.listeners.close()
             raise
-        # Room for more slots than asked for: shared memory cannot grow after the first fork. Pages
-        # that no row is written to cost nothing.
-        self.memory = stats.Stats(MOST_SHARDS)
+        # Room to scale: shared memory cannot grow after the first fork. Not as much as possible,
+        # because each accept sums the connections over all rows.
+        self.memory = stats.Stats(min(MOST_SHARDS, max(SPARE, 2 * plan.shards)))
         self.boot_nonce = secrets.token_hex(8)
         self.is_tls = plan.is_tls
 

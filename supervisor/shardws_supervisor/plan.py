@@ -8,7 +8,7 @@ no process. A reload makes a new plan; what can only be settled at boot stays as
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from shardws.settings import Assignment, Settings, Source, table
+from shardws.settings import Assignment, Settings, Source, pairs, table
 from shardws.settings.row import When
 from shardws.settings.table import ROWS
 from shardws.shard.application import Application
@@ -35,6 +35,7 @@ class Plan:
     run_directory: str
     heartbeat_timeout: float
     start_timeout: float
+    respawn_attempts: int
     drain_delay: float
     drain_rate: int
     drain_deadline: float
@@ -68,6 +69,7 @@ class Planner:
         settings = Settings()
         settings.load(explicit)
         settings.apply(given)
+        pairs.check(settings)
         overrides = tuple((name, value, source) for name, value, source, _ in given)
         return read(settings, self.load, overrides)
 
@@ -93,6 +95,7 @@ def read(
         run_directory=settings[table.RUN_DIRECTORY],
         heartbeat_timeout=settings[table.HEARTBEAT_TIMEOUT],
         start_timeout=settings[table.START_TIMEOUT],
+        respawn_attempts=settings[table.RESPAWN_ATTEMPTS],
         drain_delay=settings[table.DRAIN_DELAY],
         drain_rate=settings[table.DRAIN_RATE],
         drain_deadline=settings[table.DRAIN_DEADLINE],
@@ -101,6 +104,11 @@ def read(
         log_file=settings[table.LOG_FILE],
         admin_address=settings[table.ADMIN_ADDRESS],
     )
+
+
+def effective(max_connections: int) -> list[tuple[str, object, Source]]:
+    """Return what shards read back where the plan left a number open."""
+    return [(table.MAX_CONNECTIONS.name, max_connections, Source.RUNTIME)]
 
 
 def changed_at_boot_only(old: Plan, new: Plan) -> list[str]:

@@ -11,11 +11,12 @@ import os
 import random
 import selectors
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from shardws import ids, stats
 from shardws.log import logger
+from shardws.settings import Source
 from shardws.shard import process
 from shardws.wire import messages
 from shardws_supervisor import channel, health, spawn
@@ -48,6 +49,7 @@ class Shards:
         memory: stats.Stats,
         boot_nonce: str,
         run_directory: str,
+        effective: Sequence[tuple[str, object, Source]],
         foreign: Callable[[], Iterable[spawn.Closeable]],
     ) -> None:
         self.table = SlotTable()
@@ -57,6 +59,7 @@ class Shards:
         self._memory = memory
         self._boot_nonce = boot_nonce
         self._run_directory = run_directory
+        self._effective = effective  # settings as they turned out to be
         self._foreign = foreign  # the supervisor's other descriptors
         self._channels: dict[int, channel.Channel] = {}  # by pid
         self._watches: dict[int, health.Watch] = {}  # by pid
@@ -92,7 +95,7 @@ class Shards:
             listener=self._listeners.add(slot.index),
             channel=theirs,
             run_directory=self._run_directory,
-            overrides=list(plan.overrides),
+            overrides=[*plan.overrides, *self._effective],
         )
         try:
             pid = spawn.fork(

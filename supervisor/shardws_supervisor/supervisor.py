@@ -23,7 +23,7 @@ from shardws_supervisor import commands, spawn
 from shardws_supervisor.backoff import Policy
 from shardws_supervisor.control import Control
 from shardws_supervisor.ground import Ground
-from shardws_supervisor.plan import Plan, Planner
+from shardws_supervisor.plan import Plan, Planner, effective
 from shardws_supervisor.reload import Reload
 from shardws_supervisor.scaling import CODE_RESTART, Scaling
 from shardws_supervisor.shards import Shards
@@ -41,7 +41,7 @@ log = logger("supervisor")
 class Supervisor:
     """See the module docstring."""
 
-    def __init__(self, planner: Planner, plan: Plan, policy: Policy | None = None) -> None:
+    def __init__(self, planner: Planner, plan: Plan) -> None:
         """Take port, run directory and memory; StartError names what is in the way."""
         self.planner = planner
         self.plan = plan
@@ -64,9 +64,11 @@ class Supervisor:
             self.ground.memory,
             self.ground.boot_nonce,
             str(self.ground.run_directory.path),
+            effective(self.ground.max_connections),
             self._own_descriptors,
         )
-        self._scaling = Scaling(self._shards, policy or Policy(), self.ground.memory.slots)
+        policy = Policy(attempts=plan.respawn_attempts)
+        self._scaling = Scaling(self._shards, policy, self.ground.memory.slots)
         self._control = Control(
             self.ground.run_directory.control_path,
             self._selector,

@@ -1,0 +1,177 @@
+"""Stopping: clients are told, the deadline holds, and nothing is left behind."""
+
+import os
+import signal
+import socket
+import time
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
+
+from tests.processes.conftest import (
+    DEADLINE,
+    RunningServer,
+    RunServer,
+    WriteApp,
+    children_of,
+    eventually,
+    greeting,
+    is_alive,
+)
+
+pytestmark = pytest.mark.processes
+
+BLOCKING = """
+import time
+from shardws import WebSocketServer
+server = WebSocketServer()
+def on_data_in(e):
+    time.sleep(3600)
+server.on_data_in = on_data_in
+"""
+
+
+def close_code(client: ClientConnection) -> int:
+    """Read to the end and return the code the client was closed with."""
+    try:
+        while True:
+            client.recv(timeout=DEADLINE)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else 1006
+
+
+def processes(server: RunningServer) -> list[int]:
+    return [server.pid, *children_of(server.pid)]
+
+
+def assert_nothing_left(server: RunningServer, pids: list[int]) -> None:
+    eventually(lambda: not any(is_alive(pid) for pid in pids))
+    assert not server.run_dir.exists()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((server.host, server.port), timeout=5)
+
+
+def test_term_closes_every_client_with_1001(run_server: RunServer) -> None:
+    server = run_server(shards=2)
+    pids = processes(server)
+    clients = [server.connect() for _ in range(8)]
+    for client in clients:
+        greeting(client)
+    server.signal(signal.SIGTERM)
+    assert [close_code(client) for client in clients] == [1001] * 8
+    assert server.wait_for_exit() == 0
+    assert_nothing_left(server, pids)
+    assert "Traceback" not in server.log
+    assert "error" not in server.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_int_and_quit_end_it_at_once(run_server: RunServer, number: signal.Signals) -> None:
+    server = run_server("examples.demo:server", "--drain-deadline", "60s")
+    pids = processes(server)
+    greeting(server.connect())
+    begin = time.monotonic()
+    server.signal(number)
+    assert server.wait_for_exit() == 0
+    assert time.monotonic() - begin < 5
+    assert_nothing_left(server, pids)
+
+
+def test_a_stop_without_clients_is_quick(run_server: RunServer) -> None:
+    server = run_server("examples.demo:server", "--drain-deadline", "60s", shards=3)
+    begin = time.monotonic()
+    server.signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
+    assert time.monotonic() - begin < 3
+
+
+def stuck_server(run_server: RunServer, write_app: WriteApp, *options: str) -> RunningServer:
+    """Return a server of which one shard blocks in a handler and answers to nothing."""
+    server = run_server(write_app(BLOCKING), *options)
+    server.connect().send("block")
+    pids = set(server.shard_pids().values())
+    eventually(lambda: any(is_sleeping_long(pid) for pid in pids))
+    return server
+
+
+def is_sleeping_long(pid: int) -> bool:
+    """Tell whether a shard sits in the handler's sleep instead of its loop."""
+    with open(f"/proc/{pid}/wchan") as file:
+        return "hrtimer_nanosleep" in file.read()
+
+
+def test_a_stuck_shard_is_killed_at_the_drain_deadline(
+    run_server: RunServer, write_app: WriteApp
+) -> None:
+    server = stuck_server(run_server, write_app, "--drain-deadline", "1s")
+    pids = processes(server)
+    begin = time.monotonic()
+    server.signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
+    assert 1.0 < time.monotonic() - begin < 8
+    server.wait_for_line(r"shard \d \(pid \d+\) is late in state draining")
+    assert_nothing_left(server, pids)
+
+
+def test_a_second_term_hastens(run_server: RunServer, write_app: WriteApp) -> None:
+    server = stuck_server(run_server, write_app, "--drain-deadline", "60s")
+    begin = time.monotonic()
+    server.signal(signal.SIGTERM)
+    server.wait_for_line(r"stopping \(graceful\)")
+    server.signal(signal.SIGTERM)
+    server.wait_for_line(r"stopping \(now\)")
+    server.signal(signal.SIGTERM)
+    server.wait_for_line(r"stopping \(kill\)")
+    assert server.wait_for_exit() == 0
+    assert time.monotonic() - begin < 5
+
+
+def test_drain_delay_reports_not_ready_first(run_server: RunServer) -> None:
+    """A load balancer sees the change while new clients are still served."""
+    server = run_server("examples.demo:server", "--drain-delay", "60s")
+    client = server.connect()
+    greeting(client)
+    server.signal(signal.SIGTERM)
+    report = server.wait_for_status(lambda report: not report["ready"])
+    assert report["phase"] == "draining"
+    greeting(server.connect())
+    client.send("still here")
+    assert client.recv(timeout=DEADLINE) == "still here"
+    server.signal(signal.SIGINT)
+    assert server.wait_for_exit() == 0
+
+
+def test_killed_supervisor_leaves_no_process(run_server: RunServer) -> None:
+    server = run_server(shards=3)
+    pids = children_of(server.pid)
+    assert len(pids) >= 3
+    greeting(server.connect())
+    server.signal(signal.SIGKILL)
+    server.process.wait(DEADLINE)
+    eventually(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def test_what_a_killed_supervisor_left_does_not_stop_the_next(run_server: RunServer) -> None:
+    server = run_server(shards=2)
+    pids = children_of(server.pid)
+    server.signal(signal.SIGKILL)
+    server.process.wait(DEADLINE)
+    eventually(lambda: not any(is_alive(pid) for pid in pids))
+    assert server.run_dir.exists(), "nobody could clean up"
+    again = run_server(port=server.port, run_dir=server.run_dir)
+    greeting(again.connect())
+
+
+def test_children_still_run_after_the_terminal_has_sent_its_signals(run_server: RunServer) -> None:
+    """Ctrl-C and a hang-up reach every process of the group; only the supervisor decides."""
+    server = run_server(shards=2)
+    before = server.shard_pids()
+    client = server.connect()
+    greeting(client)
+    for pid in before.values():
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
+            os.kill(pid, number)
+    client.send("well?")
+    assert client.recv(timeout=DEADLINE) == "well?"
+    assert server.shard_pids() == before
