@@ -1,0 +1,100 @@
+"""Who is in a group: connections of this shard, and other shards that have members.
+
+Owns both memberships; sends nothing. A join or leave happens on the shard that owns the
+connection; the others know of a group only which shards are to get its messages.
+"""
+
+from shardws.errors import UsageError
+from shardws.interfaces import Recipient
+
+MAX_NAME_BYTES = 1024
+
+
+def check_name(group: str) -> None:
+    """Raise UsageError (213) for what cannot be a group's name."""
+    try:
+        size = len(group.encode())
+    except (AttributeError, UnicodeEncodeError):
+        raise UsageError(f"not the name of a group: {group!r:.80}", code=213) from None
+    if not 0 < size <= MAX_NAME_BYTES:
+        raise UsageError(
+            f"the name of a group has 1 to {MAX_NAME_BYTES} bytes, not {size}", code=213
+        )
+
+
+class Groups:
+    """Members that live on this shard."""
+
+    __slots__ = ("_members",)
+
+    def __init__(self) -> None:
+        self._members: dict[str, set[Recipient]] = {}
+
+    def join(self, recipient: Recipient, group: str) -> bool:
+        """Put a connection into a group; return whether it is the group's first here."""
+        if recipient.groups is None:
+            recipient.groups = set()
+        recipient.groups.add(group)
+        members = self._members.get(group)
+        if members is None:
+            self._members[group] = {recipient}
+            return True
+        members.add(recipient)
+        return False
+
+    def leave(self, recipient: Recipient, group: str) -> bool:
+        """Take a connection out of a group; return whether it was the group's last here."""
+        if recipient.groups is not None:
+            recipient.groups.discard(group)
+            if not recipient.groups:
+                recipient.groups = None
+        members = self._members.get(group)
+        if members is None or recipient not in members:
+            return False
+        members.remove(recipient)
+        if members:
+            return False
+        del self._members[group]
+        return True
+
+    def leave_all(self, recipient: Recipient) -> list[str]:
+        """Take a connection out of all its groups; return those without members now."""
+        return [group for group in list(recipient.groups or ()) if self.leave(recipient, group)]
+
+    def members(self, group: str) -> list[Recipient]:
+        """Return the members now, for a walk during which some may leave."""
+        return list(self._members.get(group, ()))
+
+    def names(self) -> list[str]:
+        """Return the groups that have members here."""
+        return list(self._members)
+
+
+class Interest:
+    """Which other shards have members of a group; a shard is named by its incarnation."""
+
+    __slots__ = ("_peers",)
+
+    def __init__(self) -> None:
+        self._peers: dict[str, set[int]] = {}
+
+    def add(self, incarnation: int, group: str) -> None:
+        """Note that a shard has members."""
+        self._peers.setdefault(group, set()).add(incarnation)
+
+    def discard(self, incarnation: int, group: str) -> None:
+        """Note that a shard has none (any more)."""
+        peers = self._peers.get(group)
+        if peers is not None:
+            peers.discard(incarnation)
+            if not peers:
+                del self._peers[group]
+
+    def forget(self, incarnation: int) -> None:
+        """Drop a shard from all groups: its link is gone, and a new one tells anew."""
+        for group in list(self._peers):
+            self.discard(incarnation, group)
+
+    def peers(self, group: str) -> tuple[int, ...]:
+        """Return the shards that have members."""
+        return tuple(self._peers.get(group, ()))

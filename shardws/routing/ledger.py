@@ -1,0 +1,206 @@
+"""What became of the countable messages of one link.
+
+Owns their numbers, the failures reported by the other side and those who wait for an outcome;
+knows neither socket nor frames. Clock and futures are arguments.
+
+Both sides count. The sender gives numbers from `first` on; they rise over all links to one
+process, so that a late RESULT of a broken link is never taken for one of its successor. The
+receiver reports a failure as RESULT, and answers SYNC(n) by SYNCED(n) behind the RESULTs of what
+came before: what is confirmed and not reported was queued.
+
+A failure that comes while nobody waits is told at once by an event; an await that comes later is
+told again, as long as the failure is among the last `KEPT` ones. What lies further back than
+that answers UNREACHABLE, the only outcome that says "it may have arrived, or not".
+"""
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import Any, Final
+
+from shardws.outcomes import Outcome, SendOutcome, Watcher
+
+KEPT: Final = 16_384
+SYNC_EVERY: Final = 1024  # so many messages without a confirmation, and one is asked for
+
+Future = asyncio.Future[Outcome]
+
+
+class Ledger:
+    """Numbers, failures and waiters of one link."""
+
+    __slots__ = (
+        "_failures",
+        "_fate",
+        "_forgotten",
+        "_make_future",
+        "_now",
+        "_on_wait",
+        "_progress_at",
+        "_waiters",
+        "_wanted",
+        "_watchers",
+        "asked",
+        "confirmed",
+        "first",
+        "is_down",
+        "last",
+    )
+
+    def __init__(
+        self,
+        first: int,
+        make_future: Callable[[], Future],
+        now: Callable[[], float],
+        on_wait: Callable[[], None],
+    ) -> None:
+        self.first = first
+        self.last = first - 1  # the newest message
+        self.asked = first - 1  # the newest one a SYNC stands behind
+        self.confirmed = first - 1  # the newest one a SYNCED answered for
+        self.is_down = False
+        self._fate: Outcome | None = None  # of what is unknown when the link is down
+        self._make_future = make_future
+        self._now = now
+        self._on_wait = on_wait  # called when a SYNC has become due
+        self._wanted = first - 1  # the newest message that is awaited
+        self._waiters: dict[int, list[Future]] = {}
+        self._watchers: dict[int, Watcher] = {}  # rising numbers; bounded by SYNC_EVERY and queue
+        self._failures: dict[int, Outcome] = {}  # in the order of their coming
+        self._forgotten = 0  # the highest number among failures no longer kept
+        self._progress_at = 0.0
+
+    @property
+    def wants_sync(self) -> bool:
+        """Whether a SYNC is due: somebody waits for it, or many messages are unconfirmed."""
+        return self._wanted > self.asked or self.last - self.asked >= SYNC_EVERY
+
+    def outcome(self, number: int) -> Outcome | None:
+        """Return what is known of a message; None while nothing is."""
+        failure = self._failures.get(number)
+        if failure is not None:
+            return failure
+        if number <= self._forgotten:
+            return Outcome.UNREACHABLE
+        if number <= self.confirmed:
+            return Outcome.QUEUED
+        return self._fate
+
+    def wait(self, number: int) -> Future:
+        """Return a future for the outcome of a message of which nothing is known yet."""
+        future = self._make_future()
+        if not self._waiters:
+            self._progress_at = self._now()
+        self._waiters.setdefault(number, []).append(future)
+        if number > self.asked:
+            self._wanted = max(self._wanted, number)
+            self._on_wait()
+        return future
+
+    def watch(self, number: int, watcher: Watcher) -> None:
+        """Have `watcher` called if a message fails of which nothing is known yet."""
+        self._watchers[number] = watcher
+
+    def fail(self, number: int, outcome: Outcome) -> bool:
+        """Take a RESULT; return whether somebody waited for it, or it is of no matter any more."""
+        if number < self.first or self.is_down:
+            return True
+        self._failures[number] = outcome
+        if len(self._failures) > KEPT:
+            oldest = next(iter(self._failures))
+            del self._failures[oldest]
+            self._forgotten = max(self._forgotten, oldest)
+        is_watched = self._tell(number, outcome)
+        return self._resolve(number, outcome) or is_watched
+
+    def confirm(self, number: int) -> None:
+        """Take a SYNCED: whatever failed up to `number` has been reported."""
+        if self.is_down or not self.confirmed < number <= self.asked:
+            return
+        self.confirmed = number
+        self._progress_at = self._now()
+        for waiting in [key for key in self._waiters if key <= number]:
+            self._resolve(waiting, Outcome.QUEUED)
+        watchers = self._watchers
+        while watchers and (oldest := next(iter(watchers))) <= number:
+            del watchers[oldest]
+
+    def expire(self, patience: float) -> int:
+        """Give up on waiters when no confirmation came for `patience` seconds; return how many.
+
+        They are told UNREACHABLE; the link stays, since the other side may only be slow.
+        """
+        if not self._waiters or self._now() - self._progress_at < patience:
+            return 0
+        return self._release(Outcome.UNREACHABLE)
+
+    def close(self, fate: Outcome = Outcome.UNREACHABLE) -> int:
+        """The link is down: tell those who wait; return how many messages nobody waits for.
+
+        These are the ones without a known outcome, which is `fate` from now on.
+        """
+        unknown = self.last - self.confirmed - len(self._waiters)
+        unknown -= sum(1 for number in self._failures if number > self.confirmed)
+        unknown -= len(self._watchers)
+        self.is_down = True
+        self._fate = fate
+        self._release(fate)
+        for number in list(self._watchers):
+            self._tell(number, fate)
+        return max(unknown, 0)
+
+    def _release(self, outcome: Outcome) -> int:
+        waiting = list(self._waiters)
+        for number in waiting:
+            self._resolve(number, outcome)
+        return len(waiting)
+
+    def _tell(self, number: int, outcome: Outcome) -> bool:
+        watcher = self._watchers.pop(number, None)
+        if watcher is None:
+            return False
+        # Not called here: what it raises is the application's and must not break a link.
+        asyncio.get_running_loop().call_soon(watcher, outcome)
+        return True
+
+    def _resolve(self, number: int, outcome: Outcome) -> bool:
+        is_awaited = False
+        for future in self._waiters.pop(number, ()):
+            if not future.done():  # a cancelled wait
+                future.set_result(outcome)
+                is_awaited = True
+        return is_awaited
+
+
+class PendingSend(SendOutcome):
+    """A send on its way to another shard.
+
+    Not awaited it costs nothing more: a failure becomes an Error event. Awaited it asks for a
+    confirmation, one for all that is awaited on a link in one turn of the loop.
+    """
+
+    __slots__ = ("_ledger", "_number")
+
+    def __init__(self, ledger: Ledger, number: int) -> None:
+        self._ledger = ledger
+        self._number = number
+
+    @property
+    def outcome(self) -> Outcome | None:  # type: ignore[override]  # known later, by the ledger
+        return self._ledger.outcome(self._number)
+
+    def __await__(self) -> Generator[Any, None, Outcome]:
+        outcome = self._ledger.outcome(self._number)
+        if outcome is None:
+            outcome = yield from self._ledger.wait(self._number)
+        return outcome
+
+    def if_failed(self, callback: Watcher) -> None:
+        outcome = self._ledger.outcome(self._number)
+        if outcome is None:
+            self._ledger.watch(self._number, callback)
+        elif not outcome.is_success:
+            callback(outcome)
+
+    def __repr__(self) -> str:
+        outcome = self.outcome
+        return f"<PendingSend {outcome.name if outcome is not None else 'pending'}>"

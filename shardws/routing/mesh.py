@@ -1,0 +1,370 @@
+"""All links of this shard: it listens for its peers and dials each of them.
+
+Owns the Unix socket, the links and when they are dialed, the check of who dials in; what messages
+mean is the receiver's business. Links go one way: a shard writes only on links it dialed itself,
+so two links join two shards, and answers come on the other one.
+
+Facts to have before reading:
+- A peer is wanted while the supervisor names it (PEERS) or while its own link to us lives: a new
+  shard may speak to us before the supervisor's news of it has arrived.
+- A link that broke is replaced by a new one, dialed with a growing delay, as long as its peer is
+  wanted. Answers that were on their way on a broken link are lost, so the link they belong to is
+  closed too: its sender then knows that outcomes are in doubt instead of waiting or guessing.
+- The dialer looks at who listens (SO_PEERCRED): two generations of a slot use one path in turn.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+from shardws.errors import PeerError, StartError, WireError
+from shardws.ids import GENERATIONS, row_of
+from shardws.log import shard_logger
+from shardws.outcomes import Outcome
+from shardws.routing.identity import (
+    ADMIN_SLOT,
+    Identity,
+    describe,
+    generation_of,
+    incarnation,
+    place_of,
+    slot_of,
+    socket_path,
+)
+from shardws.routing.inbound import Inbound, credentials
+from shardws.routing.link import Link
+from shardws.stats import LINK_BYTES, LINKS_OUT, Stats, Words
+from shardws.wire.codec import encode
+from shardws.wire.messages import HELLO, START, VERSION, Peer
+
+LINK_HIGH_MARK: Final = 16 << 20
+FRAME_LIMIT: Final = (64 << 20) + 4096  # the largest message that can go to another shard
+PATIENCE_SECONDS: Final = 15.0  # half the default deadline of a stuck shard
+TICK_SECONDS: Final = 1.0
+DIAL_FIRST_SECONDS: Final = 0.02
+DIAL_MOST_SECONDS: Final = 1.0
+STABLE_SECONDS: Final = 5.0  # a link that lived so long is redialed without a grudge
+LISTEN_BACKLOG: Final = 1024
+
+
+class MeshUser(Protocol):
+    """What the mesh hands on: routing.receiver."""
+
+    def receive(self, inbound: Inbound, messages: list[tuple[Any, ...]]) -> None: ...
+    def news(self) -> list[bytes]:
+        """Return the frames a new link must carry first."""
+
+    def peer_lost(self, incarnation: int) -> None: ...
+    def send_failed(self, connection_id: int, outcome: Outcome) -> None: ...
+    def sends_lost(self, count: int) -> None: ...
+    def ready_to_send(self, connection_id: int) -> None: ...
+
+
+class Mesh:
+    """The links of one shard; `links` and `inbounds` by the peer's incarnation."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        identity: Identity,
+        run_directory: str,
+        *,
+        link_high_mark: int = LINK_HIGH_MARK,
+        frame_limit: int = FRAME_LIMIT,
+        patience: float = PATIENCE_SECONDS,
+        row: Words | None = None,
+    ) -> None:
+        self.loop = loop
+        self.identity = identity
+        self.links: dict[int, Link] = {}
+        self.inbounds: dict[int, Inbound] = {}
+        self.row = Stats(1).row(0) if row is None else row
+        self.log = shard_logger("routing", identity.slot)
+        self._run_directory = run_directory
+        self._link_high_mark = link_high_mark
+        self._frame_limit = frame_limit
+        self._patience = patience
+        self._user: MeshUser | None = None
+        self._named: set[int] = set()
+        self._pids: dict[int, int] = {}  # of wanted peers
+        self._dials: dict[Link, asyncio.Task[None]] = {}
+        self._waiting: set[Inbound] = set()  # no HELLO yet
+        self._dirty: list[Link] = []
+        self._server: asyncio.AbstractServer | None = None
+        self._ticker: asyncio.TimerHandle | None = None
+        self._is_closing = False
+
+    @property
+    def user(self) -> MeshUser:
+        assert self._user is not None
+        return self._user
+
+    def attach(self, user: MeshUser) -> None:
+        """Name who takes what arrives; before `start`."""
+        self._user = user
+
+    # -- life --------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen for peers; StartError when that is impossible."""
+        path = socket_path(self._run_directory, self.identity.row)
+        try:
+            _check_directory(self._run_directory)
+            sock = _listen(path)
+        except OSError as error:
+            raise StartError(f"cannot listen for other shards on {path}: {error}") from error
+        self._server = await self.loop.create_unix_server(self._accept, sock=sock)
+        self._ticker = self.loop.call_later(TICK_SECONDS, self._tick)
+
+    async def close(self, timeout: float = 1.0) -> None:
+        """Say GOODBYE on every link, flush them for at most `timeout` seconds, then drop all."""
+        self._is_closing = True
+        if self._ticker is not None:
+            self._ticker.cancel()
+        if self._server is not None:
+            self._server.close()
+            _unlink(socket_path(self._run_directory, self.identity.row))
+        links, dials = list(self.links.values()), list(self._dials.values())
+        for link in links:
+            link.leave()  # which cancels its dial
+        await asyncio.gather(*dials, return_exceptions=True)
+        if links:
+            await asyncio.wait([link.closed for link in links], timeout=timeout)
+        for link in links:
+            link.abort("it was not flushed in time")
+        for inbound in [*self.inbounds.values(), *self._waiting]:
+            inbound.refuse("")
+        self.row[LINK_BYTES] = 0
+
+    def _accept(self) -> Inbound:
+        inbound = Inbound(self, self.loop, self._frame_limit)
+        self._waiting.add(inbound)
+        return inbound
+
+    def _tick(self) -> None:
+        self._ticker = self.loop.call_later(TICK_SECONDS, self._tick)
+        for link in list(self.links.values()):
+            given_up = link.tick(self._patience)
+            if given_up:
+                self.log.warning(
+                    "%s does not answer: %d sends in doubt", describe(link.incarnation), given_up
+                )
+        self._measure()
+
+    def _measure(self) -> None:
+        self.row[LINK_BYTES] = sum([link.queued for link in self.links.values()])
+
+    # -- peers -------------------------------------------------------------------------------
+
+    def set_peers(self, peers: Iterable[Peer]) -> None:
+        """Take the supervisor's list of all processes: (row, generation, pid) each."""
+        own, node = self.identity.incarnation, self.identity.node
+        named = {incarnation(node, row // 2, generation): pid for row, generation, pid in peers}
+        named.pop(own, None)
+        self._named = set(named)
+        for peer, pid in named.items():
+            self._want(peer, pid)
+        for peer in [peer for peer in self.links if not self._is_wanted(peer)]:
+            self._drop(peer)
+
+    def is_place_taken(self, place: int) -> bool:
+        """Tell whether some process has the slot `place` (identity.place_of) now."""
+        return place == place_of(self.identity.incarnation) or any(
+            place_of(peer) == place for peer in self.links if self._is_wanted(peer)
+        )
+
+    def _is_wanted(self, peer: int) -> bool:
+        return peer in self._named or peer in self.inbounds
+
+    def _want(self, peer: int, pid: int) -> None:
+        self._pids[peer] = pid
+        if peer not in self.links:
+            self._add(peer)
+
+    def _drop(self, peer: int) -> None:
+        self._pids.pop(peer, None)
+        self.links[peer].abort("its process is gone")
+
+    def _add(self, peer: int, first: int = 1, backoff: float = 0.0) -> Link:
+        link = Link(
+            self,
+            peer,
+            self.loop,
+            high_mark=self._link_high_mark,
+            frame_limit=self._frame_limit,
+            first=first,
+            backoff=backoff,
+        )
+        self.links[peer] = link
+        self._dials[link] = self.loop.create_task(self._dial(link))
+        return link
+
+    # -- dialing -----------------------------------------------------------------------------
+
+    async def _dial(self, link: Link) -> None:
+        """Try until the link is up; cancelled when the peer is not wanted any more."""
+        is_told = False
+        while True:
+            if link.backoff:
+                await asyncio.sleep(link.backoff)
+            try:
+                sock = self._connect(link.incarnation)
+                await self.loop.create_unix_connection(lambda: link, sock=sock)
+                break
+            except (OSError, PeerError) as error:
+                if not is_told:
+                    self.log.info(
+                        "%s cannot be dialed, trying on: %s", describe(link.incarnation), error
+                    )
+                is_told = True
+            link.backoff = _longer(link.backoff)
+        self._dials.pop(link, None)
+
+    def _connect(self, peer: int) -> socket.socket:
+        """Return a socket connected to the very process that is wanted."""
+        row = row_of(slot_of(peer), generation_of(peer))
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            # On a Unix socket this connects or fails at once, EAGAIN for a full backlog included.
+            sock.connect(socket_path(self._run_directory, row))
+            pid, uid = credentials(sock)
+            if uid != os.geteuid() or pid != self._pids.get(peer):
+                raise WireError(f"process {pid} of user {uid} listens there")
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    # -- what links report (link.LinkOwner) --------------------------------------------------
+
+    def flush_soon(self, link: Link) -> None:
+        if not self._dirty:
+            self.loop.call_soon(self._flush)
+        self._dirty.append(link)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        row = self.row
+        left = row[LINK_BYTES]
+        for link in dirty:
+            row[LINKS_OUT] += link.flush()
+            left += link.queued
+        if left:
+            self._measure()
+
+    def greeting(self, link: Link) -> bytes:
+        me = self.identity
+        hello = encode(HELLO, VERSION, me.node, me.slot, me.generation, me.pid, me.boot_nonce)
+        return b"".join([hello, encode(START, link.ledger.first), *self.user.news()])
+
+    def link_down(self, link: Link, reason: str) -> None:
+        peer = link.incarnation
+        dial = self._dials.pop(link, None)
+        if dial is not None:
+            dial.cancel()
+        self.links.pop(peer, None)
+        inbound = self.inbounds.get(peer)
+        if inbound is not None and inbound.answer_link is link:
+            inbound.refuse("answers to it were lost")
+        fate = Outcome.UNREACHABLE
+        if not link.up_at and self.is_place_taken(place_of(peer)):
+            fate = Outcome.GONE  # never written, and the slot has a newer process
+        lost = link.ledger.close(fate)
+        if lost and not self._is_closing:
+            self.log.warning(
+                "link to %s: %s; %d sends in doubt", describe(link.incarnation), reason, lost
+            )
+            self.user.sends_lost(lost)
+        if self._is_wanted(peer) and not self._is_closing:
+            self._redial(link)
+
+    def _redial(self, link: Link) -> None:
+        is_stable = bool(link.up_at) and self.loop.time() - link.up_at >= STABLE_SECONDS
+        backoff = DIAL_FIRST_SECONDS if is_stable else _longer(link.backoff)
+        successor = self._add(link.incarnation, link.ledger.last + 1, backoff)
+        successor.refused = {**link.refused, **link.full}
+
+    def send_failed(self, connection_id: int, outcome: Outcome) -> None:
+        self.user.send_failed(connection_id, outcome)
+
+    def ready_to_send(self, connection_id: int) -> None:
+        self.user.ready_to_send(connection_id)
+
+    # -- what accepted links report (inbound.InboundOwner) -----------------------------------
+
+    def admit(self, inbound: Inbound, hello: tuple[Any, ...]) -> int:
+        _, _, node, slot, generation, pid, boot_nonce = hello
+        me = self.identity
+        if inbound.uid != os.geteuid():
+            raise WireError(f"user {inbound.uid} is not ours")
+        if inbound.pid != pid:
+            raise WireError(f"process {inbound.pid} says that it is {pid}")
+        if boot_nonce != me.boot_nonce:
+            raise WireError("the peer belongs to another server")
+        if node != me.node or slot > ADMIN_SLOT or generation >= GENERATIONS:
+            raise WireError(f"no such place: node {node}, slot {slot}, generation {generation}")
+        peer = incarnation(node, slot, generation)
+        if peer == me.incarnation:
+            raise WireError("the peer says that it is this very process")
+        older = self.inbounds.get(peer)
+        if older is not None:
+            older.refuse("the peer dialed again")
+        self._waiting.discard(inbound)
+        self.inbounds[peer] = inbound
+        self._want(peer, pid)
+        return peer
+
+    def receive(self, inbound: Inbound, messages: list[tuple[Any, ...]]) -> None:
+        self.user.receive(inbound, messages)
+
+    def inbound_lost(self, inbound: Inbound, reason: str) -> None:
+        self._waiting.discard(inbound)
+        peer = inbound.incarnation
+        if reason and not self._is_closing:
+            who = describe(peer) if peer >= 0 else f"process {inbound.pid}"
+            self.log.warning("link from %s closed: %s", who, reason)
+        if self.inbounds.get(peer) is not inbound:
+            return
+        del self.inbounds[peer]
+        self.user.peer_lost(peer)
+        link = self.links.get(peer)
+        if link is None or self._is_closing:
+            return
+        if peer in self._named:
+            link.release_full()  # their READY_TO_SEND may be among what was lost
+        else:
+            self._drop(peer)
+
+
+def _longer(delay: float) -> float:
+    return min(DIAL_MOST_SECONDS, max(DIAL_FIRST_SECONDS, delay * 2))
+
+
+def _check_directory(path: str) -> None:
+    """Only our own user may put sockets there: peers trust what they find by its path."""
+    found = os.stat(path)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise StartError(f"the run directory must be a directory of our own with mode 0700: {path}")
+
+
+def _listen(path: str) -> socket.socket:
+    _unlink(path)  # left behind by a process of this row that died
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.bind(path)
+        sock.listen(LISTEN_BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

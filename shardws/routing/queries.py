@@ -1,0 +1,78 @@
+"""Questions about connections of other shards, and the answers to theirs.
+
+Owns the open questions, each with a deadline; what can be asked is the shard's business. An
+answer is JSON made by the owner of the connection.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from shardws.errors import NoSuchConnection, SendInterrupted, ShardwsError, UsageError
+from shardws.routing.link import Link
+from shardws.wire.codec import encode
+from shardws.wire.messages import QUERY, REPLY
+
+MAX_OPEN: Final = 4096
+UNREACHABLE_CODE: Final = 10065
+WOULD_BLOCK_CODE: Final = 135
+
+Answer = Callable[[int, str], bytes | None]
+
+
+class Queries:
+    """Open questions of this shard by their tokens."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, answer: Answer) -> None:
+        self._loop = loop
+        self._answer = answer
+        self._open: dict[int, tuple[int, asyncio.Future[bytes], int]] = {}
+        self._token = 0
+
+    def answer(self, token: int, connection_id: int, what: str) -> bytes:
+        """Return the REPLY to a question that came over a link."""
+        try:
+            body = self._answer(connection_id, what)
+        except UsageError as error:
+            return encode(REPLY, token, False, error.description.encode())
+        return encode(REPLY, token, body is not None, body or b"")
+
+    async def ask(self, link: Link, connection_id: int, what: str, timeout: float) -> bytes:
+        """Ask the owner of a connection; return its JSON.
+
+        Raises NoSuchConnection, UsageError for what cannot be asked, SendInterrupted (301) after
+        `timeout` seconds, ShardwsError 10065 when the owner went down, 135 when too much is open.
+        """
+        if len(self._open) >= MAX_OPEN:
+            raise ShardwsError("too many open queries", code=WOULD_BLOCK_CODE)
+        self._token = token = self._token + 1
+        if not link.offer(encode(QUERY, token, connection_id, what)):
+            code = UNREACHABLE_CODE if link.is_down else WOULD_BLOCK_CODE
+            raise ShardwsError("the link to the shard takes no query now", code=code)
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        self._open[token] = (link.incarnation, future, connection_id)
+        try:
+            async with asyncio.timeout(timeout):
+                return await future
+        except TimeoutError:
+            raise SendInterrupted(f"no answer from the shard in {timeout} s") from None
+        finally:
+            del self._open[token]
+
+    def resolve(self, incarnation: int, token: int, is_ok: bool, body: bytes) -> None:
+        """Take a REPLY; one to nothing, or from the wrong shard, is too late and of no matter."""
+        peer, future, connection_id = self._open.get(token, (-1, None, 0))
+        if future is None or peer != incarnation or future.done():
+            return
+        if is_ok:
+            future.set_result(body)
+        elif body:
+            future.set_exception(UsageError(body.decode(errors="replace"), code=213))
+        else:
+            future.set_exception(NoSuchConnection(connection_id))
+
+    def fail(self, incarnation: int) -> None:
+        """A shard's link is gone: its answers do not come any more."""
+        for peer, future, _ in list(self._open.values()):
+            if peer == incarnation and not future.done():
+                future.set_exception(ShardwsError("the shard went down", code=UNREACHABLE_CODE))

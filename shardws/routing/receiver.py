@@ -1,0 +1,283 @@
+"""What arrives from other shards, and what is done about it here.
+
+Owns the meaning of each message on a link and those who wait to hear that a connection of ours
+has drained; knows no socket. One method per message; DELIVER stands in the loop itself.
+
+A failure of a countable message is reported by its number, a success is not; SYNC is answered
+behind the reports of what came before it (routing.ledger).
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from shardws.errors import UsageError, WireError
+from shardws.interfaces import Recipient, RoutingSink
+from shardws.outcomes import QUEUED, Outcome, SendOutcome
+from shardws.routing.groups import Groups, Interest
+from shardws.routing.inbound import Inbound
+from shardws.routing.mesh import Mesh
+from shardws.routing.queries import Queries
+from shardws.routing.registry import Registry
+from shardws.stats import LINKS_IN, SENDS_FAILED
+from shardws.wire.codec import encode
+from shardws.wire.messages import (
+    BROADCAST,
+    CLOSE,
+    DELIVER,
+    GOODBYE,
+    GROUP_JOIN,
+    GROUP_LEAVE,
+    INTEREST,
+    PUBLISH,
+    QUERY,
+    READY_TO_SEND,
+    REPLY,
+    RESULT,
+    SYNC,
+    SYNCED,
+)
+
+Frames = Callable[[int, bytes], bytes]  # data format and payload to one plain server frame
+MAX_FULL: Final = 16_384  # ids of one peer that are awaited to drain
+
+
+class Fanout:
+    """Sends one message to many connections of this shard."""
+
+    __slots__ = ("_frame_of", "_groups", "_registry", "_sink")
+
+    def __init__(
+        self, registry: Registry, groups: Groups, frame_of: Frames, sink: RoutingSink
+    ) -> None:
+        self._registry = registry
+        self._groups = groups
+        self._frame_of = frame_of
+        self._sink = sink
+
+    def publish(self, group: str, kind: int, payload: bytes) -> bool:
+        """Send to the members of a group; return whether there are any."""
+        members = self._groups.members(group)
+        if members:
+            self._send(members, kind, payload)
+        return bool(members)
+
+    def broadcast(self, kind: int, payload: bytes) -> None:
+        """Send to all connections."""
+        self._send(self._registry.snapshot(), kind, payload)
+
+    def _send(self, recipients: list[Recipient], kind: int, payload: bytes) -> None:
+        frame = self._frame_of(kind, payload)
+        for recipient in recipients:
+            send = recipient.send_shared(kind, payload, frame)
+            # Looking at `outcome` silences what a FailedSend would tell by itself.
+            if send is not QUEUED and send.outcome is Outcome.FULL:
+                self._sink.send_failed(recipient.id, Outcome.FULL)
+
+
+class Receiver:
+    """Takes the messages of all accepted links; the mesh's user."""
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        registry: Registry,
+        groups: Groups,
+        interest: Interest,
+        fanout: Fanout,
+        queries: Queries,
+        sink: RoutingSink,
+    ) -> None:
+        self._mesh = mesh
+        self._registry = registry
+        self._groups = groups
+        self._interest = interest
+        self._fanout = fanout
+        self._queries = queries
+        self._sink = sink
+        self._full: dict[int, set[int]] = {}  # connection id -> peers that were answered FULL
+        self._methods: dict[int, Callable[..., None]] = {
+            CLOSE: self._close,
+            GROUP_JOIN: self._join,
+            GROUP_LEAVE: self._leave,
+            PUBLISH: self._publish,
+            BROADCAST: self._broadcast,
+            INTEREST: self._note_interest,
+            RESULT: self._result,
+            SYNC: self._sync,
+            SYNCED: self._synced,
+            READY_TO_SEND: self._ready,
+            QUERY: self._query,
+            REPLY: self._reply,
+            GOODBYE: self._goodbye,
+        }
+
+    def receive(self, inbound: Inbound, messages: list[tuple[Any, ...]]) -> None:
+        """Act on messages in their order; WireError for what makes no sense on a link."""
+        self._mesh.row[LINKS_IN] += len(messages)
+        get = self._registry.get
+        for message in messages:
+            if message[0] == DELIVER:
+                inbound.count += 1
+                _, connection_id, kind, payload = message
+                connection = get(connection_id)
+                if connection is None:
+                    self._fail(inbound, connection_id, Outcome.GONE)
+                    continue
+                try:
+                    outcome = connection.send(kind, payload).outcome
+                except UsageError as error:
+                    self._refused(inbound, connection_id, error)
+                    continue
+                if outcome:  # QUEUED is 0
+                    self._fail(inbound, connection_id, outcome)
+            else:
+                method = self._methods.get(message[0])
+                if method is None:
+                    raise WireError(f"message {message[0]} has no place on a link")
+                method(inbound, *message[1:])
+
+    # -- countable messages ------------------------------------------------------------------
+
+    def _close(self, inbound: Inbound, connection_id: int, code: int, reason: str) -> None:
+        inbound.count += 1
+        connection = self._registry.get(connection_id)
+        if connection is None:
+            self._fail(inbound, connection_id, Outcome.GONE)
+            return
+        try:
+            self._settle(inbound, connection_id, connection.disconnect(code, reason))
+        except UsageError as error:
+            self._refused(inbound, connection_id, error)
+
+    def _join(self, inbound: Inbound, connection_id: int, group: str) -> None:
+        inbound.count += 1
+        connection = self._registry.get(connection_id)
+        if connection is None:
+            self._fail(inbound, connection_id, Outcome.GONE)
+        elif self._groups.join(connection, group):
+            self.announce(group, is_wanted=True)
+
+    def _leave(self, inbound: Inbound, connection_id: int, group: str) -> None:
+        inbound.count += 1
+        connection = self._registry.get(connection_id)
+        if connection is None:
+            self._fail(inbound, connection_id, Outcome.GONE)
+        elif self._groups.leave(connection, group):
+            self.announce(group, is_wanted=False)
+
+    def _settle(self, inbound: Inbound, connection_id: int, send: SendOutcome) -> None:
+        outcome = send.outcome
+        if outcome:
+            self._fail(inbound, connection_id, outcome)
+
+    def _refused(self, inbound: Inbound, connection_id: int, error: UsageError) -> None:
+        """The connection cannot send that at all; the asker's own checks should have told it."""
+        self._mesh.log.warning("a message from another shard was not sent: %s", error)
+        self._fail(inbound, connection_id, Outcome.DROPPED)
+
+    def _fail(self, inbound: Inbound, connection_id: int, outcome: Outcome) -> None:
+        if outcome.is_success:
+            return
+        if outcome is Outcome.FULL:
+            self._full.setdefault(connection_id, set()).add(inbound.incarnation)
+        elif outcome is Outcome.GONE:
+            self._mesh.row[SENDS_FAILED] += 1  # a connection counts what it refuses itself
+        self._answer(inbound, encode(RESULT, inbound.count, connection_id, outcome))
+
+    def _answer(self, inbound: Inbound, frame: bytes) -> None:
+        link = self._mesh.links.get(inbound.incarnation)
+        if link is not None:
+            inbound.answer_link = link
+            link.answer(frame)
+
+    # -- to many -----------------------------------------------------------------------------
+
+    def _publish(self, inbound: Inbound, kind: int, group: str, payload: bytes) -> None:
+        if not self._fanout.publish(group, kind, payload):
+            self._answer(inbound, encode(INTEREST, False, group))
+
+    def _broadcast(self, inbound: Inbound, kind: int, payload: bytes) -> None:
+        self._fanout.broadcast(kind, payload)
+
+    def _note_interest(self, inbound: Inbound, is_wanted: bool, group: str) -> None:
+        if is_wanted:
+            self._interest.add(inbound.incarnation, group)
+        else:
+            self._interest.discard(inbound.incarnation, group)
+
+    def announce(self, group: str, *, is_wanted: bool) -> None:
+        """Tell all peers that the first member of a group came here, or the last one left."""
+        frame = encode(INTEREST, is_wanted, group)
+        for link in list(self._mesh.links.values()):
+            if link.is_up:  # one that is not yet up begins with `news`
+                link.answer(frame)
+
+    # -- answers -----------------------------------------------------------------------------
+
+    def _result(self, inbound: Inbound, number: int, connection_id: int, outcome: int) -> None:
+        link = self._mesh.links.get(inbound.incarnation)
+        if link is None:
+            return
+        known = Outcome(outcome)
+        is_heeded = link.ledger.fail(number, known)
+        if known is Outcome.FULL and len(link.full) < MAX_FULL:
+            link.full[connection_id] = None
+        if not is_heeded:
+            self._sink.send_failed(connection_id, known)
+
+    def _sync(self, inbound: Inbound, token: int) -> None:
+        if token != inbound.count:
+            raise WireError(f"the peer counts {token} messages, {inbound.count} came")
+        self._answer(inbound, encode(SYNCED, token))
+
+    def _synced(self, inbound: Inbound, token: int) -> None:
+        link = self._mesh.links.get(inbound.incarnation)
+        if link is not None:
+            link.ledger.confirm(token)
+
+    def _ready(self, inbound: Inbound, connection_id: int) -> None:
+        link = self._mesh.links.get(inbound.incarnation)
+        if link is not None:
+            link.full.pop(connection_id, None)
+        self._sink.ready_to_send(connection_id)
+
+    def _query(self, inbound: Inbound, token: int, connection_id: int, what: str) -> None:
+        self._answer(inbound, self._queries.answer(token, connection_id, what))
+
+    def _reply(self, inbound: Inbound, token: int, is_ok: bool, body: bytes) -> None:
+        self._queries.resolve(inbound.incarnation, token, is_ok, body)
+
+    def _goodbye(self, inbound: Inbound) -> None:
+        inbound.is_leaving = True
+
+    # -- what the shard and the mesh tell ----------------------------------------------------
+
+    def drained(self, connection_id: int) -> None:
+        """A connection here has room again: tell the shards that were answered FULL."""
+        for peer in self._full.pop(connection_id, ()):
+            link = self._mesh.links.get(peer)
+            if link is not None:
+                link.answer(encode(READY_TO_SEND, connection_id))
+
+    def forget(self, connection_id: int) -> None:
+        """A connection here is over."""
+        self._full.pop(connection_id, None)
+
+    def news(self) -> list[bytes]:
+        """Return what a new link must say first: the groups that have members here."""
+        return [encode(INTEREST, True, group) for group in self._groups.names()]
+
+    def peer_lost(self, incarnation: int) -> None:
+        """The link of a peer is closed: it tells anew what it wants if it comes again."""
+        self._interest.forget(incarnation)
+        self._queries.fail(incarnation)
+
+    def send_failed(self, connection_id: int, outcome: Outcome) -> None:
+        self._sink.send_failed(connection_id, outcome)
+
+    def sends_lost(self, count: int) -> None:
+        self._mesh.row[SENDS_FAILED] += count
+        self._sink.sends_lost(count)
+
+    def ready_to_send(self, connection_id: int) -> None:
+        self._sink.ready_to_send(connection_id)

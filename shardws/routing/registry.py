@@ -1,0 +1,38 @@
+"""The connections of this shard by their ids.
+
+Owns the mapping and nothing of a connection; knows no other shard. `get` is the first step of
+every send, so it is the dict's own method and not a wrapper around it.
+"""
+
+from collections.abc import Callable, Iterator
+
+from shardws.interfaces import Recipient
+
+
+class Registry:
+    """ConnectionId to connection, for what lives here."""
+
+    __slots__ = ("_by_id", "get")
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Recipient] = {}
+        self.get: Callable[[int], Recipient | None] = self._by_id.get
+
+    def add(self, recipient: Recipient) -> None:
+        """Enter a connection; ValueError when its id is taken."""
+        if self._by_id.setdefault(recipient.id, recipient) is not recipient:
+            raise ValueError(f"connection id {recipient.id} is taken")
+
+    def remove(self, connection_id: int) -> Recipient | None:
+        """Take a connection out; None when it is not there."""
+        return self._by_id.pop(connection_id, None)
+
+    def snapshot(self) -> list[Recipient]:
+        """Return all connections now, for a walk during which some may come and go."""
+        return list(self._by_id.values())
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._by_id)
+
+    def __len__(self) -> int:
+        return len(self._by_id)

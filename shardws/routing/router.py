@@ -1,0 +1,225 @@
+"""Every send: to a connection here, on another shard, or nowhere.
+
+Owns the decision and nothing else; what a connection or a link does is theirs. An id says where
+its connection lives: one look into the registry, one into the mesh's links, and what is left
+over is GONE or UNREACHABLE.
+
+Order is kept per sending shard and connection. At most once: nothing is sent again by itself.
+
+Outcomes of `publish` and `broadcast` are about the hand-over to the shards: QUEUED when each
+shard with members took the message (also when nobody is there), FULL when a link was at its
+bound, so that the connections of that shard miss it. A single member whose queue is full is an
+Error event on its own shard; one that is closing anyway is passed over.
+"""
+
+from typing import Any, Final
+
+from shardws.errors import NoSuchConnection, ShardwsError, UsageError, is_sendable_close_code
+from shardws.ids import GENERATION_SHIFT, MAX_ID, NODE_SHIFT
+from shardws.interfaces import Recipient, Remote, RoutingSink
+from shardws.outcomes import QUEUED, FailedSend, Outcome, SendOutcome
+from shardws.routing.groups import Groups, Interest, check_name
+from shardws.routing.identity import place_of
+from shardws.routing.link import Link
+from shardws.routing.mesh import Mesh
+from shardws.routing.queries import UNREACHABLE_CODE, Queries
+from shardws.routing.receiver import Fanout, Frames, Receiver
+from shardws.routing.registry import Registry
+from shardws.stats import SENDS_FAILED
+from shardws.wire.codec import encode
+from shardws.wire.messages import (
+    BROADCAST,
+    CLOSE,
+    DATA_FORMATS,
+    GROUP_JOIN,
+    GROUP_LEAVE,
+    PUBLISH,
+)
+
+MAX_REASON_BYTES: Final = 123  # RFC 6455 5.5: 125 of a control frame, less the code
+QUERY_SECONDS: Final = 5.0
+
+
+class Router:
+    """The one place that knows how to reach a ConnectionId.
+
+    `frame_of(kind, payload)` makes the plain frame that many recipients share.
+    """
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        registry: Registry,
+        sink: RoutingSink,
+        frame_of: Frames,
+        remote: Remote | None = None,
+    ) -> None:
+        self.mesh = mesh
+        self.registry = registry
+        self._get = registry.get
+        self._links = mesh.links
+        self._sink = sink
+        self._remote = remote
+        self._groups = Groups()
+        self._interest = Interest()
+        self._fanout = Fanout(registry, self._groups, frame_of, sink)
+        self._queries = Queries(mesh.loop, sink.answer)
+        self.receiver = Receiver(
+            mesh, registry, self._groups, self._interest, self._fanout, self._queries, sink
+        )
+        mesh.attach(self.receiver)
+
+    # -- connections of this shard -----------------------------------------------------------
+
+    def remove(self, connection: Recipient) -> None:
+        """Take a connection out of the registry and forget it."""
+        self.registry.remove(connection.id)
+        self.forget(connection)
+
+    def forget(self, connection: Recipient) -> None:
+        """Drop a connection's groups and those who wait for it; its record may stay a while."""
+        for group in self._groups.leave_all(connection):
+            self.receiver.announce(group, is_wanted=False)
+        self.receiver.forget(connection.id)
+
+    def on_drained(self, connection: Recipient) -> None:
+        """Tell other shards that a connection takes messages again; its own shard knows."""
+        self.receiver.drained(connection.id)
+
+    # -- to one connection -------------------------------------------------------------------
+
+    def send(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome:
+        """Send one message (kind 1 text, 2 binary) or control frame (9 ping, 10 pong).
+
+        Never raises for a connection that is not there. UsageError (213) for another kind, and for
+        a payload above what a link can carry.
+        """
+        try:
+            connection = self._get(connection_id)
+            if connection is None:
+                link = self._links.get(connection_id >> GENERATION_SHIFT)
+        except TypeError:
+            return self._failed(0, Outcome.GONE)
+        if connection is not None:
+            return connection.send(kind, payload)
+        if kind not in DATA_FORMATS:
+            raise UsageError(f"a message is of kind 1, 2, 9 or 10, not {kind}", code=213)
+        if link is not None:
+            return link.deliver(connection_id, kind, payload)
+        if self._remote is not None and self._is_foreign(connection_id):
+            return self._remote.send(connection_id, kind, payload)
+        return self._absent(connection_id)
+
+    def disconnect(self, connection_id: int, code: int = 1000, reason: str = "") -> SendOutcome:
+        """Close a connection; UsageError (213) for a code or reason no close frame may carry."""
+        if not is_sendable_close_code(code):
+            raise UsageError(f"a close frame cannot carry the code {code}", code=213)
+        if len(reason.encode(errors="surrogatepass")) > MAX_REASON_BYTES:
+            raise UsageError(f"the reason is longer than {MAX_REASON_BYTES} bytes", code=213)
+        connection, link = self._find(connection_id)
+        if connection is not None:
+            return connection.disconnect(code, reason)
+        if link is not None:
+            return link.count(connection_id, encode(CLOSE, connection_id, code, reason))
+        if self._remote is not None and self._is_foreign(connection_id):
+            return self._remote.disconnect(connection_id, code, reason)
+        return self._absent(connection_id)
+
+    def _find(self, connection_id: int) -> tuple[Recipient | None, Link | None]:
+        try:
+            connection = self._get(connection_id)
+            if connection is not None:
+                return connection, None
+            return None, self._links.get(connection_id >> GENERATION_SHIFT)
+        except TypeError:
+            return None, None
+
+    def _is_foreign(self, connection_id: Any) -> bool:
+        """Tell whether an id is one of another node."""
+        if type(connection_id) is not int or not 0 < connection_id <= MAX_ID:
+            return False
+        return connection_id >> NODE_SHIFT != self.mesh.identity.node
+
+    def _absent(self, connection_id: Any) -> SendOutcome:
+        """Answer for an id without connection and link.
+
+        GONE: no id at all, one of ours that is over, or one of a generation whose slot has
+        another process. UNREACHABLE: another node, or a slot without a process now.
+        """
+        if type(connection_id) is not int or not 0 < connection_id <= MAX_ID:
+            return self._failed(0, Outcome.GONE)
+        is_gone = self.mesh.is_place_taken(place_of(connection_id >> GENERATION_SHIFT))
+        return self._failed(connection_id, Outcome.GONE if is_gone else Outcome.UNREACHABLE)
+
+    def _failed(self, connection_id: int, outcome: Outcome) -> SendOutcome:
+        self.mesh.row[SENDS_FAILED] += 1
+        return FailedSend(connection_id, outcome, self._sink.send_failed)
+
+    # -- groups ------------------------------------------------------------------------------
+
+    def join(self, connection_id: int, group: str) -> SendOutcome:
+        """Put a connection, wherever it lives, into a group; UsageError (213) for a bad name."""
+        check_name(group)
+        connection, link = self._find(connection_id)
+        if connection is not None:
+            if self._groups.join(connection, group):
+                self.receiver.announce(group, is_wanted=True)
+            return QUEUED
+        if link is None:
+            return self._absent(connection_id)
+        # Take its shard for one with members at once: a publish right behind the join must
+        # arrive. If the join fails there, that shard answers the publish with INTEREST off.
+        self._interest.add(link.incarnation, group)
+        return link.count(connection_id, encode(GROUP_JOIN, connection_id, group))
+
+    def leave(self, connection_id: int, group: str) -> SendOutcome:
+        """Take a connection out of a group; UsageError (213) for a bad name."""
+        check_name(group)
+        connection, link = self._find(connection_id)
+        if connection is not None:
+            if self._groups.leave(connection, group):
+                self.receiver.announce(group, is_wanted=False)
+            return QUEUED
+        if link is None:
+            return self._absent(connection_id)
+        return link.count(connection_id, encode(GROUP_LEAVE, connection_id, group))
+
+    def publish(self, group: str, kind: int, payload: bytes) -> SendOutcome:
+        """Send to all members of a group on all shards; the outcome: see the module."""
+        check_name(group)
+        links = [self._links[peer] for peer in self._interest.peers(group) if peer in self._links]
+        outcome = self._offer(links, encode_to_many(PUBLISH, kind, group, payload))
+        self._fanout.publish(group, kind, payload)
+        return outcome
+
+    def broadcast(self, kind: int, payload: bytes) -> SendOutcome:
+        """Send to every connection of this node; the outcome: see the module."""
+        outcome = self._offer(list(self._links.values()), encode_to_many(BROADCAST, kind, payload))
+        self._fanout.broadcast(kind, payload)
+        return outcome
+
+    def _offer(self, links: list[Link], frame: bytes) -> SendOutcome:
+        missed = sum([not link.offer(frame) for link in links])
+        return self._failed(0, Outcome.FULL) if missed else QUEUED
+
+    # -- queries -----------------------------------------------------------------------------
+
+    async def query(self, connection_id: int, what: str, timeout: float = QUERY_SECONDS) -> bytes:
+        """Return what is asked of a connection, as JSON; errors of Queries.ask."""
+        connection, link = self._find(connection_id)
+        if connection is None and link is not None:
+            return await self._queries.ask(link, connection_id, what, timeout)
+        if connection is None and self._absent(connection_id).outcome is Outcome.UNREACHABLE:
+            raise ShardwsError("its shard is down", code=UNREACHABLE_CODE)
+        body = self._sink.answer(connection_id, what) if connection is not None else None
+        if body is None:
+            raise NoSuchConnection(connection_id)
+        return body
+
+
+def encode_to_many(kind: int, *fields: Any) -> bytes:
+    """Return a frame for many shards; UsageError (213) for a kind of data there is not."""
+    try:
+        return encode(kind, *fields)
+    except ValueError as error:
+        raise UsageError(str(error), code=213) from error
