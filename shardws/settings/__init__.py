@@ -1,6 +1,7 @@
 """Settings: one row each in `table`; all else (values, command line, files, pages) follows.
 
-    kinds, units, checks -> row -> table -> names -> values -> config, sources, render, properties
+    units -> kinds -> measures, contents -> row -> checks -> table -> names -> values
+    values -> config, tomlfile, sources, pairs, properties, listing -> pages -> render
 
 The room knows no other room but `errors`: a module that applies settings reads them by row,
 `settings[table.LOCAL_PORT]`, and no setting's name is typed anywhere but in `table`.

@@ -1,20 +1,15 @@
 """The kinds of value a setting may have: how text becomes a value and back.
 
-Owns parsing and printing of one value; knows no setting, no bounds and no source. Each kind obeys
+The plain kinds are here; `measures` has durations and sizes, `contents` has bytes. Owns parsing and
+printing of one value; knows no setting, no bounds and no source. Each kind obeys
 `parse(render(v)) == v` and `check(to_json(v)) == v`. Both raise ValueError with the reason and
 never with the value itself: the value may be a secret.
 """
 
-import base64
-import binascii
-import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Final, Generic, TypeVar
-
-from shardws.settings import units
 
 T = TypeVar("T")
 
@@ -136,111 +131,6 @@ class Text(Kind[str]):
         return value
 
 
-class Bytes(Kind[bytes]):
-    """Bytes; text is taken as UTF-8, JSON carries them as `{"base64": ...}`."""
-
-    name = "bytes"
-
-    def parse(self, text: str) -> bytes:
-        return text.encode()
-
-    def check(self, value: object) -> bytes:
-        if isinstance(value, str):
-            return self.parse(value)
-        return as_bytes(value)
-
-    def render(self, value: bytes) -> str:
-        return value.decode(errors="replace")
-
-    def show(self, value: bytes) -> str:
-        return f"<{len(value)} bytes>" if value else ""
-
-    def to_json(self, value: bytes) -> Json:
-        return as_base64(value)
-
-
-class Blob(Kind[str | bytes]):
-    """A path as text, or the content itself as bytes or text."""
-
-    name = "path or bytes"
-    metavar = "PATH"
-    _text = Text()
-
-    def parse(self, text: str) -> str | bytes:
-        return self._text.parse(text)
-
-    def check(self, value: object) -> str | bytes:
-        return self.parse(value) if isinstance(value, str) else as_bytes(value)
-
-    def render(self, value: str | bytes) -> str:
-        return value if isinstance(value, str) else value.decode(errors="replace")
-
-    def show(self, value: str | bytes) -> str:
-        return self._text.show(value) if isinstance(value, str) else f"<{len(value)} bytes>"
-
-    def to_json(self, value: str | bytes) -> Json:
-        return value if isinstance(value, str) else as_base64(value)
-
-
-class Seconds(Kind[float]):
-    """A duration; fractions are kept."""
-
-    name = "duration"
-    unit = units.SECONDS
-    metavar = "DURATION"
-
-    def parse(self, text: str) -> float:
-        return float(units.parse_duration(text, self.unit))
-
-    def check(self, value: object) -> float:
-        if isinstance(value, str):
-            return self.parse(value)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ValueError("must be a duration such as 30s, or plain seconds")
-        if not math.isfinite(value):
-            raise ValueError("must be finite")
-        return float(value)
-
-    def render(self, value: float) -> str:
-        # Without exponent and without ".0": `config()` gives a plain number back, as the model.
-        return f"{Decimal(repr(value)).normalize():f}"
-
-    def show(self, value: float) -> str:
-        return units.format_duration(value, self.unit)
-
-
-class WholeDuration(Int):
-    """A duration of whole seconds or milliseconds, as the model's settings have it."""
-
-    name = "duration"
-    metavar = "DURATION"
-
-    def parse(self, text: str) -> int:
-        value = units.parse_duration(text, self.unit)
-        if value != int(value):
-            raise ValueError(f"must be whole {self.unit}")
-        return int(value)
-
-    def show(self, value: int) -> str:
-        return units.format_duration(value, self.unit)
-
-
-class Size(Int):
-    """A number of bytes."""
-
-    name = "size"
-    metavar = "SIZE"
-
-    def __init__(self) -> None:
-        super().__init__(units.BYTES)
-
-    def parse(self, text: str) -> int:
-        return units.parse_size(text)
-
-    def show(self, value: int) -> str:
-        return units.format_size(value)
-
-
 class Mask(Int):
     """A sum of flags: a number, or names joined by `,`, `+` or `|`."""
 
@@ -336,20 +226,3 @@ class Choice(Kind[str]):
         if not isinstance(value, str):
             raise ValueError(f"must be one of {', '.join(self.words)}")
         return self.parse(value)
-
-
-def as_bytes(value: object) -> bytes:
-    """Take bytes, a bytearray, a memoryview or `{"base64": text}`; ValueError else."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
-    if isinstance(value, dict) and isinstance(value.get("base64"), str):
-        try:
-            return base64.b64decode(value["base64"], validate=True)
-        except binascii.Error:
-            raise ValueError("must be valid base64") from None
-    raise ValueError("must be bytes or text")
-
-
-def as_base64(value: bytes) -> Json:
-    """Return bytes as JSON holds them; `as_bytes` takes it back."""
-    return {"base64": base64.b64encode(value).decode()}

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from shardws.errors import CLOSE_CODES, ERRNO_CODES, ERROR_CODES, EXIT_CODES
-from shardws.settings.kinds import Size
+from shardws.settings.measures import Size
 from shardws.settings.row import Access, Group, Row, Scope, When
 from shardws.settings.sources import GROUP_TITLES
 from shardws.settings.table import ROWS

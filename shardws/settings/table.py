@@ -8,21 +8,9 @@ rows. A row is read by one module only, the one it names; a test sees to that.
 from typing import Any, Final
 
 from shardws.settings import checks, masks, units
-from shardws.settings.kinds import (
-    Auto,
-    Blob,
-    Bool,
-    Bytes,
-    Choice,
-    Int,
-    Joined,
-    Mask,
-    Seconds,
-    Size,
-    Text,
-    WholeDuration,
-    Words,
-)
+from shardws.settings.contents import Blob, Bytes
+from shardws.settings.kinds import Auto, Bool, Choice, Int, Joined, Mask, Text, Words
+from shardws.settings.measures import Seconds, Size, WholeDuration
 from shardws.settings.row import Access, Group, Row, Scope, When
 
 MAX_INT: Final = 2**31 - 1  # what the model's int properties and setsockopt hold

@@ -1,4 +1,4 @@
-"""Each kind of value: text to value and back, and what is refused."""
+"""Each kind of value (kinds, measures, contents): text to value and back, and what is refused."""
 
 import json
 from collections.abc import Callable
@@ -7,22 +7,9 @@ from typing import Any
 import pytest
 
 from shardws.settings import units
-from shardws.settings.kinds import (
-    Auto,
-    Blob,
-    Bool,
-    Bytes,
-    Choice,
-    Int,
-    Joined,
-    Kind,
-    Mask,
-    Seconds,
-    Size,
-    Text,
-    WholeDuration,
-    Words,
-)
+from shardws.settings.contents import Blob, Bytes
+from shardws.settings.kinds import Auto, Bool, Choice, Int, Joined, Kind, Mask, Text, Words
+from shardws.settings.measures import Seconds, Size, WholeDuration
 
 BITS = Mask({"A": 1, "B": 6, "Zero": 0})
 ON_OFF = Choice("off", "Shared")

@@ -7,7 +7,8 @@ import pytest
 
 from shardws.errors import SettingError
 from shardws.settings import table
-from shardws.settings.kinds import Bytes, Int, Text
+from shardws.settings.contents import Bytes
+from shardws.settings.kinds import Int, Text
 from shardws.settings.row import Access, Group, Refusal, Row, Scope, When, brief
 
 NUMBER: Row[int] = Row(
