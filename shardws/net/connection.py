@@ -406,6 +406,11 @@ class Connection(asyncio.Protocol):
         else:
             transport.close()
 
+    @property
+    def is_opening(self) -> bool:
+        """Whether the opening handshake still goes on."""
+        return self.state in (OPENING, DECIDING)
+
     def abort(self) -> None:
         """End TCP at once; connection_lost follows."""
         if self.transport is not None:

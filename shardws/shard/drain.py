@@ -2,6 +2,10 @@
 
 Owns the order of a drain: the listener is closed already; close frames go out at `rate` per second
 until all are gone or the deadline passes; what is left is aborted. Must not know why it happens.
+
+A connection that has not sent its opening request yet is turned away when the server stops. When
+it only restarts (1012), it may finish its opening first and is closed then: to a client that knocks
+during a reload the server was there at every instant.
 """
 
 import asyncio
@@ -9,11 +13,14 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 POLL_S: Final = 0.05
+CODE_RESTART: Final = 1012
 
 
 class Ends(Protocol):
     """A connection, as a drain sees it."""
 
+    @property
+    def is_opening(self) -> bool: ...
     def disconnect(self, code: int, reason: str) -> object: ...
     def abort(self) -> None: ...
 
@@ -33,13 +40,16 @@ async def drain(shard: Drainable, code: int, reason: str, rate: float, deadline:
     loop = asyncio.get_running_loop()
     start = loop.time()
     end = start + deadline
-    waiting = list(shard.connections)
-    sent = 0
+    told: set[Ends] = set()
     while loop.time() < end and any(True for _ in shard.connections):
-        allowed = len(waiting) if not rate else int((loop.time() - start) * rate) + 1
-        while sent < min(allowed, len(waiting)):
-            waiting[sent].disconnect(code, reason)
-            sent += 1
+        allowed = int((loop.time() - start) * rate) + 1 if rate else None
+        # Looked up anew each time: what was accepted last may only now have become a connection.
+        waiting = [one for one in shard.connections if one not in told]
+        if code == CODE_RESTART:
+            waiting = [one for one in waiting if not one.is_opening]
+        for one in waiting[: None if allowed is None else max(0, allowed - len(told))]:
+            told.add(one)
+            one.disconnect(code, reason)
         await asyncio.sleep(min(POLL_S, max(0.0, end - loop.time())))
     left = list(shard.connections)
     for connection in left:

@@ -1,0 +1,236 @@
+"""Reload and scale: the successor is ready before the incumbent drains; bad code stops nothing."""
+
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.processes.conftest import (
+    DEADLINE,
+    RunningServer,
+    RunServer,
+    WriteApp,
+    connect_to_shard,
+    eventually,
+    greeting,
+)
+
+pytestmark = pytest.mark.processes
+
+VERSIONED = """
+import json, os
+from shardws import WebSocketServer
+server = WebSocketServer()
+def on_connected(e):
+    server.send_text(e.connection_id, json.dumps({
+        "connection_id": e.connection_id, "shard": server.shard, "pid": os.getpid(),
+        "version": VERSION}))
+def on_data_in(e):
+    server.send_text(e.connection_id, e.text)
+server.on_connected = on_connected
+server.on_data_in = on_data_in
+"""
+
+
+def write_version(write_app: WriteApp, version: str) -> str:
+    # The length differs, so that bytecode of the same second is not mistaken for the new source.
+    return write_app(f"VERSION = {version!r}\n" + VERSIONED + "#" * len(version) ** 2)
+
+
+def test_hup_replaces_every_shard_by_new_code(run_server: RunServer, write_app: WriteApp) -> None:
+    server = run_server(write_version(write_app, "one"))
+    old = server.shard_pids()
+    clients = [server.connect() for _ in range(6)]
+    assert {greeting(client)["version"] for client in clients} == {"one"}
+    write_version(write_app, "three")
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("reloaded: 2 shards replaced")
+    for client in clients:
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(timeout=DEADLINE)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1012
+    assert greeting(server.connect())["version"] == "three"
+    new = server.shard_pids()
+    assert set(new) == set(old)
+    assert not set(new.values()) & set(old.values())
+    assert server.status()["reload_outcome"] == "reloaded: 2 shards replaced"
+
+
+BROKEN = {
+    "raises": "raise RuntimeError('half a deploy')",
+    "syntax": "def f(:",
+    "no server": "server = None",
+    "bad setting": "from shardws import WebSocketServer\nserver = WebSocketServer()\n"
+    "server.config('DrainRate=much')",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_code_is_refused_and_nothing_stops(
+    run_server: RunServer, write_app: WriteApp, name: str
+) -> None:
+    server = run_server(write_version(write_app, "one"))
+    before = server.shard_pids()
+    client = server.connect()
+    greeting(client)
+    write_app(BROKEN[name])
+    server.ask("reload")
+    server.wait_for_line("error shardws.supervisor.reload: reload refused: ")
+    assert server.shard_pids() == before
+    client.send("still here")
+    assert client.recv(timeout=DEADLINE) == "still here"
+    report = server.status()
+    assert report["ready"]
+    assert report["reload_outcome"].startswith("reload refused: ")
+    write_version(write_app, "mended")
+    server.ask("reload")
+    server.wait_for_line("reloaded: 2 shards replaced")
+
+
+def test_a_broken_settings_file_is_refused(run_server: RunServer, tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text('max_message_size = "1MiB"\n')
+    server = run_server("examples.demo:server", "--config", "s.toml")
+    before = server.shard_pids()
+    file.write_text('max_message_size = "huge"\n')
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("reload refused: .*huge")
+    assert server.shard_pids() == before
+
+
+def test_new_settings_come_with_a_reload(run_server: RunServer, tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text('max_message_size = "1KiB"\n')
+    server = run_server("examples.demo:server", "--config", "s.toml")
+    client = server.connect()
+    greeting(client)
+    client.send("x" * 2000)
+    with pytest.raises(ConnectionClosed) as closed:
+        client.recv(timeout=DEADLINE)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+    file.write_text('max_message_size = "4KiB"\ndrain_rate = 7\nnode = 3\n')
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("Node has changed, but only a restart of the server applies it")
+    server.wait_for_line("reloaded: 2 shards replaced")
+    client = server.connect()
+    greeting(client)
+    client.send("x" * 2000)
+    assert client.recv(timeout=DEADLINE) == "x" * 2000
+
+
+def test_a_successor_that_dies_leaves_the_incumbent_serving(
+    run_server: RunServer, write_app: WriteApp, tmp_path: Path
+) -> None:
+    """Only shards fail: the probe child imports in peace."""
+    server = run_server(write_version(write_app, "one"))
+    before = server.shard_pids()
+    client = server.connect()
+    greeting(client)
+    write_app(
+        "import os\n"
+        "if os.path.exists('probed'): os._exit(9)\n"
+        "open('probed', 'w').close()\n"
+        "VERSION = 'x'\n" + VERSIONED
+    )
+    server.signal(signal.SIGHUP)
+    server.wait_for_line(
+        "reload stopped: the new shard 0 did not get ready; 0 shards were replaced"
+    )
+    assert server.shard_pids() == before
+    client.send("still here")
+    assert client.recv(timeout=DEADLINE) == "still here"
+
+
+def test_a_reload_during_a_reload_is_refused(run_server: RunServer, write_app: WriteApp) -> None:
+    server = run_server(write_version(write_app, "one"))
+    write_app(
+        "import time, os\nwhile not os.path.exists('go'): time.sleep(0.02)\nVERSION = 'x'\n"
+        + VERSIONED
+    )
+    server.signal(signal.SIGHUP)
+    server.wait_for_status(lambda report: report["phase"] == "reloading")
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("a reload is under way already")
+    (server.run_dir.parent / "go").touch()
+    server.wait_for_line("reloaded: 2 shards replaced")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_during_a_reload(
+    run_server: RunServer, write_app: WriteApp, number: signal.Signals
+) -> None:
+    server = run_server(write_version(write_app, "one"))
+    write_app("import time\ntime.sleep(60)\n")
+    server.signal(signal.SIGHUP)
+    server.wait_for_status(lambda report: report["phase"] == "reloading")
+    server.signal(number)
+    assert server.wait_for_exit() == 0
+    assert not server.run_dir.exists()
+
+
+class Knocker(threading.Thread):
+    """Connects again and again; `refused` counts what a client must never see."""
+
+    def __init__(self, server: RunningServer) -> None:
+        super().__init__(daemon=True)
+        self.server = server
+        self.served = 0
+        self.refused: list[str] = []
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            try:
+                with connect(self.server.url, open_timeout=DEADLINE, close_timeout=2) as client:
+                    client.recv(timeout=DEADLINE)
+                    self.served += 1
+            except ConnectionClosed:
+                self.served += 1  # it was connected, and told to come back
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+                self.refused.append(repr(error))
+
+
+def test_a_reload_refuses_no_connect(run_server: RunServer) -> None:
+    server = run_server(shards=3)
+    knockers = [Knocker(server) for _ in range(3)]
+    for knocker in knockers:
+        knocker.start()
+    for number in (1, 2):
+        assert server.ask("reload")["reloads"] == number
+        server.wait_for_status(lambda report: report["phase"] == "serving")
+    eventually(lambda: all(knocker.served >= 5 for knocker in knockers))
+    for knocker in knockers:
+        knocker.stop.set()
+        knocker.join(DEADLINE)
+    assert [knocker.refused for knocker in knockers] == [[], [], []]
+
+
+def test_ttin_and_ttou_add_and_take_a_shard(run_server: RunServer) -> None:
+    server = run_server(shards=2)
+    server.signal(signal.SIGTTIN)
+    server.wait_for_status(lambda r: [s["state"] for s in r["shards"]] == ["ready"] * 3)
+    client, _ = connect_to_shard(server, 2)
+    server.signal(signal.SIGTTOU)
+    with pytest.raises(ConnectionClosed) as closed:
+        client.recv(timeout=DEADLINE)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+    server.wait_for_line("shard 2 is given up; 2 shards remain")
+    for _ in range(20):
+        assert greeting(server.connect())["shard"] in (0, 1)
+
+
+def test_scale_by_command(run_server: RunServer) -> None:
+    server = run_server(shards=1)
+    server.ask("scale", shards=4)
+    server.wait_for_status(lambda r: [s["state"] for s in r["shards"]] == ["ready"] * 4)
+    server.ask("scale", shards=1)
+    server.wait_for_status(lambda r: len(r["shards"]) == 1)
+    server.signal(signal.SIGTTOU)
+    server.signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
