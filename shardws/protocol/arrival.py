@@ -84,7 +84,7 @@ class Pieces:
                 text = self._decoder.decode(piece, not self.missing)
             except UnicodeDecodeError:
                 raise invalid_text() from None
-            if len(text) != len(piece):  # not ASCII, or a character that goes over the edge
+            if not piece.isascii():  # a character may go over the edge
                 piece = text.encode()
         if piece or not self.missing:
             items.append((self._kind, piece, not self.missing))

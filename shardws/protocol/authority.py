@@ -35,6 +35,7 @@ class Inflating(Extension):
         self._deflate = deflate
         self._limit = limit  # bytes of one message
         self._message: Inflation | None = None  # while a compressed message is in progress
+        self._is_inside = False  # a message is in progress, compressed or not
         self._is_control = False
 
     def enabled(self) -> bool:
@@ -50,27 +51,35 @@ class Inflating(Extension):
         rsv: RsvBits,
         payload_length: int,
     ) -> RsvBits:
-        """Say which reserved bits we understand (RFC 7692 6: RSV1 on a message's first frame)."""
+        """Say which reserved bits we understand (RFC 7692 6: RSV1 on a message's first frame).
+
+        ProtocolError 1002 for a message inside another: wsproto would inflate it first. It calls
+        this again while the masking key is incomplete, so nothing may be counted here.
+        """
         self._is_control = opcode.iscontrol()
         if self._is_control or opcode is Opcode.CONTINUATION:
             return RsvBits(False, False, False)
-        if self._message is None and rsv.rsv1:
-            self._message = Inflation(self._deflate, self._limit)
+        if self._is_inside:
+            raise ProtocolError(1002, "expected CONTINUATION, got a new message")
+        self._message = Inflation(self._deflate, self._limit) if rsv.rsv1 else None
         return RsvBits(True, False, False)
 
     def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes:
         """Inflate a piece; ProtocolError 1007 or 1009."""
-        message = None if self._is_control else self._message
-        return data if message is None else message.feed(data)
+        if self._is_control:
+            return data
+        self._is_inside = True
+        return data if self._message is None else self._message.feed(data)
 
     def frame_inbound_complete(
         self, proto: FrameDecoder | FrameProtocol, fin: bool
     ) -> bytes | None:
         """Return what is left at the end of the message; ProtocolError 1007 or 1009."""
-        if self._is_control or not fin or self._message is None:
+        if self._is_control or not fin:
             return None
         message, self._message = self._message, None
-        return message.finish()
+        self._is_inside = False
+        return None if message is None else message.finish()
 
 
 class Authority:

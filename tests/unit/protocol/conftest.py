@@ -5,6 +5,8 @@ from types import ModuleType
 import pytest
 
 from shardws.protocol import codec, frames
+from shardws.protocol.session import SessionConfig
+from tests.unit.protocol.streams import LIMIT
 
 try:
     from shardws.protocol import _frames
@@ -21,3 +23,9 @@ def body(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> cod
     for name in ("parse", "join", "unmask", "Filler", "BODY"):
         monkeypatch.setattr(codec, name, getattr(chosen, name))
     return chosen
+
+
+@pytest.fixture(params=[False, True], ids=["pieces", "buffered"])
+def config(request: pytest.FixtureRequest) -> SessionConfig:
+    """A small limit, and both ways of BufferMessage."""
+    return SessionConfig(max_message_size=LIMIT, buffer_message=request.param)
