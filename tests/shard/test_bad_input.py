@@ -117,7 +117,9 @@ def test_a_client_that_vanishes_in_the_middle_of_a_frame_is_disconnected_with_10
         server = new_server()
         server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
         async with bystander(server):
-            answer = await speak(server, UPGRADE + b"\x82\xfe\x10\x00\x00\x00\x00\x00abc", ends=True)
+            answer = await speak(
+                server, UPGRADE + b"\x82\xfe\x10\x00\x00\x00\x00\x00abc", ends=True
+            )
             assert answer.startswith(b"HTTP/1.1 101")
             assert await recorder.wait_for("disconnected") == [("disconnected", 1006)]
 
