@@ -205,8 +205,7 @@ ADMIN_TOKEN: Final[Row[str]] = Row(
     access=Access.WO,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.admin",
-    later=True,
+    module="shardws_supervisor.plan",
     text="Bearer token that the admin server asks for; at least 16 characters. Empty: no token, "
     "for loopback addresses only.",
 )

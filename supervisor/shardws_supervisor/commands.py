@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from shardws_supervisor import status
 from shardws_supervisor.control import Reply, Request
 from shardws_supervisor.ground import Ground
+from shardws_supervisor.reload import Reloads
 from shardws_supervisor.slots import SlotTable
 from shardws_supervisor.stopping import Level
 
@@ -22,15 +23,12 @@ class Server(Protocol):
     level: Level
     has_served: bool
     started: float
-    reloads: int
-    reload_outcome: str
+    reloads: Reloads
 
     @property
     def table(self) -> SlotTable: ...
     @property
     def is_ready(self) -> bool: ...
-    @property
-    def is_reloading(self) -> bool: ...
     def stop(self, asked: Level) -> None: ...
     def reload(self) -> str: ...
     def scale(self, count: int) -> None: ...
@@ -41,7 +39,7 @@ def phase(server: Server) -> str:
     """Return in one word where the server stands."""
     if server.level:
         return "draining" if server.level is Level.GRACEFUL else "stopping"
-    if server.is_reloading:
+    if server.reloads.is_running:
         return "reloading"
     return "serving" if server.has_served else "starting"
 
@@ -55,10 +53,9 @@ def _status(server: Server, _request: Request) -> Reply:
         "ready": server.is_ready,
         "uptime": round(time.monotonic() - server.started, 3),
         "run_directory": str(ground.run_directory.path),
-        "boot_nonce": ground.boot_nonce,
         "max_connections": ground.max_connections,
-        "reloads": server.reloads,
-        "reload_outcome": server.reload_outcome,
+        "reloads": server.reloads.count,
+        "reload_outcome": server.reloads.outcome,
         **status.report(server.table, ground.memory),
     }
 
@@ -80,7 +77,7 @@ def _reload(server: Server, _request: Request) -> Reply:
     refusal = server.reload()
     if refusal:
         raise ValueError(refusal)
-    return {"reloads": server.reloads}
+    return {"reloads": server.reloads.count}
 
 
 def _scale(server: Server, request: Request) -> Reply:

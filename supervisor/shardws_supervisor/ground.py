@@ -6,6 +6,7 @@ shard. The port comes before the directory, because the directory is named after
 
 import logging
 import secrets
+import socket
 from pathlib import Path
 
 from shardws import ids, stats
@@ -27,18 +28,40 @@ class Ground:
         self.max_connections = limits.effective_connections(plan.max_connections, self.room)
         address = listeners.resolve(plan.local_host, plan.local_port, plan.use_ipv6)
         self.listeners = listeners.Listeners(address, is_exclusive=plan.is_exclusive)
+        self.admin_listener: socket.socket | None = None
         try:
             for slot in range(plan.shards):
                 self.listeners.add(slot)
+            self.admin_listener = self._bind_admin(plan.admin_address)
             self.run_directory = self._directory(plan)
         except BaseException:
-            self.listeners.close()
+            self._close_sockets()
             raise
         # Room to scale: shared memory cannot grow after the first fork. Not as much as possible,
         # because each accept sums the connections over all rows.
         self.memory = stats.Stats(min(MOST_SHARDS, max(SPARE, 2 * plan.shards)))
         self.boot_nonce = secrets.token_hex(8)
         self.is_tls = plan.is_tls
+
+    @staticmethod
+    def _bind_admin(address: str) -> socket.socket | None:
+        """Bind the address of the admin child here: a port in use is an error of the start."""
+        if not address:
+            return None
+        host, _, port = address.rpartition(":")
+        family = listeners.IPV6 if host.startswith("[") else listeners.IPV4
+        return listeners.bind(
+            listeners.resolve(host.strip("[]"), int(port), family), is_shared=False
+        )
+
+    @property
+    def admin_listeners(self) -> list[socket.socket]:
+        return [self.admin_listener] if self.admin_listener else []
+
+    def _close_sockets(self) -> None:
+        self.listeners.close()
+        for sock in self.admin_listeners:
+            sock.close()
 
     def _directory(self, plan: Plan) -> rundir.RunDirectory:
         path = plan.run_directory
@@ -66,5 +89,5 @@ class Ground:
 
     def leave(self) -> None:
         """Give everything back, in the end."""
-        self.listeners.close()
+        self._close_sockets()
         self.run_directory.remove()

@@ -43,6 +43,7 @@ class Plan:
     log_format: str
     log_file: str
     admin_address: str
+    admin_token: str
 
 
 class Planner:
@@ -103,6 +104,7 @@ def read(
         log_format=settings[table.LOG_FORMAT],
         log_file=settings[table.LOG_FILE],
         admin_address=settings[table.ADMIN_ADDRESS],
+        admin_token=settings[table.ADMIN_TOKEN],
     )
 
 

@@ -100,3 +100,39 @@ class Reload:
             self._selector.unregister(self._probe)
             self._probe.abandon()
             self._probe = None
+
+
+class Reloads:
+    """The reloads of a server, one at a time."""
+
+    def __init__(self, owner: Owner, selector: selectors.BaseSelector) -> None:
+        self.count = 0  # how many were begun
+        self.outcome = ""  # of the last one that ended
+        self._owner = owner
+        self._selector = selector
+        self._current: Reload | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._current is not None
+
+    def begin(self) -> str:
+        """Begin one; return why not, or ""."""
+        if self._current is not None:
+            return "a reload is under way already"
+        self.count += 1
+        self._current = Reload(self._owner, self._selector)
+        return ""
+
+    def advance(self, now: float) -> None:
+        """Go on with the one that is under way."""
+        if self._current is not None and self._current.advance(now):
+            self.outcome = self._current.outcome
+            self._current = None
+
+    def cancel(self) -> None:
+        """Give it up: the server stops."""
+        if self._current is not None:
+            self._current.cancel()
+            self._current = None
+            self.outcome = "given up: the server stops"

@@ -19,12 +19,13 @@ from typing import Final
 
 from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, StartError
 from shardws.log import logger
-from shardws_supervisor import commands, spawn
+from shardws_supervisor import admin, commands, spawn
+from shardws_supervisor.aide import Aide
 from shardws_supervisor.backoff import Policy
 from shardws_supervisor.control import Control
 from shardws_supervisor.ground import Ground
 from shardws_supervisor.plan import Plan, Planner, effective
-from shardws_supervisor.reload import Reload
+from shardws_supervisor.reload import Reloads
 from shardws_supervisor.scaling import CODE_RESTART, Scaling
 from shardws_supervisor.shards import Shards
 from shardws_supervisor.signals import Signals
@@ -49,14 +50,12 @@ class Supervisor:
         self.level = Level.NONE
         self.has_served = False
         self.started = time.monotonic()
-        self.reloads = 0  # how many were begun
-        self.reload_outcome = ""  # of the last one that ended
         self._exit_code = EXIT_OK
         self._complaint = ""
         self._drain_at: float | None = None
-        self._reload: Reload | None = None
         self._signals = Signals()
         self._selector = selectors.DefaultSelector()
+        self.reloads = Reloads(self, self._selector)
         self._shards = Shards(
             self,
             self._selector,
@@ -65,16 +64,26 @@ class Supervisor:
             self.ground.boot_nonce,
             str(self.ground.run_directory.path),
             effective(self.ground.max_connections),
-            self._own_descriptors,
+            lambda: [*self._own_descriptors(), *self.ground.admin_listeners],
         )
         policy = Policy(attempts=plan.respawn_attempts)
         self._scaling = Scaling(self._shards, policy, self.ground.memory.slots)
+        self._aides = self._make_aides()
         self._control = Control(
             self.ground.run_directory.control_path,
             self._selector,
             lambda request: commands.run(self, request),
             time.monotonic,
         )
+
+    def _make_aides(self) -> list[Aide]:
+        listener = self.ground.admin_listener
+        if listener is None:
+            return []
+        path = self.ground.run_directory.path
+        return [
+            Aide("admin", lambda: admin.run(listener, path, self.plan.admin_token), self.foreign)
+        ]
 
     @property
     def table(self) -> SlotTable:
@@ -84,10 +93,6 @@ class Supervisor:
     def is_ready(self) -> bool:
         """Whether a load balancer should send clients here."""
         return self.has_served and not self.level and bool(self.table.lives(State.READY))
-
-    @property
-    def is_reloading(self) -> bool:
-        return self._reload is not None
 
     # The loop
 
@@ -119,6 +124,8 @@ class Supervisor:
         self._shards.reap(now)
         self._shards.check(now)
         self._control.expire(now)
+        for aide in self._aides:
+            aide.advance(now)
         self._advance(now)
 
     def _patience(self) -> float:
@@ -142,9 +149,7 @@ class Supervisor:
         if not self.has_served:
             self._announce_listening()
             return
-        if self._reload is not None and self._reload.advance(now):
-            self.reload_outcome = self._reload.outcome
-            self._reload = None
+        self.reloads.advance(now)
         for slot in self.table:
             if slot.is_due(now):
                 slot.wake()
@@ -226,10 +231,7 @@ class Supervisor:
         now = time.monotonic()
         log.info("stopping (%s)", level.name.lower())
         is_first, self.level = not self.level, level
-        if self._reload is not None:
-            self._reload.cancel()
-            self._reload = None
-            self.reload_outcome = "given up: the server stops"
+        self.reloads.cancel()
         if is_first and level is Level.GRACEFUL and self.plan.drain_delay:
             self._drain_at = now + self.plan.drain_delay
             return
@@ -248,14 +250,10 @@ class Supervisor:
 
     def reload(self) -> str:
         """Begin a rolling restart with the code and settings of now; return why not, or ""."""
-        refusal = ""
         if self.level or not self.has_served:
             refusal = "no reload while the server starts or stops"
-        elif self._reload is not None:
-            refusal = "a reload is under way already"
         else:
-            self.reloads += 1
-            self._reload = Reload(self, self._selector)
+            refusal = self.reloads.begin()
         if refusal:
             log.warning("%s", refusal)
         return refusal
@@ -297,6 +295,8 @@ class Supervisor:
     def _leave(self) -> None:
         for life in self.table.lives():  # only after an error of our own
             self._shards.signal(life, signal.SIGKILL)
+        for aide in self._aides:
+            aide.end()
         self._control.close()
         self.ground.leave()
         self._selector.close()

@@ -1,0 +1,76 @@
+"""A child that helps and is no shard: kept alive, replaced when it dies, ended last.
+
+Owns its one process; knows not what it does. It dies with the supervisor (SIGKILL by the kernel),
+and nothing depends on it: a death costs a line in the log and a growing pause.
+"""
+
+import contextlib
+import os
+import random
+import signal
+from collections.abc import Callable
+
+from shardws.log import logger
+from shardws_supervisor import spawn
+from shardws_supervisor.backoff import Policy
+
+POLICY = Policy(first=0.5, stable=30.0)
+
+log = logger("supervisor.aide")
+
+
+class Aide:
+    """One helping child."""
+
+    def __init__(
+        self, name: str, body: Callable[[], int], foreign: Callable[[], list[spawn.Closeable]]
+    ) -> None:
+        self.name = name
+        self.pid = 0  # 0 while it does not run
+        self._body = body
+        self._foreign = foreign
+        self._failures = 0
+        self._started = 0.0
+        self._due = 0.0
+
+    def advance(self, now: float) -> None:
+        """Reap it when it has ended, start it when it is due."""
+        if self.pid:
+            self._reap(now)
+        if not self.pid and now >= self._due:
+            self._start(now)
+
+    def _start(self, now: float) -> None:
+        try:
+            self.pid = spawn.fork(
+                self._body,
+                name=f"shardws-{self.name}",
+                foreign=self._foreign(),
+                death_signal=signal.SIGKILL,
+            )
+        except OSError as error:
+            log.error("%s cannot be forked: %s", self.name, error.strerror)
+            self._postpone(now)
+        self._started = now
+
+    def _reap(self, now: float) -> None:
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return
+        log.error("%s (pid %d) %s", self.name, self.pid, spawn.ending(status))
+        self.pid = 0
+        if now - self._started >= POLICY.stable:
+            self._failures = 0
+        self._postpone(now)
+
+    def _postpone(self, now: float) -> None:
+        self._failures += 1
+        self._due = now + POLICY.delay(self._failures, random.random())  # noqa: S311 - no secret
+
+    def end(self) -> None:
+        """End it for good."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
