@@ -1,15 +1,16 @@
 """Who a process of the mesh is, and where its peers listen.
 
-Owns names and addresses only. A process is one generation of one slot of one node; `incarnation`
-is the part of a ConnectionId above the serial, equal for all ids of one process. A member that
-owns no connections (admin) has the slot `ADMIN_SLOT`, and an incarnation above those of all ids.
+Owns names, addresses and the check of a HELLO. A process is one generation of one slot of one
+node; `incarnation` is the part of a ConnectionId above the serial, equal for all ids of one
+process. A member that owns no connections (admin) has the slot `ADMIN_SLOT`, and an incarnation
+above those of all ids.
 """
 
 import os
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from shardws.errors import StartError
+from shardws.errors import StartError, WireError
 from shardws.ids import (
     GENERATION_BITS,
     GENERATIONS,
@@ -85,3 +86,23 @@ class Identity:
     @property
     def incarnation(self) -> int:
         return incarnation(self.node, self.slot, self.generation)
+
+
+def admitted(me: Identity, hello: tuple[Any, ...], pid: int, uid: int) -> int:
+    """Return the incarnation of a peer that said `hello`; `pid` and `uid` are the kernel's word.
+
+    Raises WireError when it must not speak to us. (Another wire version does not come this far.)
+    """
+    _, _, node, slot, generation, claimed, boot_nonce = hello
+    if uid != os.geteuid():
+        raise WireError(f"user {uid} is not ours")
+    if pid != claimed:
+        raise WireError(f"process {pid} says that it is {claimed}")
+    if boot_nonce != me.boot_nonce:
+        raise WireError("the peer belongs to another server")
+    if node != me.node or slot > ADMIN_SLOT or generation >= GENERATIONS:
+        raise WireError(f"no such place: node {node}, slot {slot}, generation {generation}")
+    peer = incarnation(node, slot, generation)
+    if peer == me.incarnation:
+        raise WireError("the peer says that it is this very process")
+    return peer

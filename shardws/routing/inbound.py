@@ -9,23 +9,14 @@ wrong, now or later, closes this link with one log line, and nothing else.
 """
 
 import asyncio
-import socket
-import struct
 from typing import Any, Final, Protocol, cast
 
 from shardws.errors import WireError
+from shardws.routing.unix import credentials
 from shardws.wire.codec import Decoder
 from shardws.wire.messages import ADMIN, HELLO, SHARD, START
 
 HELLO_SECONDS: Final = 5.0
-CREDENTIALS: Final = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
-
-
-def credentials(sock: Any) -> tuple[int, int]:
-    """Return (pid, uid) of the other end; for one that dialed: of the process that listens."""
-    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-    pid, uid, _ = CREDENTIALS.unpack(raw)
-    return pid, uid
 
 
 class InboundOwner(Protocol):

@@ -21,6 +21,7 @@ from typing import Final, Protocol, cast
 from shardws.errors import UsageError
 from shardws.outcomes import FailedSend, Outcome, SendOutcome
 from shardws.routing.ledger import Ledger, PendingSend
+from shardws.stats import LINKS_OUT, Words
 from shardws.wire.codec import DELIVER_FIXED, DELIVER_HEAD, HEADER, encode, pack_deliver
 from shardws.wire.messages import DELIVER, GOODBYE, SYNC
 
@@ -46,6 +47,7 @@ class Link(asyncio.Protocol):
         owner: LinkOwner,
         incarnation: int,
         loop: asyncio.AbstractEventLoop,
+        row: Words,
         *,
         high_mark: int,
         frame_limit: int,
@@ -63,6 +65,7 @@ class Link(asyncio.Protocol):
         self.full: dict[int, None] = {}  # answered FULL by the peer, READY_TO_SEND is to come
         self.closed: asyncio.Future[None] = loop.create_future()  # nothing is open any more
         self._loop = loop
+        self._row = row
         self._high_mark = high_mark
         self._frame_limit = frame_limit
         self._transport: asyncio.Transport | None = None  # None when nothing may be written
@@ -157,18 +160,18 @@ class Link(asyncio.Protocol):
             self._flush_comes = True
             self.owner.flush_soon(self)
 
-    def flush(self) -> int:
-        """Write what has gathered; return how many messages left."""
+    def flush(self) -> None:
+        """Write what has gathered."""
         transport = self._transport
         if transport is None or self._is_paused or transport.is_closing():
-            return 0  # connection_made, resume_writing or connection_lost comes next
+            return  # connection_made, resume_writing or connection_lost comes next
         self._flush_comes = False
         ledger = self.ledger
         if ledger.wants_sync:
             self._parts.append(encode(SYNC, ledger.last))
             ledger.asked = ledger.last
-        count = len(self._parts)
-        if count:
+        if self._parts:
+            self._row[LINKS_OUT] += len(self._parts)
             data = b"".join(self._parts)
             self._parts.clear()
             self._bytes = 0
@@ -177,7 +180,6 @@ class Link(asyncio.Protocol):
             self._room = min(self._high_mark, self._frame_limit)
             if self.refused:
                 self._tell_ready()
-        return count
 
     def _tell_ready(self) -> None:
         refused = list(self.refused)

@@ -14,30 +14,25 @@ Facts to have before reading:
 """
 
 import asyncio
-import contextlib
-import os
-import socket
-import stat
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
-from shardws.errors import PeerError, StartError, WireError
-from shardws.ids import GENERATIONS, row_of
+from shardws.errors import StartError, WireError
 from shardws.log import shard_logger
 from shardws.outcomes import Outcome
+from shardws.routing import unix
+from shardws.routing.dialer import FIRST_SECONDS, Dialer, longer
 from shardws.routing.identity import (
-    ADMIN_SLOT,
     Identity,
+    admitted,
     describe,
-    generation_of,
     incarnation,
     place_of,
-    slot_of,
     socket_path,
 )
-from shardws.routing.inbound import Inbound, credentials
+from shardws.routing.inbound import Inbound
 from shardws.routing.link import Link
-from shardws.stats import LINK_BYTES, LINKS_OUT, Stats, Words
+from shardws.stats import LINK_BYTES, Stats, Words
 from shardws.wire.codec import encode
 from shardws.wire.messages import HELLO, START, VERSION, Peer
 
@@ -45,10 +40,7 @@ LINK_HIGH_MARK: Final = 16 << 20
 FRAME_LIMIT: Final = (64 << 20) + 4096  # the largest message that can go to another shard
 PATIENCE_SECONDS: Final = 15.0  # half the default deadline of a stuck shard
 TICK_SECONDS: Final = 1.0
-DIAL_FIRST_SECONDS: Final = 0.02
-DIAL_MOST_SECONDS: Final = 1.0
 STABLE_SECONDS: Final = 5.0  # a link that lived so long is redialed without a grudge
-LISTEN_BACKLOG: Final = 1024
 
 
 class MeshUser(Protocol):
@@ -91,7 +83,7 @@ class Mesh:
         self._user: MeshUser | None = None
         self._named: set[int] = set()
         self._pids: dict[int, int] = {}  # of wanted peers
-        self._dials: dict[Link, asyncio.Task[None]] = {}
+        self._dialer = Dialer(loop, run_directory, self.log)
         self._waiting: set[Inbound] = set()  # no HELLO yet
         self._dirty: list[Link] = []
         self._server: asyncio.AbstractServer | None = None
@@ -113,8 +105,8 @@ class Mesh:
         """Listen for peers; StartError when that is impossible."""
         path = socket_path(self._run_directory, self.identity.row)
         try:
-            _check_directory(self._run_directory)
-            sock = _listen(path)
+            unix.check_directory(self._run_directory)
+            sock = unix.listen(path)
         except OSError as error:
             raise StartError(f"cannot listen for other shards on {path}: {error}") from error
         self._server = await self.loop.create_unix_server(self._accept, sock=sock)
@@ -127,8 +119,8 @@ class Mesh:
             self._ticker.cancel()
         if self._server is not None:
             self._server.close()
-            _unlink(socket_path(self._run_directory, self.identity.row))
-        links, dials = list(self.links.values()), list(self._dials.values())
+            unix.remove(socket_path(self._run_directory, self.identity.row))
+        links, dials = list(self.links.values()), self._dialer.tasks()
         for link in links:
             link.leave()  # which cancels its dial
         await asyncio.gather(*dials, return_exceptions=True)
@@ -162,6 +154,8 @@ class Mesh:
 
     def set_peers(self, peers: Iterable[Peer]) -> None:
         """Take the supervisor's list of all processes: (row, generation, pid) each."""
+        if self._is_closing:
+            return
         own, node = self.identity.incarnation, self.identity.node
         named = {incarnation(node, row // 2, generation): pid for row, generation, pid in peers}
         named.pop(own, None)
@@ -181,9 +175,12 @@ class Mesh:
         return peer in self._named or peer in self.inbounds
 
     def _want(self, peer: int, pid: int) -> None:
+        known = self._pids.get(peer, pid)
         self._pids[peer] = pid
         if peer not in self.links:
             self._add(peer)
+        elif known != pid:
+            self.links[peer].abort(f"it is process {pid} now, not {known}")  # and dial anew
 
     def _drop(self, peer: int) -> None:
         self._pids.pop(peer, None)
@@ -194,51 +191,15 @@ class Mesh:
             self,
             peer,
             self.loop,
+            self.row,
             high_mark=self._link_high_mark,
             frame_limit=self._frame_limit,
             first=first,
             backoff=backoff,
         )
         self.links[peer] = link
-        self._dials[link] = self.loop.create_task(self._dial(link))
+        self._dialer.start(link, self._pids[peer])
         return link
-
-    # -- dialing -----------------------------------------------------------------------------
-
-    async def _dial(self, link: Link) -> None:
-        """Try until the link is up; cancelled when the peer is not wanted any more."""
-        is_told = False
-        while True:
-            if link.backoff:
-                await asyncio.sleep(link.backoff)
-            try:
-                sock = self._connect(link.incarnation)
-                await self.loop.create_unix_connection(lambda: link, sock=sock)
-                break
-            except (OSError, PeerError) as error:
-                if not is_told:
-                    self.log.info(
-                        "%s cannot be dialed, trying on: %s", describe(link.incarnation), error
-                    )
-                is_told = True
-            link.backoff = _longer(link.backoff)
-        self._dials.pop(link, None)
-
-    def _connect(self, peer: int) -> socket.socket:
-        """Return a socket connected to the very process that is wanted."""
-        row = row_of(slot_of(peer), generation_of(peer))
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            # On a Unix socket this connects or fails at once, EAGAIN for a full backlog included.
-            sock.connect(socket_path(self._run_directory, row))
-            pid, uid = credentials(sock)
-            if uid != os.geteuid() or pid != self._pids.get(peer):
-                raise WireError(f"process {pid} of user {uid} listens there")
-        except BaseException:
-            sock.close()
-            raise
-        return sock
 
     # -- what links report (link.LinkOwner) --------------------------------------------------
 
@@ -249,10 +210,9 @@ class Mesh:
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
-        row = self.row
-        left = row[LINK_BYTES]
+        left = self.row[LINK_BYTES]
         for link in dirty:
-            row[LINKS_OUT] += link.flush()
+            link.flush()
             left += link.queued
         if left:
             self._measure()
@@ -264,9 +224,7 @@ class Mesh:
 
     def link_down(self, link: Link, reason: str) -> None:
         peer = link.incarnation
-        dial = self._dials.pop(link, None)
-        if dial is not None:
-            dial.cancel()
+        self._dialer.stop(link)
         self.links.pop(peer, None)
         inbound = self.inbounds.get(peer)
         if inbound is not None and inbound.answer_link is link:
@@ -285,7 +243,7 @@ class Mesh:
 
     def _redial(self, link: Link) -> None:
         is_stable = bool(link.up_at) and self.loop.time() - link.up_at >= STABLE_SECONDS
-        backoff = DIAL_FIRST_SECONDS if is_stable else _longer(link.backoff)
+        backoff = FIRST_SECONDS if is_stable else longer(link.backoff)
         successor = self._add(link.incarnation, link.ledger.last + 1, backoff)
         successor.refused = {**link.refused, **link.full}
 
@@ -298,25 +256,15 @@ class Mesh:
     # -- what accepted links report (inbound.InboundOwner) -----------------------------------
 
     def admit(self, inbound: Inbound, hello: tuple[Any, ...]) -> int:
-        _, _, node, slot, generation, pid, boot_nonce = hello
-        me = self.identity
-        if inbound.uid != os.geteuid():
-            raise WireError(f"user {inbound.uid} is not ours")
-        if inbound.pid != pid:
-            raise WireError(f"process {inbound.pid} says that it is {pid}")
-        if boot_nonce != me.boot_nonce:
-            raise WireError("the peer belongs to another server")
-        if node != me.node or slot > ADMIN_SLOT or generation >= GENERATIONS:
-            raise WireError(f"no such place: node {node}, slot {slot}, generation {generation}")
-        peer = incarnation(node, slot, generation)
-        if peer == me.incarnation:
-            raise WireError("the peer says that it is this very process")
+        if self._is_closing:
+            raise WireError("this shard ends")
+        peer = admitted(self.identity, hello, inbound.pid, inbound.uid)
         older = self.inbounds.get(peer)
         if older is not None:
             older.refuse("the peer dialed again")
         self._waiting.discard(inbound)
         self.inbounds[peer] = inbound
-        self._want(peer, pid)
+        self._want(peer, inbound.pid)
         return peer
 
     def receive(self, inbound: Inbound, messages: list[tuple[Any, ...]]) -> None:
@@ -339,32 +287,3 @@ class Mesh:
             link.release_full()  # their READY_TO_SEND may be among what was lost
         else:
             self._drop(peer)
-
-
-def _longer(delay: float) -> float:
-    return min(DIAL_MOST_SECONDS, max(DIAL_FIRST_SECONDS, delay * 2))
-
-
-def _check_directory(path: str) -> None:
-    """Only our own user may put sockets there: peers trust what they find by its path."""
-    found = os.stat(path)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise StartError(f"the run directory must be a directory of our own with mode 0700: {path}")
-
-
-def _listen(path: str) -> socket.socket:
-    _unlink(path)  # left behind by a process of this row that died
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.bind(path)
-        sock.listen(LISTEN_BACKLOG)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)

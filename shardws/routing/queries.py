@@ -17,7 +17,13 @@ MAX_OPEN: Final = 4096
 UNREACHABLE_CODE: Final = 10065
 WOULD_BLOCK_CODE: Final = 135
 
+
 Answer = Callable[[int, str], bytes | None]
+
+
+def _expire(future: asyncio.Future[bytes], timeout: float) -> None:
+    if not future.done():
+        future.set_exception(SendInterrupted(f"no answer from the shard in {timeout} s"))
 
 
 class Queries:
@@ -51,12 +57,11 @@ class Queries:
             raise ShardwsError("the link to the shard takes no query now", code=code)
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._open[token] = (link.incarnation, future, connection_id)
+        deadline = self._loop.call_later(timeout, _expire, future, timeout)
         try:
-            async with asyncio.timeout(timeout):
-                return await future
-        except TimeoutError:
-            raise SendInterrupted(f"no answer from the shard in {timeout} s") from None
+            return await future
         finally:
+            deadline.cancel()
             del self._open[token]
 
     def resolve(self, incarnation: int, token: int, is_ok: bool, body: bytes) -> None:

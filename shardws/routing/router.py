@@ -112,10 +112,7 @@ class Router:
 
     def disconnect(self, connection_id: int, code: int = 1000, reason: str = "") -> SendOutcome:
         """Close a connection; UsageError (213) for a code or reason no close frame may carry."""
-        if not is_sendable_close_code(code):
-            raise UsageError(f"a close frame cannot carry the code {code}", code=213)
-        if len(reason.encode(errors="surrogatepass")) > MAX_REASON_BYTES:
-            raise UsageError(f"the reason is longer than {MAX_REASON_BYTES} bytes", code=213)
+        check_closing(code, reason)
         connection, link = self._find(connection_id)
         if connection is not None:
             return connection.disconnect(code, reason)
@@ -215,6 +212,18 @@ class Router:
         if body is None:
             raise NoSuchConnection(connection_id)
         return body
+
+
+def check_closing(code: int, reason: str) -> None:
+    """Raise UsageError (213) for what no close frame may carry (RFC 6455 5.5, 7.4)."""
+    if not is_sendable_close_code(code):
+        raise UsageError(f"a close frame cannot carry the code {code}", code=213)
+    try:
+        size = len(reason.encode())
+    except (AttributeError, UnicodeEncodeError):
+        raise UsageError(f"not the text of a reason: {reason!r:.80}", code=213) from None
+    if size > MAX_REASON_BYTES:
+        raise UsageError(f"a reason has at most {MAX_REASON_BYTES} bytes, not {size}", code=213)
 
 
 def encode_to_many(kind: int, *fields: Any) -> bytes:

@@ -1,0 +1,65 @@
+"""Brings links up: one task for each link that is not yet connected.
+
+Owns the tries and their delays; which links are wanted is the mesh's business. A try costs
+nothing that blocks, so a peer may be dialed for as long as the supervisor names it.
+"""
+
+import asyncio
+from typing import Final
+
+from shardws.errors import PeerError
+from shardws.ids import row_of
+from shardws.log import Adapter
+from shardws.routing import unix
+from shardws.routing.identity import describe, generation_of, slot_of, socket_path
+from shardws.routing.link import Link
+
+FIRST_SECONDS: Final = 0.02
+MOST_SECONDS: Final = 1.0
+
+
+def longer(delay: float) -> float:
+    """Return the delay that follows a failure."""
+    return min(MOST_SECONDS, max(FIRST_SECONDS, delay * 2))
+
+
+class Dialer:
+    """The dials that are under way."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, run_directory: str, log: Adapter) -> None:
+        self._loop = loop
+        self._run_directory = run_directory
+        self._log = log
+        self._tasks: dict[Link, asyncio.Task[None]] = {}
+
+    def start(self, link: Link, pid: int) -> None:
+        """Dial until the link is up: whoever listens there must be process `pid`."""
+        self._tasks[link] = self._loop.create_task(self._dial(link, pid))
+
+    def stop(self, link: Link) -> None:
+        """Give up a dial, if there is one."""
+        task = self._tasks.pop(link, None)
+        if task is not None:
+            task.cancel()
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """Return the tasks that have not ended."""
+        return list(self._tasks.values())
+
+    async def _dial(self, link: Link, pid: int) -> None:
+        peer = link.incarnation
+        path = socket_path(self._run_directory, row_of(slot_of(peer), generation_of(peer)))
+        is_told = False
+        while True:
+            if link.backoff:
+                await asyncio.sleep(link.backoff)
+            try:
+                sock = unix.dial(path, pid)
+                await self._loop.create_unix_connection(lambda: link, sock=sock)
+                break
+            except (OSError, PeerError) as error:
+                if not is_told:
+                    self._log.info("%s cannot be dialed, trying on: %s", describe(peer), error)
+                is_told = True
+            link.backoff = longer(link.backoff)
+        self._tasks.pop(link, None)

@@ -1,0 +1,201 @@
+"""Several shards' routing in one process and on one loop, with connections made of lists.
+
+Waiting is for events, each with a deadline; what would hang fails after `DEADLINE` seconds.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+from shardws import ids
+from shardws.outcomes import QUEUED, SETTLED, Outcome, SendOutcome
+from shardws.routing.identity import Identity
+from shardws.routing.mesh import Mesh
+from shardws.routing.registry import Registry
+from shardws.routing.router import Router
+from shardws.stats import Stats
+from shardws.wire.messages import Peer
+
+DEADLINE = 20.0
+NONCE = "0123456789abcdef"
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+class Signal:
+    """Something that is waited for until a condition holds; `notify` makes all look again."""
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def notify(self) -> None:
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+        self._waiting.clear()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():
+                future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._waiting.append(future)
+                await future
+
+
+class FakeConnection:
+    """A connection that keeps what it gets, and answers as it is told."""
+
+    def __init__(self, connection_id: int) -> None:
+        self.id = connection_id
+        self.groups: set[str] | None = None
+        self.got: list[tuple[int, bytes]] = []
+        self.frames: list[bytes] = []
+        self.closed: tuple[int, str] | None = None
+        self.outcome = Outcome.QUEUED
+        self.error: Exception | None = None
+        self.arrived = Signal()
+
+    def send(self, kind: int, payload: bytes) -> SendOutcome:
+        if self.error is not None:
+            raise self.error
+        if self.outcome.is_success:
+            self.got.append((kind, payload))
+        self.arrived.notify()
+        return SETTLED[self.outcome]
+
+    def send_shared(self, kind: int, payload: bytes, frame: bytes) -> SendOutcome:
+        self.frames.append(frame)
+        return self.send(kind, payload)
+
+    def disconnect(self, code: int, reason: str) -> SendOutcome:
+        if self.error is not None:
+            raise self.error
+        self.closed = (code, reason)
+        self.arrived.notify()
+        return QUEUED
+
+    async def wait_for(self, count: int) -> None:
+        await self.arrived.until(lambda: len(self.got) >= count)
+
+
+class Sink:
+    """Keeps what routing tells its shard."""
+
+    def __init__(self) -> None:
+        self.failed: list[tuple[int, Outcome]] = []
+        self.lost: list[int] = []
+        self.ready: list[int] = []
+        self.answers: dict[tuple[int, str], bytes] = {}
+        self.error: Exception | None = None
+        self.told = Signal()
+
+    def send_failed(self, connection_id: int, outcome: Outcome) -> None:
+        self.failed.append((connection_id, outcome))
+        self.told.notify()
+
+    def sends_lost(self, count: int) -> None:
+        self.lost.append(count)
+        self.told.notify()
+
+    def ready_to_send(self, connection_id: int) -> None:
+        self.ready.append(connection_id)
+        self.told.notify()
+
+    def answer(self, connection_id: int, what: str) -> bytes | None:
+        if self.error is not None:
+            raise self.error
+        return self.answers.get((connection_id, what))
+
+
+class Shard:
+    """Routing of one shard."""
+
+    def __init__(self, directory: str, slot: int, generation: int = 0, **options: Any) -> None:
+        self.stats = Stats(1).row(0)
+        self.sink = Sink()
+        self.registry = Registry()
+        nonce = options.pop("nonce", NONCE)
+        self.identity = Identity(0, slot, generation, os.getpid(), nonce)
+        self.mesh = Mesh(
+            asyncio.get_running_loop(), self.identity, directory, row=self.stats, **options
+        )
+        self.router = Router(
+            self.mesh, self.registry, self.sink, lambda kind, payload: b"%d:" % kind + payload
+        )
+
+    @property
+    def peer(self) -> Peer:
+        return self.identity.row, self.identity.generation, self.identity.pid
+
+    def id(self, serial: int = 1) -> int:
+        return ids.pack(0, self.identity.slot, self.identity.generation, serial)
+
+    def connect(self, serial: int = 1) -> FakeConnection:
+        connection = FakeConnection(self.id(serial))
+        self.registry.add(connection)
+        return connection
+
+
+class Town:
+    """A run directory and the shards that live there."""
+
+    def __init__(self) -> None:
+        self.directory = tempfile.mkdtemp(prefix="town-")
+        self.shards: list[Shard] = []
+
+    async def found(self, slot: int, generation: int = 0, **options: Any) -> Shard:
+        """Start a shard; nobody knows of it yet."""
+        shard = Shard(self.directory, slot, generation, **options)
+        await shard.mesh.start()
+        self.shards.append(shard)
+        return shard
+
+    async def meet(self, count: int, **options: Any) -> list[Shard]:
+        """Start shards that are told of each other."""
+        shards = [await self.found(slot, **options) for slot in range(count)]
+        self.announce()
+        return shards
+
+    def announce(self) -> None:
+        """Tell every shard of all that run, as the supervisor does."""
+        peers = [shard.peer for shard in self.shards]
+        for shard in self.shards:
+            shard.mesh.set_peers(peers)
+
+    async def end(self, shard: Shard) -> None:
+        """End one shard in order, without telling the others."""
+        self.shards.remove(shard)
+        await shard.mesh.close()
+
+    async def close(self) -> None:
+        for shard in list(self.shards):
+            await self.end(shard)
+        shutil.rmtree(self.directory)
+
+
+def run(loop: str, story: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
+    """Run a story in a town of its own on one of LOOPS."""
+
+    async def main() -> None:
+        town = Town()
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await story(town)
+        finally:
+            await town.close()
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(main())
+
+
+async def soon(wanted: Awaitable[Outcome]) -> Outcome:
+    """Await an outcome with a deadline."""
+    async with asyncio.timeout(DEADLINE):
+        return await wanted
