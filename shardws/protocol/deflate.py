@@ -171,7 +171,9 @@ class Deflate:
                 plain = inflater.decompress(payload + END, limit + 1)
             except zlib.error:
                 plain = b""
-            if inflater.eof and not inflater.unused_data and len(plain) <= limit:
+            if len(plain) > limit:
+                raise too_large(limit)
+            if inflater.eof and not inflater.unused_data:
                 return plain
         message = Inflation(self, limit)  # whatever is unusual, once more and with all care
         return message.feed(payload) + message.finish()
@@ -184,6 +186,11 @@ class Deflate:
         """Take back the inflater behind a message, when the client goes on with its window."""
         if self.keeps_client_context:
             self._inflater = inflater
+
+
+def too_large(limit: int) -> ProtocolError:
+    """Return the error for a message that does not stop at the limit."""
+    return ProtocolError(1009, f"message inflates to more than {limit} bytes")
 
 
 class Inflation:
@@ -209,7 +216,7 @@ class Inflation:
                 raise ProtocolError(1007, f"corrupt compressed message: {error}") from None
             self._left -= len(piece)
             if self._left < 0:
-                raise ProtocolError(1009, f"message inflates to more than {self._limit} bytes")
+                raise too_large(self._limit)
             plain.append(piece)
             self._is_fresh = self._inflater.eof
             data = self._behind_final_block() if self._is_fresh else b""

@@ -1,7 +1,8 @@
 """The grammar of Sec-WebSocket-Extensions (RFC 6455 9.1): text in, offers out.
 
 Owns the syntax, quoted values included; knows no extension. An offer whose syntax is broken is left
-out, and reading goes on behind the next comma, so that one bad offer does not spoil its neighbours.
+out, and reading goes on behind the next comma, so that one bad offer does not spoil its neighbours;
+a quote that is never closed takes all that follows.
 """
 
 import re
@@ -13,7 +14,7 @@ _PARAMETER: Final = re.compile(
     rf';[ \t]*({_WORD})[ \t]*(?:=[ \t]*(?:({_WORD})|"((?:[^"\\]|\\.)*)")[ \t]*)?'
 )
 _ESCAPE: Final = re.compile(r"\\(.)")
-_TO_COMMA: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,])*')
+_TO_COMMA: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"])*')
 
 
 class Offer(NamedTuple):
@@ -34,6 +35,8 @@ def parse(text: str) -> list[Offer]:
             found = _TO_COMMA.match(text, at)
             assert found is not None  # it matches nothing, too
             at = found.end()
+            if text[at : at + 1] == '"':
+                break
         if offer is not None:
             offers.append(offer)
         at += 1
