@@ -45,7 +45,9 @@ TURN_BYTES: Final = 256 * 1024
 LARGE_BYTES: Final = 64 * 1024
 # How long a refused peer may go on sending after our last byte (RFC 6455 7.1.1; RFC 9112 9.6).
 LINGER_S: Final = 2.0
-FRAMED: Final = -1  # in place of a first byte: the payload is a finished frame already
+# In place of a first byte (both below 0): the payload is a finished frame, or the 101 answer.
+FRAMED: Final = -1
+ANSWER: Final = -2
 PING_BYTE: Final = 0x89
 PONG_BYTE: Final = 0x8A
 
@@ -239,12 +241,16 @@ class Connection(asyncio.Protocol):
             self.owner.requested(self, request)
 
     def open(self, answer: bytes, session: Session) -> None:
-        """Write the 101 answer and become OPEN; `feed_rest` reads what came behind the request."""
-        assert self.transport is not None
+        """Queue the 101 answer and become OPEN; `feed_rest` reads what came behind the request.
+
+        The answer leaves with the greeting in one write: `settle` follows.
+        """
         self.state = OPEN
         self.session = session
         self.was_opened = True
-        self.transport.write(answer)
+        self.corked = True
+        self.outbox.append((ANSWER, answer))
+        self.is_framed = True
         self.schedule_keepalive(self.owner.now)
 
     def feed_rest(self) -> None:
@@ -305,7 +311,7 @@ class Connection(asyncio.Protocol):
         pending, self.pending = self.pending, 0
         row = self.owner.row
         self.active = self.owner.now
-        row[MESSAGES_OUT] += len(frames)
+        row[MESSAGES_OUT] += len(frames) - (self.is_framed and frames[0][0] == ANSWER)
         if pending < LARGE_BYTES:
             data = self._joined(frames) if self.is_framed else codec.join(frames)
             row[BYTES_OUT] += len(data)
@@ -313,7 +319,7 @@ class Connection(asyncio.Protocol):
             return
         row[BYTES_OUT] += pending
         for frame in frames:
-            if frame[0] == FRAMED:
+            if frame[0] < 0:
                 transport.write(frame[1])
             elif len(frame[1]) < LARGE_BYTES:
                 transport.write(codec.join([frame]))
@@ -325,7 +331,7 @@ class Connection(asyncio.Protocol):
         """Join frames of which some are finished already."""
         self.is_framed = False
         join = codec.join
-        return b"".join([frame[1] if frame[0] == FRAMED else join([frame]) for frame in frames])
+        return b"".join([frame[1] if frame[0] < 0 else join([frame]) for frame in frames])
 
     def _unsent(self) -> SendOutcome:
         """Answer a send that cannot be taken now, by state and policy."""

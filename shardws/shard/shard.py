@@ -290,7 +290,6 @@ class Shard:
             connection.refuse(HandshakeError(500, "the application failed"))
             return
         self.row[CONNECTED] += 1
-        connection.corked = True  # greeting and 101 leave in one segment
         session = Session(self.config.session, agreement)
         connection.open(answer, session)
         self.registry.add(connection)
