@@ -263,6 +263,7 @@ class Link(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._is_paused = True
         self._flush_comes = True
+        self._room = 0  # the next message looks closely at what the transport holds
 
     def resume_writing(self) -> None:
         self._is_paused = False

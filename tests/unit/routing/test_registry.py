@@ -1,0 +1,25 @@
+"""The mapping of ids to connections."""
+
+import pytest
+
+from shardws.routing.registry import Registry
+from tests.unit.routing.harness import FakeConnection
+
+
+def test_add_get_remove() -> None:
+    registry = Registry()
+    one = FakeConnection(1)
+    registry.add(one)
+    registry.add(one)
+    assert (registry.get(1), registry.get(2), len(registry), list(registry)) == (one, None, 1, [1])
+    assert registry.snapshot() == [one]
+    assert registry.remove(1) is one
+    assert registry.remove(1) is None
+    assert len(registry) == 0
+
+
+def test_id_is_not_given_twice() -> None:
+    registry = Registry()
+    registry.add(FakeConnection(1))
+    with pytest.raises(ValueError, match="id 1 is taken"):
+        registry.add(FakeConnection(1))
