@@ -128,8 +128,8 @@ def check_key_shares(shares: str, supported: tuple[str, ...]) -> None:
 
     A server makes one share, for the group chosen, so the list has no further effect.
     """
-    strangers = set(groups(shares)) - set(supported) if supported else set()
-    if strangers:
+    strangers = set(groups(shares)) - set(supported)
+    if supported and strangers:
         listed = ", ".join(sorted(strangers))
         raise TLSSetupError(276, f"TLS13KeyShareGroups: {listed} not in TLS13SupportedGroups")
 

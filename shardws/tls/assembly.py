@@ -49,6 +49,9 @@ def assemble(plan: Plan) -> tuple[SSL.Context, tuple[object, ...]]:
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection: 54 -> 34 KiB
     protocols.restrict(context, plan.versions)
     _set_suites(context, plan.selection)
+    if plan.selection.is_ordered or plan.lists.groups:
+        # The operator gave an order; without one that of the client counts, also for groups.
+        context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
     if plan.lists.groups:
         ffi.set_groups(context, plan.lists.groups)
     if plan.lists.signatures:
@@ -70,8 +73,6 @@ def _set_suites(context: SSL.Context, selection: Selection) -> None:
         context.set_tls13_ciphersuites(selection.modern_string())
     if selection.legacy:
         context.set_cipher_list(selection.legacy_string())
-    if selection.is_ordered:
-        context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
 
 
 def _set_certificates(context: SSL.Context, entries: tuple[stores.Entry, ...]) -> None:
@@ -129,7 +130,7 @@ def _set_verification(context: SSL.Context, plan: Plan) -> object:
         store.add_cert(crypto.X509.from_cryptography(authority))
         if len(plan.authorities) <= MAX_CA_NAMES:
             context.add_client_ca(authority)
-    return ffi.explain_refusals(context, mode)
+    return ffi.explain_refusals(context, mode, _error_of)
 
 
 def _select_alpn(connection: SSL.Connection, offered: list[bytes]) -> Any:
@@ -145,6 +146,11 @@ def _judge(
 ) -> bool:
     witness = _witness_of(connection)
     return witness is not None and witness.judge(certificate, error, depth, ok)
+
+
+def _error_of(connection: SSL.Connection) -> int:
+    witness = _witness_of(connection)
+    return witness.certificate.error if witness and witness.certificate else 0
 
 
 def _tell_step(connection: SSL.Connection, where: int, value: int) -> None:

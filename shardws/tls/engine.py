@@ -129,13 +129,17 @@ class TLSEngine:
         return self.receive(data)
 
     def send(self, data: bytes) -> bytes:
-        """Return the records for `data`; after the end nothing, since nobody would read it."""
+        """Return the records for `data`; after the end nothing, since nobody would read it.
+
+        What waits in outgoing() comes before them, since records must keep their order.
+        """
         stream = self._stream
         if stream is not None:
+            before = self.outgoing() if stream.out or self._out else b""
             sealed = stream.send(data)
             if stream.ending is not None:
                 self._follow(stream)
-            return sealed
+            return before + sealed if before else sealed
         if self.state is State.CLOSED:
             return b""
         raise StateError("the TLS handshake is not complete")

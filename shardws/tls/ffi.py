@@ -27,14 +27,18 @@ SETTING_NAMES: Final = (
     "SSL_CTX_set1_curves_list",
     "SSL_CTX_set1_sigalgs_list",
     "SSL_CTX_set_msg_callback",
-    "SSL_CTX_set_verify",
     "SSL_session_reused",
-    "X509_STORE_CTX_get_error",
-    "X509_STORE_CTX_set_error",
     "X509_verify_cert_error_string",
     "RAND_add",
 )
-NAMES: Final = HOT_NAMES + SETTING_NAMES
+REFUSAL_NAMES: Final = (
+    "SSL_CTX_set_verify",
+    "SSL_get_ex_data_X509_STORE_CTX_idx",
+    "X509_STORE_CTX_get_error",
+    "X509_STORE_CTX_get_ex_data",
+    "X509_STORE_CTX_set_error",
+)
+NAMES: Final = HOT_NAMES + SETTING_NAMES + REFUSAL_NAMES
 HANDLES: Final = ("_ssl", "_into_ssl", "_from_ssl")  # attributes of a Connection
 
 RECORD: Final = 16384  # plaintext of one record at most (RFC 8446 section 5.1)
@@ -171,22 +175,29 @@ def set_packet_listener(context: SSL.Context, listener: PacketListener) -> objec
     return callback
 
 
-def explain_refusals(context: SSL.Context, mode: int) -> object:
-    """Let a client whose good certificate is refused be told bad_certificate.
+def explain_refusals(
+    context: SSL.Context, mode: int, error_of: Callable[[SSL.Connection], int]
+) -> object:
+    """Let a client whose certificate is refused be told why.
 
     pyOpenSSL's callback says no more than no, which OpenSSL takes for its own failure and answers
-    internal_error. Call it after Context.set_verify, and keep the returned object as long as the
-    context; where a name is missing, nothing changes.
+    internal_error. `error_of` returns the verification error, 0 for a good certificate that is
+    refused (bad_certificate). Call it after Context.set_verify, and keep the returned object as
+    long as the context; where a name is missing, nothing changes.
     """
-    names = ("SSL_CTX_set_verify", "X509_STORE_CTX_get_error", "X509_STORE_CTX_set_error")
     public = getattr(context, "_verify_callback", None)
-    if public is None or not has_private(*names):
+    if public is None or not has_private(*REFUSAL_NAMES):
         return None
+    index = _lib.SSL_get_ex_data_X509_STORE_CTX_idx()
 
     def judge(ok: int, store: Any) -> int:
         result: int = public(ok, store)
         if not result and not _lib.X509_STORE_CTX_get_error(store):
-            _lib.X509_STORE_CTX_set_error(store, CERT_REJECTED)
+            connection = SSL.Connection._reverse_mapping.get(
+                _lib.X509_STORE_CTX_get_ex_data(store, index)
+            )
+            error = error_of(connection) if connection is not None else 0
+            _lib.X509_STORE_CTX_set_error(store, error or CERT_REJECTED)
         return result
 
     callback = _ffi.callback("int (*)(int, X509_STORE_CTX *)", judge)

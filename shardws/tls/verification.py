@@ -36,8 +36,12 @@ class ClientCertificate:
     subject: str
     issuer: str
     status: str  # "OK", or the reason in OpenSSL's words
-    is_trusted: bool
+    error: int  # X509_V_ERR number behind the status, 0 for "OK"
     ignored: tuple[str, ...]  # errors that a security flag ignored: to be logged as warnings
+
+    @property
+    def is_trusted(self) -> bool:
+        return not self.error
 
 
 def ignored_errors(flags: int) -> frozenset[int]:
@@ -75,6 +79,6 @@ class Verification:
             subject=subjects.format_name(leaf.subject),
             issuer=subjects.format_name(leaf.issuer),
             status=ffi.verify_text(self._error) if self._error else "OK",
-            is_trusted=not self._error,
+            error=self._error,
             ignored=tuple(ffi.verify_text(error) for error in dict.fromkeys(self._ignored)),
         )

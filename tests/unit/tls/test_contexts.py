@@ -1,0 +1,346 @@
+"""From configuration to context: each TLS setting, shown by a client of the stdlib."""
+
+import dataclasses
+import ssl
+from typing import Any
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from OpenSSL import SSL
+
+from shardws.errors import TLSSetupError
+from shardws.tls import contexts, probe, protocols, selftest
+from shardws.tls.config import TLSConfig
+from shardws.tls.contexts import ServerContext
+from shardws.tls.engine import State, TLSEngine
+from tests.unit.tls.peers import (
+    EC,
+    HOST,
+    TLS12,
+    TLS13,
+    Client,
+    client_context,
+    config_of,
+    pem_of,
+)
+from tests.unit.tls.test_chains import builder_of
+
+CALLS = selftest.choose().calls
+
+
+def serve(certificate: trustme.LeafCert, **settings: Any) -> ServerContext:
+    return contexts.build(dataclasses.replace(config_of(certificate), **settings))
+
+
+def refusal(certificate: trustme.LeafCert, **settings: Any) -> tuple[int, str]:
+    with pytest.raises(TLSSetupError) as caught:
+        serve(certificate, **settings)
+    return caught.value.code, caught.value.description
+
+
+def meet(context: ServerContext, client: ssl.SSLContext) -> Client:
+    return Client(client, TLSEngine(context, CALLS)).shake()
+
+
+def opens(context: ServerContext, client: ssl.SSLContext) -> bool:
+    return meet(context, client).engine.state is State.OPEN
+
+
+def test_defaults(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
+    context = serve(leaf)
+    assert context.protocols == ("TLSv1.2", "TLSv1.3")
+    assert context.warnings == ()
+    assert not context.needs_hello
+    assert not context.needs_witness
+    assert context.facts[0].names == (HOST,)
+    for version in (TLS12, TLS13):
+        assert opens(context, client_context(authority, version))
+
+
+def test_secrets_do_not_stay(leaf: trustme.LeafCert) -> None:
+    config = dataclasses.replace(config_of(leaf), cert_store_password="geheim")
+    assert "geheim" not in repr(config)
+    assert "PRIVATE" not in repr(config)
+    context = contexts.build(config)
+    assert context.config.cert_store == ""
+    assert context.config.cert_store_password == ""
+
+
+@pytest.mark.parametrize("provider", ["*", "", "Automatic", "platform", "Internal", "OpenSSL", "2"])
+def test_providers(leaf: trustme.LeafCert, provider: str) -> None:
+    serve(leaf, provider=provider)
+
+
+def test_another_provider_is_refused(leaf: trustme.LeafCert) -> None:
+    code, text = refusal(leaf, provider="Schannel")
+    assert code == 270
+    assert "'Schannel'" in text
+
+
+def test_no_certificate() -> None:
+    with pytest.raises(TLSSetupError) as caught:
+        contexts.build(TLSConfig())
+    assert caught.value.code == 271
+    with pytest.raises(TLSSetupError) as caught:
+        contexts.build(TLSConfig(cert_store=b"x", cert_store_type=0))
+    assert caught.value.code == 271
+
+
+def test_subject_and_encoded_choose(leaf: trustme.LeafCert, deep_leaf: trustme.LeafCert) -> None:
+    both = pem_of(leaf) + pem_of(deep_leaf)
+    for setting in ({"cert_subject": "CN=deep"}, {"cert_encoded": pem_of(deep_leaf)}):
+        config = dataclasses.replace(TLSConfig(cert_store=both), **setting)
+        context = contexts.build(config)
+        assert "CN=deep" in context.facts[0].subject
+    code, _ = refusal(leaf, cert_subject="CN=nobody")
+    assert code == 272
+
+
+def test_the_chain_is_sent(deep_leaf: trustme.LeafCert, authority: trustme.CA) -> None:
+    """The client knows the root only."""
+    context = serve(deep_leaf)
+    assert context.facts[0].chain_length == 1
+    assert opens(context, client_context(authority))
+
+
+def test_a_weak_key_is_told() -> None:
+    key = rsa.generate_private_key(65537, 1024)
+    certificate = builder_of(key.public_key()).sign(key, SHA256())
+    pem = certificate.public_bytes(Encoding.PEM) + key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    with pytest.raises(TLSSetupError, match="ee key too small") as caught:
+        contexts.build(TLSConfig(cert_store=pem))
+    assert caught.value.code == 272
+
+
+@pytest.mark.parametrize("is_chain_shared", [True, False])
+def test_ecdsa_and_rsa_side_by_side(
+    authority: trustme.CA,
+    intermediate: trustme.CA,
+    leaf: trustme.LeafCert,
+    rsa_leaf: trustme.LeafCert,
+    is_chain_shared: bool,
+) -> None:
+    """One context presents both, each with its own chain and nothing else."""
+    other = rsa_leaf
+    if not is_chain_shared:
+        other = intermediate.issue_cert(HOST, common_name="shard", key_type=trustme.KeyType.RSA)
+    context = contexts.build(TLSConfig(cert_store=pem_of(leaf) + pem_of(other)))
+    assert [fact.key for fact in context.facts] == ["EC secp256r1", "RSA 2048"]
+    for suite, key, length in (
+        ("ECDHE-ECDSA-AES128-GCM-SHA256", b"id-ec", 1),
+        ("ECDHE-RSA-AES128-GCM-SHA256", b"rsa", 1 if is_chain_shared else 2),
+    ):
+        client = client_context(authority, TLS12)
+        client.set_ciphers(suite)
+        peer = meet(context, client)
+        assert peer.engine.state is State.OPEN, key
+        assert len(sent_chain(context, suite)) == length
+
+
+def sent_chain(context: ServerContext, suite: str) -> list[Any]:
+    """Return the certificates that a server sends, as pyOpenSSL's client sees them."""
+    client_side = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    client_side.set_cipher_list(suite.encode())
+    client_side.set_max_proto_version(SSL.TLS1_2_VERSION)
+    client = SSL.Connection(client_side)
+    client.set_connect_state()
+    engine = TLSEngine(context, CALLS)
+    for _ in range(5):
+        try:
+            client.do_handshake()
+        except SSL.WantReadError:
+            engine.receive(client.bio_read(65536))
+            client.bio_write(engine.outgoing())
+    return client.get_peer_cert_chain(as_cryptography=True) or []
+
+
+@pytest.mark.parametrize(
+    ("mask", "version", "is_open"),
+    [
+        (3072, TLS12, True),
+        (3072, TLS13, False),
+        (12288, TLS12, False),
+        (12288, TLS13, True),
+    ],
+)
+def test_enabled_protocols(
+    leaf: trustme.LeafCert,
+    authority: trustme.CA,
+    mask: int,
+    version: ssl.TLSVersion,
+    is_open: bool,
+) -> None:
+    context = serve(leaf, enabled_protocols=mask)
+    assert opens(context, client_context(authority, version)) is is_open
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_old_protocols_on_demand(
+    leaf: trustme.LeafCert, authority: trustme.CA, version: ssl.TLSVersion
+) -> None:
+    client = client_context(authority, TLS12)
+    client.set_ciphers("ALL:@SECLEVEL=0")
+    client.minimum_version = client.maximum_version = version
+    assert not opens(serve(leaf), client)
+    context = serve(leaf, enabled_protocols=16320)
+    assert opens(context, client)
+    assert any("security level is 0" in line for line in context.warnings)
+
+
+def test_ssl3_is_refused(leaf: trustme.LeafCert) -> None:
+    assert refusal(leaf, enabled_protocols=0x30)[0] == 275
+
+
+def test_suites_of_one_version_end_the_other(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
+    """An empty TLS 1.3 list would fail every modern client instead of falling back."""
+    context = serve(leaf, enabled_cipher_suites="TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")
+    assert context.protocols == ("TLSv1.2",)
+    assert any("TLSv1.3 is not offered" in line for line in context.warnings)
+    modern = client_context(authority, TLS13)
+    modern.minimum_version = TLS12
+    assert opens(context, modern)
+    assert serve(leaf, enabled_cipher_suites="TLS_AES_128_GCM_SHA256").protocols == ("TLSv1.3",)
+    code, text = refusal(
+        leaf, enabled_cipher_suites="TLS_AES_128_GCM_SHA256", enabled_protocols=3072
+    )
+    assert code == 274
+    assert "TLSv1.2" in text
+
+
+def test_suites_that_do_not_fit_the_key_are_refused(leaf: trustme.LeafCert) -> None:
+    code, text = refusal(leaf, cipher_list="ECDHE-RSA-AES128-GCM-SHA256", enabled_protocols=3072)
+    assert code == 274
+    assert "TLSv1.2 cannot be served" in text
+    assert "no shared cipher" in text
+
+
+def test_the_operators_order_counts(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
+    client = client_context(authority, TLS12)
+    first = "ECDHE-ECDSA-AES128-GCM-SHA256"
+    second = "ECDHE-ECDSA-AES256-GCM-SHA384"
+    client.set_ciphers(f"{second}:{first}")
+    for server_list, winner in ((f"{first}:{second}", first), ("", second)):
+        peer = meet(serve(leaf, cipher_list=server_list), client)
+        assert peer.engine.negotiated is not None
+        assert peer.engine.negotiated.cipher == winner
+
+
+def test_strength(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
+    peer = meet(serve(leaf, cipher_strength=256), client_context(authority))
+    assert peer.engine.negotiated is not None
+    assert peer.engine.negotiated.cipher_bits == 256
+    assert refusal(leaf, cipher_strength=512)[0] == 274
+
+
+def key_exchange(context: ServerContext, client: ssl.SSLContext) -> str:
+    engine = meet(context, client).engine
+    assert engine.negotiated is not None
+    return engine.negotiated.key_exchange
+
+
+def test_groups(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
+    context = serve(leaf, tls12_groups="ecdhe_secp384r1", tls13_groups="P-384")
+    assert not context.needs_hello
+    for version in (TLS12, TLS13):
+        assert key_exchange(context, client_context(authority, version)) == "secp384r1"
+
+
+def test_groups_by_version(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
+    context = serve(leaf, tls12_groups="secp384r1,secp256r1", tls13_groups="secp521r1")
+    assert context.needs_hello
+    assert key_exchange(context, client_context(authority, TLS12)) == "secp384r1"
+    assert key_exchange(context, client_context(authority, TLS13)) == "secp521r1"
+
+
+def test_lists_of_a_version_that_is_off_do_not_count(leaf: trustme.LeafCert) -> None:
+    for mask in (3072, 12288):
+        context = serve(leaf, tls12_groups="P-384", tls13_groups="P-521", enabled_protocols=mask)
+        assert not context.needs_hello
+
+
+def test_the_older_variant_marks_its_answers(leaf: trustme.LeafCert) -> None:
+    """RFC 8446 4.1.3: else a downgrade of a modern client would go unseen."""
+    context = serve(leaf, tls12_groups="P-384,P-256")
+    assert context.legacy is not None
+    server, _ = probe.handshake(context.legacy, protocols.TLS12)
+    assert (server.server_random() or b"").endswith(b"DOWNGRD\x01")
+
+
+def test_signatures(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
+    context = serve(
+        leaf, tls12_signatures="ecdsa-sha256", tls13_signatures="ecdsa_secp256r1_sha256"
+    )
+    for version in (TLS12, TLS13):
+        assert opens(context, client_context(authority, version))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tls13_signatures": "ecdsa_secp384r1_sha384"},
+        {"tls12_signatures": "rsa-sha256"},
+    ],
+)
+def test_lists_that_do_not_fit_are_refused(
+    leaf: trustme.LeafCert, settings: dict[str, str]
+) -> None:
+    """OpenSSL takes them, and drops to TLS 1.2 or refuses every client."""
+    code, text = refusal(leaf, **settings)
+    assert code == 276
+    assert "cannot be served" in text
+
+
+def test_key_shares_have_no_effect_but_are_checked(leaf: trustme.LeafCert) -> None:
+    serve(leaf, tls13_groups="x25519,P-256", tls13_key_shares="P-256", tls12_groups="x25519,P-256")
+    assert refusal(leaf, tls13_groups="x25519", tls13_key_shares="P-256")[0] == 276
+
+
+def test_trust(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
+    assert refusal(leaf, ca_file="/missing")[0] == 273
+    pem = authority.cert_pem.bytes().decode()
+    assert serve(leaf, authenticate_clients=True, ca_certs=pem).warnings == ()
+    context = serve(leaf, authenticate_clients=True, security_flags=0x1)
+    assert any("no CA is trusted" in line for line in context.warnings)
+    assert any("0x1 ignore" in line for line in context.warnings)
+    assert context.ignored == {9, 10}
+
+
+@pytest.mark.parametrize(("count", "is_named"), [(1, True), (33, False)])
+def test_ca_names_are_told_to_clients_unless_many(
+    leaf: trustme.LeafCert, count: int, is_named: bool
+) -> None:
+    authorities = [trustme.CA(key_type=EC) for _ in range(count)]
+    pem = b"".join(ca.cert_pem.bytes() for ca in authorities).decode()
+    context = serve(leaf, authenticate_clients=True, ca_certs=pem)
+    names = context.open(None).get_client_ca_list(as_cryptography=True)
+    assert bool(names) is is_named
+
+
+def test_alpn(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
+    context = serve(leaf)
+    for offered, selected in ((["h2", "http/1.1"], "http/1.1"), (["h2"], None), ([], None)):
+        client = client_context(authority)
+        if offered:
+            client.set_alpn_protocols(offered)
+        peer = meet(context, client)
+        assert peer.engine.state is State.OPEN
+        assert peer.object.selected_alpn_protocol() == selected
+        assert peer.engine.negotiated is not None
+        assert peer.engine.negotiated.alpn == (selected or "")
+
+
+def test_an_alternative_uses_the_ticket_keys_of_the_first(
+    leaf: trustme.LeafCert, deep_leaf: trustme.LeafCert
+) -> None:
+    parent = serve(leaf)
+    child = contexts.build(config_of(deep_leaf), parent)
+    grandchild = contexts.build(config_of(leaf), child)
+    assert child.parent is parent
+    assert grandchild.parent is parent
+    assert parent.parent is None
