@@ -14,7 +14,6 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import cast
 
 from shardws.errors import EXIT_CANNOT_START, StartError
@@ -31,14 +30,6 @@ class ProbeError(StartError):
     def __init__(self, description: str, code: int, exit_code: int, detail: str) -> None:
         self.detail = detail
         super().__init__(description, code=code, exit_code=exit_code)
-
-
-@dataclass(slots=True)
-class Report:
-    """What arrived so far."""
-
-    data: bytes = b""
-    is_complete: bool = False
 
 
 class Probe:
@@ -60,22 +51,20 @@ class Probe:
         finally:
             os.close(writer)
         os.set_blocking(self._reader, False)
-        self._report = Report()
+        self._data = bytearray()
+        self._is_complete = False
 
     def fileno(self) -> int:
         return self._reader
 
     def receive(self) -> bool:
-        """Take what has arrived; True when the report is complete."""
+        """Take what has arrived; True when the report is complete, or longer than it may be."""
         with contextlib.suppress(BlockingIOError):
-            while len(self._report.data) <= LONGEST:
+            while not self._is_complete and len(self._data) <= LONGEST:
                 piece = os.read(self._reader, 65536)
-                if not piece:
-                    self._report.is_complete = True
-                    return True
-                self._report.data += piece
-            self._report.is_complete = True
-        return self._report.is_complete
+                self._data += piece
+                self._is_complete = not piece
+        return self._is_complete or len(self._data) > LONGEST
 
     def is_late(self, now: float) -> bool:
         return now - self.started >= DEADLINE
@@ -83,14 +72,16 @@ class Probe:
     def finish(self) -> dict[str, object]:
         """End the child and return the settings it reported; ProbeError when it could not."""
         os.close(self._reader)
-        if not self._report.is_complete:
+        if not self._is_complete:
             os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
-        if not self._report.is_complete:
+        if len(self._data) > LONGEST:
+            raise ProbeError(f"its settings are longer than {LONGEST} bytes", 213, 3, "")
+        if not self._is_complete:
             raise ProbeError(
                 f"the application was not imported within {DEADLINE:g} s", 10060, 3, ""
             )
-        return _settings_of(self._report.data, status)
+        return _settings_of(bytes(self._data), status)
 
     def abandon(self) -> None:
         """End the child without waiting for what it has to say."""

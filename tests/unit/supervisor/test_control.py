@@ -1,0 +1,170 @@
+"""control: requests in lines, bounded, answered in a loop that is turned by hand."""
+
+import json
+import selectors
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shardws.errors import StartError
+from shardws_supervisor import control
+from shardws_supervisor.control import MOST_CLIENTS, PATIENCE, Control
+
+
+class Fixture:
+    """A control socket whose loop is turned by hand."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = 0.0
+        self.asked: list[dict[str, Any]] = []
+        self.selector = selectors.DefaultSelector()
+        self.control = Control(path, self.selector, self.answer, lambda: self.now)
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(request)
+        if request["do"] == "refuse":
+            raise ValueError("not today")
+        if request["do"] == "error":
+            raise StartError("cannot")
+        if request["do"] == "much":
+            return {"text": "x" * 1_000_000}
+        return {"did": request["do"]}
+
+    def dial(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(5)
+        sock.connect(str(self.path))
+        return sock
+
+    def turn(self) -> None:
+        """Handle everything that is ready."""
+        while ready := self.selector.select(0):
+            for key, _ in ready:
+                key.data()
+
+    def ask(self, sock: socket.socket, data: bytes) -> dict[str, Any]:
+        sock.sendall(data)
+        self.turn()
+        reply: dict[str, Any] = json.loads(sock.recv(65536))
+        return reply
+
+
+@pytest.fixture
+def fixture(tmp_path: Path) -> Iterator[Fixture]:
+    made = Fixture(tmp_path / "control.sock")
+    yield made
+    made.control.close()
+    made.selector.close()
+
+
+def test_the_socket_is_for_its_user_alone(fixture: Fixture) -> None:
+    assert fixture.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_path_that_cannot_be_bound_is_explained(fixture: Fixture) -> None:
+    with pytest.raises(StartError, match=r"control socket .*: Address already in use"):
+        Control(fixture.path, fixture.selector, fixture.answer, lambda: 0.0)
+
+
+def test_requests_are_answered_in_order(fixture: Fixture) -> None:
+    with fixture.dial() as sock:
+        assert fixture.ask(sock, b'{"do": "a", "x": 1}\n') == {"ok": True, "did": "a"}
+        assert fixture.asked == [{"do": "a", "x": 1}]
+        sock.sendall(b'{"do": "b"}\n{"do": "c"}\n{"do"')
+        fixture.turn()
+        lines = sock.recv(65536).splitlines()
+        assert [json.loads(line)["did"] for line in lines] == ["b", "c"]
+        assert fixture.ask(sock, b': "d"}\n')["did"] == "d"
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b"\n", "the request is no JSON"),
+        (b"null\n", 'a request is a JSON object like {"do": "status"}'),
+        (b'{"do": 3}\n', 'a request is a JSON object like {"do": "status"}'),
+        (b'{"do": "refuse"}\n', "not today"),
+        (b'{"do": "error"}\n', "cannot"),
+    ],
+)
+def test_a_refusal_tells_why_and_the_client_may_go_on(
+    fixture: Fixture, line: bytes, error: str
+) -> None:
+    with fixture.dial() as sock:
+        assert fixture.ask(sock, line) == {"ok": False, "error": error}
+        assert fixture.ask(sock, b'{"do": "a"}\n')["ok"]
+
+
+def test_a_line_without_end_is_the_end(fixture: Fixture) -> None:
+    with fixture.dial() as sock:
+        reply = fixture.ask(sock, b"x" * (control.LONGEST_REQUEST + 1))
+        assert reply == {"ok": False, "error": "a request is at most 65536 bytes"}
+        assert sock.recv(1) == b""
+
+
+def test_unread_answers_are_kept_up_to_the_bound(fixture: Fixture) -> None:
+    with fixture.dial() as sock:
+        sock.sendall(b'{"do": "much"}\n' * 2)
+        fixture.turn()
+        received = b""
+        while received.count(b"\n") < 2:
+            received += sock.recv(1 << 20)
+            fixture.turn()
+        sock.sendall(b'{"do": "much"}\n' * 10)
+        fixture.turn()
+        while sock.recv(1 << 20):
+            pass
+    assert len(fixture.asked) < 12, "not asked any more once it was dropped"
+
+
+def test_a_client_that_goes_is_forgotten(fixture: Fixture) -> None:
+    with fixture.dial():
+        fixture.turn()
+        assert len(fixture.control.foreign()) == 2
+    fixture.turn()
+    assert len(fixture.control.foreign()) == 1
+
+
+def test_a_client_that_goes_before_its_answer_harms_nobody(fixture: Fixture) -> None:
+    with fixture.dial() as sock:
+        sock.sendall(b'{"do": "a"}\n' * 3)
+    fixture.turn()
+    assert len(fixture.control.foreign()) == 1
+
+
+def test_silent_clients_expire(fixture: Fixture) -> None:
+    with fixture.dial() as silent, fixture.dial() as lively:
+        fixture.turn()
+        fixture.now = PATIENCE
+        fixture.ask(lively, b'{"do": "a"}\n')
+        fixture.control.expire(PATIENCE + 0.1)
+        assert silent.recv(1) == b""
+        assert fixture.ask(lively, b'{"do": "a"}\n')["ok"]
+
+
+def test_more_clients_than_allowed_are_turned_away(fixture: Fixture) -> None:
+    held = [fixture.dial() for _ in range(MOST_CLIENTS)]
+    fixture.turn()
+    with fixture.dial() as late:
+        fixture.turn()
+        assert late.recv(1) == b""
+    for sock in held:
+        sock.close()
+
+
+def test_an_accept_that_fails_is_tried_again(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        def accept(self) -> None:
+            raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched, fixture.dial() as sock:
+        patched.setattr(fixture.control, "_sock", Failing())
+        fixture.control._accept()
+        patched.undo()
+        assert fixture.ask(sock, b'{"do": "a"}\n')["ok"]
