@@ -1,8 +1,8 @@
 """wsproto, as the authority for everything unusual: fragments, close frames, broken frames.
 
 The one file that imports wsproto. An Authority is made when it is needed and dropped at the next
-boundary of a message, because its state takes about 5 KiB. Facts to have before reading, all about
-wsproto 1.3.2:
+boundary of a message, because its state takes about 5 KiB; it holds a cycle, so the collector's
+first generation frees it. Facts to have before reading, all about wsproto 1.3.2:
 
 - It reports a close frame and a violation by the same event; only its state tells them apart.
 - It bounds nothing: `inbound` feeds it no byte beyond the present frame, and checks sizes first.
