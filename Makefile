@@ -62,6 +62,13 @@ load: $(VENV)/.load  ## a short load test of a server of its own, or of HOST=ws:
 load-ui: $(VENV)/.load  ## the same with locust's web page on 127.0.0.1:8089
 	$(BIN)/python -m loadtests.run --ui $(LOADED) $(LOAD)
 
+bench: $(VENV)/.run .venv-bench/.bench  ## this server and others side by side, writes docs/benchmarks.md; FULL=1, BENCH= passes options
+	$(BIN)/python -m loadtests.bench --matrix $(if $(FULL),full,default) --write docs \
+		--json build/bench/last.json $(BENCH)
+
+bench-quick: $(VENV)/.run .venv-bench/.bench  ## the same in under two minutes, writes nothing
+	$(BIN)/python -m loadtests.bench --matrix quick $(BENCH)
+
 clean:
 	rm -rf build dist *.egg-info $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -85,7 +92,13 @@ $(VENV)/.check: $(INPUTS) | $(BIN)/python
 	$(PIP) install --editable '.[test,check,load]'
 	touch $@ $(VENV)/.test $(VENV)/.load $(VENV)/.run
 
+# The contestants of the benchmark, apart from what we ship and test with.
+.venv-bench/.bench: loadtests/bench/requirements.txt
+	[ -x .venv-bench/bin/python ] || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	touch $@
+
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
-.PHONY: run test check format format-check lint types layers pages pages-check compliance stress load load-ui clean help
+.PHONY: run test check format format-check lint types layers pages pages-check compliance stress load load-ui bench bench-quick clean help

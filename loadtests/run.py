@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from loadtests.serving import Processes, StartFailed, free_port
+from loadtests.serving import Processes, StartFailed, end_on_term, free_port
 
 PROJECT = Path(__file__).resolve().parent.parent
 LOCUSTFILE = PROJECT / "loadtests" / "locustfile.py"
@@ -76,6 +76,7 @@ def run_with_server(args: argparse.Namespace) -> int:
 
 def main() -> int:
     args = parse_arguments(sys.argv[1:])
+    end_on_term()
     if args.host and "://" not in args.host:
         args.host = f"ws://{args.host}"
     try:

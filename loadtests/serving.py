@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -80,11 +81,15 @@ def resident_kib(pid: int) -> int:
     return 0
 
 
+def end_on_term() -> None:
+    """Make TERM an exit that runs `finally`, so that no server is left behind; for programs."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 class Processes:
     """Processes that belong together; a context manager that ends them and what they started."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self.environment = {**os.environ, **(environment or {})}
+    def __init__(self) -> None:
         self.children: list[subprocess.Popen[bytes]] = []
         self.directory = tempfile.TemporaryDirectory(prefix="loadtest-")
         self.log = Path(self.directory.name) / "log.txt"
@@ -96,6 +101,7 @@ class Processes:
         *,
         cwd: Path | None = None,
         cores: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start one and wait until `ready` (a port, or a file) is there; raises StartFailed."""
         words = ["taskset", "-c", ",".join(map(str, cores))] if cores else []
@@ -107,7 +113,7 @@ class Processes:
                     stdout=log,
                     stderr=log,
                     cwd=cwd,
-                    env=self.environment,
+                    env={**os.environ, **(environment or {})},
                     start_new_session=True,
                 )
         except OSError as error:
