@@ -119,7 +119,8 @@ def _set_renegotiation(context: SSL.Context, is_allowed: bool) -> None:
 
 def _set_verification(context: SSL.Context, plan: Plan) -> object:
     """Ask for a client certificate; returns a callback to keep."""
-    mode = SSL.VERIFY_PEER
+    # Once: a renegotiation would ask the handler again, in the middle of the data.
+    mode = SSL.VERIFY_PEER | SSL.VERIFY_CLIENT_ONCE
     if plan.config.require_certificate:
         mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
     context.set_verify(mode, _judge)
