@@ -6,7 +6,7 @@ a live setting changes.
 
 from typing import NamedTuple
 
-from shardws.net.connection import ConnectionConfig, Policy
+from shardws.net.owner import ConnectionConfig, Policy
 from shardws.protocol.handshake import HandshakeConfig, Origins
 from shardws.protocol.keepalive import Keepalive
 from shardws.protocol.session import SessionConfig

@@ -14,7 +14,8 @@ from shardws import events
 from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import DataIn, Handlers
 from shardws.log import Adapter
-from shardws.net.connection import LOST, Connection
+from shardws.net.connection import Connection
+from shardws.net.record import LOST
 from shardws.protocol.frames import CLOSE
 from shardws.protocol.session import Ending, Item
 from shardws.stats import BYTES_IN, ERRORS, HANDLER_ERRORS, MESSAGES_IN, PROTOCOL_ERRORS, Words

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from shardws import events, ids
-from shardws.errors import ERROR_CODES, HandshakeError, UsageError
+from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import Handlers
 from shardws.log import shard_logger
-from shardws.net.connection import DECIDING, Connection, ConnectionConfig
+from shardws.net.connection import Connection
+from shardws.net.deadlines import Deadlines
+from shardws.net.outbox import Outbox
+from shardws.net.owner import ConnectionConfig
+from shardws.net.record import DECIDING
 from shardws.outcomes import OUTCOME_CODES, FailedSend, Outcome, SendOutcome
 from shardws.protocol import codec, deflate, handshake
 from shardws.protocol.keepalive import Wheel
@@ -98,8 +102,8 @@ class Shard:
         self.router = Router(self.mesh, self.registry, self, frame_of)
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
-        self._unflushed: list[Connection] = []
-        self._wheel: Wheel[Connection] = Wheel(self.now, TICK_S)
+        self._unflushed: list[Outbox] = []
+        self._wheel: Wheel[Deadlines] = Wheel(self.now, TICK_S)
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
         self._incarnation = ids.pack(place.node, place.slot, place.generation, 1) - 1
@@ -215,13 +219,13 @@ class Shard:
         self.row[SENDS_FAILED] += 1
         return FailedSend(connection_id, outcome, self.send_failed)
 
-    def flush_later(self, connection: Connection) -> None:
+    def flush_later(self, connection: Outbox) -> None:
         """Write the connection's outbox at the end of this loop turn."""
         if not self._unflushed:
             self.loop.call_soon(self._flush)
         self._unflushed.append(connection)
 
-    def wake_at(self, connection: Connection, due: float) -> None:
+    def wake_at(self, connection: Deadlines, due: float) -> None:
         self._wheel.add(connection, due)
 
     # -- interfaces.RoutingSink ------------------------------------------------------------
@@ -272,7 +276,7 @@ class Shard:
             headers = handshake.parse_headers(event.response_headers)
             error = HandshakeError(event.status_code, "refused by the application", headers)
             handshake.refuse(error)
-        except UsageError as mistake:
+        except ValueError as mistake:
             self.dispatch.failed(connection.id, "on_web_socket_open_request", mistake)
             error = HandshakeError(500, "the application failed")
         connection.refuse(error)
@@ -285,7 +289,7 @@ class Shard:
         extensions, agreement = agreed if agreed is not None else ("", None)
         try:
             answer = handshake.accept(request, protocol, extensions, headers)
-        except UsageError as error:
+        except ValueError as error:
             self.dispatch.failed(connection.id, "on_web_socket_open_request", error)
             connection.refuse(HandshakeError(500, "the application failed"))
             return

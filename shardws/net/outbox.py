@@ -1,0 +1,140 @@
+"""What leaves a connection: messages to frames, frames to one write per loop turn.
+
+Owns the outgoing frames and their bound; must not know requests, deadlines or handlers.
+
+Frames sent from inside `data_received` of the same connection leave in one write at its end; all
+others leave in one write at the end of the loop turn. Nothing ever waits for a timer. The bound of
+the outgoing queue is the transport's high mark: above it `send` answers by policy until the
+transport has drained below the low mark.
+"""
+
+from typing import Final
+
+from shardws.net.owner import Policy
+from shardws.net.record import BLOCKED_WIRE, CLOSING, LOST, OPEN, Record
+from shardws.outcomes import QUEUED, Outcome, SendOutcome
+from shardws.protocol import codec
+from shardws.protocol.frames import Frame, header
+from shardws.protocol.session import Session
+from shardws.stats import BYTES_OUT, MESSAGES_OUT
+
+# More than this in one turn is written at once, so that one handler cannot pile up the turn.
+TURN_BYTES: Final = 256 * 1024
+# A payload from here on is handed to the transport as it is, not copied into a joined block.
+LARGE_BYTES: Final = 64 * 1024
+# In place of a first byte (both below 0): the payload is a finished frame, or the 101 answer.
+FRAMED: Final = -1
+ANSWER: Final = -2
+PING_BYTE: Final = 0x89
+PONG_BYTE: Final = 0x8A
+
+
+class Outbox(Record):
+    """The sending half of a connection."""
+
+    __slots__ = ()
+
+    def send(self, kind: int, payload: bytes) -> SendOutcome:
+        """Queue one message or control frame; `kind` is 1, 2, 9 or 10."""
+        if self.state != OPEN or self.blocked:
+            return self._unsent()
+        session = self.session
+        assert session is not None
+        outbox = self.outbox
+        if not outbox and not self.corked:
+            self.owner.flush_later(self)
+        if session.is_plain:
+            outbox.append((0x80 | kind, payload))
+        else:
+            outbox += session.frames_of(kind, payload)
+        self.size = size = len(payload)
+        self.pending += size
+        if self.pending > TURN_BYTES:
+            self.flush()
+        return QUEUED
+
+    def send_shared(self, kind: int, payload: bytes, frame: bytes) -> SendOutcome:
+        """Queue a message that goes to many; `frame` is its finished plain frame."""
+        session = self.session
+        if self.state != OPEN or self.blocked or session is None or not session.is_plain:
+            return self.send(kind, payload)
+        if not self.outbox and not self.corked:
+            self.owner.flush_later(self)
+        self.outbox.append((FRAMED, frame))
+        self.is_framed = True
+        self.size = size = len(payload)
+        self.pending += size
+        if self.pending > TURN_BYTES:
+            self.flush()
+        return QUEUED
+
+    def flush(self) -> None:
+        """Write what the outbox holds, as one block but for large payloads."""
+        frames = self.outbox
+        transport = self.transport
+        if not frames or transport is None:
+            return
+        self.outbox = []
+        pending, self.pending = self.pending, 0
+        row = self.owner.row
+        self.active = self.owner.now
+        row[MESSAGES_OUT] += len(frames) - (self.is_framed and frames[0][0] == ANSWER)
+        if pending < LARGE_BYTES:
+            data = self._joined(frames) if self.is_framed else codec.join(frames)
+            row[BYTES_OUT] += len(data)
+            transport.write(data)
+            return
+        self.is_framed = False
+        row[BYTES_OUT] += pending
+        for frame in frames:
+            if frame[0] < 0:
+                transport.write(frame[1])
+            elif len(frame[1]) < LARGE_BYTES:
+                transport.write(codec.join([frame]))
+            else:
+                transport.write(header(frame[0], len(frame[1])))
+                transport.write(frame[1])
+
+    def _joined(self, frames: list[Frame]) -> bytes:
+        """Join frames of which some are finished already."""
+        self.is_framed = False
+        join = codec.join
+        return b"".join([frame[1] if frame[0] < 0 else join([frame]) for frame in frames])
+
+    def _unsent(self) -> SendOutcome:
+        """Answer a send that cannot be taken now, by state and policy."""
+        if self.state != OPEN:
+            outcome = Outcome.GONE if self.state == LOST else Outcome.DROPPED
+            return self.owner.unsent(self.id, outcome)
+        policy = self.config.policy
+        if policy is Policy.CLOSE:
+            self.disconnect(1013, "outgoing queue is full")
+        outcome = Outcome.FULL if policy is Policy.WAIT else Outcome.DROPPED
+        return self.owner.unsent(self.id, outcome)
+
+    # -- answers of the session --------------------------------------------------------------
+
+    def _take_replies(self, session: Session) -> None:
+        while session.replies:
+            self.take_reply()
+
+    def take_reply(self) -> None:
+        """Queue the session's oldest reply; at a ping its pong, before later answers."""
+        session = self.session
+        if session is None or not session.replies:
+            return
+        reply = session.replies.pop(0)
+        if self.blocked & BLOCKED_WIRE and reply[0] == PONG_BYTE:
+            # A peer that pings and does not read: only the newest pong is owed (RFC 6455 5.5.3).
+            self.late_pong = reply
+        else:
+            self.outbox.append(reply)
+
+    def _send_late_pong(self) -> None:
+        if self.late_pong is not None and self.state in (OPEN, CLOSING):
+            self.outbox.append(self.late_pong)
+            self.late_pong = None
+            self.flush()
+
+    def disconnect(self, code: int, reason: str) -> SendOutcome:
+        raise NotImplementedError
