@@ -4,14 +4,20 @@ Everything is in memory. `Client.shake` runs both sides until nobody has anythin
 """
 
 import contextlib
+import dataclasses
 import ssl
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
+import pytest
 import trustme
 
+from shardws.errors import TLSSetupError
+from shardws.tls import contexts, selftest
 from shardws.tls.config import TLSConfig
+from shardws.tls.contexts import ServerContext
 from shardws.tls.engine import State, TLSEngine
+from shardws.tls.ffi import Calls
 
 EC: Final = trustme.KeyType.ECDSA
 RSA: Final = trustme.KeyType.RSA
@@ -121,3 +127,45 @@ class Client:
         with contextlib.suppress(ssl.SSLWantReadError):
             self.object.unwrap()
         return self.sent.read()
+
+
+def state_of(engine: TLSEngine) -> State:
+    """Read the state anew: mypy takes an attribute for unchanged by a method call."""
+    return engine.state
+
+
+def connect(
+    context: ServerContext,
+    calls: Calls,
+    authority: trustme.CA,
+    version: ssl.TLSVersion = TLS13,
+    **options: bool,
+) -> Client:
+    engine = TLSEngine(context, calls, **options)  # type: ignore[arg-type]
+    client = Client(client_context(authority, version), engine)
+    client.shake(None if not options.get("is_choosing") else TLSEngine.start)
+    assert state_of(engine) is State.OPEN, (client.error, engine.ending)
+    return client
+
+
+CALLS: Final = selftest.choose().calls
+
+
+def serve(certificate: trustme.LeafCert, **settings: Any) -> ServerContext:
+    """Return a context for these settings of TLSConfig."""
+    return contexts.build(dataclasses.replace(config_of(certificate), **settings))
+
+
+def refusal(certificate: trustme.LeafCert, **settings: Any) -> tuple[int, str]:
+    """Return code and words of the refusal of these settings."""
+    with pytest.raises(TLSSetupError) as caught:
+        serve(certificate, **settings)
+    return caught.value.code, caught.value.description
+
+
+def meet(context: ServerContext, client: ssl.SSLContext) -> Client:
+    return Client(client, TLSEngine(context, CALLS)).shake()
+
+
+def opens(context: ServerContext, client: ssl.SSLContext) -> bool:
+    return meet(context, client).engine.state is State.OPEN
