@@ -1,4 +1,4 @@
-"""wsproto, as the authority for everything unusual: fragments, close frames, broken frames.
+"""wsproto, as the authority for everything unusual: fragments and broken frames.
 
 The one file that imports wsproto. An Authority is made when it is needed and dropped at the next
 boundary of a message, because its state takes about 5 KiB; it holds a cycle, so the collector's
@@ -7,7 +7,8 @@ first generation frees it. Facts to have before reading, all about wsproto 1.3.2
 - It reports a close frame and a violation by the same event; only its state tells them apart.
 - It bounds nothing: `inbound` feeds it no byte beyond the present frame, and checks sizes first.
 - It refuses close code 1014, cannot answer a ping once a close frame went out, and forgets between
-  fragments that a message is compressed when a ping comes: pings, pongs and 1014 never reach it.
+  fragments that a message is compressed when a ping comes: of control frames only broken headers
+  reach it.
 - After a violation it goes on filling its buffer: it is dropped, and its session reads no more.
 - Its own PerMessageDeflate inflates without bound and stumbles over final blocks: `Inflating` is
   the extension it gets from us, for messages that come in several frames or reads.

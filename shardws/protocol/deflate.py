@@ -37,10 +37,10 @@ SHARED_MEMORY_LEVEL: Final = 8  # zlib's own default; there are few of these
 BITS: Final = 12
 MEMORY_LEVEL: Final = 5
 
-# What the sender of a message took off its end (RFC 7692 7.2.1), and a final empty block: an
-# inflater that does not end behind both was left inside a block.
+# What the sender of a message took off its end (RFC 7692 7.2.1).
 TAIL: Final = b"\x00\x00\xff\xff"
-END: Final = TAIL + b"\x01\x00\x00\xff\xff"
+# A final empty block: an inflater that does not end behind it was left inside a block.
+END: Final = b"\x01\x00\x00\xff\xff"
 # Each final block costs a copy of what is behind it; real senders use none, or one per flush.
 MAX_FINAL_BLOCKS: Final = 1024
 
@@ -168,7 +168,7 @@ class Deflate:
         if not self.keeps_client_context:
             inflater = self.inflater()
             try:
-                plain = inflater.decompress(payload + END, limit + 1)
+                plain = inflater.decompress(payload + TAIL + END, limit + 1)
             except zlib.error:
                 plain = b""
             if len(plain) > limit:
@@ -228,11 +228,19 @@ class Inflation:
         # A compressed message without a byte, and one that ends with a final block: RFC 7692 wants
         # a 00 in both cases, but what they mean is plain.
         if not self._is_fresh:
-            plain = self.feed(TAIL if self._deflate.keeps_client_context else END)
-            if not self._is_fresh and not self._deflate.keeps_client_context:
-                raise ProtocolError(1007, "corrupt compressed message: it stops inside a block")
+            plain = self.feed(TAIL)
+            if not self._deflate.keeps_client_context:
+                self._expect_end()
         self._deflate.keep(self._inflater)
         return plain
+
+    def _expect_end(self) -> None:
+        try:
+            is_sound = self.feed(END) == b"" and self._is_fresh
+        except ProtocolError:
+            is_sound = False
+        if not is_sound:
+            raise ProtocolError(1007, "corrupt compressed message: it stops inside a block")
 
     def _behind_final_block(self) -> bytes:
         """Go on with a new inflater; return the bytes behind the final block."""
