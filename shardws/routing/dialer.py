@@ -39,7 +39,9 @@ class Dialer:
     def stop(self, link: Link) -> None:
         """Give up a dial, if there is one."""
         task = self._tasks.pop(link, None)
-        if task is not None:
+        # Behind connection_made the task only has to end by itself: cancelled in between, uvloop
+        # closes the transport and never calls connection_lost.
+        if task is not None and not link.up_at:
             task.cancel()
 
     def tasks(self) -> list[asyncio.Task[None]]:

@@ -48,10 +48,15 @@ class Inbound(asyncio.Protocol):
         self._loop = loop
         self._decoder = Decoder(frame_limit, SHARD | ADMIN)
         self._transport: asyncio.Transport | None = None
+        self._is_refused = False
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
+        wire = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
+        if self._is_refused:  # while it was being accepted
+            wire.abort()
+            return
+        self._transport = wire
         self.pid, self.uid = credentials(transport.get_extra_info("socket"))
         self._deadline = self._loop.call_later(HELLO_SECONDS, self.refuse, "no HELLO came in time")
 
@@ -86,6 +91,7 @@ class Inbound(asyncio.Protocol):
 
     def refuse(self, reason: str) -> None:
         """Close the link; the owner logs the reason."""
+        self._is_refused = True
         transport, self._transport = self._transport, None
         if transport is None:
             return

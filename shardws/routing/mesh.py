@@ -135,6 +135,8 @@ class Mesh:
     def _accept(self) -> Inbound:
         inbound = Inbound(self, self.loop, self._frame_limit)
         self._waiting.add(inbound)
+        if self._is_closing:
+            inbound.refuse("")
         return inbound
 
     def _tick(self) -> None:
@@ -172,7 +174,8 @@ class Mesh:
         )
 
     def _is_wanted(self, peer: int) -> bool:
-        return peer in self._named or peer in self.inbounds
+        inbound = self.inbounds.get(peer)
+        return peer in self._named or (inbound is not None and not inbound.is_leaving)
 
     def _want(self, peer: int, pid: int) -> None:
         known = self._pids.get(peer, pid)

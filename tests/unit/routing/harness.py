@@ -175,6 +175,13 @@ class Town:
         await shard.mesh.close()
 
     async def close(self) -> None:
+        for shard in self.shards:
+            for link in shard.mesh.links.values():
+                shard.mesh._dialer.stop(link)
+        for _ in range(3):
+            # What was dialed just now is accepted before its listener closes: asyncio (not
+            # uvloop) leaks a connection whose server is closed in between.
+            await asyncio.sleep(0)
         for shard in list(self.shards):
             await self.end(shard)
         shutil.rmtree(self.directory)

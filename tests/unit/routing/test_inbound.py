@@ -138,3 +138,12 @@ def test_lost(rig: Rig, error: Exception | None, reason: str) -> None:
     assert not rig.inbound.eof_received()
     rig.inbound.connection_lost(error)
     assert (rig.owner.lost, rig.loop.timer) == ([reason], None)
+
+
+def test_refused_while_it_was_being_accepted() -> None:
+    transport = Transport()
+    inbound = Inbound(Owner(), cast(asyncio.AbstractEventLoop, Loop()), 1000)
+    inbound.refuse("the shard ends")
+    inbound.connection_made(cast(asyncio.Transport, transport))
+    inbound.data_received(HELLO)
+    assert transport.is_aborted
