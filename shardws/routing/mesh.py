@@ -262,11 +262,11 @@ class Mesh:
         if self._is_closing:
             raise WireError("this shard ends")
         peer = admitted(self.identity, hello, inbound.pid, inbound.uid)
-        older = self.inbounds.get(peer)
+        self._waiting.discard(inbound)
+        older, self.inbounds[peer] = self.inbounds.get(peer), inbound
         if older is not None:
             older.refuse("the peer dialed again")
-        self._waiting.discard(inbound)
-        self.inbounds[peer] = inbound
+            self._forget_words_of(peer)
         self._want(peer, inbound.pid)
         return peer
 
@@ -282,11 +282,13 @@ class Mesh:
         if self.inbounds.get(peer) is not inbound:
             return
         del self.inbounds[peer]
+        self._forget_words_of(peer)
+        if peer in self.links and peer not in self._named and not self._is_closing:
+            self._drop(peer)
+
+    def _forget_words_of(self, peer: int) -> None:
+        """An accepted link is gone: what the peer said on it, and was going to say, is void."""
         self.user.peer_lost(peer)
         link = self.links.get(peer)
-        if link is None or self._is_closing:
-            return
-        if peer in self._named:
-            link.release_full()  # their READY_TO_SEND may be among what was lost
-        else:
-            self._drop(peer)
+        if link is not None:
+            link.release_full()  # a READY_TO_SEND may be among what was lost

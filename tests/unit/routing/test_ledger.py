@@ -207,3 +207,33 @@ def test_pending_send_looks_without_asking(make: Make) -> None:
     assert (send.outcome, desk.woken, repr(send)) == (None, 0, "<PendingSend pending>")
     desk.ledger.fail(1, Outcome.FULL)
     assert repr(send) == "<PendingSend FULL>"
+
+
+def watched(desk: Desk, *numbers: int) -> list[tuple[int, Outcome]]:
+    """Watch messages; return the list that what is told goes into."""
+    told: list[tuple[int, Outcome]] = []
+    for number in numbers:
+        PendingSend(desk.ledger, number).if_failed(
+            lambda outcome, number=number: told.append((number, outcome))  # type: ignore[misc]
+        )
+    return told
+
+
+def test_watcher_is_told_of_a_failure_alone(make: Make) -> None:
+    async def story(desk: Desk) -> None:
+        desk.send(4)
+        told = watched(desk, 1, 2, 3)
+        assert desk.ledger.fail(2, Outcome.GONE)  # which is as good as an await
+        desk.ledger.wait(4)
+        desk.ledger.confirm(desk.sync())
+        desk.send()
+        told_late = watched(desk, 2, 3)
+        told_at_the_end = watched(desk, 5)
+        assert desk.ledger.close() == 0
+        await asyncio.sleep(0)
+        assert told == [(2, Outcome.GONE)]
+        assert told_late == [(2, Outcome.GONE)]
+        assert told_at_the_end == [(5, Outcome.UNREACHABLE)]
+
+    desk = make()
+    desk.loop.run_until_complete(story(desk))

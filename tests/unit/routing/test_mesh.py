@@ -430,6 +430,20 @@ def test_member_without_connections(loop: str) -> None:
     run(loop, story)
 
 
+def test_mesh_that_was_never_started_closes(loop: str) -> None:
+    """A shard without peers, in the calling process, has one all the same."""
+
+    async def story(town: Town) -> None:
+        shard = Shard("", 0)
+        here = shard.connect()
+        shard.router.broadcast(1, b"x")
+        assert shard.router.send(ids.pack(0, 1, 0, 1), 1, b"").outcome is Outcome.UNREACHABLE
+        await shard.mesh.close()
+        assert here.got == [(1, b"x")]
+
+    run(loop, story)
+
+
 def test_own_row_among_the_peers_is_passed_over(loop: str) -> None:
     async def story(town: Town) -> None:
         (left,) = await town.meet(1)

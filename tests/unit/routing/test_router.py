@@ -8,9 +8,11 @@ import pytest
 
 from shardws import ids
 from shardws.errors import NoSuchConnection, SendInterrupted, ShardwsError, UsageError
-from shardws.outcomes import GONE, QUEUED, Outcome, SendOutcome
+from shardws.outcomes import DROPPED, GONE, QUEUED, Outcome, SendOutcome
 from shardws.routing.router import Router
 from shardws.stats import LINKS_IN, LINKS_OUT, SENDS_FAILED
+from shardws.wire import messages as m
+from shardws.wire.codec import encode
 from tests.unit.routing.harness import DEADLINE, LOOPS, FakeConnection, Shard, Town, run, soon
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)
@@ -418,5 +420,61 @@ def test_query_has_a_deadline_and_ends_with_the_link(loop: str) -> None:
         with pytest.raises(ShardwsError) as caught:
             await question
         assert caught.value.code in (10065, 1117)  # the answer may have left before
+
+    run(loop, story)
+
+
+def test_message_of_the_channel_has_no_place_on_a_link(loop: str) -> None:
+    async def story(town: Town) -> None:
+        left, right = await town.meet(2)
+        there = right.connect()
+        await soon(left.router.send(there.id, 1, b"x"))
+        link = left.mesh.links[right.identity.incarnation]
+        link.answer(encode(m.READY, 1))
+        await link.closed
+        assert await soon(left.router.send(there.id, 1, b"x")) is Outcome.QUEUED
+
+    run(loop, story)
+
+
+def test_disconnect_refused_by_the_connection_comes_back(loop: str) -> None:
+    class Closing(FakeConnection):
+        def disconnect(self, code: int, reason: str) -> SendOutcome:
+            return DROPPED
+
+    async def story(town: Town) -> None:
+        left, right = await town.meet(2)
+        closing = Closing(right.id(1))
+        right.registry.add(closing)
+        assert await soon(left.router.disconnect(closing.id)) is Outcome.DROPPED
+
+    run(loop, story)
+
+
+def test_written_is_a_success_too(loop: str) -> None:
+    async def story(town: Town) -> None:
+        left, right = await town.meet(2)
+        there = right.connect()
+        there.outcome = Outcome.WRITTEN
+        assert await soon(left.router.send(there.id, 1, b"x")) is Outcome.QUEUED
+
+    run(loop, story)
+
+
+def test_second_member_and_last_but_one_are_no_news(loop: str) -> None:
+    async def story(town: Town) -> None:
+        left, right = await town.meet(2)
+        here, one, two = left.connect(), right.connect(1), right.connect(2)
+        for member in (one, two):
+            await soon(left.router.join(member.id, "room"))
+        for member in (one, two):
+            right.router.join(member.id, "local")
+        right.router.leave(one.id, "local")
+        await soon(left.router.leave(one.id, "room"))
+        await soon(right.router.send(here.id, 1, b"behind the news"))
+        left.router.publish("local", 1, b"to two")
+        left.router.publish("room", 1, b"to two")
+        await two.wait_for(2)
+        assert one.got == []
 
     run(loop, story)
