@@ -5,6 +5,7 @@ every send, so it is the dict's own method and not a wrapper around it.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from shardws.interfaces import Recipient
 
@@ -30,6 +31,10 @@ class Registry:
     def snapshot(self) -> list[Recipient]:
         """Return all connections now, for a walk during which some may come and go."""
         return list(self._by_id.values())
+
+    def newest(self, count: int) -> list[Recipient]:
+        """Return at most `count` connections, the last entered first, without a walk over all."""
+        return list(islice(reversed(self._by_id.values()), count))
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._by_id)

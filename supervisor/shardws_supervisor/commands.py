@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from shardws_supervisor import status
+from shardws_supervisor import status, versions
 from shardws_supervisor.control import Reply, Request
 from shardws_supervisor.ground import Ground
 from shardws_supervisor.reload import Reloads
@@ -56,6 +56,7 @@ def _status(server: Server, _request: Request) -> Reply:
         "max_connections": ground.max_connections,
         "reloads": server.reloads.count,
         "reload_outcome": server.reloads.outcome,
+        **versions.report(),
         **status.report(server.table, ground.memory),
     }
 

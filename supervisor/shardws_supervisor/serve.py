@@ -4,13 +4,11 @@ Owns the sequence: settings known without the application are checked, a probe c
 application, its settings and the others make the plan, the supervisor takes over.
 """
 
-import platform
 from collections.abc import Callable, Sequence
-from importlib import metadata
 
 from shardws.log import logger
 from shardws.settings import Assignment
-from shardws_supervisor import logs, probe
+from shardws_supervisor import logs, probe, versions
 from shardws_supervisor.plan import Planner, read
 from shardws_supervisor.supervisor import Supervisor
 
@@ -38,19 +36,5 @@ def serve(reference: str, gather: Callable[[], Sequence[Assignment]]) -> int:
         raise
     plan = planner.plan(explicit)
     logs.configure(plan.log_level, plan.log_format, plan.log_file)
-    log.info("%s", banner())
+    log.info("%s", versions.banner())
     return Supervisor(planner, plan).run()
-
-
-def banner() -> str:
-    """Return the versions that matter for a bug report."""
-    names = ("shardws", "uvloop", "wsproto", "pyOpenSSL")
-    versions = ", ".join(f"{name} {_version(name)}" for name in names)
-    return f"{versions}, Python {platform.python_version()}"
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # run from a checkout
-        return "(not installed)"

@@ -19,8 +19,8 @@ from typing import Final
 
 from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, StartError
 from shardws.log import logger
-from shardws_supervisor import admin, commands, spawn
-from shardws_supervisor.aide import Aide
+from shardws_supervisor import commands, spawn
+from shardws_supervisor.admin import upkeep
 from shardws_supervisor.backoff import Policy
 from shardws_supervisor.control import Control
 from shardws_supervisor.ground import Ground
@@ -68,22 +68,13 @@ class Supervisor:
         )
         policy = Policy(attempts=plan.respawn_attempts)
         self._scaling = Scaling(self._shards, policy, self.ground.memory.slots)
-        self._aides = self._make_aides()
+        self._aides = upkeep.aides(self.ground, plan, self.started, self.foreign)
         self._control = Control(
             self.ground.run_directory.control_path,
             self._selector,
             lambda request: commands.run(self, request),
             time.monotonic,
         )
-
-    def _make_aides(self) -> list[Aide]:
-        listener = self.ground.admin_listener
-        if listener is None:
-            return []
-        path = self.ground.run_directory.path
-        return [
-            Aide("admin", lambda: admin.run(listener, path, self.plan.admin_token), self.foreign)
-        ]
 
     @property
     def table(self) -> SlotTable:

@@ -1,24 +1,30 @@
 """A small HTTP/1.1 server for operators and their machines: one request, one answer, closed.
 
 Owns reading a request within its bounds and writing the answer; knows no path. Only GET and HEAD:
-nothing can be changed through it. It is not for the public: see admin.py for who may ask.
+nothing can be changed through it. It is not for the public: see access.py for who may ask.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from shardws.log import logger
 
 LONGEST_HEAD: Final = 16 << 10
+MOST_FIELDS: Final = 16  # of a query
+METHODS: Final = ("GET", "HEAD")
+REQUEST_LINE: Final = re.compile(r"([A-Z]{1,20}) ([!-~]+) HTTP/([0-9]\.[0-9])")
+HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
+SINGLE: Final = frozenset({"host", "authorization", "content-length"})
 PATIENCE: Final = 10.0  # seconds from the connect to the end of the answer
 LINGER: Final = 1.0  # seconds for the client to close first
 MOST_CLIENTS: Final = 64
 
-log = logger("supervisor.http")
+log = logger("supervisor.admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +65,58 @@ class Response:
 class BadRequest(Exception):
     """A request that is answered with `status` and closed."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         self.status = status
+        self.headers = headers or {}
         super().__init__(text)
+
+    def response(self) -> Response:
+        """Return the answer."""
+        return Response(f"{self}\n".encode(), status=self.status, headers=self.headers)
 
 
 def parse(head: bytes) -> Request:
-    """Read a request's head, without the empty line; BadRequest when it is none we take."""
-    try:
-        first, *rest = head.decode("latin-1").split("\r\n")
-        method, target, version = first.split(" ")
-        headers = {}
-        for line in rest:
-            name, mark, value = line.partition(":")
-            if not mark or not name or name != name.strip():
-                raise ValueError
-            headers[name.lower()] = value.strip()
-        parts = urlsplit(target)
-    except ValueError:
-        raise BadRequest(400, "not an HTTP request") from None
-    if not version.startswith("HTTP/1."):
+    """Read a request's head, without the empty line; BadRequest when it is none we take.
+
+    Strict, as RFC 9112 lets a server be: visible ASCII in the target, no folded or repeated Host,
+    Host present (3.2), origin-form only (3.2.1), no body.
+    """
+    first, *rest = head.decode("latin-1").split("\r\n")
+    line = REQUEST_LINE.fullmatch(first)
+    if line is None:
+        raise BadRequest(400, "not an HTTP request")
+    method, target, version = line.groups()
+    if version not in ("1.0", "1.1"):
         raise BadRequest(505, "HTTP/1.1 only")
-    if method not in ("GET", "HEAD"):
-        raise BadRequest(405, "only GET and HEAD")
+    if not target.startswith("/"):
+        raise BadRequest(400, "a target begins with /")
+    if method not in METHODS:
+        raise BadRequest(405, "only GET and HEAD", {"Allow": ", ".join(METHODS)})
+    headers = _headers(rest)
+    if "host" not in headers and version == "1.1":
+        raise BadRequest(400, "no Host")
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         raise BadRequest(400, "a request has no body")
-    return Request(method, parts.path, dict(parse_qsl(parts.query)), headers)
+    path, _, query = target.partition("?")
+    try:
+        fields = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise BadRequest(400, f"a query has at most {MOST_FIELDS} fields") from None
+    return Request(method, path, fields, headers)
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    """Return the fields by lower-case name; BadRequest for what is none, or a second Host."""
+    headers: dict[str, str] = {}
+    for line in lines:
+        field = HEADER.fullmatch(line)
+        if field is None:
+            raise BadRequest(400, "not a header")
+        name, value = field[1].lower(), field[2].strip(" \t")
+        if name in SINGLE and name in headers:
+            raise BadRequest(400, f"{name} is there twice")
+        headers[name] = value
+    return headers
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -100,6 +132,8 @@ class Server:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one connection from accept to close; never raises."""
         self._open += 1
+        # So that drained means that the kernel has it all: an answer that is not read has an end.
+        writer.transport.set_write_buffer_limits(0)
         try:
             async with asyncio.timeout(PATIENCE):
                 if self._open > MOST_CLIENTS:
@@ -107,13 +141,16 @@ class Server:
                 else:
                     response, with_body = await self._answer(reader)
                 writer.write(response.encode(with_body=with_body))
-                writer.write_eof()
+                await writer.drain()
+            writer.write_eof()
             async with asyncio.timeout(LINGER):
                 # Closing with unread bytes would reset the connection and the answer with it.
                 while await reader.read(LONGEST_HEAD):
                     pass
         except (TimeoutError, OSError):
-            pass  # it said nothing in time, or has gone
+            # It said nothing in time, reads too slowly, or has gone.
+            if writer.transport.get_write_buffer_size():
+                writer.transport.abort()
         finally:
             self._open -= 1
             writer.close()
@@ -123,7 +160,7 @@ class Server:
             head = await reader.readuntil(b"\r\n\r\n")
             request = parse(head[:-4])
         except BadRequest as error:
-            return Response(f"{error}\n".encode(), status=error.status), True
+            return error.response(), True
         except asyncio.LimitOverrunError:
             return Response(b"the request's head is too long\n", status=431), True
         except asyncio.IncompleteReadError:

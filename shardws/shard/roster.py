@@ -1,0 +1,54 @@
+"""Who is connected: the list that operators see of one shard.
+
+Owns the shape of an entry; changes nothing. Bounded: it is made in one turn of the loop, which
+every client of the shard waits for, so the newest come first and the rest is a number. Queries of
+request targets are cut: tokens travel there.
+"""
+
+import json
+from typing import Any, Final, Protocol
+
+from shardws.errors import UsageError
+from shardws.log import redact_query
+from shardws.net.connection import Connection
+from shardws.routing.registry import Registry
+
+QUESTION: Final = "roster"
+MOST: Final = 500  # entries of one answer
+LONGEST_PATH: Final = 200
+
+
+class Roll(Protocol):
+    """The shard, as the roster sees it."""
+
+    registry: Registry
+    now: float
+
+
+def answer(shard: Roll, what: str) -> bytes:
+    """Answer the question `roster N` with the newest N connections; UsageError for another."""
+    name, _, number = what.partition(" ")
+    if name != QUESTION or not number.isdecimal():
+        raise UsageError(f"a shard can be asked for {QUESTION!r} and a number, not {what!r:.40}")
+    newest = shard.registry.newest(min(int(number[:9]), MOST))
+    entries = [entry(one, shard.now) for one in newest if isinstance(one, Connection)]
+    return json.dumps({"total": len(shard.registry), "connections": entries}).encode()
+
+
+def entry(connection: Connection, now: float) -> dict[str, Any]:
+    """Return what is shown of a connection; `silent` and `ping` in seconds."""
+    host = connection.remote_host
+    request = connection.request
+    queued = connection.pending
+    if connection.transport is not None:
+        queued += connection.transport.get_write_buffer_size()
+    return {
+        "id": connection.id,
+        "address": f"[{host}]" if ":" in host else host,
+        "port": connection.remote_port,
+        "path": redact_query(request.target)[:LONGEST_PATH] if request is not None else "",
+        "silent": round(max(0.0, now - connection.seen), 1),
+        "ping": round(connection.rtt, 6),
+        "queue_bytes": queued,
+        "groups": len(connection.groups or ()),
+    }

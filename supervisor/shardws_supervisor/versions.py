@@ -1,0 +1,32 @@
+"""Which versions run here: for the banner, `status` and the metric shardws_build_info.
+
+Owns the list of what matters in a report of a fault.
+"""
+
+import functools
+import platform
+from importlib import metadata
+
+from shardws.protocol import codec
+
+NAMES = ("shardws", "uvloop", "wsproto", "pyOpenSSL")
+
+
+@functools.cache
+def of(name: str) -> str:
+    """Return the version of a distribution."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return "(not installed)"
+
+
+def banner() -> str:
+    """Return the line at the start of the log."""
+    versions = ", ".join(f"{name} {of(name)}" for name in NAMES)
+    return f"{versions}, Python {platform.python_version()}, {codec.BODY} codec"
+
+
+def report() -> dict[str, str]:
+    """Return what `status` says of it."""
+    return {"version": of("shardws"), "python": platform.python_version(), "codec": codec.BODY}

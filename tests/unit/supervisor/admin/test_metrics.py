@@ -1,0 +1,140 @@
+"""metrics: names with units, counters that end in _total, the label shard, no falling back."""
+
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families
+
+from shardws import stats
+from shardws_supervisor import status
+from shardws_supervisor.admin import metrics
+from shardws_supervisor.backoff import Backoff, Policy
+from shardws_supervisor.slots import Slot, SlotTable
+
+Families = dict[str, Any]
+
+
+def memory_of(slots: int) -> stats.Stats:
+    """Return shared memory in which each row counts its own power of ten."""
+    memory = stats.Stats(slots)
+    for row in range(slots * 2):
+        memory.row(row)[stats.ACCEPTED] = 1
+        memory.row(row)[stats.MESSAGES_IN] = 10**row
+        memory.row(row)[stats.CONNECTIONS] = row
+        memory.row(row)[stats.LOOP_LAG] = 1000 * row
+    return memory
+
+
+def report_of(memory: stats.Stats, slots: int) -> dict[str, Any]:
+    table = SlotTable()
+    for index in range(slots):
+        table.add(Slot(index, Backoff(Policy(), lambda: 0.0)))
+    return {
+        **status.report(table, memory),
+        "ready": True,
+        "max_connections": 500,
+        "uptime": 2.5,
+        "reloads": 3,
+    }
+
+
+def scrape(memory: stats.Stats, report: dict[str, Any] | None) -> Families:
+    body, content_type = metrics.Exposition(memory).page(report, "")
+    assert content_type.startswith("text/plain; version=0.0.4")
+    return {family.name: family for family in text_string_to_metric_families(body.decode())}
+
+
+def by_shard(family: Any) -> dict[str, float]:
+    return {sample.labels["shard"]: sample.value for sample in family.samples}
+
+
+def test_both_rows_of_a_slot_are_one_series() -> None:
+    memory = memory_of(2)
+    families = scrape(memory, report_of(memory, 2))
+    assert by_shard(families["shardws_received_messages"]) == {"0": 11.0, "1": 1100.0}
+    assert by_shard(families["shardws_connections"]) == {"0": 1.0, "1": 5.0}
+    assert by_shard(families["shardws_loop_lag_seconds"]) == {"0": 0.001, "1": 0.003}
+
+
+def test_what_the_report_adds() -> None:
+    memory = memory_of(2)
+    families = scrape(memory, report_of(memory, 2))
+    assert families["shardws_ready"].samples[0].value == 1
+    assert families["shardws_max_connections"].samples[0].value == 500
+    assert families["shardws_reloads"].samples[0].value == 3
+    assert families["shardws_shards"].samples[0].value == 2
+    assert families["shardws_supervisor_up"].samples[0].value == 1
+    assert families["shardws_build_info"].samples[0].labels["codec"] in ("c", "python")
+    states = [s for s in families["shardws_shard_state"].samples if s.value]
+    assert [(s.labels["shard"], s.labels["state"]) for s in states] == [
+        ("0", "vacant"),
+        ("1", "vacant"),
+    ]
+
+
+def test_counters_are_there_while_the_supervisor_is_silent() -> None:
+    families = scrape(memory_of(2), None)
+    assert families["shardws_supervisor_up"].samples[0].value == 0
+    assert by_shard(families["shardws_received_messages"]) == {"0": 11.0, "1": 1100.0}
+    assert "shardws_shard_state" not in families
+
+
+def test_slots_that_were_never_used_are_not_shown() -> None:
+    memory = stats.Stats(8)
+    memory.row(4)[stats.ACCEPTED] = 7
+    assert by_shard(scrape(memory, None)["shardws_accepted_connections"]) == {"2": 7.0}
+
+
+def test_names_and_labels() -> None:
+    memory = memory_of(2)
+    for family in scrape(memory, report_of(memory, 2)).values():
+        assert family.name.startswith("shardws_")
+        assert family.documentation.endswith(".")
+        for sample in family.samples:
+            assert set(sample.labels) <= {"shard", "state", "version", "python", "codec"}
+            assert (family.type == "counter") == sample.name.endswith("_total")
+
+
+def test_openmetrics_for_those_who_ask() -> None:
+    memory = memory_of(1)
+    accept = "application/openmetrics-text; version=1.0.0"
+    body, content_type = metrics.Exposition(memory).page(None, accept)
+    assert content_type.startswith("application/openmetrics-text")
+    families = {family.name: family for family in parse_openmetrics(body.decode())}  # type: ignore[no-untyped-call]  # the library is half typed
+    assert families["shardws_received_messages"].samples[0].value == 11
+
+
+def test_every_word_of_shared_memory_has_a_metric_or_a_reason() -> None:
+    shown = {row.field for row in metrics.MEMORY_ROWS}
+    words = {field.name for field in stats.FIELDS if field.kind != "mark"}
+    assert shown | metrics.UNSHOWN == words
+    assert not shown & metrics.UNSHOWN
+    for row in metrics.MEMORY_ROWS:
+        (field,) = (field for field in stats.FIELDS if field.name == row.field)
+        assert row.is_counter == (field.kind == "counter")
+
+
+def shard(*lives: tuple[int, float]) -> dict[str, Any]:
+    return {"shard": 0, "lives": [{"pid": pid, "cpu_seconds": cpu} for pid, cpu in lives]}
+
+
+@pytest.mark.parametrize(
+    ("reports", "seconds"),
+    [
+        ([[(1, 2.0)], [(1, 3.0)]], 3.0),
+        ([[(1, 2.0)], [(2, 0.5)]], 2.5),
+        ([[(1, 2.0)], [(1, 2.5), (2, 0.5)], [(2, 1.0)]], 3.5),
+        ([[(1, 2.0)], [(1, 0.0)], [(2, 0.5)]], 2.5),
+        ([[(1, 2.0)], [], [(2, 1.0)], [(3, 1.0)]], 4.0),
+    ],
+)
+def test_cpu_time_survives_its_process(
+    reports: list[list[tuple[int, float]]], seconds: float
+) -> None:
+    cpu = metrics.Cpu()
+    seen = [cpu.update([shard(*lives)])[0] for lives in reports]
+    assert seen == sorted(seen)
+    assert seen[-1] == seconds
