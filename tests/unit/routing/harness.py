@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+import pytest
 import uvloop
 
 from shardws import ids
@@ -19,10 +20,13 @@ from shardws.routing.mesh import Mesh
 from shardws.routing.registry import Registry
 from shardws.routing.router import Router
 from shardws.stats import Stats
+from shardws.wire import messages as m
+from shardws.wire.codec import encode
 from shardws.wire.messages import Peer
 
 DEADLINE = 20.0
 NONCE = "0123456789abcdef"
+PID = os.getpid()
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
@@ -206,3 +210,33 @@ async def soon(wanted: Awaitable[Outcome]) -> Outcome:
     """Await an outcome with a deadline."""
     async with asyncio.timeout(DEADLINE):
         return await wanted
+
+
+def hello(**changes: Any) -> bytes:
+    said = {"node": 0, "slot": 1, "generation": 0, "pid": PID, "boot_nonce": NONCE, **changes}
+    return encode(m.HELLO, m.VERSION, *said.values())
+
+
+def links(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged about links, without the dials that were tried again."""
+    lines = [record.getMessage() for record in caplog.records if record.name == "shardws.routing"]
+    return [line for line in lines if "trying on" not in line]
+
+
+class Stranger:
+    """A bare socket that says what it likes to a shard."""
+
+    def __init__(self, shard: Shard, town: Town) -> None:
+        self._path = f"{town.directory}/shard-{shard.identity.row}.sock"
+
+    async def say(self, data: bytes) -> None:
+        self.reader, self.writer = await asyncio.open_unix_connection(self._path)
+        self.writer.write(data)
+
+    async def is_dropped(self) -> bool:
+        try:
+            return await self.reader.read() == b""
+        except ConnectionResetError:
+            return True
+        finally:
+            self.writer.close()

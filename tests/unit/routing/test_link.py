@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any, cast
 
 import pytest
 
@@ -11,106 +10,10 @@ from shardws.outcomes import Outcome
 from shardws.routing import link as module
 from shardws.routing.ledger import SYNC_EVERY
 from shardws.routing.link import HEAD, Link
-from shardws.stats import LINKS_OUT, Stats
+from shardws.stats import LINKS_OUT
 from shardws.wire import messages as m
-from shardws.wire.codec import Decoder, encode
-
-MARK = 1000
-LIMIT = 5000
-GREETING = encode(m.GOODBYE)  # anything that is recognised
-
-
-class Transport:
-    """Takes what fits into `room`, keeps the rest, and tells the protocol as asyncio does."""
-
-    def __init__(self, link: Link, room: int = 1 << 30) -> None:
-        self.link = link
-        self.room = room
-        self.writes: list[bytes] = []
-        self.kept = 0
-        self.marks: int | None = None
-        self.is_closed = False
-        self.is_aborted = False
-
-    def set_write_buffer_limits(self, high: int) -> None:
-        self.marks = high
-
-    def write(self, data: bytes) -> None:
-        assert not self.is_closed
-        self.writes.append(data)
-        taken = min(self.room, len(data))
-        self.room -= taken
-        self.kept += len(data) - taken
-        if self.kept:
-            self.link.pause_writing()
-
-    def drain(self) -> None:
-        self.kept = 0
-        self.link.resume_writing()
-
-    def get_write_buffer_size(self) -> int:
-        return self.kept
-
-    def is_closing(self) -> bool:
-        return self.is_closed
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def abort(self) -> None:
-        self.is_closed = self.is_aborted = True
-
-
-class Owner:
-    """Keeps what a link tells its mesh."""
-
-    def __init__(self) -> None:
-        self.dirty: list[Link] = []
-        self.failed: list[tuple[int, Outcome]] = []
-        self.ready: list[int] = []
-        self.reasons: list[str] = []
-
-    def flush_soon(self, link: Link) -> None:
-        self.dirty.append(link)
-
-    def turn(self) -> None:
-        dirty, self.dirty = self.dirty, []
-        for link in dirty:
-            link.flush()
-
-    def greeting(self, link: Link) -> bytes:
-        return GREETING
-
-    def link_down(self, link: Link, reason: str) -> None:
-        self.reasons.append(reason)
-        link.ledger.close()
-
-    def send_failed(self, connection_id: int, outcome: Outcome) -> None:
-        self.failed.append((connection_id, outcome))
-
-    def ready_to_send(self, connection_id: int) -> None:
-        self.ready.append(connection_id)
-
-
-class Rig:
-    """A link, its owner, and a transport for when it comes up."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, mark: int = MARK) -> None:
-        self.owner = Owner()
-        self.row = Stats(1).row(0)
-        self.link = Link(self.owner, 1, loop, self.row, high_mark=mark, frame_limit=LIMIT)
-        self.transport = Transport(self.link)
-
-    def up(self, room: int = 1 << 30) -> "Rig":
-        self.transport.room = room
-        self.link.connection_made(cast(asyncio.Transport, self.transport))
-        return self
-
-    def send(self, size: int, connection_id: int = 1) -> Outcome | None:
-        return self.link.deliver(connection_id, 2, bytes(size - HEAD)).outcome
-
-    def sent(self) -> list[tuple[Any, ...]]:
-        return Decoder(1 << 20, m.SHARD).feed(b"".join(self.transport.writes))[1:]
+from shardws.wire.codec import encode
+from tests.unit.routing.rig import GREETING, LIMIT, MARK, Rig
 
 
 @pytest.fixture
