@@ -72,7 +72,7 @@ class Planner:
         settings.apply(given)
         pairs.check(settings)
         overrides = tuple((name, value, source) for name, value, source, _ in given)
-        return read(settings, self.load, overrides)
+        return read(settings, self.load, overrides + console_origins(settings))
 
 
 def read(
@@ -111,6 +111,20 @@ def read(
 def effective(max_connections: int) -> list[tuple[str, object, Source]]:
     """Return what shards read back where the plan left a number open."""
     return [(table.MAX_CONNECTIONS.name, max_connections, Source.RUNTIME)]
+
+
+def console_origins(settings: Settings) -> tuple[tuple[str, object, Source], ...]:
+    """Return what lets the dashboard's console connect: its page has a port of its own.
+
+    Only for a page whose address is known: one bound to a host of its own, on a fixed port.
+    """
+    host, _, port = settings[table.ADMIN_ADDRESS].rpartition(":")
+    allowed = settings[table.ALLOWED_ORIGINS]
+    if not host or host in ("0.0.0.0", "[::]") or port == "0" or "*" in allowed.split(","):  # noqa: S104
+        return ()
+    hosts = ["127.0.0.1", "localhost", "[::1]"] if pairs.is_loopback(host) else [host]
+    origins = [allowed or "same", *(f"http://{name}:{port}" for name in hosts)]
+    return ((table.ALLOWED_ORIGINS.name, ",".join(origins), Source.RUNTIME),)
 
 
 def changed_at_boot_only(old: Plan, new: Plan) -> list[str]:
