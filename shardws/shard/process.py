@@ -16,11 +16,18 @@ from typing import Any, Final
 
 import uvloop
 
-from shardws.errors import EXIT_CANNOT_START, EXIT_OK, EXIT_ORPHANED, ShardwsError, StartError
+from shardws.errors import (
+    EXIT_CANNOT_START,
+    EXIT_OK,
+    EXIT_ORPHANED,
+    ShardwsError,
+    StartError,
+    UsageError,
+)
 from shardws.log import shard_logger
 from shardws.net.listener import Listener
 from shardws.settings.values import Source
-from shardws.shard import configuration, drain
+from shardws.shard import configuration, drain, errands
 from shardws.shard.application import Application
 from shardws.shard.control import Control
 from shardws.shard.shard import Place, Shard
@@ -137,12 +144,21 @@ class ShardProcess:
                 # Only now: a message for a connection of another shard finds its link.
                 self._is_ready = True
                 self._starting = self.loop.create_task(self._accept())
+        elif kind == messages.QUERY:
+            self._run_errand(*fields)
         elif kind == messages.DRAIN:
             code, rate, deadline_ms = fields
             self._end(code, float(rate), deadline_ms / 1000)
         elif kind == messages.STOP:
             is_now = bool(fields[0])
             self._end(CODE_STOP, 0.0, 0.0 if is_now else TERM_DRAIN_S)
+
+    def _run_errand(self, token: int, connection_id: int, what: str) -> None:
+        try:
+            is_ok, answer = True, errands.run(self.shard, connection_id, what)
+        except UsageError as error:
+            is_ok, answer = False, error.description.encode(errors="backslashreplace")
+        self.control.report(messages.REPLY, token, is_ok, answer)
 
     async def _accept(self) -> None:
         port = 0

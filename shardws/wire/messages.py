@@ -162,7 +162,13 @@ MESSAGES: Final = (
         _MEMBER,
         "a connection that answered FULL to the receiver has drained",
     ),
-    Message(QUERY, "QUERY", (_TOKEN, _ID, ("what", "text")), _MEMBER, "ask about a connection"),
+    Message(
+        QUERY,
+        "QUERY",
+        (_TOKEN, _ID, ("what", "text")),
+        _MEMBER | SUPERVISOR,
+        "ask about a connection, or (id 0) the shard; on the channel: an errand for it",
+    ),
     Message(
         REPLY,
         "REPLY",

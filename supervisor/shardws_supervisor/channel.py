@@ -12,7 +12,7 @@ from typing import Any, Final
 from shardws.errors import WireError
 from shardws.wire import codec, messages
 
-LONGEST_MESSAGE: Final = 64 << 10  # FAILED with its text is the longest a shard sends
+LONGEST_MESSAGE: Final = 1 << 20  # a roster of 500 connections is some 150 KiB
 LONGEST_QUEUE: Final = 1 << 20  # some hundred PEERS of the largest server
 PIECE: Final = 64 << 10
 

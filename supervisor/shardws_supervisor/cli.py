@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from shardws.errors import EXIT_USAGE, SettingError, ShardwsError, StartError
 from shardws.settings import Assignment, sources
-from shardws_supervisor import operate, preview, serve
+from shardws_supervisor import connections, operate, preview, serve
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -66,7 +66,30 @@ def build_parser() -> argparse.ArgumentParser:
     stop.add_argument("--no-wait", action="store_true", help="return at once")
     _add_operation(commands, "drain", operate.drain, "begin a graceful stop, return at once")
     _add_operation(commands, "reopen-logs", operate.reopen_logs, "open the log file anew")
+    _add_connection_commands(commands)
     return parser
+
+
+def _add_connection_commands(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> None:
+    conns = _add_operation(commands, "conns", operate.conns, "list connections, the newest")
+    conns.add_argument("--shard", type=int, default=None, metavar="N", help="of one shard")
+    conns.add_argument("--sort", choices=connections.SORTED_BY, default="id")
+    conns.add_argument("--limit", type=int, default=100, metavar="N", help="of each shard")
+    conns.add_argument("--json", action="store_true", help="as JSON")
+    conn = _add_operation(commands, "conn", operate.conn, "show one connection")
+    conn.add_argument("id", type=int, metavar="ID")
+    conn.add_argument("--json", action="store_true", help="as JSON")
+    send = _add_operation(commands, "send", operate.send, "send a text to a connection")
+    send.add_argument("id", type=int, metavar="ID")
+    send.add_argument("text", metavar="TEXT")
+    kick = _add_operation(commands, "kick", operate.kick, "close a connection")
+    who = kick.add_mutually_exclusive_group(required=True)
+    who.add_argument("id", type=int, nargs="?", metavar="ID")
+    who.add_argument("--ip", default="", metavar="ADDRESS", help="every one from this address")
+    kick.add_argument("--code", type=int, default=1000, metavar="N", help="close code")
+    kick.add_argument("--reason", default="closed by the operator", metavar="TEXT")
 
 
 def _add_operation(

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from shardws_supervisor import status, versions
-from shardws_supervisor.control import Reply, Request
+from shardws_supervisor import connections, status, versions
+from shardws_supervisor.control import Pending, Reply, Request
+from shardws_supervisor.errands import Errands
 from shardws_supervisor.ground import Ground
+from shardws_supervisor.plan import Plan
 from shardws_supervisor.reload import Reloads
 from shardws_supervisor.slots import SlotTable
 from shardws_supervisor.stopping import Level
@@ -24,9 +26,12 @@ class Server(Protocol):
     has_served: bool
     started: float
     reloads: Reloads
+    plan: Plan
 
     @property
     def table(self) -> SlotTable: ...
+    @property
+    def errands(self) -> Errands: ...
     @property
     def is_ready(self) -> bool: ...
     def stop(self, asked: Level) -> None: ...
@@ -106,9 +111,12 @@ COMMANDS: dict[str, Callable[[Server, Request], Reply]] = {
 }
 
 
-def run(server: Server, request: Request) -> Reply:
+def run(server: Server, request: Request) -> Reply | Pending:
     """Do what a request asks; ValueError when it cannot be done."""
-    command = COMMANDS.get(request["do"])
-    if command is None:
-        raise ValueError(f"unknown command {request['do']!r}; there are {', '.join(COMMANDS)}")
-    return command(server, request)
+    name = request["do"]
+    if name in COMMANDS:
+        return COMMANDS[name](server, request)
+    if name in connections.COMMANDS:
+        return connections.COMMANDS[name](server, request)
+    names = ", ".join([*COMMANDS, *connections.COMMANDS])
+    raise ValueError(f"unknown command {name!r}; there are {names}")

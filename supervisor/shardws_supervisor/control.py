@@ -29,21 +29,49 @@ PATIENCE: Final = 30.0  # seconds; `top` asks every second or two
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
-Commands = Callable[[Request], Reply]
 
 log = logger("supervisor.control")
+
+
+class Pending:
+    """A reply that comes later; the client's next request waits for it."""
+
+    def __init__(self) -> None:
+        self._make: Callable[[], Reply] | None = None
+        self._then: Callable[[], None] | None = None
+
+    def fill(self, make: Callable[[], Reply]) -> None:
+        """Settle it: `make` returns the reply, or raises as a command does."""
+        self._make = make
+        if self._then is not None:
+            self._then()
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Have `call` called when it is settled, at once when it is already."""
+        self._then = call
+        if self._make is not None:
+            call()
+
+    def reply(self) -> Reply:
+        """Return the reply of what is settled, or raise."""
+        assert self._make is not None
+        return self._make()
+
+
+Commands = Callable[[Request], Reply | Pending]
 
 
 class Client:
     """One connection of an operator's program."""
 
-    __slots__ = ("last", "received", "sock", "unsent")
+    __slots__ = ("is_waiting", "last", "received", "sock", "unsent")
 
     def __init__(self, sock: socket.socket, now: float) -> None:
         self.sock = sock
         self.last = now
         self.received = bytearray()
         self.unsent = bytearray()
+        self.is_waiting = False  # for a Pending
 
 
 class Control:
@@ -108,27 +136,49 @@ class Control:
 
     def _answer(self, client: Client) -> None:
         """Answer each whole line; a client that leaves answers unread is dropped."""
-        while client in self._clients and b"\n" in client.received:
+        while client in self._clients and not client.is_waiting and b"\n" in client.received:
             line, _, rest = bytes(client.received).partition(b"\n")
             client.received[:] = rest
-            self._reply(client, self._reply_to(line))
+            answer = self._reply_to(line)
+            if isinstance(answer, Pending):
+                self._wait_for(client, answer)
+            else:
+                self._reply(client, answer)
         if len(client.received) > LONGEST_REQUEST and client in self._clients:
             self._reply(client, refusal(f"a request is at most {LONGEST_REQUEST} bytes"))
             self._drop(client)
 
-    def _reply_to(self, line: bytes) -> Reply:
+    def _wait_for(self, client: Client, pending: Pending) -> None:
+        """Answer when the answer is there, then go on with what the client asked meanwhile."""
+
+        def settled() -> None:
+            client.is_waiting = False
+            if client in self._clients:
+                client.last = self._clock()
+                self._reply(client, _guarded(pending.reply))
+                self._answer(client)
+
+        client.is_waiting = True
+        pending.then(settled)
+
+    def _reply_to(self, line: bytes) -> Reply | Pending:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
             return refusal("the request is no JSON")
         if not isinstance(request, dict) or not isinstance(request.get("do"), str):
             return refusal('a request is a JSON object like {"do": "status"}')
-        try:
-            return {"ok": True, **self._commands(request)}
-        except ShardwsError as error:
-            return refusal(error.description)
-        except (ValueError, TypeError) as error:
-            return refusal(str(error))
+        pending: list[Pending] = []
+
+        def run() -> Reply:
+            answer = self._commands(request)
+            if isinstance(answer, Pending):
+                pending.append(answer)
+                return {}
+            return answer
+
+        reply = _guarded(run)
+        return pending[0] if pending else reply
 
     def _reply(self, client: Client, reply: Reply) -> None:
         client.unsent += json.dumps(reply).encode() + b"\n"
@@ -169,3 +219,13 @@ class Control:
 def refusal(reason: str) -> Reply:
     """Return the reply to a request that cannot be served."""
     return {"ok": False, "error": reason}
+
+
+def _guarded(make: Callable[[], Reply]) -> Reply:
+    """Return a reply with its "ok"; what a command raises becomes a refusal."""
+    try:
+        return {"ok": True, **make()}
+    except ShardwsError as error:
+        return refusal(error.description)
+    except (ValueError, TypeError) as error:
+        return refusal(str(error))

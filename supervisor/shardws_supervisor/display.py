@@ -130,6 +130,31 @@ def _row(shard: Report, rates: dict[int, Report]) -> tuple[str, ...]:
     )
 
 
+def connections(report: Report) -> list[str]:
+    """Return the lines of `shardws conns`."""
+    rows = [
+        (
+            str(row["id"]),
+            str(row["shard"]),
+            f"{row['address']}:{row['port']}",
+            duration(row["silent"]),
+            lag(int(row["ping"] * 1e6)),
+            size(row["queue_bytes"]),
+            str(row["groups"]),
+            printable(row["path"]),
+        )
+        for row in report["connections"]
+    ]
+    heading = ("ID", "SHARD", "ADDRESS", "SILENT", "PING", "QUEUE", "GROUPS", "PATH")
+    shown = "" if len(rows) == report["total"] else f"{len(rows)} of "
+    return [*columns([heading, *rows]), f"{shown}{report['total']} connections"]
+
+
+def printable(text: str) -> str:
+    """Return text of a client with everything escaped that could move a terminal's cursor."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     """Return lines of aligned columns: the first two to the left, numbers to the right."""
     table = [list(row) for row in rows]

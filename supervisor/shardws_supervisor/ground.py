@@ -5,11 +5,13 @@ shard. The port comes before the directory, because the directory is named after
 """
 
 import logging
+import os
 import secrets
 import socket
+import sys
 from pathlib import Path
 
-from shardws import ids, stats
+from shardws import stats
 from shardws_supervisor import limits, listeners, logs, rundir
 from shardws_supervisor.plan import MOST_SHARDS, Plan
 
@@ -83,9 +85,13 @@ class Ground:
             f", MaxConnections {plan.max_connections}" if plan.max_connections else "",
         )
 
-    def row_of(self, slot: int, generation: int) -> stats.Words:
-        """Return the words of a life in shared memory."""
-        return self.memory.row(ids.row_of(slot, generation))
+    def announce(self, plan: Plan, shards: int) -> None:
+        """Say that clients can connect; what starts the server waits for this line on stderr."""
+        line = f"listening on {self.url} with {shards} shards (pid {os.getpid()})"
+        log.info("%s", line)
+        if plan.log_file or not plan.log_level:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
 
     def leave(self) -> None:
         """Give everything back, in the end."""

@@ -9,7 +9,6 @@ obeyed by the supervisor; a full disk costs lines, which are counted and told, n
 import json
 import logging
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from shardws.errors import StartError
 
 # The setting LogLevel: 0 none (still warnings and errors), 1 info, 2 verbose, 3 debug.
 LEVELS: Final = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
+STDERR: Final = 2  # sys.stderr may be None or somebody else's
 ATTRIBUTES: Final = ("shard", "connection_id")  # of log.Adapter
 
 
@@ -74,7 +74,7 @@ class LineHandler(logging.Handler):
 
     def _open(self) -> int:
         if self.path is None:
-            return sys.stderr.fileno()
+            return STDERR
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         try:
             return os.open(self.path, flags, 0o640)
@@ -118,13 +118,21 @@ class LineHandler(logging.Handler):
         try:
             new = self._open()
         except StartError as error:
-            os.write(sys.stderr.fileno(), f"shardws: {error.description}\n".encode())
+            os.write(STDERR, f"shardws: {error.description}\n".encode())
             return
         os.close(self._file)
         self._file = new
 
     def fileno(self) -> int:
         return self._file
+
+
+def descriptor() -> int:
+    """Return where lines go now: for what writes without the logging module."""
+    for handler in logging.getLogger("shardws").handlers:
+        if isinstance(handler, LineHandler):
+            return handler.fileno()
+    return STDERR
 
 
 def configure(level: int, style: str, path: str) -> LineHandler:

@@ -1,4 +1,4 @@
-"""The commands for a server that runs: status, top, reload, drain, scale, stop, reopen-logs.
+"""The commands for a server that runs: status, top, reload, scale, stop, conns, send, kick ...
 
 Owns what each prints and its exit code; asks over the control socket.
 """
@@ -9,6 +9,7 @@ import sys
 import time
 
 from shardws.errors import EXIT_FAILED, EXIT_OK
+from shardws.outcomes import Outcome
 from shardws_supervisor import client, display
 
 PAUSE = 0.1  # seconds between two looks at something under way
@@ -95,3 +96,51 @@ def reopen_logs(namespace: argparse.Namespace) -> int:
     with connect(namespace) as server:
         server.ask("reopen-logs")
     return EXIT_OK
+
+
+def conns(namespace: argparse.Namespace) -> int:
+    """List the newest connections of every shard."""
+    with connect(namespace) as server:
+        asked: dict[str, object] = {"sort": namespace.sort, "limit": namespace.limit}
+        if namespace.shard is not None:
+            asked["shard"] = namespace.shard
+        report = server.ask("conns", **asked)
+    if namespace.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print("\n".join(display.connections(report)))
+    return EXIT_OK
+
+
+def conn(namespace: argparse.Namespace) -> int:
+    """Show one connection."""
+    with connect(namespace) as server:
+        report = server.ask("conn", id=namespace.id)
+    if namespace.json:
+        print(json.dumps(report, indent=2))
+    else:
+        width = max(len(name) for name in report)
+        print("\n".join(f"{name:{width}}  {value}" for name, value in report.items()))
+    return EXIT_OK
+
+
+def send(namespace: argparse.Namespace) -> int:
+    """Send a text and say what became of it; exit code 1 when it did not arrive."""
+    with connect(namespace) as server:
+        outcome = str(server.ask("send", id=namespace.id, text=namespace.text)["outcome"])
+    print(outcome)
+    return EXIT_OK if Outcome[outcome].is_success else EXIT_FAILED
+
+
+def kick(namespace: argparse.Namespace) -> int:
+    """Close one connection, or all from an address."""
+    asked = {"code": namespace.code, "reason": namespace.reason}
+    with connect(namespace) as server:
+        if namespace.ip:
+            print(
+                f"{server.ask('kick', address=namespace.ip, **asked)['count']} connections closed"
+            )
+            return EXIT_OK
+        outcome = str(server.ask("kick", id=namespace.id, **asked)["outcome"])
+    print(outcome)
+    return EXIT_OK if Outcome[outcome].is_success else EXIT_FAILED

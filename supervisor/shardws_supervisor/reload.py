@@ -51,6 +51,10 @@ class Reload:
             return
         selector.register(self._probe, selectors.EVENT_READ, lambda: None)
 
+    @property
+    def pids(self) -> set[int]:
+        return {self._probe.pid} if self._probe else set()
+
     def advance(self, now: float) -> bool:
         """Go on; True when the reload is over, one way or the other."""
         if self._probe is not None:
@@ -115,6 +119,11 @@ class Reloads:
     @property
     def is_running(self) -> bool:
         return self._current is not None
+
+    @property
+    def pids(self) -> set[int]:
+        """The pid of a probe under way."""
+        return self._current.pids if self._current else set()
 
     def begin(self) -> str:
         """Begin one; return why not, or ""."""

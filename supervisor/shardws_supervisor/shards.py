@@ -11,6 +11,7 @@ import os
 import random
 import selectors
 import signal
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -21,12 +22,15 @@ from shardws.shard import process
 from shardws.wire import messages
 from shardws_supervisor import channel, health, spawn
 from shardws_supervisor.backoff import Backoff, Policy
+from shardws_supervisor.errands import Errands
 from shardws_supervisor.listeners import Listeners
 from shardws_supervisor.plan import Plan
 from shardws_supervisor.slots import Life, Slot, SlotTable, State
 
 DRAIN_GRACE = 2.0  # seconds beyond the shard's own drain deadline
 STOP_DEADLINE = 2.0  # seconds from STOP to SIGKILL
+GONE_DEADLINE = 5.0  # seconds from the end of its channel to SIGKILL
+FORK_PAUSE = 1.0  # seconds until a fork that failed is tried again
 
 log = logger("supervisor.shards")
 
@@ -61,6 +65,7 @@ class Shards:
         self._run_directory = run_directory
         self._effective = effective  # settings as they turned out to be
         self._foreign = foreign  # the supervisor's other descriptors
+        self.errands = Errands(self.tell)
         self._channels: dict[int, channel.Channel] = {}  # by pid
         self._watches: dict[int, health.Watch] = {}  # by pid
 
@@ -79,7 +84,10 @@ class Shards:
     # Starting
 
     def start(self, slot: Slot, plan: Plan, now: float) -> Life | None:
-        """Fork a life into the slot; None while both of its rows are in use, or fork fails."""
+        """Fork a life into the slot; None while both of its rows are in use.
+
+        None also when the system has no process for it: then the slot rests for FORK_PAUSE.
+        """
         generation = slot.next_generation()
         if generation is None:
             return None
@@ -106,6 +114,7 @@ class Shards:
         except OSError as error:
             ours.close()
             log.error("shard %d cannot be forked: %s", slot.index, error.strerror)
+            slot.pause(now + FORK_PAUSE)
             return None
         finally:
             theirs.close()
@@ -136,8 +145,10 @@ class Shards:
         except channel.ChannelError as error:
             self._distrust(life, str(error))
             return
-        if stream.is_closed:  # it goes; if it does not, the deadline sees to it
+        if stream.is_closed:
             self._selector.unregister(stream)
+            latest = time.monotonic() + GONE_DEADLINE
+            life.deadline = latest if life.deadline is None else min(latest, life.deadline)
         else:
             self._watch_channel(stream, life)
 
@@ -150,6 +161,8 @@ class Shards:
             self._observer.shard_ready(life)
         elif kind == messages.FAILED:
             life.complaint = str(fields[0])
+        elif kind == messages.REPLY:
+            self.errands.replied(life, *fields)
 
     def _watch_channel(self, stream: channel.Channel, life: Life) -> None:
         wanted = selectors.EVENT_READ
@@ -219,6 +232,7 @@ class Shards:
         del self._watches[life.pid]
         self.table[life.slot].end(life, now)
         self._memory.clear_gauges(life.row)
+        self.errands.ended(life)
         reason = spawn.ending(status)
         if life.complaint:
             reason += f": {life.complaint}"
@@ -240,6 +254,7 @@ class Shards:
 
     def check(self, now: float) -> None:
         """Kill what is late, abort what has stopped turning its loop."""
+        self.errands.expire(now)
         for life in self.table.lives():
             if life.is_late(now):
                 self._overdue(life, now)

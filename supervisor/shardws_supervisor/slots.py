@@ -159,6 +159,12 @@ class Slot:
             self.until = now + delay
         return delay
 
+    def pause(self, until: float) -> None:
+        """Rest without blame: what failed was not the shard's fault."""
+        if not self.leader:
+            self.rest = moved(self.rest, State.BACKOFF)
+            self.until = until
+
     def wake(self) -> None:
         """End the rest: a life may begin."""
         if self.rest is not State.VACANT:

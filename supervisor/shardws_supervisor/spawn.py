@@ -18,7 +18,7 @@ from typing import NoReturn, Protocol
 
 from shardws import log
 from shardws.errors import EXIT_CODES, EXIT_FAILED, EXIT_ORPHANED
-from shardws_supervisor import signals
+from shardws_supervisor import logs, signals
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
@@ -73,7 +73,8 @@ def _child(
         signals.reset_in_child()
         for item in foreign:
             item.close()
-        faulthandler.enable(all_threads=True)
+        # A descriptor of its own: that of the log may be closed and given to a client's socket.
+        faulthandler.enable(file=os.dup(logs.descriptor()), all_threads=True)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         code = body()
     except SystemExit as exit_:

@@ -10,19 +10,18 @@ thread and no event loop of asyncio, so that fork is safe, and it never imports 
 """
 
 import contextlib
-import os
 import selectors
 import signal
-import sys
 import time
 from typing import Final
 
 from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, StartError
 from shardws.log import logger
-from shardws_supervisor import commands, spawn
+from shardws_supervisor import adopted, commands, spawn
 from shardws_supervisor.admin import upkeep
 from shardws_supervisor.backoff import Policy
 from shardws_supervisor.control import Control
+from shardws_supervisor.errands import Errands
 from shardws_supervisor.ground import Ground
 from shardws_supervisor.plan import Plan, Planner, effective
 from shardws_supervisor.reload import Reloads
@@ -81,6 +80,10 @@ class Supervisor:
         return self._shards.table
 
     @property
+    def errands(self) -> Errands:
+        return self._shards.errands
+
+    @property
     def is_ready(self) -> bool:
         """Whether a load balancer should send clients here."""
         return self.has_served and not self.level and bool(self.table.lives(State.READY))
@@ -95,6 +98,8 @@ class Supervisor:
             self.ground.log_room(self.plan)
             for index in range(self.plan.shards):
                 self._scaling.grow(index, self.plan)
+                if self.table[index].leader is None:
+                    self._cannot_start(f"shard {index} cannot be forked")
             while not self._is_over():
                 self._turn()
         finally:
@@ -113,6 +118,8 @@ class Supervisor:
             self._heed(number)
         now = time.monotonic()
         self._shards.reap(now)
+        if adopted.is_first_process():
+            adopted.reap(self._known_children())
         self._shards.check(now)
         self._control.expire(now)
         for aide in self._aides:
@@ -124,7 +131,9 @@ class Supervisor:
         if not self.has_served and self.table.are_all(State.READY):
             return QUICK
         now = time.monotonic()
-        ends = [slot.until for slot in self.table if slot.rest is State.BACKOFF]
+        ends = []
+        if not self.level:
+            ends += [slot.until for slot in self.table if slot.rest is State.BACKOFF]
         ends += [life.deadline for life in self.table.lives() if life.deadline is not None]
         if self._drain_at is not None:
             ends.append(self._drain_at)
@@ -150,12 +159,7 @@ class Supervisor:
         """Say so once a client can really connect: every shard has called `listen`."""
         if self.table.are_all(State.READY) and self.ground.listeners.are_listening():
             self.has_served = True
-            line = f"listening on {self.ground.url} with {len(self.table)} shards"
-            line += f" (pid {os.getpid()})"
-            log.info("%s", line)
-            if self.plan.log_file or not self.plan.log_level:
-                sys.stderr.write(line + "\n")  # what starts the server waits for this line
-                sys.stderr.flush()
+            self.ground.announce(self.plan, len(self.table))
 
     # What happens to shards (shards.Observer)
 
@@ -171,12 +175,12 @@ class Supervisor:
         elif life.is_expected_to_end or self.level:
             log.debug("%s (pid %d) %s", life.name, life.pid, reason)
         elif not self.has_served:
-            self._cannot_start(f"{life.name} {reason}", life.complaint)
+            self._cannot_start(life.complaint or f"{life.name} {reason} before it was ready")
         else:
             self._mourn(slot, life, reason)
 
-    def _cannot_start(self, text: str, complaint: str) -> None:
-        self._complaint = complaint or f"{text} before it was ready"
+    def _cannot_start(self, reason: str) -> None:
+        self._complaint = reason
         self._exit_code = EXIT_CANNOT_START
         self.stop(Level.NOW)
 
@@ -187,16 +191,12 @@ class Supervisor:
             return
         now = time.monotonic()
         delay = slot.fail(life, reason, now)
+        who = f"{life.name} (pid {life.pid}) {reason}"
         if delay is not None:
-            log.error("%s (pid %d) %s; again in %.2f s", life.name, life.pid, reason, delay)
+            log.error("%s; again in %.2f s", who, delay)
             return
-        log.critical(
-            "%s (pid %d) %s; it fell %d times in a row and is quarantined until a reload",
-            life.name,
-            life.pid,
-            reason,
-            slot.backoff.failures,
-        )
+        failures = slot.backoff.failures
+        log.critical("%s; it fell %d times in a row: quarantined until a reload", who, failures)
         if self.table.are_all(State.QUARANTINED):
             self._complaint = f"every shard is quarantined; the last: {reason}"
             self._exit_code = EXIT_FAILED
@@ -274,6 +274,10 @@ class Supervisor:
     def foreign(self) -> list[spawn.Closeable]:
         """Return every descriptor a child that is no shard must let go of."""
         return [*self._own_descriptors(), *self._shards.foreign()]
+
+    def _known_children(self) -> set[int]:
+        aides = {aide.pid for aide in self._aides}
+        return aides | self.reloads.pids | {life.pid for life in self.table.lives()}
 
     def _own_descriptors(self) -> list[spawn.Closeable]:
         return [

@@ -67,6 +67,7 @@ class RunningServer:
         )
         self.lines: list[str] = []
         self.host, self.port = "127.0.0.1", 0
+        self.url_path = ""
         self.run_dir = Path(arguments[arguments.index("--run-dir") + 1])
         self._clients = contextlib.ExitStack()
         self._seen = threading.Condition()
@@ -96,7 +97,7 @@ class RunningServer:
 
     @property
     def url(self) -> str:
-        return f"ws://{self.host}:{self.port}"
+        return f"ws://{self.host}:{self.port}{self.url_path}"
 
     def wait_for_line(self, pattern: str, deadline: float = DEADLINE) -> re.Match[str]:
         """Return the match of the first log line with the pattern."""

@@ -11,7 +11,7 @@ import pytest
 
 from shardws.errors import StartError
 from shardws_supervisor import control
-from shardws_supervisor.control import MOST_CLIENTS, PATIENCE, Control
+from shardws_supervisor.control import MOST_CLIENTS, PATIENCE, Control, Pending
 
 
 class Fixture:
@@ -168,3 +168,43 @@ def test_an_accept_that_fails_is_tried_again(
         fixture.control._accept()
         patched.undo()
         assert fixture.ask(sock, b'{"do": "a"}\n')["ok"]
+
+
+def test_a_reply_that_comes_later_keeps_its_place(tmp_path: Path) -> None:
+    made = Fixture(tmp_path / "later.sock")
+    pending = Pending()
+    made.control._commands = lambda request: pending if request["do"] == "later" else {"did": "now"}
+    with made.dial() as sock, made.dial() as other:
+        sock.sendall(b'{"do": "later"}\n{"do": "now"}\n')
+        made.turn()
+        assert made.ask(other, b'{"do": "now"}\n') == {"ok": True, "did": "now"}
+        pending.fill(lambda: {"did": "later"})
+        lines = sock.recv(65536).splitlines()
+        assert [json.loads(line)["did"] for line in lines] == ["later", "now"]
+    made.control.close()
+    made.selector.close()
+
+
+def test_a_client_that_goes_while_it_waits_harms_nobody(tmp_path: Path) -> None:
+    made = Fixture(tmp_path / "later.sock")
+    pending = Pending()
+    made.control._commands = lambda request: pending
+    with made.dial() as sock:
+        sock.sendall(b'{"do": "later"}\n')
+        made.turn()
+    made.turn()
+    pending.fill(dict)
+    assert len(made.control.foreign()) == 1
+    made.control.close()
+    made.selector.close()
+
+
+def test_a_reply_that_is_there_already_is_given_at_once(fixture: Fixture) -> None:
+    def refuse() -> dict[str, Any]:
+        raise ValueError("no shard")
+
+    pending = Pending()
+    pending.fill(refuse)
+    fixture.control._commands = lambda request: pending
+    with fixture.dial() as sock:
+        assert fixture.ask(sock, b'{"do": "x"}\n') == {"ok": False, "error": "no shard"}

@@ -115,3 +115,25 @@ def test_the_picture_with_rates_and_news() -> None:
     assert text[4].split()[6:9] == ["1.5k", "10", "2.0Ki"]
     assert text[4].split()[-1] == "100"
     assert text[5:] == ["", "shard 0 last was killed by SIGKILL", "", "reloaded: 1 shards replaced"]
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    return {
+        "id": 12345, "shard": 1, "address": "[::1]", "port": 50000, "silent": 61.0,
+        "ping": 0.0015, "queue_bytes": 2048, "groups": 2, "path": "/chat", **fields,
+    }  # fmt: skip
+
+
+def test_a_list_of_connections() -> None:
+    assert display.connections({"total": 1, "connections": [row()]}) == [
+        "ID     SHARD      ADDRESS  SILENT   PING  QUEUE  GROUPS   PATH",
+        "12345  1      [::1]:50000   1m01s  1.5ms  2.0Ki       2  /chat",
+        "1 connections",
+    ]
+    assert display.connections({"total": 900, "connections": [row()]})[-1] == "1 of 900 connections"
+    assert display.connections({"total": 0, "connections": []})[1:] == ["0 connections"]
+
+
+def test_a_path_of_a_client_cannot_play_with_the_terminal() -> None:
+    shown = display.connections({"total": 1, "connections": [row(path="/\x1b[2J\n")]})[1]
+    assert shown.endswith("/\\x1b[2J\\x0a")

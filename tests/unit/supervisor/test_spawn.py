@@ -47,13 +47,13 @@ def body():
     assert ours.fileno() == -1
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
-    assert open("/proc/self/comm").read() == "a-long-name-of-\\n"
-    try:
-        os.fstat(signals_fd)
-    except OSError:
-        return 7
-    return 1
-signals_fd = signals.fileno()
+    with open("/proc/self/comm") as file:
+        assert file.read() == "a-long-name-of-\\n"
+    links = [os.readlink(f"/proc/self/fd/{fd}") for fd in (0, 1, 2, 3, 4, 5, 6, 7) if is_open(fd)]
+    return 1 if pipe in links else 7
+def is_open(fd):
+    return os.path.lexists(f"/proc/self/fd/{fd}")
+pipe = os.readlink(f"/proc/self/fd/{signals.fileno()}")
 pid = spawn.fork(body, name="a-long-name-of-more-than-15", foreign=[ours, signals])
 assert end(pid) == "exited with 7"
 assert ours.fileno() > 0 and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL

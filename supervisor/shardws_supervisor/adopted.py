@@ -1,0 +1,30 @@
+"""Children that nobody here started: only the first process of a container has them.
+
+Owns nothing but their reaping. When a process dies, the kernel gives its children to process 1;
+an application that starts programs of its own would fill a container with zombies.
+"""
+
+import contextlib
+import os
+from collections.abc import Container
+
+
+def reap(known: Container[int]) -> int:
+    """Reap every ended child that is not `known`; return how many. For process 1 only.
+
+    A known one that has ended hides those behind it until its owner has reaped it.
+    """
+    reaped = 0
+    with contextlib.suppress(ChildProcessError):  # no children at all
+        while True:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid in known:
+                break
+            os.waitpid(ended.si_pid, 0)
+            reaped += 1
+    return reaped
+
+
+def is_first_process() -> bool:
+    """Tell whether the kernel gives us the orphans."""
+    return os.getpid() == 1

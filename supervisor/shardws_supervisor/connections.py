@@ -1,0 +1,164 @@
+"""The commands of the control socket that are about connections.
+
+Owns their names, the choice of the shards that are asked, and the joining of what they answer; the
+doing is in shardws.shard.errands. An id tells its owner by arithmetic: nobody else is asked.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from shardws import ids
+from shardws_supervisor.control import Pending, Reply, Request
+from shardws_supervisor.errands import Answer, Errands
+from shardws_supervisor.plan import Plan
+from shardws_supervisor.slots import Life, SlotTable, State
+
+MOST_LISTED: Final = 500  # of each shard: shard.roster.MOST
+CLOSING: Final = ("code", "reason")
+PAYLOAD: Final = ("text", "data")
+SORTED_BY: Final = ("id", "queue_bytes", "silent", "address")
+
+
+class Server(Protocol):
+    """What these commands need of the supervisor."""
+
+    plan: Plan
+
+    @property
+    def table(self) -> SlotTable: ...
+    @property
+    def errands(self) -> Errands: ...
+
+
+def _serving(server: Server) -> list[Life]:
+    return server.table.lives(State.READY, State.DRAINING)
+
+
+def _ask(
+    server: Server,
+    lives: list[Life],
+    connection_id: int,
+    errand: dict[str, Any],
+    finish: Callable[[list[Answer | None]], Reply],
+) -> Pending:
+    what = json.dumps(errand)
+    return server.errands.begin(lives, connection_id, what, finish, time.monotonic())
+
+
+def _only(answers: list[Answer | None]) -> Reply:
+    """Return what the one shard that was asked answered; ValueError when it refused."""
+    answer = answers[0]
+    if answer is None:
+        raise ValueError("its shard is down or does not answer")
+    if not answer.is_ok:
+        raise ValueError(answer.body.decode("utf-8", "replace"))
+    reply: Reply = json.loads(answer.body)
+    return reply
+
+
+def _to_owner(server: Server, request: Request, do: str, *names: str) -> Pending:
+    """Send an errand to the shard that owns `id`; ValueError when there is none."""
+    connection_id = request.get("id")
+    if not isinstance(connection_id, int) or isinstance(connection_id, bool):
+        raise ValueError("id must be a whole number")
+    try:
+        parts = ids.unpack(connection_id)
+    except ValueError:
+        raise ValueError(f"no such connection: {connection_id}") from None
+    owners = [
+        life
+        for life in _serving(server)
+        if (life.slot, life.generation) == (parts.slot, parts.generation)
+    ]
+    if not owners or parts.node != server.plan.node:
+        raise ValueError(f"no such connection: {connection_id}")
+    return _ask(server, owners[:1], connection_id, _errand(request, do, *names), _only)
+
+
+def _errand(request: Request, do: str, *names: str) -> dict[str, Any]:
+    return {"do": do, **{name: request[name] for name in names if name in request}}
+
+
+def _conn(server: Server, request: Request) -> Pending:
+    return _to_owner(server, request, "show")
+
+
+def _send(server: Server, request: Request) -> Pending:
+    return _to_owner(server, request, "send", *PAYLOAD)
+
+
+def _kick(server: Server, request: Request) -> Pending:
+    if "id" in request:
+        return _to_owner(server, request, "close", *CLOSING)
+    errand = _errand(request, "kick", "address", *CLOSING)
+    return _ask(server, _serving(server), 0, errand, _sum)
+
+
+def _sum(answers: list[Answer | None]) -> Reply:
+    return {"count": sum(part["count"] for part in _parts(answers)), **_silent(answers)}
+
+
+def _parts(answers: list[Answer | None]) -> list[Reply]:
+    """Return what was answered; ValueError when somebody refused."""
+    refusals = [answer for answer in answers if answer is not None and not answer.is_ok]
+    if refusals:
+        raise ValueError(refusals[0].body.decode("utf-8", "replace"))
+    return [json.loads(answer.body) for answer in answers if answer is not None]
+
+
+def _silent(answers: list[Answer | None]) -> Reply:
+    silent = sum(answer is None for answer in answers)
+    return {"silent_shards": silent} if silent else {}
+
+
+def _conns(server: Server, request: Request) -> Pending:
+    lives = _serving(server)
+    shard = request.get("shard")
+    if shard is not None:
+        lives = [life for life in lives if life.slot == shard]
+        if not lives:
+            raise ValueError(f"no shard {shard!r} serves now")
+    key = request.get("sort", SORTED_BY[0])
+    if key not in SORTED_BY:
+        raise ValueError(f"sort by one of {', '.join(SORTED_BY)}")
+    errand = {"do": "roster", "limit": request.get("limit", MOST_LISTED)}
+
+    def finish(answers: list[Answer | None]) -> Reply:
+        parts = _parts(answers)
+        rows = [row for part in parts for row in part["connections"]]
+        for row in rows:
+            row["shard"] = ids.unpack(row["id"]).slot
+        # Large numbers first where the large ones are of interest.
+        rows.sort(key=lambda row: row[key], reverse=key in ("queue_bytes", "silent"))
+        total = sum(part["total"] for part in parts)
+        return {"total": total, "connections": rows, **_silent(answers)}
+
+    return _ask(server, lives, 0, errand, finish)
+
+
+def _by_any_shard(server: Server, request: Request, do: str, *names: str) -> Pending:
+    """Have one shard do what reaches all of them."""
+    lives = _serving(server)[:1]
+    if not lives:
+        raise ValueError("no shard serves now")
+    return _ask(server, lives, 0, _errand(request, do, *names), _only)
+
+
+def _publish(server: Server, request: Request) -> Pending:
+    return _by_any_shard(server, request, "publish", "group", *PAYLOAD)
+
+
+def _broadcast(server: Server, request: Request) -> Pending:
+    return _by_any_shard(server, request, "broadcast", *PAYLOAD)
+
+
+COMMANDS: Final[dict[str, Callable[[Server, Request], Pending]]] = {
+    "conns": _conns,
+    "conn": _conn,
+    "send": _send,
+    "kick": _kick,
+    "publish": _publish,
+    "broadcast": _broadcast,
+}

@@ -1,0 +1,101 @@
+"""Errands for shards: questions and commands that a control client has for them.
+
+Owns the errands under way and their deadline; knows not what they say. Each is one QUERY on a
+shard's channel and one REPLY; a shard that ends, or does not answer in time, has answered nothing.
+The supervisor's loop never waits: a `Pending` is filled when the last answer has come.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from shardws.wire import messages
+from shardws_supervisor.control import Pending, Reply
+from shardws_supervisor.slots import Life
+
+DEADLINE: Final = 5.0  # seconds for all answers
+MOST: Final = 1024  # errands under way: 32 clients with one request each, 8 shards on average
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one shard said; `body` is JSON, or the reason when it refused."""
+
+    life: Life
+    is_ok: bool
+    body: bytes
+
+
+Finish = Callable[[list[Answer | None]], Reply]
+Tell = Callable[..., None]  # (life, kind, *fields)
+
+
+@dataclass(slots=True, eq=False)
+class Round:
+    """One request of a client: an errand for each of several shards."""
+
+    pending: Pending
+    finish: Finish
+    deadline: float
+    answers: list[Answer | None]
+    missing: int
+
+
+class Errands:
+    """See the module docstring."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._token = 0
+        self._open: dict[int, tuple[Life, Round, int]] = {}  # by token; the int: which answer
+
+    def begin(
+        self, lives: Iterable[Life], connection_id: int, what: str, finish: Finish, now: float
+    ) -> Pending:
+        """Send one errand to each life; `finish` makes the reply of what they answer.
+
+        ValueError when too many are under way.
+        """
+        asked = list(lives)
+        if len(self._open) + len(asked) > MOST:
+            raise ValueError("too much is being asked at once")
+        pending = Pending()
+        round_ = Round(pending, finish, now + DEADLINE, [None] * len(asked), len(asked))
+        for at, life in enumerate(asked):
+            self._token += 1
+            self._open[self._token] = (life, round_, at)
+            self._tell(life, messages.QUERY, self._token, connection_id, what)
+        if not asked:
+            self._settle(round_)
+        return pending
+
+    def replied(self, life: Life, token: int, is_ok: bool, body: bytes) -> None:
+        """Take a REPLY; one that comes too late, or to somebody else's question, is nothing."""
+        found = self._open.get(token)
+        if found is not None and found[0] is life:
+            del self._open[token]
+            self._take(found[1], found[2], Answer(life, is_ok, body))
+
+    def ended(self, life: Life) -> None:
+        """A shard is gone, and what it was asked with it."""
+        self._give_up([token for token, (owner, _, _) in self._open.items() if owner is life])
+
+    def expire(self, now: float) -> None:
+        """Give up what took too long."""
+        late = [token for token, (_, round_, _) in self._open.items() if now >= round_.deadline]
+        self._give_up(late)
+
+    def _give_up(self, tokens: list[int]) -> None:
+        for token in tokens:
+            _, round_, at = self._open.pop(token)
+            self._take(round_, at, None)
+
+    def _take(self, round_: Round, at: int, answer: Answer | None) -> None:
+        round_.answers[at] = answer
+        round_.missing -= 1
+        if not round_.missing:
+            self._settle(round_)
+
+    @staticmethod
+    def _settle(round_: Round) -> None:
+        round_.pending.fill(lambda: round_.finish(round_.answers))
