@@ -134,7 +134,8 @@ def explains(ours: Story, theirs: Story, oracle: Oracle, is_buffered: bool) -> b
         # It inflates the new message first, or waits for its first byte.
         return ours.told == theirs.told and theirs.code in (None, 1002, 1007)
     if is_buffered and ours.is_violation and ours.code == 1009:
-        return ours.told == theirs.told and theirs.code is None  # it waits for the announced bytes
+        # It waits for the announced bytes, or looks at those that are there.
+        return ours.told == theirs.told and theirs.code in (None, 1002, 1007)
     # Ahead of bytes that end the session, what was passed on depends on how they were cut.
     same_rest = is_buffered or ours.is_violation or ours.rest == theirs.rest
     return (ours.told, ours.code, ours.is_violation, same_rest) == (

@@ -1,0 +1,43 @@
+"""The fuzz targets on a bounded number of inputs: they stay runnable, and find what is shallow."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shardws.protocol import codec
+from tests.fuzz import driver, fuzz_deflate, fuzz_frames
+from tests.fuzz.driver import Target
+
+TARGETS = pytest.mark.parametrize(
+    "target", [fuzz_frames.fuzz_frames, fuzz_deflate.fuzz_deflate], ids=["frames", "deflate"]
+)
+
+
+@pytest.fixture(autouse=True)
+def _same_body() -> Iterator[None]:
+    """The target changes the body in use."""
+    yield
+    fuzz_frames.use(codec.body)
+
+
+@TARGETS
+def test_random_inputs(target: Target) -> None:
+    driver.run_random(target, 500, 7)
+
+
+@TARGETS
+@settings(max_examples=300, deadline=None)
+@given(data=st.binary(max_size=300))
+def test_inputs_that_hypothesis_finds(target: Target, data: bytes) -> None:
+    target(data)
+
+
+def test_a_find_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    def target(data: bytes) -> None:
+        raise AssertionError
+
+    with pytest.raises(AssertionError):
+        driver.run_random(target, 1, 3)
+    assert "run 0 of seed 3 fails on b'" in capsys.readouterr().err
