@@ -22,7 +22,6 @@ from shardws.errors import (
     EXIT_ORPHANED,
     ShardwsError,
     StartError,
-    UsageError,
 )
 from shardws.log import shard_logger
 from shardws.net.listener import Listener
@@ -38,6 +37,8 @@ CODE_STOP: Final = 1001
 CODE_RESTART: Final = 1012
 ORPHAN_DRAIN_S: Final = 1.0
 TERM_DRAIN_S: Final = 5.0
+ORPHAN_LIMIT_S: Final = 4.0  # to SIGALRM, which nobody catches
+TERM_LIMIT_S: Final = 15.0
 HANDLERS_S: Final = 5.0  # what a handler that still runs at the end may take
 
 
@@ -116,6 +117,7 @@ class ShardProcess:
             Listener(self.shard.make_connection, context.listener) if context.listener else None
         )
         self.control = Control(self.log, self._on_message, self._on_orphaned)
+        self._parent = os.getppid()
         self._is_ready = False
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -127,7 +129,7 @@ class ShardProcess:
         await self.mesh.start()
         await self.loop.create_unix_connection(lambda: self.control, sock=context.channel)
         self.shard.start()
-        self.loop.add_signal_handler(signal.SIGTERM, self._end, CODE_STOP, 0.0, TERM_DRAIN_S)
+        signal.signal(signal.SIGTERM, self._on_term)
         self.control.report(
             messages.HELLO, messages.VERSION, context.node, context.slot, context.generation,
             os.getpid(), context.boot_nonce,
@@ -156,7 +158,7 @@ class ShardProcess:
     def _run_errand(self, token: int, connection_id: int, what: str) -> None:
         try:
             is_ok, answer = True, errands.run(self.shard, connection_id, what)
-        except UsageError as error:
+        except ShardwsError as error:
             is_ok, answer = False, error.description.encode(errors="backslashreplace")
         self.control.report(messages.REPLY, token, is_ok, answer)
 
@@ -174,6 +176,18 @@ class ShardProcess:
             self.log.warning("the supervisor is gone; this shard ends")
             self.exit_code = EXIT_ORPHANED
             self._end(CODE_STOP, 0.0, ORPHAN_DRAIN_S)
+
+    def _on_term(self, *_: object) -> None:
+        """End in order, and by the kernel's timer when the loop does not turn any more.
+
+        The kernel sends TERM when the supervisor is gone. A handler of Python's own, not of the
+        loop's: it also runs in the middle of application code that blocks, and then nobody else
+        is left who could end this process.
+        """
+        is_orphaned = os.getppid() != self._parent
+        signal.setitimer(signal.ITIMER_REAL, ORPHAN_LIMIT_S if is_orphaned else TERM_LIMIT_S)
+        deadline = ORPHAN_DRAIN_S if is_orphaned else TERM_DRAIN_S
+        self.loop.call_soon_threadsafe(self._end, CODE_STOP, 0.0, deadline)
 
     def _end(self, code: int, rate: float, deadline: float) -> None:
         """Start to end; a second call with a shorter deadline hastens it."""

@@ -152,6 +152,37 @@ def test_killed_supervisor_leaves_no_process(run_server: RunServer) -> None:
     eventually(lambda: not any(is_alive(pid) for pid in pids))
 
 
+def test_a_stuck_shard_does_not_outlive_a_killed_supervisor(
+    run_server: RunServer, write_app: WriteApp
+) -> None:
+    """Its loop does not see that the channel closed, and nobody is left to kill it."""
+    server = stuck_server(run_server, write_app)
+    pids = children_of(server.pid)
+    server.signal(signal.SIGKILL)
+    server.process.wait(DEADLINE)
+    eventually(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def test_clients_of_a_killed_supervisor_are_told(run_server: RunServer) -> None:
+    server = run_server(shards=1)
+    client = server.connect()
+    greeting(client)
+    server.signal(signal.SIGKILL)
+    assert close_code(client) == 1001
+    server.process.wait(DEADLINE)
+
+
+def test_term_for_one_shard_ends_it_in_order(run_server: RunServer) -> None:
+    server = run_server(shards=2)
+    client = server.connect()
+    hello = greeting(client)
+    os.kill(hello["pid"], signal.SIGTERM)
+    assert close_code(client) == 1001
+    server.wait_for_line(
+        rf"shard {hello['shard']} \(pid {hello['pid']}\) exited with 0 \(ok\); again"
+    )
+
+
 def test_what_a_killed_supervisor_left_does_not_stop_the_next(run_server: RunServer) -> None:
     server = run_server(shards=2)
     pids = children_of(server.pid)
