@@ -69,6 +69,12 @@ bench: $(VENV)/.run .venv-bench/.bench  ## this server and others side by side, 
 bench-quick: $(VENV)/.run .venv-bench/.bench  ## the same in under two minutes, writes nothing
 	$(BIN)/python -m loadtests.bench --matrix quick $(BENCH)
 
+bench-check: $(VENV)/.run  ## instructions per message by callgrind against the stored table; UPDATE=1 stores
+	$(BIN)/python -m loadtests.micro.instructions $(if $(UPDATE),--update)
+
+bench-micro: $(VENV)/.test $(VENV)/.load  ## the same paths against the clock, by pytest-benchmark; PYTEST= passes options
+	$(BIN)/python -m pytest loadtests/micro --benchmark-only $(PYTEST)
+
 clean:
 	rm -rf build dist *.egg-info $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -101,4 +107,4 @@ $(VENV)/.check: $(INPUTS) | $(BIN)/python
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
-.PHONY: run test check format format-check lint types layers pages pages-check compliance stress load load-ui bench bench-quick clean help
+.PHONY: run test check format format-check lint types layers pages pages-check compliance stress load load-ui bench bench-quick bench-check bench-micro clean help

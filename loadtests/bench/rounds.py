@@ -21,6 +21,7 @@ SETTLE_S = 0.3
 SETTLE_LIMIT_S = 10.0
 PRIME = Workload(Section.ECHO, "echo", 8, 125, 4)
 PRIME_S = 0.3
+BRIEF = 240
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,12 @@ def prime(section: Section, target: Target) -> None:
         generator.run(workload, target, PRIME_S, 0.0)
 
 
+def in_brief(error: Exception) -> str:
+    """One line, and of a long log the end, where the reason stands."""
+    words = " ".join(str(error).split())
+    return words if len(words) <= BRIEF else f"... {words[-BRIEF:]}"
+
+
 def one_start(
     contestant: Contestant, workloads: Sequence[Workload], number: int, matrix: Matrix
 ) -> Iterator[Run]:
@@ -137,11 +144,11 @@ def one_start(
                     figures = one_load(workload, target, processes, matrix)
                     yield Run(number, contestant.name, workload, figures)
                 except RunFailed as error:
-                    yield Run(number, contestant.name, workload, failure=str(error))
+                    yield Run(number, contestant.name, workload, failure=in_brief(error))
                 left.pop(0)
         except (StartFailed, RunFailed) as error:
             for workload in left:
-                yield Run(number, contestant.name, workload, failure=str(error))
+                yield Run(number, contestant.name, workload, failure=in_brief(error))
 
 
 def place_in(directory: Path, section: Section) -> Place:
