@@ -8,27 +8,31 @@ itself has one shard in its own process, turned by `do_events()`.
 import asyncio
 
 from shardws import events
-from shardws.errors import StateError
+from shardws.accessors import ConnectionAccessors, Connections
+from shardws.errors import NoSuchConnection, ShardwsError, StateError
 from shardws.events import Handlers
 from shardws.handlers import HandlerAttributes
-from shardws.outcomes import SendOutcome
+from shardws.outcomes import Outcome, SendOutcome
 from shardws.routing.router import Router
-from shardws.settings import config, table
+from shardws.settings import config
 from shardws.settings.properties import SettingProperties
 from shardws.settings.values import Settings
+from shardws.shard import configuration, snapshot
 from shardws.shard.pump import Pump
 from shardws.shard.shard import Shard
+from shardws.shard.snapshot import ConnectionSnapshot
 from shardws.stats import CONNECTIONS
 
 Data = bytes | bytearray | memoryview
 
 
-class WebSocketServer(SettingProperties, HandlerAttributes):
+class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors):
     """A WebSocket server; see SPEC sections 1 to 4 for every name."""
 
     def __init__(self) -> None:
         self.settings = Settings()
         self.handlers = Handlers()
+        self.connections = Connections()
         self._shard: Shard | None = None
         self._router: Router | None = None
         self._pump: Pump | None = None
@@ -40,6 +44,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes):
         """Take the shard that serves this object; called by who made the shard."""
         self._shard = shard
         self._router = shard.router
+        self.connections.shard = shard
 
     @property
     def shard(self) -> int:
@@ -86,12 +91,31 @@ class WebSocketServer(SettingProperties, HandlerAttributes):
 
     def config(self, text: str) -> str:
         """Read or write a setting: "Name=Value", "Name", "Name[id]" (SPEC 4)."""
-        return config.run(self.settings, config.NoConnections(), text)
+        return config.run(self.settings, self.connections, text)
 
     @property
     def web_socket_connection_count(self) -> int:
         """Connections of the whole server, from shared memory (SPEC 1)."""
         return 0 if self._shard is None else self._shard.place.stats.total(CONNECTIONS)
+
+    async def connection(self, connection_id: int) -> ConnectionSnapshot:
+        """Return what is known of a connection, on any shard, at this moment (ours).
+
+        Raises NoSuchConnection (1117), ShardwsError 10065 when its shard is down, and
+        SendInterrupted (301) when that does not answer in 5 s.
+        """
+        if self._shard is None:
+            raise NoSuchConnection(connection_id)
+        if connection_id in self.connections:
+            return snapshot.take(self.connections[connection_id])
+        return snapshot.decode(await self._route().query(connection_id, snapshot.QUESTION))
+
+    async def connection_ids(self) -> list[int]:
+        """Return the ids of all open connections of the server, sorted (ours).
+
+        A shard that does not answer in 5 s, or goes down meanwhile, is left out.
+        """
+        return sorted(await self._running().all_ids())
 
     # -- sending ---------------------------------------------------------------------------
 
@@ -106,11 +130,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes):
 
     def disconnect(self, connection_id: int) -> SendOutcome:
         """Close a connection with DisconnectStatusCode and its description (SPEC 2)."""
-        return self._route().disconnect(
-            connection_id,
-            self.settings[table.DISCONNECT_STATUS_CODE],
-            self.settings[table.DISCONNECT_STATUS_DESCRIPTION],
-        )
+        return self._route().disconnect(connection_id, *configuration.goodbye(self.settings))
 
     # -- groups (ours) ---------------------------------------------------------------------
 
@@ -129,6 +149,14 @@ class WebSocketServer(SettingProperties, HandlerAttributes):
     def broadcast(self, data: str | Data) -> SendOutcome:
         """Send to every connection of the server: str as text, bytes as binary."""
         return self._route().broadcast(*formatted(data))
+
+    def _send_now(self, connection_id: int, kind: int, payload: bytes) -> None:
+        """See ConnectionAccessors.set_web_socket_connection_data_to_send."""
+        outcome = self._route().send(connection_id, kind, payload).outcome
+        if outcome is Outcome.FULL:
+            raise ShardwsError(code=135)
+        if outcome is not None and not outcome.is_success:
+            self._running().send_failed(connection_id, outcome)
 
     # -- inner -----------------------------------------------------------------------------
 

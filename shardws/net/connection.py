@@ -42,10 +42,12 @@ class Connection(Deadlines):
         wire = cast(asyncio.Transport, transport)
         config = self.config
         wire.set_write_buffer_limits(config.high_mark, config.low_mark)
-        peer = transport.get_extra_info("peername")
-        if peer:
-            # Behind a proxy thousands of connections share one address text.
+        # Thousands of connections share one address text: behind a proxy, and at this end anyway.
+        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if peer and not self.remote_host:
             self.remote_host, self.remote_port = sys.intern(peer[0]), peer[1]
+        if here:
+            self.local_address = sys.intern(here[0])
         self.reader = handshake.HandshakeReader(config.handshake)
         self.seen = self.owner.now
         error = self.owner.accepted(self)

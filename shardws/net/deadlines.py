@@ -4,9 +4,11 @@ Owns the one deadline of a connection and what follows when it passes; must not 
 handlers. The wheel may call early: a deadline that moved ahead is entered again.
 """
 
+import math
+
 from shardws.errors import HandshakeError
 from shardws.net.outbox import PING_BYTE, Outbox
-from shardws.net.record import DECIDING, LOST, OPEN, OPENING
+from shardws.net.record import DECIDING, HOLD_APPLICATION, LOST, OPEN, OPENING
 from shardws.protocol.keepalive import NEVER, Action, round_trip, token
 
 
@@ -17,9 +19,10 @@ class Deadlines(Outbox):
 
     def expire_at(self, deadline: float) -> None:
         """Set the deadline; the wheel calls `expire` then or a tick later."""
-        earlier = not self.entries or deadline < self.deadline
+        # Behind a deadline that has passed stand only entries of later ones.
+        is_next = deadline < self.deadline or self.deadline <= self.owner.now
         self.deadline = deadline
-        if earlier:
+        if is_next or not self.entries:
             self.entries += 1
             self.owner.wake_at(self, deadline)
 
@@ -42,38 +45,97 @@ class Deadlines(Outbox):
         else:
             self.abort()
 
+    # -- keepalive ---------------------------------------------------------------------------
+
     def schedule_keepalive(self, now: float) -> None:
         """Ping, give up or wait, as the keepalive rules and the idle timeout say."""
-        config = self.config
-        idle_at = self.active + config.idle_timeout if config.idle_timeout else NEVER.again_at
+        heard = self.seen
+        if self.holds:  # what is not read cannot show that the peer lives, nor that it does not
+            heard, self.ping_at = now, 0.0
+        idle_at = self._idle_at(now)
         if now >= idle_at:
-            self._give_up("no data within the timeout")
+            self.owner.idle(self)
+            self.disconnect(1001, "no data within the timeout")
             return
-        step = config.keepalive.step(now, self.seen, self.ping_at, self.id)
+        step = self.config.keepalive.step(now, heard, self.ping_at, self.id)
         if step.action is Action.GIVE_UP:
             self._give_up("no answer to a ping")
             return
         if step.action is Action.PING:
-            self.ping_at = now
-            self.outbox.append((PING_BYTE, token(now)))  # past the bound: it must not be refused
-            self.flush()
+            self._ping(now)
         due = min(step.again_at, idle_at)
         if due < NEVER.again_at:
             self.expire_at(due)
 
-    def take_pong(self, payload: bytes) -> bool:
-        """Note the round trip when the pong answers our ping; False for any other pong."""
+    def _ping(self, now: float) -> None:
+        active = self.active
+        if self.timeout:
+            self.extra().quiet_since = self._moved_at
+        self.ping_at = now
+        self.outbox.append((PING_BYTE, token(now)))  # past the bound: it must not be refused
+        self.flush()
+        self.active = active
+
+    def take_pong(self, payload: bytes, is_alone: bool) -> bool:
+        """Note the round trip when the pong answers our ping; False for any other pong.
+
+        `is_alone`: the read brought nothing else, so that it does not count for the idle timeout.
+        """
         rtt = round_trip(payload, self.ping_at, self.owner.clock())
         if rtt is None:
             return False
         self.rtt = rtt
         self.ping_at = 0.0
+        if is_alone and self.timeout:
+            # Not quite the tick's time, so that another read in the same tick is told apart.
+            self.seen = self.extra().pong_seen = math.nextafter(self.seen, 0.0)
         return True
 
     def _give_up(self, reason: str) -> None:
         if self.session is not None:
             self.session.lost(reason)
         self.abort()
+
+    # -- the idle timeout --------------------------------------------------------------------
+
+    @property
+    def timeout(self) -> float:
+        """Seconds without a byte either way that end the connection; 0 none."""
+        extras = self.extras
+        if extras is None or extras.timeout is None:
+            return self.config.idle_timeout
+        return extras.timeout
+
+    def set_timeout(self, seconds: float) -> None:
+        """Give this connection a timeout of its own, which begins now."""
+        self.extra().timeout = seconds
+        self.active = self.owner.now
+        if self.state == OPEN:
+            self.schedule_keepalive(self.owner.now)
+
+    def _idle_at(self, now: float) -> float:
+        """Return when the connection will have been idle for too long."""
+        timeout = self.timeout
+        if not timeout:
+            return NEVER.again_at
+        if self.holds & ~HOLD_APPLICATION:
+            return now + timeout  # a handler works on what came last
+        if now >= self._moved_at + timeout:
+            waiting, extras = self.waiting, self.extra()
+            if waiting != extras.waiting:  # a slow reader takes what was written long ago
+                extras.waiting = waiting
+                self.active = now
+        return self._moved_at + timeout
+
+    @property
+    def _moved_at(self) -> float:
+        """Return when a byte last moved, our own pings and their pongs not counted."""
+        extras = self.extras
+        if extras is not None and extras.pong_seen == self.seen:
+            return max(self.active, extras.quiet_since)
+        return max(self.active, self.seen)
+
+    # -- what follows; see connection --------------------------------------------------------
 
     def refuse(self, error: HandshakeError) -> None:
         raise NotImplementedError

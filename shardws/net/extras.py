@@ -11,3 +11,8 @@ class Extras:
     """Rare state of one connection."""
 
     data_format: int = 0  # events.FORMAT_*: of DataToSend and SendFile
+    timeout: float | None = None  # seconds, where it is not that of the config
+    # Since our own pings and their pongs are no sign of life for Timeout:
+    pong_seen: float = 0.0  # `seen` as a read left it that brought nothing but our pong
+    quiet_since: float = 0.0  # when something moved before our last ping
+    waiting: int = 0  # bytes in the transport when the idle time was last looked at

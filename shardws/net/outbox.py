@@ -101,8 +101,25 @@ class Outbox(Record):
         join = codec.join
         return b"".join([frame[1] if frame[0] < 0 else join([frame]) for frame in frames])
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a send would be taken now."""
+        return self.state == OPEN and not self.blocked & BLOCKED_WIRE
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were taken and have not reached the kernel."""
+        transport = self.transport
+        return self.pending + (transport.get_write_buffer_size() if transport is not None else 0)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Payload bytes of the last message that have reached the kernel."""
+        return max(0, self.size - self.waiting)
+
     def _unsent(self) -> SendOutcome:
         """Answer a send that cannot be taken now, by state and policy."""
+        self.size = 0
         if self.state != OPEN:
             outcome = Outcome.GONE if self.state == LOST else Outcome.DROPPED
             return self.owner.unsent(self.id, outcome)

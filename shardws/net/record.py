@@ -30,6 +30,11 @@ CLOSING: Final = 3
 ENDING: Final = 4
 LOST: Final = 5
 
+# Reasons not to read: bits of `holds`, set and dropped by shard.dispatch.
+HOLD_TASK: Final = 1  # an async handler of it runs
+HOLD_APPLICATION: Final = 2  # AcceptData is False
+HOLD_DECISION: Final = 4  # its address or its opening request is being decided on
+
 # Reasons not to take a message: bits of `blocked`.
 BLOCKED_WIRE: Final = 1  # the transport is above its high mark
 BLOCKED_PARTS: Final = 2  # a message in parts is open; others wait behind it
@@ -88,7 +93,7 @@ class Record(asyncio.Protocol):
         self.blocked = 0
         self.late_pong: Frame | None = None
         self.was_opened = False
-        self.holds = 0  # reasons not to read; see shard.dispatch
+        self.holds = 0
         self.task: asyncio.Task[None] | None = None
         self.backlog: list[Any] | None = None
         self.groups: set[str] | None = None
@@ -97,7 +102,7 @@ class Record(asyncio.Protocol):
         self.remote_port = 0
         self.local_address = ""
         self.seen = 0.0  # owner.now when the peer was last heard
-        self.active = 0.0  # owner.now when data last moved either way
+        self.active = 0.0  # owner.now when something other than our pings last left
         self.ping_at = 0.0  # when the unanswered ping left; 0 none
         self.rtt = 0.0  # seconds, of the last answered ping
         self.deadline = 0.0

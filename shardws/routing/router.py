@@ -12,6 +12,7 @@ bound, so that the connections of that shard miss it. A single member whose queu
 Error event on its own shard; one that is closing anyway is passed over.
 """
 
+import asyncio
 from typing import Any, Final
 
 from shardws.errors import NoSuchConnection, ShardwsError, UsageError, is_sendable_close_code
@@ -19,7 +20,7 @@ from shardws.ids import GENERATION_SHIFT, MAX_ID, NODE_SHIFT
 from shardws.interfaces import Recipient, Remote, RoutingSink
 from shardws.outcomes import QUEUED, FailedSend, Outcome, SendOutcome
 from shardws.routing.groups import Groups, Interest, check_name
-from shardws.routing.identity import place_of
+from shardws.routing.identity import ADMIN_SLOT, place_of, slot_of
 from shardws.routing.link import Link
 from shardws.routing.mesh import Mesh
 from shardws.routing.queries import UNREACHABLE_CODE, Queries
@@ -212,6 +213,20 @@ class Router:
         if body is None:
             raise NoSuchConnection(connection_id)
         return body
+
+    async def query_shards(self, what: str, timeout: float = QUERY_SECONDS) -> list[bytes]:
+        """Return what each other shard answers to a question of id 0, as JSON.
+
+        One that is not up, does not answer in time or goes down meanwhile is left out.
+        """
+        ask = self._queries.ask
+        links = [link for peer, link in self._links.items() if slot_of(peer) != ADMIN_SLOT]
+        questions = [ask(link, 0, what, timeout) for link in links if link.is_up]
+        answers = await asyncio.gather(*questions, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, ShardwsError):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, bytes)]
 
 
 def check_closing(code: int, reason: str) -> None:

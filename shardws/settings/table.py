@@ -346,7 +346,7 @@ DEFLATE: Final[Row[str]] = Row(
     default="shared",
     group=Group.MESSAGES,
     when=When.ACCEPT,
-    module="shardws.shard.shard",
+    module="shardws.shard.opening",
     text="Compression with clients that offer permessage-deflate (RFC 7692): shared keeps no state "
     "between messages and costs CPU only, dedicated keeps a window per connection and compresses "
     "better for some 140 KiB of memory each, off declines.",
@@ -402,7 +402,7 @@ MAX_CONNECTIONS: Final[Row[int]] = Row(
     high=MAX_INT,
     group=Group.CONNECTIONS,
     when=When.LISTEN,
-    module="shardws.shard.shard",
+    module="shardws.shard.opening",
     text="Most connections of the whole server; 0 for as many as the descriptor limit allows. "
     "While listening it reads back the effective number. At the limit clients get 503 with "
     "Retry-After. A number above what descriptors allow is refused at the start.",
@@ -415,7 +415,7 @@ DISCONNECT_STATUS_CODE: Final[Row[int]] = Row(
     valid=checks.close_code,
     group=Group.CONNECTIONS,
     when=When.LIVE,
-    module="shardws.server",
+    module="shardws.shard.configuration",
     text="Close code that Disconnect sends: 1000-1003, 1007-1014 or 3000-4999.",
 )
 DISCONNECT_STATUS_DESCRIPTION: Final[Row[str]] = Row(
@@ -426,7 +426,7 @@ DISCONNECT_STATUS_DESCRIPTION: Final[Row[str]] = Row(
     valid=checks.close_reason,
     group=Group.CONNECTIONS,
     when=When.LIVE,
-    module="shardws.server",
+    module="shardws.shard.configuration",
     text="Reason that Disconnect sends with the close code; at most 123 bytes of UTF-8.",
 )
 WAIT_FOR_CLOSE_RESPONSE: Final[Row[bool]] = Row(
@@ -487,7 +487,6 @@ CONNECTION_UID: Final[Row[str]] = Row(
     group=Group.CONNECTIONS,
     when=When.LIVE,
     module="shardws.shard.configuration",
-    later=True,
     text="Text that names the connection uniquely over hosts and restarts.",
 )
 

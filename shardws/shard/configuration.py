@@ -4,14 +4,21 @@ Owns the translation; the rooms below know no settings. Made at the start of a s
 a live setting changes.
 """
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 from shardws.net.owner import ConnectionConfig, Policy
 from shardws.protocol.handshake import HandshakeConfig, Origins
 from shardws.protocol.keepalive import Keepalive
 from shardws.protocol.session import SessionConfig
 from shardws.settings import table
+from shardws.settings.row import Row
 from shardws.settings.values import Settings
+
+# Settings that belong to a connection, and the property of its view that each one is.
+OF_A_CONNECTION: Final[dict[Row[Any], str]] = {
+    table.CONNECTION_UID: "uid",
+}
 
 
 class Binding(NamedTuple):
@@ -59,6 +66,26 @@ def connection_config(settings: Settings) -> ConnectionConfig:
         close_timeout=settings[table.CLOSE_TIMEOUT],
         idle_timeout=float(settings[table.DEFAULT_TIMEOUT]),
     )
+
+
+def followed(old: ConnectionConfig, new: ConnectionConfig) -> ConnectionConfig:
+    """Return the config of an open connection with what is live taken from a new one."""
+    session = replace(
+        old.session,
+        buffer_message=new.session.buffer_message,
+        wait_for_close=new.session.wait_for_close,
+    )
+    return replace(old, session=session, close_timeout=new.close_timeout)
+
+
+def timeout_of(value: object) -> float:
+    """Return a Timeout as a connection holds it, in seconds; SettingError (213)."""
+    return float(table.DEFAULT_TIMEOUT.accept(value))
+
+
+def goodbye(settings: Settings) -> tuple[int, str]:
+    """Return code and reason that Disconnect sends."""
+    return settings[table.DISCONNECT_STATUS_CODE], settings[table.DISCONNECT_STATUS_DESCRIPTION]
 
 
 def session_config(settings: Settings) -> SessionConfig:

@@ -8,25 +8,32 @@ shards. An exception in a handler becomes an Error event and a log record, never
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from typing import Any
 
 from shardws import events
 from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import DataIn, Handlers
 from shardws.log import Adapter
 from shardws.net.connection import Connection
-from shardws.net.record import LOST
+from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST
 from shardws.protocol.frames import CLOSE
 from shardws.protocol.session import Ending, Item
 from shardws.stats import BYTES_IN, ERRORS, HANDLER_ERRORS, MESSAGES_IN, PROTOCOL_ERRORS, Words
 
-# Reasons why a connection is not read: bits of Connection.holds.
-HOLD_TASK: Final = 1  # an async handler of it runs
-HOLD_APPLICATION: Final = 2  # AcceptData is False
-HOLD_DECISION: Final = 4  # the opening request is being decided on
-
 # What waits in a backlog: a name of Handlers and the event.
 Waiting = tuple[str, Any]
+
+
+def _next(backlog: list[Waiting], holds: int) -> int:
+    """Return the position of the first event that may run, -1 if none may.
+
+    AcceptData False holds back data and nothing else.
+    """
+    if holds & ~HOLD_APPLICATION:
+        return -1
+    if not holds:
+        return 0
+    return next((at for at, (name, _) in enumerate(backlog) if name != "on_data_in"), -1)
 
 
 class Dispatcher:
@@ -60,7 +67,7 @@ class Dispatcher:
                 continue
             if kind == CLOSE:
                 continue  # the connection follows the session
-            if kind == events.FORMAT_PONG and connection.take_pong(payload):
+            if kind == events.FORMAT_PONG and connection.take_pong(payload, len(items) == 1):
                 continue  # the answer to our own keepalive ping
             if connection.holds:
                 self.hold(connection, "on_data_in", DataIn(connection_id, kind, payload, eom))
@@ -79,7 +86,7 @@ class Dispatcher:
         """Run the handler for `event`, or let it wait for the one before it."""
         if self.on_activity is not None:
             self.on_activity()
-        if connection.holds:
+        if connection.holds & ~HOLD_APPLICATION:
             self.hold(connection, name, event)
         else:
             self.run(connection, name, event)
@@ -133,6 +140,7 @@ class Dispatcher:
     def _finished(self, connection: Connection, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
         connection.task = None
+        connection.active = connection.owner.now  # while it was not read it could not be idle
         self.release(connection, HOLD_TASK)
         if connection.state == LOST and connection.task is None and not connection.backlog:
             self.forget(connection)
@@ -144,13 +152,16 @@ class Dispatcher:
         connection.holds |= hold
 
     def release(self, connection: Connection, hold: int) -> None:
-        """Drop a reason; with the last one the backlog runs, then reading goes on."""
+        """Drop a reason; what waited for it runs, and with the last one reading goes on."""
         connection.holds &= ~hold
-        while connection.backlog and not connection.holds:
-            name, event = connection.backlog.pop(0)
+        while connection.backlog:
+            position = _next(connection.backlog, connection.holds)
+            if position < 0:
+                return
+            name, event = connection.backlog.pop(position)
             self.run(connection, name, event)
+        connection.backlog = None
         if not connection.holds:
-            connection.backlog = None
             connection.set_reading(True)
 
     # -- the opening request ---------------------------------------------------------------

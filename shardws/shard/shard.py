@@ -6,33 +6,35 @@ implements `net.connection.Owner`. Must not know how it came to life: a forked p
 """
 
 import asyncio
+import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from shardws import events, ids
-from shardws.errors import ERROR_CODES, HandshakeError
+from shardws.errors import ERROR_CODES, HandshakeError, NoSuchConnection, UsageError
 from shardws.events import Handlers
 from shardws.log import shard_logger
 from shardws.net.connection import Connection
 from shardws.net.deadlines import Deadlines
 from shardws.net.outbox import Outbox
 from shardws.net.owner import ConnectionConfig
-from shardws.net.record import DECIDING
 from shardws.outcomes import OUTCOME_CODES, FailedSend, Outcome, SendOutcome
-from shardws.protocol import codec, deflate, handshake
+from shardws.protocol import codec
 from shardws.protocol.keepalive import Wheel
-from shardws.protocol.session import Ending, Item, Session
+from shardws.protocol.request import Request
+from shardws.protocol.session import Ending, Item
 from shardws.routing.identity import Identity
 from shardws.routing.mesh import Mesh
 from shardws.routing.registry import Registry
 from shardws.routing.router import Router
 from shardws.settings import table
+from shardws.settings.row import Row, When
 from shardws.settings.values import Settings
-from shardws.shard import configuration
+from shardws.shard import configuration, roster, snapshot
 from shardws.shard.dispatch import Dispatcher
+from shardws.shard.opening import Opening
+from shardws.shard.view import ConnectionView
 from shardws.stats import (
-    ACCEPTED,
-    CONNECTED,
     CONNECTIONS,
     DISCONNECTED,
     GENERATION,
@@ -42,11 +44,11 @@ from shardws.stats import (
     QUEUE_BYTES,
     REFUSED,
     SENDS_FAILED,
-    SERIAL,
     STARTED,
     Stats,
 )
 
+ALL_IDS: Final = "ids"  # asked of a shard: the ids of its open connections
 TICK_S: Final = 0.25  # of the wheel: deadlines are seconds, a quarter late is on time
 
 
@@ -85,7 +87,6 @@ class Shard:
         self.log = shard_logger("shard", place.slot)
         self.row = place.stats.row(ids.row_of(place.slot, place.generation))
         self.config: ConnectionConfig = configuration.connection_config(settings)
-        self._deflate = deflate.Profile(settings[table.DEFLATE])
         self.clock = loop.time
         self.now = loop.time()
         self.dispatch = Dispatcher(loop, handlers, self.row, self.log)
@@ -106,7 +107,8 @@ class Shard:
         self._wheel: Wheel[Deadlines] = Wheel(self.now, TICK_S)
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
-        self._incarnation = ids.pack(place.node, place.slot, place.generation, 1) - 1
+        self.opening = Opening(self)
+        settings.on_change = self.reconfigure
 
     # -- life ------------------------------------------------------------------------------
 
@@ -141,47 +143,53 @@ class Shard:
         self._beat_due = now + TICK_S
         self._beat = self.loop.call_at(self._beat_due, self._tick)
 
-    def reconfigure(self) -> None:
-        """Take over changed live settings; open connections see them too."""
-        self.config = configuration.connection_config(self.settings)
+    def reconfigure(self, row: Row[Any]) -> None:
+        """Take over a setting that was changed while the shard runs."""
+        self.config = new = configuration.connection_config(self.settings)
+        self.opening.reconfigure()
+        if row.when is not When.LIVE:
+            return  # for connections accepted from now on
+        followed: dict[int, ConnectionConfig] = {}  # few configs, perhaps many connections
         for connection in self.connections:
-            connection.config = self.config
+            old = connection.config
+            if id(old) not in followed:
+                followed[id(old)] = configuration.followed(old, new)
+            connection.config = followed[id(old)]
+            if connection.session is not None:
+                connection.session.config = connection.config.session
 
-    # -- net.connection.Owner --------------------------------------------------------------
+    def find(self, connection_id: int) -> Connection:
+        """Return a connection here that has an id, open or not; NoSuchConnection (1117)."""
+        if not isinstance(connection_id, int):
+            raise NoSuchConnection(0)
+        found = self.registry.get(connection_id) or self.opening.named.get(connection_id)
+        if not isinstance(found, Connection):
+            raise NoSuchConnection(connection_id)
+        return found
+
+    async def all_ids(self) -> list[int]:
+        """Return the ids of the open connections of all shards that answer."""
+        found = list(self.registry)
+        for body in await self.router.query_shards(ALL_IDS):
+            found += json.loads(body)
+        return found
+
+    def view(self, connection_id: int) -> ConnectionView:
+        """Return the properties of a connection here; NoSuchConnection (1117)."""
+        return ConnectionView(self, self.find(connection_id))
+
+    # -- net.owner.Owner -----------------------------------------------------------------
 
     def make_connection(self) -> Connection:
         """Return a protocol for a newly accepted socket."""
         return Connection(self)
 
     def accepted(self, connection: Connection) -> HandshakeError | None:
-        """Count a TCP connection in; an error to answer when the server is full."""
-        row = self.row
-        row[ACCEPTED] += 1
-        row[CONNECTIONS] += 1
         self.connections.add(connection)
-        limit = self.settings[table.MAX_CONNECTIONS]
-        if limit and self.place.stats.total(CONNECTIONS) > limit:
-            return HandshakeError(503, "the server is full", (("Retry-After", "5"),))
-        return None
+        return self.opening.accepted(connection)
 
-    def requested(self, connection: Connection, request: handshake.Request) -> None:
-        """Give an id and ask the application."""
-        connection.id = self._new_id()
-        if self.dispatch.handlers.on_web_socket_open_request is None:
-            self._open(connection, request, request.sub_protocols, "")
-            return
-        event = events.WebSocketOpenRequest(
-            connection_id=connection.id,
-            request_uri=request.target,
-            host_header=request.host,
-            origin_header=request.origin,
-            sub_protocols=request.sub_protocols,
-            extensions=request.extensions,
-            request_headers=request.headers_text,
-            status_code=101,
-            response_headers="",
-        )
-        self.dispatch.decide(connection, event, self._decided)
+    def requested(self, connection: Connection, request: Request) -> None:
+        self.opening.requested(connection, request)
 
     def received(self, connection: Connection, items: list[Item], size: int) -> None:
         self.dispatch.received(connection, items, size)
@@ -212,7 +220,14 @@ class Shard:
         if connection.was_opened:
             self.row[DISCONNECTED] += 1
             self.router.forget(connection)  # its groups; the record stays for on_disconnected
+        else:
+            self.opening.lost(connection)
         self.dispatch.lost(connection, ending)
+
+    def idle(self, connection: Deadlines) -> None:
+        """Fire Error for a connection that its Timeout ends."""
+        text = f"no data for {connection.timeout:g} s"
+        self.dispatch.error(connection.id, 301, text)
 
     def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome:
         """Answer a local send that was not taken."""
@@ -250,61 +265,23 @@ class Shard:
         self.dispatch.fire_remote("on_ready_to_send", events.ReadyToSend(connection_id))
 
     def answer(self, connection_id: int, what: str) -> bytes | None:
-        """Answer a question of another shard about a connection here; None: nothing known."""
-        return None
-
-    # -- opening ---------------------------------------------------------------------------
-
-    def _new_id(self) -> int:
-        serial = self.row[SERIAL] + 1
-        if serial >= ids.SERIALS:
-            serial = 1
-        self.row[SERIAL] = serial
-        return self._incarnation + serial
-
-    def _decided(self, connection: Connection, event: events.WebSocketOpenRequest) -> None:
-        request = connection.request
-        if connection.state != DECIDING or request is None:
-            return  # gone, or out of time, while the application thought
-        if event.status_code != 101:
-            self._refuse(connection, event)
-            return
-        self._open(connection, request, event.sub_protocols, event.response_headers)
-
-    def _refuse(self, connection: Connection, event: events.WebSocketOpenRequest) -> None:
+        """Answer another process about a connection here, or (id 0) this shard; None: unknown."""
+        if not connection_id:
+            if what == ALL_IDS:
+                return json.dumps(list(self.registry)).encode()
+            return roster.answer(self, what)
+        if what != snapshot.QUESTION:
+            raise UsageError(f"a connection can be asked for {snapshot.QUESTION!r}", code=213)
         try:
-            headers = handshake.parse_headers(event.response_headers)
-            error = HandshakeError(event.status_code, "refused by the application", headers)
-            handshake.refuse(error)
-        except ValueError as mistake:
-            self.dispatch.failed(connection.id, "on_web_socket_open_request", mistake)
-            error = HandshakeError(500, "the application failed")
-        connection.refuse(error)
+            return snapshot.encode(snapshot.take(self.view(connection_id)))
+        except NoSuchConnection:
+            return None
 
-    def _open(
-        self, connection: Connection, request: handshake.Request, chosen: str, headers: str
-    ) -> None:
-        protocol = handshake.select_protocol(request, chosen)
-        agreed = deflate.negotiate(request.extensions, self._deflate)
-        extensions, agreement = agreed if agreed is not None else ("", None)
-        try:
-            answer = handshake.accept(request, protocol, extensions, headers)
-        except ValueError as error:
-            self.dispatch.failed(connection.id, "on_web_socket_open_request", error)
-            connection.refuse(HandshakeError(500, "the application failed"))
-            return
-        self.row[CONNECTED] += 1
-        session = Session(self.config.session, agreement)
-        connection.open(answer, session)
-        self.registry.add(connection)
-        self.dispatch.fire(connection, "on_connected", events.Connected(connection.id))
-        self.dispatch.fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))
-        connection.settle(session)
-        connection.feed_rest()
+    # -- inner -----------------------------------------------------------------------------
 
     def _forget(self, connection: Connection) -> None:
         """Drop the record; the wheel may hold the empty shell until its deadline."""
-        self.registry.remove(connection.id)
+        self.router.remove(connection)  # with groups it joined in on_disconnected
         connection.session = None
         connection.request = None
         connection.extras = None

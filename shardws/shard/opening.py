@@ -1,0 +1,121 @@
+"""From an accepted TCP connection to Connected.
+
+Owns ids, and the decisions on the way: is the server full, what does the application say of the
+opening request, what is agreed on. Must not know sends or other shards. A connection that has an id
+but is not open yet stands here, so that a handler can ask about it; in the registry it is found
+from Connected on.
+"""
+
+from typing import TYPE_CHECKING
+
+from shardws import events, ids
+from shardws.errors import HandshakeError
+from shardws.net.connection import Connection
+from shardws.net.record import DECIDING
+from shardws.protocol import deflate, handshake
+from shardws.protocol.request import Request
+from shardws.protocol.session import Session
+from shardws.settings import table
+from shardws.stats import ACCEPTED, CONNECTED, CONNECTIONS, SERIAL
+
+if TYPE_CHECKING:
+    from shardws.shard.shard import Shard
+
+
+class Opening:
+    """The opening of one shard's connections."""
+
+    def __init__(self, shard: "Shard") -> None:
+        self._shard = shard
+        self._dispatch = shard.dispatch
+        self._row = shard.row
+        place = shard.place
+        self._incarnation = ids.pack(place.node, place.slot, place.generation, 1) - 1
+        self.named: dict[int, Connection] = {}  # they have an id and are not open yet
+        self.reconfigure()
+
+    def reconfigure(self) -> None:
+        """Take over the settings for connections that come from now on."""
+        self._deflate = deflate.Profile(self._shard.settings[table.DEFLATE])
+
+    def new_id(self) -> int:
+        """Return the next id of this process."""
+        serial = self._row[SERIAL] + 1
+        if serial >= ids.SERIALS:
+            serial = 1
+        self._row[SERIAL] = serial
+        return self._incarnation + serial
+
+    def accepted(self, connection: Connection) -> HandshakeError | None:
+        """Count a TCP connection in; an error to answer when the server is full."""
+        row = self._row
+        row[ACCEPTED] += 1
+        row[CONNECTIONS] += 1
+        limit = self._shard.settings[table.MAX_CONNECTIONS]
+        if limit and self._shard.place.stats.total(CONNECTIONS) > limit:
+            return HandshakeError(503, "the server is full", (("Retry-After", "5"),))
+        return None
+
+    def requested(self, connection: Connection, request: Request) -> None:
+        """Give an id and ask the application."""
+        connection.id = self.new_id()
+        if self._dispatch.handlers.on_web_socket_open_request is None:
+            self._open(connection, request, request.sub_protocols, "")
+            return
+        self.named[connection.id] = connection
+        event = events.WebSocketOpenRequest(
+            connection_id=connection.id,
+            request_uri=request.target,
+            host_header=request.host,
+            origin_header=request.origin,
+            sub_protocols=request.sub_protocols,
+            extensions=request.extensions,
+            request_headers=request.headers_text,
+            status_code=101,
+            response_headers="",
+        )
+        self._dispatch.decide(connection, event, self._decided)
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection that ended before it was open."""
+        self.named.pop(connection.id, None)
+
+    def _decided(self, connection: Connection, event: events.WebSocketOpenRequest) -> None:
+        self.named.pop(connection.id, None)
+        request = connection.request
+        if connection.state != DECIDING or request is None:
+            return  # gone, or out of time, while the application thought
+        if event.status_code != 101:
+            self._refuse(connection, event)
+            return
+        self._open(connection, request, event.sub_protocols, event.response_headers)
+
+    def _refuse(self, connection: Connection, event: events.WebSocketOpenRequest) -> None:
+        try:
+            headers = handshake.parse_headers(event.response_headers)
+            error = HandshakeError(event.status_code, "refused by the application", headers)
+            handshake.refuse(error)
+        except ValueError as mistake:
+            self._dispatch.failed(connection.id, "on_web_socket_open_request", mistake)
+            error = HandshakeError(500, "the application failed")
+        connection.refuse(error)
+
+    def _open(self, connection: Connection, request: Request, chosen: str, headers: str) -> None:
+        protocol = handshake.select_protocol(request, chosen)
+        agreed = deflate.negotiate(request.extensions, self._deflate)
+        extensions, agreement = agreed if agreed is not None else ("", None)
+        try:
+            answer = handshake.accept(request, protocol, extensions, headers)
+        except ValueError as error:
+            self._dispatch.failed(connection.id, "on_web_socket_open_request", error)
+            connection.refuse(HandshakeError(500, "the application failed"))
+            return
+        self._row[CONNECTED] += 1
+        session = Session(connection.config.session, agreement)
+        connection.open(answer, session)
+        self._shard.registry.add(connection)
+        fire = self._dispatch.fire
+        fire(connection, "on_connected", events.Connected(connection.id))
+        fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))
+        connection.settle(session)
+        connection.feed_rest()

@@ -1,0 +1,54 @@
+"""What is known of a connection at one moment, for whoever is on another shard.
+
+Owns the fields and their way through JSON; changes nothing.
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+
+from shardws.shard.view import ConnectionView
+
+QUESTION = "snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSnapshot:
+    """The properties of a connection (see ConnectionView) when its owner was asked."""
+
+    connection_id: int
+    uid: str
+    shard: int
+    remote_host: str
+    remote_port: int
+    local_address: str
+    host: str
+    origin: str
+    request_uri: str
+    request_headers: str
+    sub_protocols: str
+    connected: bool
+    accept_data: bool
+    ready_to_send: bool
+    bytes_sent: int
+    round_trip: float  # seconds
+    data_format: int
+    timeout: int  # seconds
+
+
+NAMES = tuple(field.name for field in fields(ConnectionSnapshot))
+
+
+def take(view: ConnectionView) -> ConnectionSnapshot:
+    """Return the properties of a connection here, now."""
+    return ConnectionSnapshot(**{name: getattr(view, name) for name in NAMES})
+
+
+def encode(snapshot: ConnectionSnapshot) -> bytes:
+    """Return a snapshot as JSON."""
+    return json.dumps(asdict(snapshot)).encode()
+
+
+def decode(body: bytes) -> ConnectionSnapshot:
+    """Return the snapshot in an answer; what a newer shard tells beyond it is left out."""
+    values = json.loads(body)
+    return ConnectionSnapshot(**{name: values[name] for name in NAMES})

@@ -1,0 +1,170 @@
+"""One connection of this shard as the application sees and sets it (SPEC section 1).
+
+Owns the names, the checks of what is set, and nothing else: each body asks the room that owns the
+matter. A view stays valid until Disconnected has been handled; afterwards it reads what was last
+known, but cannot be had anew.
+"""
+
+from typing import TYPE_CHECKING
+
+from shardws import ids
+from shardws.errors import StateError, UsageError
+from shardws.net.connection import Connection
+from shardws.net.record import HOLD_APPLICATION, OPEN
+from shardws.protocol.formats import message_of
+from shardws.protocol.request import Request
+from shardws.shard import configuration
+
+if TYPE_CHECKING:
+    from shardws.shard.shard import Shard
+
+FORMATS = (0, 1, 2, 9, 10)
+
+
+class ConnectionView:
+    """The properties of one connection."""
+
+    __slots__ = ("_connection", "_shard")
+
+    def __init__(self, shard: "Shard", connection: Connection) -> None:
+        self._shard = shard
+        self._connection = connection
+
+    # -- who it is -------------------------------------------------------------------------
+
+    @property
+    def connection_id(self) -> int:
+        """The ConnectionId."""
+        return self._connection.id
+
+    @property
+    def uid(self) -> str:
+        """Text that names the connection uniquely over hosts and restarts."""
+        return ids.uid(self._shard.place.boot_nonce, self._connection.id)
+
+    @property
+    def shard(self) -> int:
+        """The slot of the shard that owns it."""
+        return self._shard.number
+
+    @property
+    def remote_host(self) -> str:
+        """The client's IP address; of a trusted proxy's client, the client's own."""
+        return self._connection.remote_host
+
+    @property
+    def remote_port(self) -> int:
+        """The client's port; 0 when a proxy did not tell it."""
+        return self._connection.remote_port
+
+    @property
+    def local_address(self) -> str:
+        """The IP address here that the client connected to."""
+        return self._connection.local_address
+
+    # -- what it asked for -----------------------------------------------------------------
+
+    @property
+    def _request(self) -> Request:
+        return self._connection.request or Request(b"GET / HTTP/1.1\r\n\r\n")
+
+    @property
+    def host(self) -> str:
+        """The Host header."""
+        return self._request.host
+
+    @property
+    def origin(self) -> str:
+        """The Origin header, "" if there is none."""
+        return self._request.origin
+
+    @property
+    def request_uri(self) -> str:
+        """The request target with its query."""
+        return self._request.target
+
+    @property
+    def request_headers(self) -> str:
+        """ "Name: value" lines as received, CRLF between them."""
+        return self._request.headers_text
+
+    @property
+    def sub_protocols(self) -> str:
+        """The sub-protocols the client offered, comma separated."""
+        return self._request.sub_protocols
+
+    # -- how it goes -----------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is open. Setting False disconnects; True raises StateError (211)."""
+        return self._connection.state == OPEN
+
+    @connected.setter
+    def connected(self, wanted: bool) -> None:
+        if wanted:
+            raise StateError("a client connects, not the server: only False can be set")
+        code, reason = configuration.goodbye(self._shard.settings)
+        self._shard.router.disconnect(self._connection.id, code, reason)
+
+    @property
+    def accept_data(self) -> bool:
+        """Whether its data is read. False holds it back in TCP; nothing is lost."""
+        return not self._connection.holds & HOLD_APPLICATION
+
+    @accept_data.setter
+    def accept_data(self, wanted: bool) -> None:
+        if wanted == self.accept_data:
+            return
+        if wanted:
+            self._shard.dispatch.release(self._connection, HOLD_APPLICATION)
+        else:
+            self._shard.dispatch.take(self._connection, HOLD_APPLICATION)
+
+    @property
+    def ready_to_send(self) -> bool:
+        """False from the high mark of the outgoing queue until it drains below the low mark."""
+        return self._connection.is_ready
+
+    @property
+    def bytes_sent(self) -> int:
+        """Payload bytes of the last send that reached the kernel; 0 when Timeout is above 0."""
+        return 0 if self._connection.timeout else self._connection.bytes_sent
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds of the last answered ping; 0 before the first (ours)."""
+        return self._connection.rtt
+
+    # -- how to send -----------------------------------------------------------------------
+
+    @property
+    def data_format(self) -> int:
+        """0 automatic, 1 text, 2 binary, 9 ping, 10 pong: of DataToSend and SendFile."""
+        extras = self._connection.extras
+        return 0 if extras is None else extras.data_format
+
+    @data_format.setter
+    def data_format(self, wanted: int) -> None:
+        if wanted not in FORMATS:
+            raise UsageError(f"DataFormat is one of {FORMATS}, not {wanted!r:.40}", code=213)
+        if wanted != self.data_format:
+            self._connection.extra().data_format = int(wanted)
+
+    def message(self, data: str | bytes) -> tuple[int, bytes]:
+        """Return kind and payload of a value of DataToSend; UsageError (213) when it does not fit.
+
+        Bytes in the automatic format are text when they are valid UTF-8.
+        """
+        return message_of(data, self.data_format)
+
+    @property
+    def timeout(self) -> int:
+        """Seconds: 0 sends never block; more: idle time until the end, and of a blocking send."""
+        return int(self._connection.timeout)
+
+    @timeout.setter
+    def timeout(self, wanted: int) -> None:
+        seconds = configuration.timeout_of(wanted)
+        if seconds != self._connection.timeout:
+            self._connection.set_timeout(seconds)

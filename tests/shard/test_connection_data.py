@@ -1,0 +1,526 @@
+"""The data of a connection, read and set through accessors, views, snapshots and config()."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from shardws import (
+    DataIn,
+    Disconnected,
+    Outcome,
+    ShardwsError,
+    WebSocketOpenRequest,
+    WebSocketServer,
+)
+from shardws.errors import NoSuchConnection
+from shardws.shard import snapshot
+from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
+
+UPGRADE = (
+    b"GET /a?b=1 HTTP/1.1\r\nHost: example.test:8080\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nOrigin: http://example.test:8080\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Protocol: one, two\r\n\r\n"
+)
+
+
+def recording_server(recorder: Recorder) -> WebSocketServer:
+    server = new_server()
+    server.buffer_message = True
+    server.on_connected = lambda e: recorder.note("connected", e.connection_id)
+    server.on_data_in = lambda e: recorder.note("data", e.data_format, e.text)
+    server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
+    server.on_error = lambda e: recorder.note("error", e.error_code)
+    return server
+
+
+async def connected(server: WebSocketServer, recorder: Recorder) -> tuple[ClientConnection, int]:
+    """Return a client and its id."""
+    before = len([event for event in recorder.events if event[0] == "connected"])
+    ws = await client(f"ws://127.0.0.1:{server.local_port}/")
+    return ws, (await recorder.wait_for("connected", before + 1))[-1][1]
+
+
+@pytest.mark.surface(
+    "WebSocketConnectionConnectionId",
+    "WebSocketConnectionHost",
+    "WebSocketConnectionLocalAddress",
+    "WebSocketConnectionOrigin",
+    "WebSocketConnectionRemoteHost",
+    "WebSocketConnectionRemotePort",
+    "WebSocketConnectionRequestHeaders",
+    "WebSocketConnectionRequestURI",
+    "WebSocketConnectionSubProtocols",
+    "ConnectionUID",
+)
+def test_what_the_client_is_and_asked_for_can_be_read() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        async with listening(server):
+            _, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
+            writer.write(UPGRADE)
+            identity = (await recorder.wait_for("connected"))[0][1]
+            assert server.get_web_socket_connection_connection_id(identity) == str(identity)
+            assert server.get_web_socket_connection_host(identity) == "example.test:8080"
+            assert server.get_web_socket_connection_local_address(identity) == "127.0.0.1"
+            assert server.get_web_socket_connection_origin(identity) == "http://example.test:8080"
+            assert server.get_web_socket_connection_remote_host(identity) == "127.0.0.1"
+            port = writer.get_extra_info("sockname")[1]
+            assert server.get_web_socket_connection_remote_port(identity) == port
+            headers = UPGRADE.decode().partition("\r\n")[2].removesuffix("\r\n\r\n")
+            assert server.get_web_socket_connection_request_headers(identity) == headers
+            assert server.get_web_socket_connection_request_uri(identity) == "/a?b=1"
+            assert server.get_web_socket_connection_sub_protocols(identity) == "one, two"
+            uid = server.config(f"ConnectionUID[{identity}]")
+            assert uid.endswith(f"{identity:014x}")
+            assert server.connections[identity].uid == uid
+            writer.close()
+            await recorder.wait_for("disconnected")
+
+    run(main())
+
+
+@pytest.mark.surface("WebSocketConnectionConnected", "Disconnect")
+def test_setting_connected_to_false_disconnects_and_true_raises() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        server.disconnect_status_code = 3001
+        async with listening(server):
+            ws, identity = await connected(server, recorder)
+            assert server.get_web_socket_connection_connected(identity)
+            with pytest.raises(ShardwsError, match="only False") as error:
+                server.set_web_socket_connection_connected(identity, True)
+            assert error.value.code == 211
+            server.set_web_socket_connection_connected(identity, False)
+            assert not server.get_web_socket_connection_connected(identity)
+            with pytest.raises(ConnectionClosed) as closed:
+                await receive(ws)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 3001
+            await recorder.wait_for("disconnected")
+
+    run(main())
+
+
+@pytest.mark.surface("WebSocketConnectionAcceptData")
+def test_data_is_held_back_while_accept_data_is_false_and_nothing_is_lost() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        async with listening(server):
+            ws, identity = await connected(server, recorder)
+            other, _ = await connected(server, recorder)
+            assert server.get_web_socket_connection_accept_data(identity)
+            server.set_web_socket_connection_accept_data(identity, False)
+            assert not server.get_web_socket_connection_accept_data(identity)
+            for number in range(3):
+                await ws.send(f"held {number}")
+            await other.send("goes on")
+            assert await recorder.wait_for("data") == [("data", 1, b"goes on")]
+            server.send_text(identity, "it can be sent to")
+            assert await receive(ws) == "it can be sent to"
+            await ws.send("held 3")
+            server.set_web_socket_connection_accept_data(identity, True)
+            data = await recorder.wait_for("data", 5)
+            assert [text for _, _, text in data[1:]] == [b"held %d" % n for n in range(4)]
+            await ws.close()
+            await other.close()
+
+    run(main())
+
+
+def test_what_one_read_brought_waits_in_order_while_accept_data_is_false() -> None:
+    """A handler that sets AcceptData to False gets no further DataIn of the same segment."""
+
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+
+        def on_data_in(e: DataIn) -> None:
+            recorder.note("data", e.text)
+            if e.text == b"0":
+                server.connections[e.connection_id].accept_data = False
+
+        server.on_data_in = on_data_in
+        server.on_ready_to_send = lambda e: recorder.note("ready")
+        async with listening(server):
+            _, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
+            frames = b"".join(b"\x82\x81\x00\x00\x00\x00%d" % number for number in range(4))
+            writer.write(UPGRADE + frames)
+            identity = (await recorder.wait_for("connected"))[0][1]
+            assert await recorder.wait_for("data") == [("data", b"0")]
+            server.connections[identity].accept_data = True
+            assert [text for _, text in await recorder.wait_for("data", 4)] == [
+                b"0", b"1", b"2", b"3",
+            ]  # fmt: skip
+            server.connections[identity].accept_data = False
+            writer.write(b"\x82\x81\x00\x00\x00\x004")
+            writer.close()
+            await writer.wait_closed()
+            server.connections[identity].accept_data = True
+            await recorder.wait_for("disconnected")
+            names = [event[0] for event in recorder.events]
+            assert names == ["connected", "ready", *["data"] * 5, "disconnected"]
+
+    run(main())
+
+
+@pytest.mark.surface("WebSocketConnectionDataFormat", "WebSocketConnectionDataToSend")
+def test_data_to_send_goes_out_in_the_data_format() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        async with listening(server):
+            ws, identity = await connected(server, recorder)
+            send = server.set_web_socket_connection_data_to_send
+            assert server.get_web_socket_connection_data_format(identity) == 0
+            send(identity, "str")
+            send(identity, b"bytes that are UTF-8")
+            send(identity, bytearray(b"\xff"))
+            assert await receive(ws) == "str"
+            assert await receive(ws) == "bytes that are UTF-8"
+            assert await receive(ws) == b"\xff"
+            server.set_web_socket_connection_data_format(identity, 2)
+            assert server.get_web_socket_connection_data_format(identity) == 2
+            send(identity, "as binary")
+            assert await receive(ws) == b"as binary"
+            server.set_web_socket_connection_data_format(identity, 1)
+            with pytest.raises(ShardwsError, match="UTF-8") as error:
+                send(identity, b"\xff")
+            assert error.value.code == 213
+            send(identity, memoryview(b"as text"))
+            assert await receive(ws) == "as text"
+            with pytest.raises(ShardwsError, match="DataFormat") as error:
+                server.set_web_socket_connection_data_format(identity, 3)
+            assert error.value.code == 213
+            await ws.close()
+
+    run(main())
+
+
+@pytest.mark.surface("WebSocketConnectionDataFormat", "WebSocketConnectionDataToSend")
+def test_pings_and_pongs_can_be_sent_and_an_unsolicited_pong_is_data() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        async with listening(server):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
+            writer.write(UPGRADE)
+            identity = (await recorder.wait_for("connected"))[0][1]
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+            server.set_web_socket_connection_data_format(identity, 9)
+            server.set_web_socket_connection_data_to_send(identity, "are you there")
+            frame = await asyncio.wait_for(reader.readexactly(15), DEADLINE_S)
+            assert frame == b"\x89\x0dare you there"
+            writer.write(b"\x8a\x83\x00\x00\x00\x00yes")
+            assert await recorder.wait_for("data") == [("data", 10, b"yes")]
+            server.set_web_socket_connection_data_format(identity, 10)
+            server.set_web_socket_connection_data_to_send(identity, b"me too")
+            assert await asyncio.wait_for(reader.readexactly(8), DEADLINE_S) == b"\x8a\x06me too"
+            with pytest.raises(ShardwsError, match="125") as error:
+                server.set_web_socket_connection_data_to_send(identity, bytes(126))
+            assert error.value.code == 213
+            writer.close()
+
+    run(main())
+
+
+async def fill(server: WebSocketServer, identity: int, piece: bytes) -> int:
+    """Send until the queue is full; return how many messages it took."""
+    taken = 0
+    while server.send(identity, piece).outcome is Outcome.QUEUED:
+        taken += 1
+        assert taken < 10_000, "the queue has no bound"
+        await asyncio.sleep(0)
+    return taken
+
+
+@pytest.mark.surface(
+    "WebSocketConnectionBytesSent",
+    "WebSocketConnectionReadyToSend",
+    "WebSocketConnectionDataToSend",
+    "ReadyToSend",
+)
+def test_a_full_queue_is_seen_by_its_properties_and_drains() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        server.out_high_mark = 64 * 1024
+        server.out_low_mark = 16 * 1024
+        server.on_ready_to_send = lambda e: recorder.note("ready", e.connection_id)
+        async with listening(server):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
+            writer.write(UPGRADE)
+            identity = (await recorder.wait_for("connected"))[0][1]
+            assert server.get_web_socket_connection_ready_to_send(identity)
+            assert server.get_web_socket_connection_bytes_sent(identity) == 0
+            server.send(identity, bytes(1000))
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+            await asyncio.wait_for(reader.readexactly(1004), DEADLINE_S)
+            assert server.get_web_socket_connection_bytes_sent(identity) == 1000
+            taken = await fill(server, identity, bytes(30_000))
+            assert not server.get_web_socket_connection_ready_to_send(identity)
+            assert server.get_web_socket_connection_bytes_sent(identity) == 0
+            with pytest.raises(ShardwsError) as error:
+                server.set_web_socket_connection_data_to_send(identity, "too much")
+            assert error.value.code == 135
+            await asyncio.wait_for(reader.readexactly(taken * 30_004), DEADLINE_S)
+            await recorder.wait_for("ready", 2)
+            assert server.get_web_socket_connection_ready_to_send(identity)
+            server.set_web_socket_connection_timeout(identity, 60)
+            server.send(identity, b"x")
+            await asyncio.wait_for(reader.readexactly(3), DEADLINE_S)
+            assert server.get_web_socket_connection_bytes_sent(identity) == 0
+            writer.close()
+
+    run(main())
+
+
+@pytest.mark.surface("WebSocketConnectionTimeout", "DefaultTimeout")
+def test_timeout_is_given_by_default_and_can_be_set_for_one_connection() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        server.default_timeout = 600
+        async with listening(server):
+            ws, identity = await connected(server, recorder)
+            assert server.get_web_socket_connection_timeout(identity) == 600
+            server.set_web_socket_connection_timeout(identity, 0)
+            assert server.get_web_socket_connection_timeout(identity) == 0
+            with pytest.raises(ShardwsError) as error:
+                server.set_web_socket_connection_timeout(identity, -1)
+            assert error.value.code == 213
+            server.default_timeout = 5
+            other, second = await connected(server, recorder)
+            assert server.get_web_socket_connection_timeout(second) == 5
+            assert server.get_web_socket_connection_timeout(identity) == 0
+            await ws.close()
+            await other.close()
+
+    run(main())
+
+
+@pytest.mark.surface("WebSocketConnectionTimeout", "DefaultTimeout", "Error")
+def test_an_idle_connection_is_ended_with_error_301_and_a_busy_one_is_not() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        server.default_timeout = 1
+        async with listening(server):
+            ws, _ = await connected(server, recorder)
+            busy, identity = await connected(server, recorder)
+            closing = asyncio.ensure_future(receive(ws))
+            while not closing.done():
+                await busy.send("x")
+                await asyncio.wait([closing], timeout=0.1)
+            with pytest.raises(ConnectionClosed) as closed:
+                closing.result()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1001
+            assert await recorder.wait_for("error") == [("error", 301)]
+            assert await recorder.wait_for("disconnected") == [("disconnected", 1001)]
+            assert server.get_web_socket_connection_connected(identity)
+            await busy.close()
+
+    run(main())
+
+
+def test_our_pings_and_their_pongs_do_not_keep_an_idle_connection_open() -> None:
+    """With pings every 0.3 s an idle client answers each of them, and is idle all the same."""
+
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        server.ping_interval = 0.3
+        server.default_timeout = 1
+        async with listening(server):
+            _, identity = await connected(server, recorder)
+            await recorder.wait_for("error")
+            await recorder.wait_for("disconnected")
+            assert identity not in server.connections
+
+    run(main())
+
+
+def test_a_client_that_is_not_read_is_not_taken_for_dead() -> None:
+    """AcceptData False: its pongs cannot be seen, so they are not missed."""
+
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        server.ping_interval = 0.3
+        server.ping_timeout = 0.3
+        async with listening(server):
+            ws, identity = await connected(server, recorder)
+            server.connections[identity].accept_data = False
+            await asyncio.wait([asyncio.ensure_future(ws.wait_closed())], timeout=1.5)
+            assert server.connections[identity].connected
+            server.connections[identity].accept_data = True
+            await ws.send("still here")
+            await recorder.wait_for("data")
+            await ws.close()
+
+    run(main())
+
+
+@pytest.mark.surface("Connected", "Disconnected", "WebSocketOpenRequest", "DataIn", "ReadyToSend")
+def test_the_record_can_be_read_inside_every_event_and_not_afterwards() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = new_server()
+
+        def look(name: str) -> Callable[[Any], None]:
+            def on_event(e: Any) -> None:
+                view = server.connections[e.connection_id]
+                recorder.note(name, e.connection_id, view.request_uri, view.remote_host)
+
+            return on_event
+
+        server.on_web_socket_open_request = look("open request")
+        server.on_connected = look("connected")
+        server.on_ready_to_send = look("ready")
+        server.on_data_in = look("data")
+
+        async def on_disconnected(e: Disconnected) -> None:
+            await asyncio.sleep(0)
+            assert server.get_web_socket_connection_local_address(e.connection_id) == "127.0.0.1"
+            look("disconnected")(e)
+
+        server.on_disconnected = on_disconnected
+        async with listening(server) as url:
+            ws = await client(f"{url}/p")
+            await ws.send("x")
+            await recorder.wait_for("data")
+            await ws.close()
+            await recorder.wait_for("disconnected")
+            identity = recorder.events[0][1]
+            assert recorder.events == [
+                (name, identity, "/p", "127.0.0.1")
+                for name in ("open request", "connected", "ready", "data", "disconnected")
+            ]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            with pytest.raises(NoSuchConnection):
+                server.connections[identity]
+
+    run(main())
+
+
+def test_a_refused_opening_leaves_no_record() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = new_server()
+
+        async def refuse(e: WebSocketOpenRequest) -> None:
+            recorder.note("asked", e.connection_id)
+            await asyncio.sleep(0)
+            e.status_code = 403
+
+        server.on_web_socket_open_request = refuse
+        async with listening(server):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
+            writer.write(UPGRADE)
+            answer = await asyncio.wait_for(reader.read(), DEADLINE_S)
+            assert answer.startswith(b"HTTP/1.1 403")
+            writer.close()
+            identity = recorder.events[0][1]
+            with pytest.raises(NoSuchConnection):
+                server.connections[identity]
+            assert await server.send(identity, b"x") is Outcome.GONE
+
+    run(main())
+
+
+@pytest.mark.surface("WebSocketConnectionCount")
+def test_connections_are_a_mapping_and_snapshots_tell_the_same() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        assert len(server.connections) == 0
+        assert list(server.connections) == []
+        with pytest.raises(NoSuchConnection):
+            await server.connection(1)
+        async with listening(server):
+            ws, first = await connected(server, recorder)
+            _, second = await connected(server, recorder)
+            assert server.web_socket_connection_count == len(server.connections) == 2
+            assert set(server.connections) == {first, second}
+            assert await server.connection_ids() == sorted([first, second])
+            assert first in server.connections
+            assert first + 100 not in server.connections
+            assert server.connections.get(first + 100) is None
+            assert server.connections.get(first) is not None
+            view, taken = server.connections[first], await server.connection(first)
+            for name in snapshot.NAMES:
+                assert getattr(taken, name) == getattr(view, name), name
+            assert snapshot.decode(snapshot.encode(taken)) == taken
+            await ws.close()
+            await recorder.wait_for("disconnected")
+            await asyncio.sleep(0)
+            assert server.web_socket_connection_count == 1
+
+    run(main())
+
+
+def calls(server: WebSocketServer, identity: int) -> list[Callable[[], object]]:
+    """Return a call of each accessor for one id."""
+    gets = [name for name in dir(server) if name.startswith("get_web_socket_connection_")]
+    sets: dict[str, object] = {
+        "accept_data": False,
+        "connected": False,
+        "data_format": 1,
+        "data_to_send": "x",
+        "timeout": 1,
+    }
+    found: list[Callable[[], object]] = [
+        lambda name=name: getattr(server, name)(identity)  # type: ignore[misc]
+        for name in gets
+    ]
+    for name, value in sets.items():
+        setter = getattr(server, f"set_web_socket_connection_{name}")
+        found.append(lambda setter=setter, value=value: setter(identity, value))  # type: ignore[misc]
+    found.append(lambda: server.config(f"ConnectionUID[{identity}]"))
+    return found
+
+
+def test_an_unknown_id_raises_1117_everywhere() -> None:
+    async def main() -> None:
+        server = new_server()
+        async with listening(server):
+            for identity in (1, 2**53, -1):
+                assert len(calls(server, identity)) == 21
+                for call in calls(server, identity)[: None if identity > 0 else -1]:
+                    with pytest.raises(ShardwsError) as error:
+                        call()
+                    assert error.value.code == 1117
+                with pytest.raises(ShardwsError) as error:
+                    await server.connection(identity)
+                assert error.value.code in (1117, 10065)
+
+    run(main())
+
+
+def test_a_question_that_nobody_asks_is_refused() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        async with listening(server):
+            ws, identity = await connected(server, recorder)
+            shard = server._shard
+            assert shard is not None
+            answer = shard.answer(identity, snapshot.QUESTION)
+            assert answer is not None
+            assert json.loads(answer)["connection_id"] == identity
+            assert shard.answer(identity + 1, snapshot.QUESTION) is None
+            with pytest.raises(ShardwsError, match="snapshot"):
+                shard.answer(identity, "gossip")
+            await ws.close()
+
+    run(main())
