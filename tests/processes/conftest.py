@@ -155,10 +155,10 @@ class RunningServer:
         found: dict[str, Any] = eventually(look)
         return found
 
-    def connect(self, **options: Any) -> ClientConnection:
+    def connect(self, path: str = "", **options: Any) -> ClientConnection:
         """Open a WebSocket; it is closed at the end of the test at the latest."""
         opened: ClientConnection = self._clients.enter_context(
-            connect(self.url, open_timeout=DEADLINE, close_timeout=2, **options)
+            connect(self.url + path, open_timeout=DEADLINE, close_timeout=2, **options)
         )
         return opened
 

@@ -6,12 +6,15 @@ import signal
 import socket
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.processes.conftest import (
     DEADLINE,
+    RunningServer,
     RunServer,
     children_of,
     eventually,
@@ -36,6 +39,32 @@ def get(port: int, path: str, **headers: str) -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+def start(run_server: RunServer, **options: Any) -> tuple[RunningServer, int]:
+    """Return a server with an admin child, and its port."""
+    port = free_port()
+    return run_server("examples.demo:server", "--admin", f"127.0.0.1:{port}", **options), port
+
+
+def scrape(port: int) -> dict[str, dict[str, float]]:
+    """Return the samples that have a shard, by name and shard."""
+    status, body = get(port, "/metrics")
+    assert status == 200
+    found: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(body):
+        for sample in family.samples:
+            if "shard" in sample.labels and "state" not in sample.labels:
+                found.setdefault(sample.name, {})[sample.labels["shard"]] = sample.value
+    return found
+
+
+def talk(port: int, data: bytes) -> bytes:
+    """Send bytes and return all that comes back."""
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
+        sock.sendall(data)
+        with sock.makefile("rb") as stream:
+            return stream.read()
 
 
 def is_served(port: int) -> bool:
@@ -125,3 +154,131 @@ def test_it_is_replaced_when_it_dies_and_goes_with_the_supervisor(run_server: Ru
     server.signal(signal.SIGKILL)
     server.process.wait(DEADLINE)
     eventually(lambda: not is_alive(second))
+
+
+def test_counters_do_not_fall_back_when_a_shard_is_killed(run_server: RunServer) -> None:
+    server, port = start(run_server)
+    clients = [server.connect() for _ in range(6)]
+    for client in clients:
+        greeting(client)
+        client.send("hello")
+        assert client.recv(timeout=DEADLINE) == "hello"
+    before = scrape(port)
+    assert sum(before["shardws_received_messages_total"].values()) == 6
+    pid = server.shard(0)["pid"]
+    os.kill(pid, signal.SIGKILL)
+    server.wait_for_status(
+        lambda report: report["shards"][0]["state"] == "ready" and report["shards"][0]["pid"] != pid
+    )
+    eventually(lambda: scrape(port)["shardws_restarts_total"]["0"] == 1)  # a report is kept 0.2 s
+    after = scrape(port)
+    for name, values in before.items():
+        if name.endswith("_total"):
+            for shard, value in values.items():
+                assert after[name][shard] >= value, f"{name} of shard {shard}"
+    text = get(port, "/metrics")[1]
+    assert str(pid) not in text.replace(".", " ").split(), "never a pid"
+
+
+def test_the_dashboard_and_what_it_asks_for(run_server: RunServer) -> None:
+    server, port = start(run_server)
+    client = server.connect()
+    own = greeting(client)
+    status, body = get(port, "/")
+    assert status == 200
+    assert body.startswith("<!doctype html>")
+    status, body = get(port, "/connections?limit=10")
+    assert status == 200
+    listed = json.loads(body)
+    assert listed["total"] == 1
+    (row,) = listed["connections"]
+    assert (row["id"], row["shard"]) == (own["connection_id"], own["shard"])
+    assert row["port"] == client.local_address[1]
+    points = json.loads(get(port, "/history")[1])["points"]
+    assert set(points[-1]["shards"]["0"]) == {"messages", "connections", "lag"}
+    for limit in ("0", "501", "-1", "x", "1e3", ""):
+        assert get(port, f"/connections?limit={limit}") == (400, "limit must be 1 to 500\n")
+
+
+def test_the_list_is_cut_and_hides_queries(run_server: RunServer) -> None:
+    server, port = start(run_server)
+    for number in range(5):
+        greeting(server.connect(f"/room/{number}?token=secret"))
+    listed = json.loads(get(port, "/connections?limit=2")[1])
+    assert listed["total"] == 5
+    assert len(listed["connections"]) == 2
+    assert "secret" not in json.dumps(listed)
+    assert all(row["path"].startswith("/room/") for row in listed["connections"])
+
+
+def test_it_stays_up_while_the_supervisor_is_silent(run_server: RunServer) -> None:
+    server, port = start(run_server)
+    greeting(server.connect())
+    assert get(port, "/livez")[0] == 200
+    server.signal(signal.SIGSTOP)
+    try:
+        assert eventually(lambda: get(port, "/livez")[0] == 503)
+        for path in ("/livez", "/readyz", "/status", "/connections"):
+            status, text = get(port, path)
+            assert (status, text[:31]) == (503, "the supervisor does not answer:"), path
+        assert get(port, "/")[0] == 200
+        body = get(port, "/metrics")[1]
+        assert "shardws_supervisor_up 0.0" in body
+        assert sum(scrape(port)["shardws_connections"].values()) == 1
+    finally:
+        server.signal(signal.SIGCONT)
+    assert eventually(lambda: get(port, "/readyz")[0] == 200)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, int]]:
+    """One server for all nonsense: it must survive each case."""
+    path, port = tmp_path_factory.mktemp("shared"), free_port()
+    options = ["--local-host", "127.0.0.1", "--local-port", "0", "--shards", "1"]
+    options += ["--admin", f"127.0.0.1:{port}", "--run-dir", str(path / "run")]
+    server = RunningServer(["examples.demo:server", *options], path, {})
+    server.wait_until_listening()
+    yield server, port
+    server.end()
+
+
+NONSENSE = {
+    "TLS": (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
+    "no HTTP": (b"hello\r\n\r\n", 400),
+    "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
+    "other host": (b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403),
+    "POST": (b"POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}", 405),
+    "DELETE": (b"DELETE / HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+    "a body": (b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}", 400),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    "up and up": (b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+    "long line": (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431),
+    "endless head": (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000, 431),
+    "many fields": (b"GET /?" + b"a&" * 50 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_nonsense_is_answered_and_closed(shared: tuple[RunningServer, int], name: str) -> None:
+    server, port = shared
+    data, status = NONSENSE[name]
+    answer = talk(port, data)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert get(port, "/readyz") == (200, "ok\n")
+    assert "Traceback" not in server.log
+
+
+def test_no_secret_is_shown(run_server: RunServer) -> None:
+    token = "a-token-long-enough"
+    server, port = start(run_server, env={"SHARDWS_ADMIN_TOKEN": token})
+    asked = [get(port, path, Authorization=f"Bearer {token}") for path in PATHS]
+    assert {status for status, _ in asked} == {200}
+    assert token not in "".join(body for _, body in asked) + server.log
+    for path in PATHS:
+        status, body = get(port, path)
+        is_probe = path in ("/livez", "/readyz")
+        assert status == (200 if is_probe else 401), path
+        assert is_probe or body.startswith("a token is needed")
+
+
+PATHS = ("/livez", "/readyz", "/status", "/metrics", "/", "/connections", "/history")
