@@ -35,15 +35,18 @@ class Gates:
             raise ValueError(f"a p95 limit is above 0 ms, not {self.p95_ms}")
 
 
-def misses(entries: Sequence[Entry], gates: Gates, expected: Sequence[str] = ()) -> list[str]:
+def misses(
+    entries: Sequence[Entry], gates: Gates, expected: Sequence[str] = (), exceptions: int = 0
+) -> list[str]:
     """Sentences on what was missed; empty when passed.
 
     `expected` names entries that must be there: a user that never got to its point is no success.
+    `exceptions` counts those that escaped from tasks: a user that is broken is none either.
     """
+    found = [f"{exceptions} exceptions escaped from users"] if exceptions else []
     requests = sum(entry.requests for entry in entries)
     if not requests:
-        return ["nothing was measured"]
-    found = []
+        return [*found, "nothing was measured"]
     rate = sum(entry.failures for entry in entries) / requests
     if rate > gates.error_rate:
         found.append(f"error rate {rate:.2%}, allowed {gates.error_rate:.2%}")

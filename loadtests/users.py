@@ -7,16 +7,17 @@ A task that meets trouble has it recorded by its client and gives the connection
 connects again, so that a server that comes back is loaded again.
 """
 
+import contextlib
 import json
 import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import gevent
 from locust import User, between, constant, task
+from locust.exception import RescheduleTask
 from websocket import WebSocketException, WebSocketTimeoutException
 
 from loadtests.client import Measurement, UnexpectedMessage, WebSocketClient
@@ -51,15 +52,25 @@ class WebSocketUser(User):
         client.connect(f"{self.host}".rstrip("/") + self.path, **options)
         return client.recv(name="greeting") if self.has_greeting else ""
 
-    @contextmanager
+    @contextlib.contextmanager
     def connected(self) -> Iterator[WebSocketClient]:
-        """The client, connected; trouble (recorded already) ends the connection and the task."""
+        """The client, connected; trouble (recorded already) ends the connection and the block.
+
+        Raises RescheduleTask when it cannot connect: locust waits and takes the next task.
+        """
+        if not self.client.is_connected:
+            self.connect()
         try:
-            if not self.client.is_connected:
-                self.greeting = self.open(self.client)
             yield self.client
         except TROUBLE:
             self.client.drop()
+
+    def connect(self) -> None:
+        try:
+            self.greeting = self.open(self.client)
+        except TROUBLE as error:
+            self.client.drop()
+            raise RescheduleTask from error
 
     def on_stop(self) -> None:
         self.client.leave()
@@ -196,7 +207,11 @@ class Broadcast(DemoUser):
             gevent.sleep(1)  # the server is away: do not storm it
 
     def listen_until_trouble(self) -> None:
-        with self.connected() as client, client.failures_as("broadcast delivery"):
+        with (
+            contextlib.suppress(RescheduleTask),
+            self.connected() as client,
+            client.failures_as("broadcast delivery"),
+        ):
             while True:
                 self.hear(client)
 

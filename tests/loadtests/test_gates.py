@@ -26,6 +26,12 @@ def test_misses(entries: list[Entry], expected: list[str], sentences: list[str])
     assert misses(entries, Gates(error_rate=0.01, p95_ms=100.0), expected) == sentences
 
 
+def test_exceptions_of_users_are_a_miss() -> None:
+    found = ["3 exceptions escaped from users"]
+    assert misses([GOOD], Gates(), exceptions=3) == found
+    assert misses([], Gates(), exceptions=3) == [*found, "nothing was measured"]
+
+
 @pytest.mark.parametrize(("rate", "p95"), [(-0.1, 1.0), (1.1, 1.0), (0.5, 0.0)])
 def test_limits_that_cannot_be(rate: float, p95: float) -> None:
     with pytest.raises(ValueError, match="not"):

@@ -47,3 +47,14 @@ def test_no_server_is_exit_code_1() -> None:
     code, output = run("--host", host, "--users", "1", "--seconds", "1", "--", "Reconnector")
     assert code == 1, output
     assert "first echo: never succeeded" in output
+    assert "exceptions escaped" not in output
+
+
+def test_workers_report_their_cpu() -> None:
+    code, output = run(
+        *("--users", "2", "--seconds", "4"), "--", "--processes", "2", "--max-p95", "5000", "Echo"
+    )
+    assert code == 0, output
+    lines = [line for line in output.splitlines() if line.startswith("generator ")]
+    assert len(lines) == 2, output
+    assert not all(": 0% of a core" in line for line in lines)
