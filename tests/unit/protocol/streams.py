@@ -133,3 +133,28 @@ CASES += [
     for code in (*LEGAL, 3000, 3999, 4000, 4999)
     for reason in ("", "grüße")
 ]
+
+# Text that is no UTF-8 (RFC 3629): what each body must refuse, at whatever place.
+BAD_TEXT = [
+    b"\x80",
+    b"\xbf",
+    b"\xc0\x80",
+    b"\xc1\xbf",
+    b"\xc2",
+    b"\xc2\x41",
+    b"\xc2\xc2",
+    b"\xe0\x80\x80",
+    b"\xe0\x9f\xbf",
+    b"\xed\xa0\x80",
+    b"\xed\xbf\xbf",
+    b"\xe2\x82",
+    b"\xe2\x82\x41",
+    b"\xef\xbf\xc0",
+    b"\xf0\x80\x80\x80",
+    b"\xf0\x8f\xbf\xbf",
+    b"\xf4\x90\x80\x80",
+    b"\xf5\x80\x80\x80",
+    b"\xf8\x88\x80\x80\x80",
+    b"\xfe",
+    b"\xff",
+]

@@ -1,16 +1,15 @@
 """Both bodies of the codec, case by case, and against each other."""
 
-import itertools
 import random
-from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardws.protocol import codec, frames
-from tests.unit.protocol.client import KEY, frame, length_of, pieces_of, xor
+from tests.unit.protocol.client import KEY, frame, length_of, xor
 from tests.unit.protocol.conftest import BODIES
+from tests.unit.protocol.streams import BAD_TEXT
 
 MIB = 1 << 20
 BIG = bytes(range(256)) * 300  # 76,800 bytes: the eight-byte length
@@ -70,30 +69,6 @@ NOT_ORDINARY = [
     ("above the limit", frame(0x82, b"a" * (2 * MIB + 1))),
 ]
 
-# Text that is no UTF-8 (RFC 3629): what each body must refuse, at whatever place.
-BAD_TEXT = [
-    b"\x80",
-    b"\xbf",
-    b"\xc0\x80",
-    b"\xc1\xbf",
-    b"\xc2",
-    b"\xc2\x41",
-    b"\xc2\xc2",
-    b"\xe0\x80\x80",
-    b"\xe0\x9f\xbf",
-    b"\xed\xa0\x80",
-    b"\xed\xbf\xbf",
-    b"\xe2\x82",
-    b"\xe2\x82\x41",
-    b"\xef\xbf\xc0",
-    b"\xf0\x80\x80\x80",
-    b"\xf0\x8f\xbf\xbf",
-    b"\xf4\x90\x80\x80",
-    b"\xf5\x80\x80\x80",
-    b"\xf8\x88\x80\x80\x80",
-    b"\xfe",
-    b"\xff",
-]
 GOOD_TEXT = [
     chr(point).encode()
     for point in (0, 0x7F, 0x80, 0x7FF, 0x800, 0xFFF, 0x1000, 0xCFFF, 0xD7FF, 0xE000, 0xFFFF)
@@ -191,63 +166,6 @@ def test_join_refuses_a_first_byte_that_is_none(body: codec.Body, first: int) ->
         body.join([(first, b"")])
 
 
-@pytest.mark.parametrize("step", [0, 1, 2, 3, 5, 7, 64])
-@pytest.mark.parametrize("kind", [1, 2])
-def test_a_filler_takes_just_its_own_bytes(body: codec.Body, kind: int, step: int) -> None:
-    plain = "grüße 日本 😀".encode() * 20
-    filler = body.Filler(kind, len(plain), KEY)
-    data = xor(plain)
-    for piece in pieces_of(data, step):
-        assert filler.feed(b"__" + piece, 2) == 2 + len(piece)
-    assert filler.missing == 0
-    assert filler.feed(b"behind", 0) == 0
-    assert filler.finish() == plain
-
-
-def test_a_filler_stops_at_its_size(body: codec.Body) -> None:
-    filler = body.Filler(2, 3, KEY)
-    assert filler.missing == 3
-    assert filler.feed(b"x" + xor(b"abc") + b"behind", 1) == 4
-    assert filler.finish() == b"abc"
-
-
-def test_a_filler_of_nothing_is_full(body: codec.Body) -> None:
-    assert body.Filler(1, 0, KEY).finish() == b""
-
-
-def test_an_unfinished_filler_gives_nothing_away(body: codec.Body) -> None:
-    filler = body.Filler(2, 3, KEY)
-    filler.feed(b"ab", 0)
-    with pytest.raises(ValueError, match="missing"):
-        filler.finish()
-
-
-def test_a_filler_refuses_text_that_ends_inside_a_character(body: codec.Body) -> None:
-    filler = body.Filler(1, 2, KEY)
-    filler.feed(xor(EURO[:2]), 0)
-    with pytest.raises(ValueError, match=r"UTF-8|utf-8"):
-        filler.finish()
-
-
-@pytest.mark.parametrize("bad", [bad for bad in BAD_TEXT if bad not in (b"\xc2", b"\xe2\x82")])
-def test_a_filler_fails_at_the_byte_that_cannot_be_text(body: codec.Body, bad: bytes) -> None:
-    filler = body.Filler(1, 1000, KEY)
-    with pytest.raises(ValueError, match=r"UTF-8|utf-8"):
-        filler.feed(xor(b"ok " + bad), 0)
-
-
-@pytest.mark.parametrize(("size", "key"), [(-1, KEY), (3, b"abc"), (3, b"abcde")])
-def test_a_filler_refuses_what_no_header_says(body: codec.Body, size: int, key: bytes) -> None:
-    with pytest.raises(ValueError, match="size or key"):
-        body.Filler(1, size, key)
-
-
-@pytest.mark.parametrize("start", [-1, 4])
-def test_a_filler_refuses_a_start_outside_the_data(body: codec.Body, start: int) -> None:
-    with pytest.raises(ValueError, match="start"):
-        body.Filler(2, 9, KEY).feed(b"abc", start)
-
-
 STREAMS = st.lists(
     st.one_of(
         st.binary(max_size=20),
@@ -269,107 +187,3 @@ STREAMS = st.lists(
 def test_both_bodies_agree(data: bytes, limit: int, start: int) -> None:
     python, c = (module.parse(data, limit, min(start, len(data))) for module in BODIES)
     assert python == c
-
-
-@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
-@settings(max_examples=300, deadline=None)
-@given(
-    plain=st.one_of(st.binary(max_size=40), st.text(max_size=30).map(str.encode)),
-    cuts=st.lists(st.integers(0, 40), max_size=4),
-    kind=st.sampled_from([1, 2]),
-)
-def test_both_fillers_agree(plain: bytes, cuts: list[int], kind: int) -> None:
-    def run(module: ModuleType) -> tuple[bytes | None, int]:
-        filler = module.Filler(kind, len(plain), KEY)
-        data = xor(plain)
-        edges = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
-        fed = 0
-        try:
-            for low, high in itertools.pairwise(edges):
-                filler.feed(data[low:high], 0)
-                fed = high
-            return filler.finish(), fed
-        except ValueError:
-            return None, fed
-
-    python, c = (run(module) for module in BODIES)
-    assert python == c
-    assert (python[0] is None) == (kind == 1 and not is_text(plain))
-
-
-def is_text(payload: bytes) -> bool:
-    try:
-        payload.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
-@pytest.mark.parametrize(
-    "frames_given",
-    [
-        (),
-        [[0x81, b""]],
-        [(0x81,)],
-        [(0x81, b"", b"")],
-        [("a", b"")],
-        [(0x81, "text")],
-        [(0x81, bytearray(b"a"))],
-        [(True, b"")],
-    ],
-)
-def test_the_c_body_joins_exact_types_only(frames_given: list[frames.Frame]) -> None:
-    """No method of another type may run between counting and copying."""
-    with pytest.raises(TypeError):
-        BODIES[1].join(frames_given)
-
-
-@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
-def test_the_c_body_refuses_wrong_arguments() -> None:
-    c = BODIES[1]
-    for wrong in ((b"",), (b"", 1, 0, 0), (bytearray(b""), 1), ("", 1)):
-        with pytest.raises(TypeError):
-            c.parse(*wrong)
-    with pytest.raises(OverflowError):
-        c.parse(b"", 1 << 64)
-    with pytest.raises(OverflowError):
-        c.join([(1 << 64, b"")])
-    filler = c.Filler(2, 1, KEY)
-    for bad in ((), (b"",), (bytearray(1), 0), (b"", "0")):
-        with pytest.raises(TypeError):
-            filler.feed(*bad)
-    with pytest.raises(TypeError):
-        c.Filler(1)
-    with pytest.raises(TypeError):
-        c.Filler(kind=1, size=2, key=KEY)
-    with pytest.raises(TypeError):
-        c.unmask("text", 0, 1, KEY)
-    with pytest.raises(OverflowError):
-        c.Filler(2, (1 << 63) - 1, KEY)
-
-
-@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
-def test_a_c_filler_gives_its_bytes_away_once() -> None:
-    """Feeding or finishing it again must not reach an object that others hold."""
-    filler = BODIES[1].Filler(2, 1, KEY)
-    filler.feed(b"a", 0)
-    filler.finish()
-    with pytest.raises(ValueError, match="missing"):
-        filler.finish()
-    with pytest.raises(ValueError, match="ended"):
-        filler.feed(b"a", 0)
-
-
-def test_an_announced_size_alone_takes_no_memory(body: codec.Body) -> None:
-    """A thousand headers of 1 MiB each: address space at most, no resident pages."""
-    before = resident()
-    fillers = [body.Filler(2, MIB, KEY) for _ in range(200)]
-    assert resident() - before < 20 * MIB
-    assert all(filler.missing == MIB for filler in fillers)
-
-
-def resident() -> int:
-    """Resident bytes of this process (proc(5) statm)."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096
