@@ -47,6 +47,7 @@ class Record(asyncio.Protocol):
         "active",
         "backlog",
         "blocked",
+        "cell",
         "config",
         "corked",
         "deadline",
@@ -93,6 +94,7 @@ class Record(asyncio.Protocol):
         self.blocked = 0
         self.late_pong: Frame | None = None
         self.was_opened = False
+        self.cell = -1  # in the census, between Connected and Disconnected
         self.holds = 0
         self.task: asyncio.Task[None] | None = None
         self.backlog: list[Any] | None = None

@@ -8,7 +8,7 @@ shards. An exception in a handler becomes an Error event and a log record, never
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from shardws import events
 from shardws.errors import ERROR_CODES, HandshakeError
@@ -19,6 +19,8 @@ from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST
 from shardws.protocol.frames import CLOSE
 from shardws.protocol.session import Ending, Item
 from shardws.stats import BYTES_IN, ERRORS, HANDLER_ERRORS, MESSAGES_IN, PROTOCOL_ERRORS, Words
+
+D = TypeVar("D", bound=events.Decision)
 
 # What waits in a backlog: a name of Handlers and the event.
 Waiting = tuple[str, Any]
@@ -47,6 +49,7 @@ class Dispatcher:
         self.row = row
         self.log = log
         self.forget: Callable[[Connection], None] = lambda connection: None
+        self.ended: Callable[[Connection], None] = lambda connection: None
         self.on_activity: Callable[[], None] | None = None  # do_events returns early
         self.tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
 
@@ -102,10 +105,12 @@ class Dispatcher:
             self.failed(event.connection_id, name, error)
             return
         if result is not None:
-            self._spawn(self._guard(event.connection_id, name, result))
+            self.spawn(self._guard(event.connection_id, name, result))
 
     def run(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler now; a coroutine it returns becomes this connection's task."""
+        if name == "on_disconnected":
+            self.ended(connection)
         handler = getattr(self.handlers, name)
         if handler is None:
             return
@@ -164,47 +169,48 @@ class Dispatcher:
         if not connection.holds:
             connection.set_reading(True)
 
-    # -- the opening request ---------------------------------------------------------------
+    # -- decisions before a connection is open ---------------------------------------------
 
     def decide(
-        self,
-        connection: Connection,
-        event: events.WebSocketOpenRequest,
-        decided: Callable[[Connection, events.WebSocketOpenRequest], None],
+        self, connection: Connection, name: str, event: D, decided: Callable[[Connection, D], None]
     ) -> None:
-        """Ask on_web_socket_open_request; `decided` follows at once or when its task is done."""
-        handler = self.handlers.on_web_socket_open_request
+        """Ask a handler; `decided` follows at once or when its task is done.
+
+        A handler that raises refuses the connection.
+        """
+        handler = getattr(self.handlers, name)
         if handler is None:
             decided(connection, event)
             return
         try:
             result = handler(event)
         except Exception as error:  # noqa: BLE001  the application's, reported at this edge
-            self.failed(connection.id, "on_web_socket_open_request", error)
+            self.failed(connection.id, name, error)
             connection.refuse(HandshakeError(500, "the application failed"))
             return
         if result is None:
             decided(connection, event)
             return
         self.take(connection, HOLD_DECISION)
-        self._spawn(self._decide_later(connection, event, decided, result))
+        self.spawn(self._decide_later(connection, name, event, decided, result))
 
     async def _decide_later(
         self,
         connection: Connection,
-        event: events.WebSocketOpenRequest,
-        decided: Callable[[Connection, events.WebSocketOpenRequest], None],
+        name: str,
+        event: D,
+        decided: Callable[[Connection, D], None],
         result: Awaitable[None],
     ) -> None:
         try:
             await result
         except Exception as error:  # noqa: BLE001  the application's, reported at this edge
-            self.failed(connection.id, "on_web_socket_open_request", error)
+            self.failed(connection.id, name, error)
             connection.refuse(HandshakeError(500, "the application failed"))
-        else:
-            decided(connection, event)
-        finally:
             self.release(connection, HOLD_DECISION)
+        else:
+            self.release(connection, HOLD_DECISION)
+            decided(connection, event)
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -229,7 +235,9 @@ class Dispatcher:
     def failed(self, connection_id: int, name: str, error: Exception) -> None:
         """Report an exception of a handler."""
         self.row[HANDLER_ERRORS] += 1
-        self.log.error(
+        # A line about on_log is not for on_log: it would raise again.
+        log = self.log if name != "on_log" else self.log.unwatched
+        log.error(
             "%s of connection %d raised", name, connection_id,
             exc_info=error, extra={"connection_id": connection_id},
         )  # fmt: skip
@@ -242,7 +250,7 @@ class Dispatcher:
         text = description or ERROR_CODES[code].text
         self.fire_remote("on_error", events.Error(connection_id, code, text))
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(coroutine)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)

@@ -1,0 +1,53 @@
+"""The census: who is on a page, also when the process that wrote it is dead."""
+
+import os
+
+import pytest
+
+from shardws.census import Census
+
+
+def test_a_page_holds_who_entered_and_did_not_leave() -> None:
+    census = Census(rows=2, capacity=8)
+    page = census.page(1)
+    cells = [page.enter(serial) for serial in (11, 12, 13)]
+    page.leave(cells[1])
+    assert census.collect(0) == []
+    assert census.collect(1) == [11, 13]
+    assert census.collect(1) == []
+
+
+def test_cells_are_used_again_and_a_full_page_says_so() -> None:
+    census = Census(rows=1, capacity=2)
+    page = census.page(0)
+    first, second = page.enter(1), page.enter(2)
+    assert page.enter(3) == -1
+    page.leave(-1)
+    page.leave(second)
+    assert page.enter(4) == second
+    page.leave(first)
+    assert census.collect(0) == [4]
+
+
+def test_what_a_dead_process_wrote_is_read_by_its_parent() -> None:
+    census = Census(rows=4, capacity=1000)
+    pid = os.fork()
+    if pid == 0:
+        page = census.page(2)
+        for serial in range(1, 501):
+            page.enter(serial)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert census.collect(2) == list(range(1, 501))
+
+
+@pytest.mark.parametrize("row", [-1, 2])
+def test_a_row_that_is_not_there_is_an_error(row: int) -> None:
+    with pytest.raises(IndexError):
+        Census(rows=2, capacity=3).page(row)
+
+
+def test_a_census_needs_rows_and_cells() -> None:
+    for rows, capacity in ((0, 1), (1, 0)):
+        with pytest.raises(ValueError, match="rows and cells"):
+            Census(rows, capacity)
