@@ -89,7 +89,7 @@ USE_SSL: Final[Row[bool]] = Row(
     default=False,
     group=Group.LISTENING,
     when=When.LISTEN,
-    module="shardws_supervisor.plan",
+    module="shardws.shard.certificates",
     text="Accept TLS connections (wss). Without a usable certificate, listening fails with 271 "
     "or 272.",
 )
@@ -113,8 +113,7 @@ TRUSTED_PROXIES: Final[Row[tuple[str, ...]]] = Row(
     valid=checks.networks,
     group=Group.LISTENING,
     when=When.ACCEPT,
-    module="shardws.shard.configuration",
-    later=True,
+    module="shardws.shard.admission",
     text="Addresses and CIDR blocks of proxies whose PROXY, Forwarded and X-Forwarded-For "
     "headers are believed. Nobody else's are.",
 )
@@ -141,8 +140,7 @@ ACCEPT_MODE: Final[Row[str]] = Row(
     default="reuseport",
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.listeners",
-    later=True,
+    module="shardws_supervisor.plan",
     text="How connections reach the shards: reuseport lets the kernel spread them over one socket "
     "per shard; handoff accepts in one place and hands each to the shard with the fewest.",
 )
@@ -402,7 +400,7 @@ MAX_CONNECTIONS: Final[Row[int]] = Row(
     high=MAX_INT,
     group=Group.CONNECTIONS,
     when=When.LISTEN,
-    module="shardws.shard.opening",
+    module="shardws.shard.admission",
     text="Most connections of the whole server; 0 for as many as the descriptor limit allows. "
     "While listening it reads back the effective number. At the limit clients get 503 with "
     "Retry-After. A number above what descriptors allow is refused at the start.",
@@ -655,8 +653,7 @@ ALLOWED_CLIENTS: Final[Row[str]] = Row(
     valid=checks.host_patterns,
     group=Group.ACCESS,
     when=When.ACCEPT,
-    module="shardws.net.listener",
-    later=True,
+    module="shardws.shard.admission",
     text="Who may connect: host names, IP addresses, CIDR blocks and `*` wildcards, separated by "
     "commas. ConnectionRequest may overrule it.",
 )
@@ -720,8 +717,7 @@ SSL_AUTHENTICATE_CLIENTS: Final[Row[bool]] = Row(
     default=False,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Ask clients for a certificate; the event SSLClientAuthentication decides about it.",
 )
 SSL_REQUIRE_CLIENT_CERTIFICATE: Final[Row[bool]] = Row(
@@ -731,8 +727,7 @@ SSL_REQUIRE_CLIENT_CERTIFICATE: Final[Row[bool]] = Row(
     default=False,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="With SSLAuthenticateClients: refuse clients that present no certificate at all.",
 )
 SSL_CERT_ENCODED: Final[Row[bytes]] = Row(
@@ -743,8 +738,7 @@ SSL_CERT_ENCODED: Final[Row[bytes]] = Row(
     group=Group.TLS,
     flag="",
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="PEM text of the certificate in use. Setting it selects the private key of the store that "
     "has the same public key.",
 )
@@ -755,8 +749,7 @@ SSL_CERT_STORE: Final[Row[str | bytes]] = Row(
     default="",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="File with certificate and private key, or its content; SSLCertStoreType says which.",
 )
 SSL_CERT_STORE_PASSWORD: Final[Row[str]] = Row(
@@ -768,8 +761,7 @@ SSL_CERT_STORE_PASSWORD: Final[Row[str]] = Row(
     access=Access.WO,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Password of the store. It is never logged or shown.",
 )
 SSL_CERT_STORE_TYPE: Final[Row[int]] = Row(
@@ -781,8 +773,7 @@ SSL_CERT_STORE_TYPE: Final[Row[int]] = Row(
     valid=checks.cert_store_type,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="What SSLCertStore is: 2/3 PFX file/blob, 4/5 JKS, 6/7 PEM, 99 found out from the content."
     " 8/9 (public certificate) and 11/12 (P7B) hold no key; other types fail with 271.",
 )
@@ -793,8 +784,7 @@ SSL_CERT_SUBJECT: Final[Row[str]] = Row(
     default="*",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Which certificate of the store: its subject, else a part of it, in any order and case; "
     "`*` takes the first with a private key.",
 )
@@ -806,8 +796,7 @@ SNI_MAP: Final[Row[tuple[str, ...]]] = Row(
     valid=checks.sni_entries,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Further certificates by server name: entries NAME=STORE such as "
     "*.example.com=/etc/tls/example.pem, opened with SSLCertStorePassword.",
 )
@@ -819,8 +808,7 @@ SSL_ENABLED_PROTOCOLS: Final[Row[int]] = Row(
     valid=checks.enabled_protocols,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Sum of protocol versions: TLS1.3 12288, TLS1.2 3072, TLS1.1 768, TLS1.0 192. The last "
     "two lower the security of every connection; SSL 2 and 3 are refused (275).",
 )
@@ -831,8 +819,7 @@ SSL_ENABLED_CIPHER_SUITES: Final[Row[str]] = Row(
     default="*",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Cipher suites by name, separated by `;` or `,`; `*` for ours. An unknown name is an "
     "error (274).",
 )
@@ -845,8 +832,7 @@ SSL_CIPHER_STRENGTH: Final[Row[int]] = Row(
     high=256,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Shortest key of a bulk cipher; 0 for no limit beyond that of the suites.",
 )
 OPENSSL_CIPHER_LIST: Final[Row[str]] = Row(
@@ -856,8 +842,7 @@ OPENSSL_CIPHER_LIST: Final[Row[str]] = Row(
     default="",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Suites of TLS 1.2 and older in OpenSSL's notation; empty for Mozilla's intermediate list."
     " Anonymous and unencrypted suites are refused (274).",
 )
@@ -869,8 +854,7 @@ OPENSSL_CA_DIR: Final[Row[str]] = Row(
     valid=checks.ca_directory,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Directory of CA certificates trusted for client certificates; a missing or empty one is "
     "an error (273).",
 )
@@ -882,8 +866,7 @@ OPENSSL_CA_FILE: Final[Row[str]] = Row(
     valid=checks.ca_file,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="File of CA certificates trusted for client certificates; a missing or empty one is an "
     "error (273).",
 )
@@ -895,8 +878,7 @@ OPENSSL_PRNG_SEED_DATA: Final[Row[str]] = Row(
     sensitive=True,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Mixed into OpenSSL's random numbers and credited no entropy.",
 )
 REUSE_SSL_SESSION: Final[Row[bool]] = Row(
@@ -907,8 +889,7 @@ REUSE_SSL_SESSION: Final[Row[bool]] = Row(
     model="False",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Let clients resume a TLS session, on any shard. Off while SSLAuthenticateClients is on.",
 )
 SSL_SESSION_TIMEOUT: Final[Row[int]] = Row(
@@ -920,9 +901,21 @@ SSL_SESSION_TIMEOUT: Final[Row[int]] = Row(
     high=604_800,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="How long a TLS session may be resumed; at most 7 days (RFC 8446 4.6.1).",
+)
+MAX_HANDSHAKES: Final[Row[int]] = Row(
+    name="max_handshakes",
+    vendor="MaxHandshakes",
+    kind=Int("connections"),
+    default=512,
+    low=1,
+    high=65536,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws.shard.certificates",
+    text="TLS handshakes that each shard has going on at most; who comes then is not read before "
+    "one is over.",
 )
 SSL_CA_CERT_FILE_PATHS: Final[Row[str]] = Row(
     name="ssl_ca_cert_file_paths",
@@ -931,8 +924,7 @@ SSL_CA_CERT_FILE_PATHS: Final[Row[str]] = Row(
     default="",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="CA bundles for client certificates, separated by `;` or `:`; the first that exists is "
     "loaded.",
 )
@@ -944,8 +936,7 @@ SSL_CA_CERTS: Final[Row[str]] = Row(
     flag="",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="PEM text of CA certificates trusted for client certificates.",
 )
 SSL_SERVER_CA_CERTS: Final[Row[str]] = Row(
@@ -966,8 +957,7 @@ SSL_ENABLE_RENEGOTIATION: Final[Row[bool]] = Row(
     default=False,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Permit clients of TLS 1.2 to renegotiate, a few times; TLS 1.3 has no such thing.",
 )
 SSL_INCLUDE_CERT_CHAIN: Final[Row[bool]] = Row(
@@ -977,8 +967,7 @@ SSL_INCLUDE_CERT_CHAIN: Final[Row[bool]] = Row(
     default=False,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="cert_encoded of SSLClientAuthentication holds the chain behind the client's certificate "
     "too.",
 )
@@ -1003,8 +992,7 @@ SSL_SECURITY_FLAGS: Final[Row[int]] = Row(
     high=2**32 - 1,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="What to ignore in client certificates: 0x1 time, 0x10 unknown CA, 0x20 usage, "
     "0x100-0x800 revocation; each time a warning is logged. Other bits have no effect.",
 )
@@ -1015,8 +1003,7 @@ LOG_SSL_PACKETS: Final[Row[bool]] = Row(
     default=False,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Report TLS packets by SSLStatus, never application data or keys.",
 )
 TLS12_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
@@ -1026,8 +1013,7 @@ TLS12_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
     default="",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Signature algorithms of TLS 1.2, separated by commas, in names of the model (rsa-sha256) "
     "or of IANA; empty for OpenSSL's. A list that does not fit the certificate is refused (276).",
 )
@@ -1038,8 +1024,7 @@ TLS12_SUPPORTED_GROUPS: Final[Row[str]] = Row(
     default="",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Key exchange groups of TLS 1.2, separated by commas, in names of the model "
     "(ecdhe_x25519) or of OpenSSL; empty for OpenSSL's.",
 )
@@ -1050,8 +1035,7 @@ TLS13_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
     default="",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Signature algorithms of TLS 1.3, separated by commas, in names of IANA; empty for "
     "OpenSSL's. A list that does not fit the certificate is refused (276).",
 )
@@ -1062,8 +1046,7 @@ TLS13_SUPPORTED_GROUPS: Final[Row[str]] = Row(
     default="",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.net.tls",
-    later=True,
+    module="shardws.shard.certificates",
     text="Key exchange groups of TLS 1.3, separated by commas, in names of the model "
     "(ecdhe_x25519) or of OpenSSL; empty for OpenSSL's.",
 )
@@ -1168,7 +1151,7 @@ LOG_LEVEL: Final[Row[int]] = Row(
     high=3,
     group=Group.LOGGING,
     when=When.LIVE,
-    module="shardws_supervisor.plan",
+    module="shardws.shard.journal",
     text="What the event Log reports: 0 nothing, 1 information, 2 also details, 3 also debugging.",
 )
 LOG_FORMAT: Final[Row[str]] = Row(
@@ -1198,8 +1181,7 @@ LOG_CONNECTIONS: Final[Row[bool]] = Row(
     default=False,
     group=Group.LOGGING,
     when=When.LIVE,
-    module="shardws.shard.dispatch",
-    later=True,
+    module="shardws.shard.journal",
     text="Log a line for each connection that opens or ends.",
 )
 LOG_QUERIES: Final[Row[bool]] = Row(
@@ -1209,8 +1191,7 @@ LOG_QUERIES: Final[Row[bool]] = Row(
     default=False,
     group=Group.LOGGING,
     when=When.LIVE,
-    module="shardws.shard.dispatch",
-    later=True,
+    module="shardws.shard.journal",
     text="Show the query of request targets in the log. Off, since tokens travel there.",
 )
 

@@ -23,12 +23,17 @@ class Aide:
     """One helping child."""
 
     def __init__(
-        self, name: str, body: Callable[[], int], foreign: Callable[[], list[spawn.Closeable]]
+        self,
+        name: str,
+        body: Callable[[], int],
+        foreign: Callable[[], list[spawn.Closeable]],
+        policy: Policy = POLICY,
     ) -> None:
         self.name = name
         self.pid = 0  # 0 while it does not run
         self._body = body
         self._foreign = foreign
+        self._policy = policy
         self._failures = 0
         self._started = 0.0
         self._due = 0.0
@@ -40,18 +45,27 @@ class Aide:
         if not self.pid and now >= self._due:
             self._start(now)
 
+    def _prepare(self) -> list[spawn.Closeable]:
+        """Make ready what a new child needs; return what it must close besides."""
+        return []
+
+    def _forked(self) -> None:
+        """A new child is there."""
+
     def _start(self, now: float) -> None:
+        prepared = self._prepare()
         try:
             self.pid = spawn.fork(
                 self._body,
                 name=f"shardws-{self.name}",
-                foreign=self._foreign(),
+                foreign=[*self._foreign(), *prepared],
                 death_signal=signal.SIGKILL,
             )
         except OSError as error:
             log.error("%s cannot be forked: %s", self.name, error.strerror)
             self._postpone(now)
         self._started = now
+        self._forked()
 
     def _reap(self, now: float) -> None:
         pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -59,18 +73,23 @@ class Aide:
             return
         log.error("%s (pid %d) %s", self.name, self.pid, spawn.ending(status))
         self.pid = 0
-        if now - self._started >= POLICY.stable:
+        if now - self._started >= self._policy.stable:
             self._failures = 0
         self._postpone(now)
 
     def _postpone(self, now: float) -> None:
         self._failures += 1
-        self._due = now + POLICY.delay(self._failures, random.random())  # noqa: S311 - no secret
+        self._due = now + self._policy.delay(self._failures, random.random())  # noqa: S311 - no secret
+
+    def kill(self) -> None:
+        """End the present child; another follows."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def end(self) -> None:
         """End it for good."""
         if self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+            self.kill()
             os.waitpid(self.pid, 0)
             self.pid = 0

@@ -11,7 +11,8 @@ Therefore the port is first bound once without it.
 
 import errno
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from shardws.errors import StartError, code_of_errno
 
@@ -68,6 +69,11 @@ def bind(address: Address, *, is_shared: bool) -> socket.socket:
     return sock
 
 
+def settled(address: Address, sock: socket.socket) -> Address:
+    """Return the address with the port that the system picked for 0."""
+    return address if address.port else replace(address, port=int(sock.getsockname()[1]))
+
+
 def _explained(address: Address, error: OSError | OverflowError) -> StartError:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EADDRINUSE:
@@ -83,8 +89,20 @@ def _explained(address: Address, error: OSError | OverflowError) -> StartError:
     return StartError(f"cannot listen on {address}: {reason}", code=code_of_errno(number))
 
 
+class Listening(Protocol):
+    """What the shards need of either way to listen."""
+
+    address: Address
+
+    def add(self, slot: int) -> socket.socket | None: ...
+    def remove(self, slot: int) -> None: ...
+    def are_listening(self) -> bool: ...
+    def others(self, slot: int) -> list[socket.socket]: ...
+    def close(self) -> None: ...
+
+
 class Listeners:
-    """One bound socket per slot, all on one address."""
+    """AcceptMode reuseport: one bound socket per slot, all on one address."""
 
     def __init__(self, address: Address, *, is_exclusive: bool) -> None:
         """Prove that the port is free, when it is to be exclusive."""
@@ -98,10 +116,7 @@ class Listeners:
         sock = self._sockets.get(slot)
         if sock is None:
             sock = self._sockets[slot] = bind(self.address, is_shared=True)
-            if not self.address.port:
-                port = int(sock.getsockname()[1])
-                old = self.address
-                self.address = Address(old.family, old.host, port, old.is_dual)
+            self.address = settled(self.address, sock)
         return sock
 
     def remove(self, slot: int) -> None:
@@ -126,3 +141,29 @@ class Listeners:
         for sock in self._sockets.values():
             sock.close()
         self._sockets.clear()
+
+
+class OneListener:
+    """AcceptMode handoff: one socket that nobody can join, for the acceptor; shards have none."""
+
+    def __init__(self, address: Address) -> None:
+        """Bind it; StartError when the port is not free."""
+        self.sock = bind(address, is_shared=False)
+        self.address = settled(address, self.sock)
+
+    def add(self, slot: int) -> None:
+        """Nothing: the slot's connections are handed to it."""
+
+    def remove(self, slot: int) -> None:
+        """Nothing, too."""
+
+    def are_listening(self) -> bool:
+        """Tell whether the acceptor has called `listen`."""
+        return bool(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+    def others(self, slot: int) -> list[socket.socket]:
+        """Return what a shard has to let go of."""
+        return [self.sock]
+
+    def close(self) -> None:
+        self.sock.close()

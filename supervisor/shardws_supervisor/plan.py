@@ -6,13 +6,14 @@ no process. A reload makes a new plan; what can only be settled at boot stays as
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shardws.settings import Assignment, Settings, Source, pairs, table
 from shardws.settings.row import When
 from shardws.settings.table import ROWS
 from shardws.shard.application import Application
-from shardws_supervisor import application, cpus
+from shardws.tls.site import Site
+from shardws_supervisor import application, certificates, cpus
 
 MOST_SHARDS = 127
 
@@ -30,6 +31,7 @@ class Plan:
     local_port: int
     use_ipv6: int
     is_exclusive: bool
+    is_handoff: bool
     is_tls: bool
     max_connections: int  # 0: as many as fit
     run_directory: str
@@ -44,6 +46,7 @@ class Plan:
     log_file: str
     admin_address: str
     admin_token: str
+    site: Site | None = None  # certificates and ticket keys of all shards begun by this plan
 
 
 class Planner:
@@ -65,14 +68,15 @@ class Planner:
         return settings
 
     def plan(self, explicit: Mapping[str, object]) -> Plan:
-        """Return the plan for what the application set itself; SettingError."""
+        """Return the plan for what the application set itself; SettingError, TLSSetupError."""
         given = list(self._gather())
         settings = Settings()
         settings.load(explicit)
         settings.apply(given)
         pairs.check(settings)
         overrides = tuple((name, value, source) for name, value, source, _ in given)
-        return read(settings, self.load, overrides + console_origins(settings))
+        plan = read(settings, self.load, overrides + console_origins(settings))
+        return replace(plan, site=certificates.build(settings))
 
 
 def read(
@@ -90,6 +94,7 @@ def read(
         local_host=settings[table.LOCAL_HOST],
         local_port=settings[table.LOCAL_PORT],
         use_ipv6=settings[table.USE_IPV6],
+        is_handoff=settings[table.ACCEPT_MODE] == "handoff",
         is_exclusive=settings[table.BIND_EXCLUSIVELY],
         is_tls=settings[table.USE_SSL],
         max_connections=settings[table.MAX_CONNECTIONS],

@@ -1,0 +1,82 @@
+"""Accepted sockets that come from elsewhere: the shard's side of AcceptMode handoff.
+
+Owns the end of the pair on which an acceptor hands sockets over, one descriptor a message; has the
+methods of a Listener. Reads to the end of the stream also after `stop`: what was on its way when
+the shard began to drain is taken, so that its client is told and not reset.
+"""
+
+import array
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from shardws.log import logger
+
+AT_ONCE: Final = 64  # sockets taken per turn of the loop
+LONGEST_END: Final = 2.0  # seconds; the other end is closed before we are told to drain
+_SPACE: Final = socket.CMSG_SPACE(array.array("i").itemsize)
+
+log = logger("net")
+
+
+class Receiver:
+    """Takes connections for one shard."""
+
+    def __init__(self, make: Callable[[], asyncio.Protocol], way: socket.socket, port: int) -> None:
+        self.port = port  # of the one socket that all shards share
+        self._make = make
+        self._way = way
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_started = False
+        self._end = asyncio.Event()
+
+    async def start(self, backlog: int) -> None:
+        """Begin to take; the backlog is the acceptor's."""
+        self._way.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._way, self._take)
+        self._is_started = True
+
+    def stop(self) -> None:
+        """Nothing more comes once the other end is closed, which follows at once: `exhausted`."""
+
+    async def exhausted(self) -> None:
+        """Wait until all that was on its way is a connection, LONGEST_END seconds at most."""
+        if not self._is_started:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_END):
+                await self._end.wait()
+                await asyncio.gather(*self._tasks)
+
+    def _take(self) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(AT_ONCE):
+            try:
+                data, ancillary, _, _ = self._way.recvmsg(1, _SPACE)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                log.error("no connections are handed over any more: %s", error)
+                data, ancillary = b"", []
+            for _, _, packed in ancillary:
+                self._adopt(loop, socket.socket(fileno=array.array("i", packed[:4])[0]))
+            if not data:
+                loop.remove_reader(self._way)
+                self._way.close()
+                self._end.set()
+                return
+
+    def _adopt(self, loop: asyncio.AbstractEventLoop, client: socket.socket) -> None:
+        client.setblocking(False)
+        task = loop.create_task(self._connect(loop, client))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, client: socket.socket) -> None:
+        try:
+            await loop.connect_accepted_socket(self._make, client)
+        except OSError as error:  # it is gone again
+            log.debug("a connection was lost while it was handed over: %s", error)
+            client.close()

@@ -1,0 +1,174 @@
+"""The acceptor: with AcceptMode handoff it alone accepts, and hands each socket to a shard.
+
+Owns the choice (`Balance`) and the handing over (`Acceptor`); reads and writes nothing on the
+sockets it accepts. Exact balance instead of the kernel's luck: the shard with the fewest
+connections gets the next one, counted from shared memory plus what is on its way to it. It is a
+child of its own, because the supervisor must not be kept busy by a storm of connects; the
+listening socket and the other ends stay with the supervisor, so a killed acceptor costs the
+connection it had in hand and a pause. Connects wait in the backlog meanwhile.
+"""
+
+import errno
+import selectors
+import signal
+import socket
+import struct
+import time
+from typing import Final
+
+from shardws import stats
+from shardws.log import logger
+
+ORDER: Final = struct.Struct("<BH")  # what, row; ADD carries the descriptor of the way there
+ADD: Final = 1
+DROP: Final = 2
+AT_ONCE: Final = 64  # accepts between two looks at the orders
+PAUSE: Final = 0.05  # seconds without accepting: no descriptors, or every shard's queue is full
+CARGO: Final = b"c"  # a message has to carry a byte
+
+log = logger("supervisor.acceptor")
+
+
+class Balance:
+    """Who gets the next connection."""
+
+    def __init__(self, memory: stats.Stats) -> None:
+        self._memory = memory
+        self._handed: dict[int, int] = {}  # by row, since it was added
+        self._accepted_before: dict[int, int] = {}
+
+    def add(self, row: int) -> None:
+        """Let a row take part."""
+        self._handed[row] = 0
+        self._accepted_before[row] = self._memory.row(row)[stats.ACCEPTED]
+
+    def drop(self, row: int) -> None:
+        """A row takes part no more."""
+        self._handed.pop(row, None)
+
+    def note(self, row: int) -> None:
+        """One was handed to the row."""
+        self._handed[row] += 1
+
+    def load(self, row: int) -> int:
+        """Return the row's connections, with those it has not taken from its queue yet."""
+        words = self._memory.row(row)
+        taken = words[stats.ACCEPTED] - self._accepted_before[row]
+        return int(words[stats.CONNECTIONS]) + max(0, self._handed[row] - taken)
+
+    def order(self) -> list[int]:
+        """Return the rows, the one with the fewest connections first."""
+        return sorted(self._handed, key=lambda row: (self.load(row), self._handed[row], row))
+
+
+class Acceptor:
+    """The child's loop."""
+
+    def __init__(
+        self, listener: socket.socket, backlog: int, orders: socket.socket, memory: stats.Stats
+    ) -> None:
+        self._listener = listener
+        self._backlog = backlog
+        self._orders = orders
+        self._balance = Balance(memory)
+        self._ways: dict[int, socket.socket] = {}  # by row
+        self._held: socket.socket | None = None  # accepted, and nobody took it yet
+        self._pause_until = 0.0
+        self._is_told = False
+        self._selector = selectors.DefaultSelector()
+        self._is_accepting = False
+
+    def run(self) -> None:
+        """Accept until the supervisor is gone."""
+        self._listener.setblocking(False)
+        self._selector.register(self._orders, selectors.EVENT_READ)
+        while True:
+            self._arrange()
+            waiting = self._pause_until - time.monotonic()
+            ready = {key.fileobj for key, _ in self._selector.select(max(0.0, waiting) or None)}
+            if self._orders in ready and not self._obey():
+                return
+            if self._listener in ready:
+                self._accept()
+
+    def _arrange(self) -> None:
+        """Watch the listener only while somebody can take what it gives."""
+        now = time.monotonic()
+        if now >= self._pause_until:
+            self._pause_until = 0.0
+            if self._held is not None:
+                self._hand(self._held)
+        wanted = bool(self._ways) and self._held is None and not self._pause_until
+        if wanted and not self._is_accepting:
+            self._listener.listen(self._backlog)
+            self._selector.register(self._listener, selectors.EVENT_READ)
+        elif self._is_accepting and not wanted:
+            self._selector.unregister(self._listener)
+        self._is_accepting = wanted
+
+    def _obey(self) -> bool:
+        """Take one order; False when the supervisor is gone."""
+        data, descriptors, _, _ = socket.recv_fds(self._orders, ORDER.size, 1)
+        if not data:
+            return False
+        what, row = ORDER.unpack(data)
+        if what == ADD:
+            self._forget(row)
+            self._ways[row] = socket.socket(fileno=descriptors[0])
+            self._ways[row].setblocking(False)
+            self._balance.add(row)
+        else:
+            self._forget(row)
+        return True
+
+    def _forget(self, row: int) -> None:
+        way = self._ways.pop(row, None)
+        if way is not None:
+            way.close()
+            self._balance.drop(row)
+
+    def _accept(self) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                client, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._pause(f"cannot accept: {error.strerror}")
+                    return
+                continue  # this one is gone again (accept(2): treat like EAGAIN)
+            self._hand(client)
+            if self._held is not None:
+                return
+
+    def _hand(self, client: socket.socket) -> None:
+        """Give a connection to the first shard that takes it; else hold it and pause."""
+        for row in self._balance.order():
+            try:
+                socket.send_fds(self._ways[row], [CARGO], [client.fileno()])
+            except BlockingIOError:
+                continue
+            except OSError:
+                self._forget(row)  # the shard has died; the supervisor will say so, too
+                continue
+            self._balance.note(row)
+            self._held = None
+            self._is_told = False
+            client.close()
+            return
+        self._held = client
+        self._pause("no shard takes connections now")
+
+    def _pause(self, reason: str) -> None:
+        self._pause_until = time.monotonic() + PAUSE
+        if not self._is_told:
+            self._is_told = True
+            log.warning("%s", reason)
+
+
+def run(listener: socket.socket, backlog: int, orders: socket.socket, memory: stats.Stats) -> int:
+    """Be the acceptor until the supervisor closes `orders`."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # for the group; the supervisor ends it
+    Acceptor(listener, backlog, orders, memory).run()
+    return 0
