@@ -137,3 +137,23 @@ def test_ipv6_only_and_dual() -> None:
         assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == v6only
         assert bound.address.is_dual == (use_ipv6 == BOTH)
         bound.close()
+
+
+def test_one_listener_is_exclusive() -> None:
+    one = listeners.OneListener(LOOPBACK)
+    assert one.address.port > 0
+    assert one.others(0) == [one.sock]
+    one.add(0)
+    one.remove(0)
+    assert not one.are_listening()
+    one.sock.listen()
+    assert one.are_listening()
+    with pytest.raises(StartError, match="in use"):
+        listeners.bind(one.address, is_shared=True)
+    one.close()
+
+
+def test_a_port_that_was_asked_for_stays() -> None:
+    with socket.socket() as sock:
+        address = Address(socket.AF_INET, "127.0.0.1", 9001)
+        assert listeners.settled(address, sock) is address
