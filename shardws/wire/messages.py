@@ -42,6 +42,7 @@ FAILED: Final = 51
 PEERS: Final = 60
 DRAIN: Final = 61
 STOP: Final = 62
+BEREAVED: Final = 63
 
 COUNTABLE: Final = frozenset((DELIVER, CLOSE, GROUP_JOIN, GROUP_LEAVE))
 DATA_FORMATS: Final = frozenset((1, 2, 9, 10))  # text, binary, ping, pong (events.FORMAT_*)
@@ -193,6 +194,13 @@ MESSAGES: Final = (
         "stop accepting; close `rate` connections a second with `code`; end by the deadline",
     ),
     Message(STOP, "STOP", (("is_now", "flag"),), SUPERVISOR, "end; now: without closing frames"),
+    Message(
+        BEREAVED,
+        "BEREAVED",
+        (("connection_ids", "bytes"),),
+        SUPERVISOR,
+        "fire Disconnected for connections of a shard that died: u64 each",
+    ),
 )
 
 BY_NUMBER: Final[dict[int, Message]] = {message.number: message for message in MESSAGES}
