@@ -199,6 +199,15 @@ class Connection(Deadlines):
         else:
             transport.close()
 
+    def broken(self, reason: str) -> None:
+        """End, since TLS below has ended; `reason` is told if no close frame says another."""
+        if self.state >= ENDING:
+            return
+        self.flush()
+        if self.session is not None:
+            self.session.lost(reason)
+        self._linger()
+
     def abort(self) -> None:
         """End TCP at once; connection_lost follows."""
         if self.transport is not None:

@@ -5,6 +5,8 @@ Owns the fields; does nothing. A connection without it costs one slot.
 
 from dataclasses import dataclass
 
+from shardws.tls.negotiated import Negotiated
+
 
 @dataclass(slots=True)
 class Extras:
@@ -12,6 +14,7 @@ class Extras:
 
     data_format: int = 0  # events.FORMAT_*: of DataToSend and SendFile
     timeout: float | None = None  # seconds, where it is not that of the config
+    negotiated: Negotiated | None = None  # by TLS
     # Since our own pings and their pongs are no sign of life for Timeout:
     pong_seen: float = 0.0  # `seen` as a read left it that brought nothing but our pong
     quiet_since: float = 0.0  # when something moved before our last ping

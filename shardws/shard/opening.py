@@ -56,9 +56,16 @@ class Opening:
             return HandshakeError(503, "the server is full", (("Retry-After", "5"),))
         return None
 
+    def name(self, connection: Connection) -> int:
+        """Return its id, given now if need be: the events of TLS come before the request."""
+        if not connection.id:
+            connection.id = self.new_id()
+            self.named[connection.id] = connection
+        return connection.id
+
     def requested(self, connection: Connection, request: Request) -> None:
         """Give an id and ask the application."""
-        connection.id = self.new_id()
+        connection.id = connection.id or self.new_id()
         if self._dispatch.handlers.on_web_socket_open_request is None:
             self._open(connection, request, request.sub_protocols, "")
             return
@@ -114,6 +121,7 @@ class Opening:
         session = Session(connection.config.session, agreement)
         connection.open(answer, session)
         self._shard.registry.add(connection)
+        self.named.pop(connection.id, None)
         fire = self._dispatch.fire
         fire(connection, "on_connected", events.Connected(connection.id))
         fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))

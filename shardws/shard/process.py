@@ -26,11 +26,12 @@ from shardws.errors import (
 from shardws.log import shard_logger
 from shardws.net.listener import Listener
 from shardws.settings.values import Source
-from shardws.shard import configuration, drain, errands
+from shardws.shard import certificates, configuration, drain, errands
 from shardws.shard.application import Application
 from shardws.shard.control import Control
 from shardws.shard.shard import Place, Shard
 from shardws.stats import Stats
+from shardws.tls.site import Site
 from shardws.wire import codec, messages
 
 CODE_STOP: Final = 1001
@@ -55,6 +56,7 @@ class ShardContext:
     channel: socket.socket  # our end of a socketpair
     run_directory: str
     overrides: Sequence[tuple[str, object, Source]]  # settings from file, environment and flags
+    site: Site | None = None  # certificates and ticket keys, made before the fork; None: no TLS
 
 
 def run(load: Callable[[], Application], context: ShardContext) -> int:
@@ -112,6 +114,7 @@ class ShardProcess:
             context.run_directory,
         )
         self.shard = Shard(self.loop, settings, application.handlers, place)
+        self.shard.secure(context.site)
         self.mesh = self.shard.mesh
         self.listener = (
             Listener(self.shard.make_connection, context.listener) if context.listener else None
@@ -168,6 +171,7 @@ class ShardProcess:
             await self.listener.start(configuration.binding(self.shard.settings).backlog)
             port = self.listener.port
         configuration.begin_listening(self.shard.settings, port)
+        certificates.show(self.shard.settings, self.context.site)
         self.control.report(messages.READY, port)
 
     def _on_orphaned(self) -> None:

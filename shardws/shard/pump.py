@@ -17,7 +17,7 @@ from shardws.net import sockets
 from shardws.net.listener import Listener
 from shardws.settings import table
 from shardws.settings.values import Settings
-from shardws.shard import configuration, drain
+from shardws.shard import certificates, configuration, drain
 from shardws.shard.application import Application
 from shardws.shard.shard import Place, Shard
 from shardws.stats import Stats
@@ -48,12 +48,15 @@ class Pump:
     def listen(self) -> None:
         """Bind LocalHost and LocalPort and accept; StartError says why that cannot be."""
         settings = self._settings
+        site = certificates.build(settings)
+        self.shard.secure(site)
         host, port, use_ipv6, is_exclusive, backlog = configuration.binding(settings)
         address = sockets.resolve(host, port, use_ipv6)
         sock = sockets.bind(address, use_ipv6, share=not is_exclusive)
         sock.listen(backlog)  # at once, so that clients may connect before the loop turns
         self.listener = Listener(self.shard.make_connection, sock)
         configuration.begin_listening(settings, self.listener.port)
+        certificates.show(settings, site)
         self._starting = self.loop.create_task(self.listener.start(backlog))
 
     def stop_listening(self) -> None:

@@ -33,6 +33,7 @@ from shardws.settings.values import Settings
 from shardws.shard import configuration, roster, snapshot
 from shardws.shard.dispatch import Dispatcher
 from shardws.shard.opening import Opening
+from shardws.shard.security import Security
 from shardws.shard.view import ConnectionView
 from shardws.stats import (
     CONNECTIONS,
@@ -47,6 +48,7 @@ from shardws.stats import (
     STARTED,
     Stats,
 )
+from shardws.tls.site import Site
 
 ALL_IDS: Final = "ids"  # asked of a shard: the ids of its open connections
 TICK_S: Final = 0.25  # of the wheel: deadlines are seconds, a quarter late is on time
@@ -108,6 +110,7 @@ class Shard:
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
         self.opening = Opening(self)
+        self.security: Security | None = None
         settings.on_change = self.reconfigure
 
     # -- life ------------------------------------------------------------------------------
@@ -119,6 +122,10 @@ class Shard:
         self.row[STARTED] = int(self.loop.time() * 1e9)
         self._beat_due = self.loop.time()
         self._tick()
+
+    def secure(self, site: Site | None) -> None:
+        """Speak TLS with who connects from now on, with these certificates; None: do not."""
+        self.security = None if site is None else Security(self, site)
 
     def stop(self) -> None:
         """Stop the heartbeat; connections are ended by `shard.drain` before."""
@@ -180,9 +187,10 @@ class Shard:
 
     # -- net.owner.Owner -----------------------------------------------------------------
 
-    def make_connection(self) -> Connection:
+    def make_connection(self) -> asyncio.Protocol:
         """Return a protocol for a newly accepted socket."""
-        return Connection(self)
+        connection = Connection(self)
+        return connection if self.security is None else self.security.wrap(connection)
 
     def accepted(self, connection: Connection) -> HandshakeError | None:
         self.connections.add(connection)

@@ -35,6 +35,7 @@ class ServerContext:
     legacy: SSL.Context | None  # for the others, where groups or signatures differ by version
     config: TLSConfig  # without secrets
     facts: tuple[CertificateFacts, ...]  # of the certificates presented, the preferred one first
+    encoded: bytes  # the preferred one as PEM
     protocols: tuple[str, ...]  # "TLSv1.2", "TLSv1.3"
     warnings: tuple[str, ...]  # for the log
     ignored: frozenset[int]  # verification errors that SSLSecurityFlags ignore
@@ -94,6 +95,7 @@ def build(config: TLSConfig, parent: ServerContext | None = None) -> ServerConte
         legacy=legacy,
         config=config.without_secrets(),
         facts=tuple(facts.describe(entry) for entry in entries),
+        encoded=entries[0].pem,
         protocols=tuple(version.name for version in served),
         warnings=_warnings(config, is_old, versions, served, bool(authorities)),
         ignored=ignored_errors(config.security_flags),

@@ -106,6 +106,11 @@ class TLSEngine:
         """The certificate that the client presented, once it was judged."""
         return self._witness.certificate if self._witness else None
 
+    @property
+    def is_talkative(self) -> bool:
+        """Whether there may be lines of progress after the handshake too."""
+        return self._is_traced or self.context.config.log_packets
+
     def receive(self, data: bytes) -> bytes:
         """Take received bytes and return the plaintext of all whole records."""
         stream = self._stream

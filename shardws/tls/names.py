@@ -35,6 +35,10 @@ class NameMap(Generic[Value]):
         label, dot, parent = server_name.partition(".")
         return self._values.get(f"*.{parent}") if label and dot else None
 
+    def get(self, pattern: str) -> Value | None:
+        """Return what was registered under this very pattern."""
+        return self._values.get(normalize(pattern))
+
     def values(self) -> list[Value]:
         return list(self._values.values())
 

@@ -26,22 +26,22 @@ class Site:
 
     def __init__(self, default: ServerContext, names: NameMap[ServerContext]) -> None:
         self.default = default
-        self._names = names
+        self.names = names
 
     @property
     def needs_choice(self) -> bool:
         """Whether `choose` has a choice, so that the ClientHello must be read first."""
-        return len(self._names) > 0
+        return len(self.names) > 0
 
     def choose(self, hello: Hello | None) -> ServerContext:
         """Return the context for a client; without a hello or a fitting name the default."""
         if hello is None:
             return self.default
-        return self._names.find(hello.server_name) or self.default
+        return self.names.find(hello.server_name) or self.default
 
     @property
     def contexts(self) -> tuple[ServerContext, ...]:
-        return (self.default, *self._names.values())
+        return (self.default, *self.names.values())
 
     @property
     def facts(self) -> tuple[CertificateFacts, ...]:
@@ -53,13 +53,22 @@ class Site:
         return tuple(dict.fromkeys(line for context in self.contexts for line in context.warnings))
 
 
-def build(config: TLSConfig, named: Iterable[tuple[str, TLSConfig]] = ()) -> Site:
+def build(
+    config: TLSConfig, named: Iterable[tuple[str, TLSConfig]] = (), before: Site | None = None
+) -> Site:
     """Make the contexts of a server: the default, and one for each (pattern, configuration).
 
-    TLSSetupError 270 to 276 as `contexts.build`; 272 for a bad pattern.
+    With `before`, a Site of the same settings, only the certificates are new: each context goes on
+    under the ticket keys of the one before it, so that processes which make the new Site each for
+    themselves still resume each other's sessions. TLSSetupError 270 to 276 as `contexts.build`;
+    272 for a bad pattern.
     """
-    default = contexts.build(config)
-    return Site(default, NameMap((pattern, contexts.build(other)) for pattern, other in named))
+    parents: NameMap[ServerContext] = before.names if before else NameMap()
+    default = contexts.build(config, before.default if before else None)
+    return Site(
+        default,
+        NameMap((pattern, contexts.build(other, parents.get(pattern))) for pattern, other in named),
+    )
 
 
 class Alternatives:

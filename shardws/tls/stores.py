@@ -109,7 +109,7 @@ def load(data_or_path: str | bytes, kind: int = AUTO, password: str = "") -> Sto
         raise TLSSetupError(271, f"store type {kind} ({row.name}) {row.refusal}")
     if not data_or_path:
         raise TLSSetupError(271, "SSLCertStore is empty: no certificate store is set")
-    label, data = _source(data_or_path, row)
+    label, data = _source(data_or_path, kind, row)
     try:
         contents = row.read(data, password)
     except TLSSetupError as error:
@@ -171,10 +171,20 @@ def names_of(leaf: x509.Certificate) -> frozenset[str]:
     return frozenset((*dns, *map(str, value.get_values_for_type(x509.IPAddress))))
 
 
-def _source(data_or_path: str | bytes, row: Kind) -> tuple[str, bytes]:
+def path_of(data_or_path: str | bytes, kind: int = AUTO) -> str:
+    """Return the path of a store that is a file, "" for one that is content or of no kind."""
+    row = KINDS.get(kind)
+    if row is None or not row.is_file:
+        return ""
+    if row.read is containers.read_any and _is_content(data_or_path):
+        return ""
+    return data_or_path if isinstance(data_or_path, str) else _path(data_or_path)
+
+
+def _source(data_or_path: str | bytes, kind: int, row: Kind) -> tuple[str, bytes]:
     """Return a label for messages, and the bytes."""
-    if row.is_file and not (row.read is containers.read_any and _is_content(data_or_path)):
-        path = data_or_path if isinstance(data_or_path, str) else _path(data_or_path)
+    path = path_of(data_or_path, kind)
+    if path:
         return f"{row.name} {path!r}", files.read(path, 271)
     label = f"{row.name} in memory"
     if isinstance(data_or_path, bytes):

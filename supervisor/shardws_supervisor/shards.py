@@ -104,6 +104,7 @@ class Shards:
             channel=theirs,
             run_directory=self._run_directory,
             overrides=[*plan.overrides, *self._effective],
+            site=plan.site,
         )
         try:
             pid = spawn.fork(
