@@ -5,19 +5,46 @@ handlers is the supervisor's task, so that the library stays silent in a host pr
 """
 
 import logging
-from collections.abc import Mapping, MutableMapping
-from typing import Any
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, Final
 
-REDACTED = "?..."
+REDACTED: Final = "?..."
+VERBOSE: Final = 15  # between INFO and DEBUG: details that LogLevel 2 shows
+
+Watch = Callable[[int, int, str, str], None]  # connection id, level, message, room
+
+
+ROOT: Final = "shardws."
 
 
 def logger(room: str) -> logging.Logger:
     """Return the logger of a room, `shardws.<room>`."""
-    return logging.getLogger(f"shardws.{room}")
+    return logging.getLogger(ROOT + room)
 
 
 class Adapter(logging.LoggerAdapter[logging.Logger]):
-    """Adds `shard` and `connection_id` to every record as attributes."""
+    """Adds `shard` and `connection_id` to every record as attributes.
+
+    `watch` hears of every line from `watch_level` on, whatever the loggers are set to.
+    """
+
+    watch: Watch | None = None
+    watch_level: int = logging.CRITICAL + 1
+
+    @property
+    def unwatched(self) -> "Adapter":
+        """The same without `watch`."""
+        return Adapter(self.logger, self.extra)
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level >= self.watch_level or super().isEnabledFor(level)
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        if self.watch is not None and level >= self.watch_level:
+            given = kwargs.get("extra") or {}
+            text = str(msg) % args if args else str(msg)
+            self.watch(given.get("connection_id", 0), level, text, self.logger.name[len(ROOT) :])
+        super().log(level, msg, *args, **kwargs, stacklevel=2)  # not the line above
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]

@@ -24,10 +24,13 @@ from shardws.net.record import (
 )
 from shardws.outcomes import DROPPED, GONE, QUEUED, SendOutcome
 from shardws.protocol import handshake
+from shardws.protocol.keepalive import NEVER
 from shardws.protocol.session import Session, State
 
 # How long a refused peer may go on sending after our last byte (RFC 6455 7.1.1; RFC 9112 9.6).
 LINGER_S: Final = 2.0
+# How long a client that is denied anyway may take for its opening request.
+DENIED_S: Final = 3.0
 
 
 class Connection(Deadlines):
@@ -50,11 +53,9 @@ class Connection(Deadlines):
             self.local_address = sys.intern(here[0])
         self.reader = handshake.HandshakeReader(config.handshake)
         self.seen = self.owner.now
-        error = self.owner.accepted(self)
-        if error is not None:
-            self.refuse(error)
-        elif config.open_timeout:
+        if config.open_timeout:
             self.expire_at(self.owner.now + config.open_timeout)
+        self.owner.accepted(self)
 
     def data_received(self, data: bytes) -> None:
         session = self.session
@@ -110,15 +111,41 @@ class Connection(Deadlines):
     def _read_request(self, data: bytes) -> None:
         if self.reader is None or self.state != OPENING:
             return  # a refused peer goes on talking, or one that is being decided on
+        if self.holds:  # its address is being decided on
+            self.extra().early += data
+            self.set_reading(False)
+            return
         try:
             request = self.reader.receive(data)
         except HandshakeError as error:
             self.refuse(error)
             return
-        if request is not None:
+        if request is None:
+            return
+        if self.refusal is not None:
+            self.refuse(self.refusal)
+        else:
             self.request = request
             self.state = DECIDING
             self.owner.requested(self, request)
+
+    @property
+    def refusal(self) -> HandshakeError | None:
+        """What the opening request will be answered with in any case."""
+        return None if self.extras is None else self.extras.refusal
+
+    def deny(self, error: HandshakeError) -> None:
+        """Refuse the opening request once it is there: clients do not expect an answer before."""
+        self.extra().refusal = error
+        self.expire_at(min(self.deadline or NEVER.again_at, self.owner.now + DENIED_S))
+        self.feed_early()
+
+    def feed_early(self) -> None:
+        """Read what came while the address was decided on."""
+        extras = self.extras
+        if extras is not None and extras.early:
+            early, extras.early = extras.early, b""
+            self._read_request(early)
 
     def open(self, answer: bytes, session: Session) -> None:
         """Queue the 101 answer and become OPEN; `feed_rest` reads what came behind the request.

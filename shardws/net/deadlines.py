@@ -39,7 +39,7 @@ class Deadlines(Outbox):
         if self.state == OPEN:
             self.schedule_keepalive(now)
         elif self.state == OPENING:
-            self.refuse(HandshakeError(408, "no opening request in time"))
+            self.refuse(self.refusal or HandshakeError(408, "no opening request in time"))
         elif self.state == DECIDING:
             self.refuse(HandshakeError(503, "the application did not decide in time"))
         else:
@@ -136,6 +136,10 @@ class Deadlines(Outbox):
         return max(self.active, self.seen)
 
     # -- what follows; see connection --------------------------------------------------------
+
+    @property
+    def refusal(self) -> HandshakeError | None:
+        raise NotImplementedError
 
     def refuse(self, error: HandshakeError) -> None:
         raise NotImplementedError

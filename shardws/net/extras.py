@@ -5,6 +5,7 @@ Owns the fields; does nothing. A connection without it costs one slot.
 
 from dataclasses import dataclass
 
+from shardws.errors import HandshakeError
 from shardws.tls.negotiated import Negotiated
 
 
@@ -18,4 +19,7 @@ class Extras:
     # Since our own pings and their pongs are no sign of life for Timeout:
     pong_seen: float = 0.0  # `seen` as a read left it that brought nothing but our pong
     quiet_since: float = 0.0  # when something moved before our last ping
+    early: bytes = b""  # of the opening request, read while the address is decided on
+    refusal: HandshakeError | None = None  # what the opening request will be answered with
+    is_counted: bool = True  # False: turned away because the server is full
     waiting: int = 0  # bytes in the transport when the idle time was last looked at

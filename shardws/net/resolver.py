@@ -51,11 +51,16 @@ class Resolver:
     """Feeds one AllowedClients."""
 
     def __init__(
-        self, clients: AllowedClients, lookup: Lookup, deadline: float = DEADLINE_S
+        self,
+        clients: AllowedClients,
+        lookup: Lookup,
+        deadline: float = DEADLINE_S,
+        log: logging.Logger | log.Adapter = _log,
     ) -> None:
         self._clients = clients
         self._lookup = lookup
         self._deadline = deadline  # seconds
+        self._log = log
         self._refreshing: asyncio.Task[None] | None = None
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
@@ -96,7 +101,7 @@ class Resolver:
         task = self._waiting.get(address)
         if task is None:
             if len(self._waiting) >= MAX_WAITING:
-                _log.warning("too many clients wait for their names; %s is refused", address)
+                self._log.warning("too many clients wait for their names; %s is refused", address)
                 return
             task = self._waiting[address] = asyncio.create_task(self._learn_client(address))
             task.add_done_callback(lambda _: self._waiting.pop(address))
@@ -118,5 +123,7 @@ class Resolver:
             async with asyncio.timeout(self._deadline):
                 return await question(subject)
         except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
-            _log.log(level, "cannot look up %s: %s", subject, str(error) or "no answer in time")
+            self._log.log(
+                level, "cannot look up %s: %s", subject, str(error) or "no answer in time"
+            )
             return ()

@@ -1,9 +1,9 @@
 """From an accepted TCP connection to Connected.
 
-Owns ids, and the decisions on the way: is the server full, what does the application say of the
-opening request, what is agreed on. Must not know sends or other shards. A connection that has an id
-but is not open yet stands here, so that a handler can ask about it; in the registry it is found
-from Connected on.
+Owns ids, and the decisions on the opening request: what does the application say of it, what is
+agreed on. Who may connect at all is `admission`'s. Must not know sends or other shards. A
+connection that has an id but is not open yet stands here, so that a handler can ask about it; in
+the registry it is found from Connected on.
 """
 
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from shardws.protocol import deflate, handshake
 from shardws.protocol.request import Request
 from shardws.protocol.session import Session
 from shardws.settings import table
-from shardws.stats import ACCEPTED, CONNECTED, CONNECTIONS, SERIAL
+from shardws.stats import CONNECTED, SERIAL
 
 if TYPE_CHECKING:
     from shardws.shard.shard import Shard
@@ -46,16 +46,6 @@ class Opening:
         self._row[SERIAL] = serial
         return self._incarnation + serial
 
-    def accepted(self, connection: Connection) -> HandshakeError | None:
-        """Count a TCP connection in; an error to answer when the server is full."""
-        row = self._row
-        row[ACCEPTED] += 1
-        row[CONNECTIONS] += 1
-        limit = self._shard.settings[table.MAX_CONNECTIONS]
-        if limit and self._shard.place.stats.total(CONNECTIONS) > limit:
-            return HandshakeError(503, "the server is full", (("Retry-After", "5"),))
-        return None
-
     def name(self, connection: Connection) -> int:
         """Return its id, given now if need be: the events of TLS come before the request."""
         if not connection.id:
@@ -64,7 +54,17 @@ class Opening:
         return connection.id
 
     def requested(self, connection: Connection, request: Request) -> None:
-        """Give an id and ask the application."""
+        """Decide on an opening request."""
+        self._shard.admission.identify(connection, request, self._identified)
+
+    def _identified(self, connection: Connection, is_allowed: bool) -> None:
+        """Give an id and ask the application, once it is known who the client is."""
+        request = connection.request
+        if connection.state != DECIDING or request is None:
+            return  # gone, or out of time, meanwhile
+        if not is_allowed:
+            connection.refuse(HandshakeError(403, "this address may not connect"))
+            return
         connection.id = connection.id or self.new_id()
         if self._dispatch.handlers.on_web_socket_open_request is None:
             self._open(connection, request, request.sub_protocols, "")
@@ -81,7 +81,7 @@ class Opening:
             status_code=101,
             response_headers="",
         )
-        self._dispatch.decide(connection, event, self._decided)
+        self._dispatch.decide(connection, "on_web_socket_open_request", event, self._decided)
 
     def lost(self, connection: Connection) -> None:
         """Forget a connection that ended before it was open."""
@@ -118,10 +118,12 @@ class Opening:
             connection.refuse(HandshakeError(500, "the application failed"))
             return
         self._row[CONNECTED] += 1
+        self._shard.enter(connection)
         session = Session(connection.config.session, agreement)
         connection.open(answer, session)
         self._shard.registry.add(connection)
         self.named.pop(connection.id, None)
+        self._shard.journal.opened(connection)
         fire = self._dispatch.fire
         fire(connection, "on_connected", events.Connected(connection.id))
         fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))

@@ -7,10 +7,12 @@ implements `net.connection.Owner`. Must not know how it came to life: a forked p
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from shardws import events, ids
+from shardws.census import Page
 from shardws.errors import ERROR_CODES, HandshakeError, NoSuchConnection, UsageError
 from shardws.events import Handlers
 from shardws.log import shard_logger
@@ -31,12 +33,13 @@ from shardws.settings import table
 from shardws.settings.row import Row, When
 from shardws.settings.values import Settings
 from shardws.shard import configuration, roster, snapshot
+from shardws.shard.admission import Admission
 from shardws.shard.dispatch import Dispatcher
+from shardws.shard.journal import Journal
 from shardws.shard.opening import Opening
 from shardws.shard.security import Security
 from shardws.shard.view import ConnectionView
 from shardws.stats import (
-    CONNECTIONS,
     DISCONNECTED,
     GENERATION,
     HEARTBEAT,
@@ -70,6 +73,7 @@ class Place:
     pid: int
     stats: Stats
     run_directory: str = ""  # where the mesh meets; "" for a shard without peers
+    page: Page | None = None  # of the census; None when nobody would read it
 
 
 class Shard:
@@ -93,6 +97,7 @@ class Shard:
         self.now = loop.time()
         self.dispatch = Dispatcher(loop, handlers, self.row, self.log)
         self.dispatch.forget = self._forget
+        self.dispatch.ended = self._leave
         self.registry = Registry()
         identity = Identity(place.node, place.slot, place.generation, place.pid, place.boot_nonce)
         self.mesh = Mesh(
@@ -109,6 +114,8 @@ class Shard:
         self._wheel: Wheel[Deadlines] = Wheel(self.now, TICK_S)
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
+        self.journal = Journal(self, self.log, self.mesh.log)
+        self.admission = Admission(self)
         self.opening = Opening(self)
         self.security: Security | None = None
         settings.on_change = self.reconfigure
@@ -129,6 +136,7 @@ class Shard:
 
     def stop(self) -> None:
         """Stop the heartbeat; connections are ended by `shard.drain` before."""
+        self.admission.close()
         if self._beat is not None:
             self._beat.cancel()
             self._beat = None
@@ -153,7 +161,8 @@ class Shard:
     def reconfigure(self, row: Row[Any]) -> None:
         """Take over a setting that was changed while the shard runs."""
         self.config = new = configuration.connection_config(self.settings)
-        self.opening.reconfigure()
+        for room in (self.journal, self.admission, self.opening):
+            room.reconfigure()
         if row.when is not When.LIVE:
             return  # for connections accepted from now on
         followed: dict[int, ConnectionConfig] = {}  # few configs, perhaps many connections
@@ -192,9 +201,9 @@ class Shard:
         connection = Connection(self)
         return connection if self.security is None else self.security.wrap(connection)
 
-    def accepted(self, connection: Connection) -> HandshakeError | None:
+    def accepted(self, connection: Connection) -> None:
         self.connections.add(connection)
-        return self.opening.accepted(connection)
+        self.admission.accepted(connection)
 
     def requested(self, connection: Connection, request: Request) -> None:
         self.opening.requested(connection, request)
@@ -222,12 +231,14 @@ class Shard:
 
     def lost(self, connection: Connection, ending: Ending | None) -> None:
         """Count a TCP connection out and fire Disconnected when Connected was fired."""
-        self.row[CONNECTIONS] -= 1
+        self.admission.lost(connection)
         self.connections.discard(connection)
         self._full.discard(connection)
         if connection.was_opened:
             self.row[DISCONNECTED] += 1
             self.router.forget(connection)  # its groups; the record stays for on_disconnected
+            if ending is not None:
+                self.journal.ended(connection, ending)
         else:
             self.opening.lost(connection)
         self.dispatch.lost(connection, ending)
@@ -286,6 +297,24 @@ class Shard:
             return None
 
     # -- inner -----------------------------------------------------------------------------
+
+    def enter(self, connection: Connection) -> None:
+        """Note in shared memory that a connection is being told Connected."""
+        if self.place.page is not None:
+            connection.cell = self.place.page.enter(connection.id & (ids.SERIALS - 1))
+
+    def _leave(self, connection: Connection) -> None:
+        """Note that Disconnected is told now: before the handler, so that it is told once."""
+        if self.place.page is not None:
+            self.place.page.leave(connection.cell)
+            connection.cell = -1
+
+    def bereave(self, orphans: Sequence[int]) -> None:
+        """Fire Disconnected for connections of a predecessor that died without a word."""
+        for connection_id in orphans:
+            self.row[DISCONNECTED] += 1
+            event = events.Disconnected(connection_id, 1006, "shard died")
+            self.dispatch.fire_remote("on_disconnected", event)
 
     def _forget(self, connection: Connection) -> None:
         """Drop the record; the wheel may hold the empty shell until its deadline."""

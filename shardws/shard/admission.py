@@ -1,0 +1,172 @@
+"""Who may connect: MaxConnections, AllowedClients, the event ConnectionRequest, trusted proxies.
+
+Owns these decisions; must not know opening requests beyond what a proxy wrote into their header.
+Facts to have before reading:
+
+- ConnectionRequest tells the address of TCP, or of the PROXY header in front of it. Its `accept`
+  comes in as AllowedClients and MaxConnections say; a handler may overrule only the first.
+- A trusted proxy may always connect: AllowedClients is then about the client whose address it
+  tells in X-Forwarded-For or Forwarded, and about the proxy itself when it tells none.
+- A client that is turned away because the server is full does not count as a connection, though it
+  lingers for its answer; when too many linger, further ones get none.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from shardws import events
+from shardws.errors import HandshakeError
+from shardws.net.addresses import AllowedClients, Networks
+from shardws.net.connection import Connection
+from shardws.net.forwarded import forwarded_client
+from shardws.net.record import HOLD_DECISION, OPENING
+from shardws.net.resolver import REFRESH_S, Resolver, SystemLookup
+from shardws.protocol.request import Request
+from shardws.settings import table
+from shardws.stats import ACCEPTED, CONNECTIONS
+
+if TYPE_CHECKING:
+    from shardws.shard.shard import Shard
+
+RETRY_AFTER_S: Final = 5
+MOST_TURNED_AWAY: Final = 1000
+
+Verdict = Callable[[Connection, bool], None]
+
+
+class Admission:
+    """The door of one shard."""
+
+    def __init__(self, shard: "Shard") -> None:
+        self._shard = shard
+        self._dispatch = shard.dispatch
+        self._row = shard.row
+        self._turned_away = 0
+        self._setting = ""  # AllowedClients as `_clients` was made of it
+        self._clients = AllowedClients("*")
+        self._resolver: Resolver | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self.reconfigure()
+
+    def reconfigure(self) -> None:
+        """Take over the settings for clients that come from now on."""
+        settings = self._shard.settings
+        self._limit = settings[table.MAX_CONNECTIONS]
+        trusted: tuple[str, ...] = settings[table.TRUSTED_PROXIES]
+        self._trusted = Networks(trusted)
+        if self._setting == settings[table.ALLOWED_CLIENTS]:
+            return
+        self._clients = AllowedClients(settings[table.ALLOWED_CLIENTS])
+        self._setting = settings[table.ALLOWED_CLIENTS]
+        self.close()
+        self._resolver = Resolver(self._clients, SystemLookup(), log=self._shard.log)
+        if self._clients.names:
+            self._refreshing = self._shard.loop.create_task(_refresh(self._resolver))
+
+    def close(self) -> None:
+        """Stop looking names up."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            self._refreshing = None
+
+    # -- a TCP connection --------------------------------------------------------------------
+
+    def accepted(self, connection: Connection) -> None:
+        """Count a TCP connection in and decide on it; it is read when that is done."""
+        row = self._row
+        row[ACCEPTED] += 1
+        row[CONNECTIONS] += 1
+        if self._limit and self._shard.place.stats.total(CONNECTIONS) > self._limit:
+            self._turn_away(connection)
+        elif not self._clients.is_open:
+            self._verify(connection, self._ask)
+        elif self._dispatch.handlers.on_connection_request is not None:
+            self._ask(connection, True)
+
+    def lost(self, connection: Connection) -> None:
+        """Count a TCP connection out."""
+        extras = connection.extras
+        if extras is None or extras.is_counted:
+            self._row[CONNECTIONS] -= 1
+        else:
+            self._turned_away -= 1
+
+    def _turn_away(self, connection: Connection) -> None:
+        self._row[CONNECTIONS] -= 1
+        self._turned_away += 1
+        connection.extra().is_counted = False
+        if self._turned_away > MOST_TURNED_AWAY:
+            connection.abort()
+        elif self._dispatch.handlers.on_connection_request is None:
+            connection.deny(_full())
+        else:
+            self._ask(connection, False)
+
+    def _ask(self, connection: Connection, is_allowed: bool) -> None:
+        """Ask on_connection_request."""
+        if self._dispatch.handlers.on_connection_request is None:
+            self._admit(connection, is_allowed)
+            return
+        event = events.ConnectionRequest(
+            address=connection.remote_host, port=connection.remote_port, accept=is_allowed
+        )
+        self._dispatch.decide(connection, "on_connection_request", event, self._decided)
+
+    def _decided(self, connection: Connection, event: events.ConnectionRequest) -> None:
+        self._admit(connection, bool(event.accept))
+
+    def _admit(self, connection: Connection, is_allowed: bool) -> None:
+        if connection.state != OPENING:
+            return  # gone, or out of time, meanwhile
+        if connection.extras is not None and not connection.extras.is_counted:
+            connection.deny(_full())
+        elif not is_allowed:
+            connection.deny(HandshakeError(403, "this address may not connect"))
+        else:
+            connection.feed_early()
+
+    # -- its opening request -----------------------------------------------------------------
+
+    def identify(self, connection: Connection, request: Request, then: Verdict) -> None:
+        """Find out who is behind a proxy; `then` hears whether that client may connect."""
+        if not self._trusted:
+            then(connection, True)
+            return
+        peer = connection.remote_host
+        host, port = forwarded_client(request.headers_text, peer, self._trusted)
+        if host != peer:
+            connection.remote_host, connection.remote_port = sys.intern(host), port or 0
+        if peer in self._trusted:
+            self._verify(connection, then, is_behind=True)
+        else:
+            then(connection, True)  # decided at accept
+
+    def _verify(self, connection: Connection, then: Verdict, is_behind: bool = False) -> None:
+        """Tell `then` what AllowedClients says of the client, perhaps after asking names."""
+        address = connection.remote_host
+        if not is_behind and address in self._trusted:
+            then(connection, True)
+            return
+        verdict = self._clients.verdict(address)
+        if verdict is not None or self._resolver is None:
+            then(connection, bool(verdict))
+            return
+        self._dispatch.take(connection, HOLD_DECISION)
+        self._dispatch.spawn(self._resolve(self._resolver, connection, then))
+
+    async def _resolve(self, resolver: Resolver, connection: Connection, then: Verdict) -> None:
+        is_allowed = await resolver.admit(connection.remote_host)
+        self._dispatch.release(connection, HOLD_DECISION)
+        then(connection, is_allowed)
+
+
+def _full() -> HandshakeError:
+    return HandshakeError(503, "the server is full", (("Retry-After", str(RETRY_AFTER_S)),))
+
+
+async def _refresh(resolver: Resolver) -> None:
+    while True:
+        await resolver.refresh()
+        await asyncio.sleep(REFRESH_S)
