@@ -16,6 +16,8 @@ from typing import Any, Final
 
 import uvloop
 
+from shardws import ids
+from shardws.census import Census, Page
 from shardws.errors import (
     EXIT_CANNOT_START,
     EXIT_OK,
@@ -24,6 +26,7 @@ from shardws.errors import (
     StartError,
 )
 from shardws.log import shard_logger
+from shardws.net.handoff import Receiver
 from shardws.net.listener import Listener
 from shardws.settings.values import Source
 from shardws.shard import certificates, configuration, drain, errands
@@ -57,6 +60,15 @@ class ShardContext:
     run_directory: str
     overrides: Sequence[tuple[str, object, Source]]  # settings from file, environment and flags
     site: Site | None = None  # certificates and ticket keys, made before the fork; None: no TLS
+    census: Census | None = None
+    way: socket.socket | None = None  # instead of a listener: an acceptor hands connections over
+    port: int = 0  # with `way`: the port they come to
+
+    def page(self) -> Page | None:
+        """Return this process's page of the census, which the supervisor has emptied."""
+        if self.census is None:
+            return None
+        return self.census.page(ids.row_of(self.slot, self.generation))
 
 
 def run(load: Callable[[], Application], context: ShardContext) -> int:
@@ -112,19 +124,25 @@ class ShardProcess:
             os.getpid(),
             context.stats,
             context.run_directory,
+            context.page(),
         )
         self.shard = Shard(self.loop, settings, application.handlers, place)
         self.shard.secure(context.site)
         self.mesh = self.shard.mesh
-        self.listener = (
-            Listener(self.shard.make_connection, context.listener) if context.listener else None
-        )
+        self.listener = self._make_listener(context)
         self.control = Control(self.log, self._on_message, self._on_orphaned)
         self._parent = os.getppid()
         self._is_ready = False
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         application.attach(self.shard)
+
+    def _make_listener(self, context: ShardContext) -> Listener | Receiver | None:
+        if context.way is not None:
+            return Receiver(self.shard.make_connection, context.way, context.port)
+        if context.listener is not None:
+            return Listener(self.shard.make_connection, context.listener)
+        return None
 
     async def main(self) -> int:
         """Run from start to stop; return the exit code."""
@@ -154,6 +172,8 @@ class ShardProcess:
         elif kind == messages.DRAIN:
             code, rate, deadline_ms = fields
             self._end(code, float(rate), deadline_ms / 1000)
+        elif kind == messages.BEREAVED:
+            self.shard.bereave(memoryview(fields[0]).cast("Q").tolist())
         elif kind == messages.STOP:
             is_now = bool(fields[0])
             self._end(CODE_STOP, 0.0, 0.0 if is_now else TERM_DRAIN_S)
@@ -206,6 +226,8 @@ class ShardProcess:
     async def _drain(self, code: int, rate: float, deadline: float) -> None:
         if self.listener is not None:
             self.listener.stop()
+        if isinstance(self.listener, Receiver):
+            await self.listener.exhausted()
         reason = "the server restarts" if code == CODE_RESTART else "the server stops"
         left = await drain.drain(self.shard, code, reason, rate, deadline)
         if left and deadline:

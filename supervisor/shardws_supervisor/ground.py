@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from shardws import stats
+from shardws.census import Census
 from shardws_supervisor import limits, listeners, logs, rundir
 from shardws_supervisor.plan import MOST_SHARDS, Plan
 
@@ -29,7 +30,13 @@ class Ground:
         self.room = limits.room_for(limits.raise_descriptor_limit(), plan.shards)
         self.max_connections = limits.effective_connections(plan.max_connections, self.room)
         address = listeners.resolve(plan.local_host, plan.local_port, plan.use_ipv6)
-        self.listeners = listeners.Listeners(address, is_exclusive=plan.is_exclusive)
+        self.listeners: listeners.Listening
+        self.listener: socket.socket | None = None  # the acceptor's, with AcceptMode handoff
+        if plan.is_handoff:
+            one = self.listeners = listeners.OneListener(address)
+            self.listener = one.sock
+        else:
+            self.listeners = listeners.Listeners(address, is_exclusive=plan.is_exclusive)
         self.admin_listener: socket.socket | None = None
         try:
             for slot in range(plan.shards):
@@ -42,6 +49,8 @@ class Ground:
         # Room to scale: shared memory cannot grow after the first fork. Not as much as possible,
         # because each accept sums the connections over all rows.
         self.memory = stats.Stats(min(MOST_SHARDS, max(SPARE, 2 * plan.shards)))
+        # A shard may get more than its share of the connections, so a page holds all that fit it.
+        self.census = Census(self.memory.rows, self.room.per_shard)
         self.boot_nonce = secrets.token_hex(8)
         self.is_tls = plan.is_tls
 

@@ -16,19 +16,22 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from shardws import ids, stats
+from shardws.census import Census
 from shardws.log import logger
 from shardws.settings import Source
 from shardws.shard import process
 from shardws.wire import messages
-from shardws_supervisor import channel, health, spawn
+from shardws_supervisor import channel, spawn
 from shardws_supervisor.backoff import Backoff, Policy
 from shardws_supervisor.errands import Errands
-from shardws_supervisor.listeners import Listeners
+from shardws_supervisor.estates import Estates
+from shardws_supervisor.handoff import Handoff
+from shardws_supervisor.listeners import Listening
 from shardws_supervisor.plan import Plan
 from shardws_supervisor.slots import Life, Slot, SlotTable, State
+from shardws_supervisor.watching import STOP_DEADLINE, Watching, send
 
 DRAIN_GRACE = 2.0  # seconds beyond the shard's own drain deadline
-STOP_DEADLINE = 2.0  # seconds from STOP to SIGKILL
 GONE_DEADLINE = 5.0  # seconds from the end of its channel to SIGKILL
 FORK_PAUSE = 1.0  # seconds until a fork that failed is tried again
 
@@ -49,8 +52,10 @@ class Shards:
         self,
         observer: Observer,
         selector: selectors.BaseSelector,
-        listeners: Listeners,
+        listeners: Listening,
+        handoff: Handoff | None,
         memory: stats.Stats,
+        census: Census,
         boot_nonce: str,
         run_directory: str,
         effective: Sequence[tuple[str, object, Source]],
@@ -60,14 +65,17 @@ class Shards:
         self._observer = observer
         self._selector = selector
         self._listeners = listeners
+        self._handoff = handoff
         self._memory = memory
         self._boot_nonce = boot_nonce
         self._run_directory = run_directory
         self._effective = effective  # settings as they turned out to be
         self._foreign = foreign  # the supervisor's other descriptors
         self.errands = Errands(self.tell)
+        self._estates = Estates(census, self.tell)
+        self._node = 0
         self._channels: dict[int, channel.Channel] = {}  # by pid
-        self._watches: dict[int, health.Watch] = {}  # by pid
+        self._watching = Watching(memory)
 
     def add_slot(self, index: int, policy: Policy) -> Slot:
         """Take a slot into use: bind its socket; StartError when that fails."""
@@ -91,16 +99,21 @@ class Shards:
         generation = slot.next_generation()
         if generation is None:
             return None
+        self._node = plan.node
         row = ids.row_of(slot.index, generation)
         self._memory.clear_gauges(row)
         ours, theirs = channel.pair()
+        way = self._handoff.open(row) if self._handoff else None
         context = process.ShardContext(
             slot=slot.index,
             generation=generation,
             node=plan.node,
             boot_nonce=self._boot_nonce,
             stats=self._memory,
+            census=self._estates.census,
             listener=self._listeners.add(slot.index),
+            way=way,
+            port=self._listeners.address.port,
             channel=theirs,
             run_directory=self._run_directory,
             overrides=[*plan.overrides, *self._effective],
@@ -119,20 +132,23 @@ class Shards:
             return None
         finally:
             theirs.close()
+            if way is not None:
+                way.close()
         life = slot.begin(generation, pid, now, now + plan.start_timeout)
         self._channels[pid] = ours
-        self._watches[pid] = health.Watch(plan.heartbeat_timeout, now)
+        self._watching.begin(life, plan.heartbeat_timeout, now)
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._readable(life))
         log.debug("shard %d: generation %d has pid %d", slot.index, generation, pid)
         return life
 
     def _foreign_to(self, slot: int) -> list[spawn.Closeable]:
         """Return the descriptors a new shard of that slot must not keep."""
-        return [*self._foreign(), *self._channels.values(), *self._listeners.others(slot)]
+        return [*self._foreign(), *self.foreign(slot)]
 
-    def foreign(self) -> list[spawn.Closeable]:
-        """Return the descriptors of this room, for children that are no shards."""
-        return [*self._channels.values(), *self._listeners.others(-1)]
+    def foreign(self, slot: int = -1) -> list[spawn.Closeable]:
+        """Return the descriptors of this room that the shard of a slot, or no shard, may have."""
+        ways = self._handoff.foreign() if self._handoff else []
+        return [*self._channels.values(), *self._listeners.others(slot), *ways]
 
     # Listening to them
 
@@ -159,6 +175,9 @@ class Shards:
             self.announce()
         elif kind == messages.READY and life.state is State.STARTING:
             life.move(State.READY, life.since)
+            if self._handoff:
+                self._handoff.add(life)
+            self._estates.settle(self.table)
             self._observer.shard_ready(life)
         elif kind == messages.FAILED:
             life.complaint = str(fields[0])
@@ -173,7 +192,7 @@ class Shards:
 
     def _distrust(self, life: Life, reason: str) -> None:
         log.error("%s (pid %d) is killed: %s", life.name, life.pid, reason)
-        self.signal(life, signal.SIGKILL)
+        send(life, signal.SIGKILL)
 
     def tell(self, life: Life, kind: int, *fields: Any) -> None:
         """Send a message to a shard; one whose channel is broken is killed."""
@@ -195,8 +214,14 @@ class Shards:
 
     # Ending
 
+    def _take_no_more(self, life: Life) -> None:
+        """Have no more connections handed to a shard."""
+        if self._handoff:
+            self._handoff.drop(life.row)
+
     def drain(self, life: Life, code: int, plan: Plan, now: float) -> None:
         """Have a shard close its clients with `code` at the plan's rate, then end."""
+        self._take_no_more(life)
         if life.state is State.STARTING:
             self.stop(life, now)
         elif life.state is State.READY:
@@ -207,15 +232,16 @@ class Shards:
 
     def stop(self, life: Life, now: float) -> None:
         """Have a shard end at once; what does not within STOP_DEADLINE is killed."""
+        self._take_no_more(life)
         if life.state is not State.STOPPING:
             life.is_expected_to_end = True
             life.move(State.STOPPING, now, now + STOP_DEADLINE)
             self.tell(life, messages.STOP, True)
 
-    def signal(self, life: Life, number: signal.Signals) -> None:
-        """Send a signal to a shard that is not reaped yet."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(life.pid, number)
+    def kill_all(self) -> None:
+        """End every shard by force; they are reaped as always."""
+        for life in self.table.lives():
+            send(life, signal.SIGKILL)
 
     def reap(self, now: float) -> None:
         """Take note of every shard that has ended."""
@@ -230,10 +256,13 @@ class Shards:
         with contextlib.suppress(KeyError):
             self._selector.unregister(stream)
         stream.close()
-        del self._watches[life.pid]
+        self._watching.end(life)
         self.table[life.slot].end(life, now)
+        self._estates.ended(life, self._node)
+        self._estates.settle(self.table)
         self._memory.clear_gauges(life.row)
         self.errands.ended(life)
+        self._take_no_more(life)
         reason = spawn.ending(status)
         if life.complaint:
             reason += f": {life.complaint}"
@@ -257,35 +286,4 @@ class Shards:
         """Kill what is late, abort what has stopped turning its loop."""
         self.errands.expire(now)
         for life in self.table.lives():
-            if life.is_late(now):
-                self._overdue(life, now)
-            elif life.state in (State.READY, State.DRAINING):
-                self._check_health(life, now)
-
-    def _overdue(self, life: Life, now: float) -> None:
-        log.error("%s (pid %d) is late in state %s", life.name, life.pid, life.state.value)
-        if life.state is State.STARTING:
-            life.complaint = f"it was not ready within {now - life.started:.0f} s"
-            self.signal(life, signal.SIGABRT)  # writes the stacks; KILL follows if it does not end
-            life.move(State.STOPPING, now, now + STOP_DEADLINE)
-        else:
-            self.signal(life, signal.SIGKILL)
-            life.deadline = now + STOP_DEADLINE
-
-    def _check_health(self, life: Life, now: float) -> None:
-        beat = self._memory.row(life.row)[stats.HEARTBEAT] / 1e9
-        watch = self._watches[life.pid]
-        verdict = watch.look(now, beat)
-        if verdict is health.Verdict.ABORT:
-            silence = watch.silence(now, beat)
-            log.error(
-                "%s (pid %d) has not turned its loop for %.1f s: ABRT, its stacks follow",
-                life.name,
-                life.pid,
-                silence,
-            )
-            life.complaint = f"its loop stood still for {silence:.1f} s"
-            self.signal(life, signal.SIGABRT)
-        elif verdict is health.Verdict.KILL:
-            log.error("%s (pid %d) did not end by ABRT: KILL", life.name, life.pid)
-            self.signal(life, signal.SIGKILL)
+            self._watching.look(life, now)

@@ -17,8 +17,9 @@ from typing import Final
 
 from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, StartError
 from shardws.log import logger
-from shardws_supervisor import adopted, commands, spawn
+from shardws_supervisor import adopted, commands, handoff, spawn
 from shardws_supervisor.admin import upkeep
+from shardws_supervisor.aide import Aide
 from shardws_supervisor.backoff import Policy
 from shardws_supervisor.control import Control
 from shardws_supervisor.errands import Errands
@@ -49,17 +50,20 @@ class Supervisor:
         self.level = Level.NONE
         self.has_served = False
         self.started = time.monotonic()
-        self._exit_code = EXIT_OK
+        self._exit_code = EXIT_FAILED  # with a complaint
         self._complaint = ""
         self._drain_at: float | None = None
         self._signals = Signals()
         self._selector = selectors.DefaultSelector()
         self.reloads = Reloads(self, self._selector)
+        self._handoff = handoff.made(self.ground.listener, self.ground.memory, self.foreign)
         self._shards = Shards(
             self,
             self._selector,
             self.ground.listeners,
+            self._handoff,
             self.ground.memory,
+            self.ground.census,
             self.ground.boot_nonce,
             str(self.ground.run_directory.path),
             effective(self.ground.max_connections),
@@ -67,7 +71,8 @@ class Supervisor:
         )
         policy = Policy(attempts=plan.respawn_attempts)
         self._scaling = Scaling(self._shards, policy, self.ground.memory.slots)
-        self._aides = upkeep.aides(self.ground, plan, self.started, self.foreign)
+        self._aides: list[Aide] = [self._handoff] if self._handoff else []
+        self._aides += upkeep.aides(self.ground, plan, self.started, self.foreign)
         self._control = Control(
             self.ground.run_directory.control_path,
             self._selector,
@@ -106,7 +111,7 @@ class Supervisor:
             self._leave()
         if self._complaint:
             raise StartError(self._complaint, exit_code=self._exit_code)
-        return self._exit_code
+        return EXIT_OK
 
     def _is_over(self) -> bool:
         return bool(self.level) and self._drain_at is None and not self.table.lives()
@@ -199,7 +204,6 @@ class Supervisor:
         log.critical("%s; it fell %d times in a row: quarantined until a reload", who, failures)
         if self.table.are_all(State.QUARANTINED):
             self._complaint = f"every shard is quarantined; the last: {reason}"
-            self._exit_code = EXIT_FAILED
             self.stop(Level.NOW)
 
     # What is asked for: by signals, and by control.py
@@ -236,8 +240,8 @@ class Supervisor:
                 self._shards.drain(life, CODE_STOP, self.plan, now)
             elif self.level is Level.NOW:
                 self._shards.stop(life, now)
-            else:
-                self._shards.signal(life, signal.SIGKILL)
+        if self.level is Level.KILL:
+            self._shards.kill_all()
 
     def reload(self) -> str:
         """Begin a rolling restart with the code and settings of now; return why not, or ""."""
@@ -251,8 +255,9 @@ class Supervisor:
 
     def scale(self, count: int) -> None:
         """Change the number of shards; ValueError when it is out of bounds."""
-        log.info("scaling from %d to %d shards", self._scaling.count, count)
+        before = self._scaling.count
         self._scaling.to(count, self.plan)
+        log.info("scaling from %d to %d shards", before, count)
 
     def _step(self, step: int) -> None:
         if self.has_served and not self.level:
@@ -288,8 +293,7 @@ class Supervisor:
         ]
 
     def _leave(self) -> None:
-        for life in self.table.lives():  # only after an error of our own
-            self._shards.signal(life, signal.SIGKILL)
+        self._shards.kill_all()  # some are left only after an error of our own
         for aide in self._aides:
             aide.end()
         self._control.close()
