@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from shardws import stats
 from shardws_supervisor import connections, status, versions
 from shardws_supervisor.control import Pending, Reply, Request
 from shardws_supervisor.errands import Errands
@@ -47,6 +48,13 @@ def phase(server: Server) -> str:
     if server.reloads.is_running:
         return "reloading"
     return "serving" if server.has_served else "starting"
+
+
+def summary(server: Server) -> str:
+    """Return the same in a line, for `systemctl status`."""
+    ground = server.ground
+    connections = ground.memory.total(stats.CONNECTIONS)
+    return f"{phase(server)} on {ground.url}: {len(server.table)} shards, {connections} connections"
 
 
 def _status(server: Server, _request: Request) -> Reply:

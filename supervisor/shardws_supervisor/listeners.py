@@ -69,6 +69,15 @@ def bind(address: Address, *, is_shared: bool) -> socket.socket:
     return sock
 
 
+def address_of(sock: socket.socket) -> Address:
+    """Return where a socket is bound."""
+    host, port = sock.getsockname()[:2]
+    is_dual = sock.family == socket.AF_INET6 and not sock.getsockopt(
+        socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
+    )
+    return Address(sock.family, host, port, is_dual)
+
+
 def settled(address: Address, sock: socket.socket) -> Address:
     """Return the address with the port that the system picked for 0."""
     return address if address.port else replace(address, port=int(sock.getsockname()[1]))
@@ -146,10 +155,10 @@ class Listeners:
 class OneListener:
     """AcceptMode handoff: one socket that nobody can join, for the acceptor; shards have none."""
 
-    def __init__(self, address: Address) -> None:
-        """Bind it; StartError when the port is not free."""
-        self.sock = bind(address, is_shared=False)
-        self.address = settled(address, self.sock)
+    def __init__(self, address: Address, passed: socket.socket | None = None) -> None:
+        """Bind it, unless one was passed in; StartError when the port is not free."""
+        self.sock = passed or bind(address, is_shared=False)
+        self.address = address_of(passed) if passed else settled(address, self.sock)
 
     def add(self, slot: int) -> None:
         """Nothing: the slot's connections are handed to it."""

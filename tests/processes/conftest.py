@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +24,18 @@ from shardws_supervisor.client import Client
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = float(os.environ.get("SHARDWS_TEST_DEADLINE", "20"))  # seconds for whatever is awaited
+
+
+# The variables name the pid of the process that they are meant for: exec keeps it.
+PASS_ON = """
+import os, sys
+number = int(sys.argv[1])
+os.dup2(number, 3)
+if number != 3:
+    os.close(number)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="websocket")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 def eventually(what: Callable[[], Any], deadline: float = DEADLINE) -> Any:
@@ -55,10 +68,22 @@ def children_of(pid: int) -> list[int]:
 class RunningServer:
     """A server as its operator sees it."""
 
-    def __init__(self, arguments: list[str], cwd: Path, env: dict[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        cwd: Path,
+        env: dict[str, str],
+        *,
+        passed: socket.socket | None = None,
+    ) -> None:
+        """`passed` becomes its descriptor 3, as a service manager does it (sd_listen_fds(3))."""
         path = os.pathsep.join([str(ROOT), str(ROOT / "supervisor")])
+        command = [sys.executable, "-m", "shardws_supervisor", "run", *arguments]
+        if passed is not None:
+            command = [sys.executable, "-c", PASS_ON, str(passed.fileno()), *command]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "shardws_supervisor", "run", *arguments],
+            command,
+            pass_fds=[passed.fileno()] if passed else [],
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": path, **env},
             stdout=subprocess.DEVNULL,
@@ -211,11 +236,12 @@ def launch(tmp_path: Path) -> Iterator[RunServer]:
         shards: int = 2,
         port: int = 0,
         run_dir: Path | None = None,
+        passed: socket.socket | None = None,
     ) -> RunningServer:
         run_dir = run_dir or tmp_path / f"run{len(servers)}"
         arguments = [application, "--local-host", "127.0.0.1", "--local-port", str(port)]
         arguments += ["--shards", str(shards), "--run-dir", str(run_dir), *options]
-        server = RunningServer(arguments, cwd or tmp_path, env or {})
+        server = RunningServer(arguments, cwd or tmp_path, env or {}, passed=passed)
         servers.append(server)
         return server
 
