@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from shardws.errors import NoSuchConnection
 from shardws.settings.row import Row
-from shardws.shard import configuration
+from shardws.shard import configuration, negotiated
 from shardws.shard.shard import Shard
 from shardws.shard.view import ConnectionView
 
@@ -51,6 +51,8 @@ class Connections(Mapping[int, ConnectionView]):
 
     def connection_setting(self, connection_id: int, row: Row[Any]) -> object:
         view = self[connection_id]
+        if row in negotiated.FIELDS:
+            return getattr(view.negotiated, negotiated.FIELDS[row])
         name = configuration.OF_A_CONNECTION.get(row)
         return row.default if name is None else getattr(view, name)
 

@@ -213,12 +213,12 @@ class TLSTransport(asyncio.Protocol):
             self.write(unsent)
         if not self._is_lasting:
             self._end()
-        self._is_fast = not self.engine.is_talkative
 
     def _pass_on(self) -> None:
         """Hand over what may pass, then follow the state of the engine."""
         if self._waits:
             return
+        self._is_fast = self.is_open and not self.engine.is_talkative
         plaintext, self._plaintext = self._plaintext, b""
         if plaintext and not self._is_over:
             self.connection.data_received(plaintext)
@@ -230,8 +230,7 @@ class TLSTransport(asyncio.Protocol):
         if self._is_over or self._raw is None:
             return
         ending = self.engine.ending
-        if ending is None:
-            return
+        assert ending is not None
         out = self.engine.outgoing()
         if out:
             self._put(out)  # the alert

@@ -1070,8 +1070,7 @@ SSL_NEGOTIATED_CIPHER: Final[Row[str]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.shard.configuration",
-    later=True,
+    module="shardws.shard.negotiated",
     text="Cipher of the connection in OpenSSL's notation; empty without TLS.",
 )
 SSL_NEGOTIATED_CIPHER_STRENGTH: Final[Row[int]] = Row(
@@ -1083,8 +1082,7 @@ SSL_NEGOTIATED_CIPHER_STRENGTH: Final[Row[int]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.shard.configuration",
-    later=True,
+    module="shardws.shard.negotiated",
     text="Bits of the connection's bulk cipher; 0 without TLS.",
 )
 SSL_NEGOTIATED_CIPHER_SUITE: Final[Row[str]] = Row(
@@ -1096,8 +1094,7 @@ SSL_NEGOTIATED_CIPHER_SUITE: Final[Row[str]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.shard.configuration",
-    later=True,
+    module="shardws.shard.negotiated",
     text="Cipher suite of the connection by its IANA name; empty without TLS.",
 )
 SSL_NEGOTIATED_KEY_EXCHANGE: Final[Row[str]] = Row(
@@ -1109,8 +1106,7 @@ SSL_NEGOTIATED_KEY_EXCHANGE: Final[Row[str]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.shard.configuration",
-    later=True,
+    module="shardws.shard.negotiated",
     text="Key exchange group of the connection; RSA for a static one; empty without TLS.",
 )
 SSL_NEGOTIATED_KEY_EXCHANGE_STRENGTH: Final[Row[int]] = Row(
@@ -1122,8 +1118,7 @@ SSL_NEGOTIATED_KEY_EXCHANGE_STRENGTH: Final[Row[int]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.shard.configuration",
-    later=True,
+    module="shardws.shard.negotiated",
     text="Bits of the connection's key exchange; 0 without TLS.",
 )
 SSL_NEGOTIATED_PROTOCOL: Final[Row[str]] = Row(
@@ -1135,8 +1130,7 @@ SSL_NEGOTIATED_PROTOCOL: Final[Row[str]] = Row(
     scope=Scope.CONNECTION,
     group=Group.TLS,
     when=When.LIVE,
-    module="shardws.shard.configuration",
-    later=True,
+    module="shardws.shard.negotiated",
     text="Protocol version of the connection, such as TLSv1.3; empty without TLS.",
 )
 

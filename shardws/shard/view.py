@@ -13,7 +13,8 @@ from shardws.net.connection import Connection
 from shardws.net.record import HOLD_APPLICATION, OPEN
 from shardws.protocol.formats import message_of
 from shardws.protocol.request import Request
-from shardws.shard import configuration
+from shardws.shard import configuration, negotiated
+from shardws.tls.negotiated import Negotiated
 
 if TYPE_CHECKING:
     from shardws.shard.shard import Shard
@@ -92,6 +93,11 @@ class ConnectionView:
     def sub_protocols(self) -> str:
         """The sub-protocols the client offered, comma separated."""
         return self._request.sub_protocols
+
+    @property
+    def negotiated(self) -> Negotiated:
+        """What TLS agreed on; empty texts and zeros without TLS."""
+        return negotiated.of(self._connection)
 
     # -- how it goes -----------------------------------------------------------------------
 
