@@ -50,9 +50,7 @@ def run(shard: Place, connection_id: int, what: str) -> bytes:
         raise UsageError("an errand is a JSON object with a name to do", code=213) from None
     if not connection_id:
         if name == "roster":
-            return roster.answer(
-                shard, f"{roster.QUESTION} {_number(errand, 'limit', roster.MOST)}"
-            )
+            return roster.answer(shard, _number(errand, "limit", roster.MOST))
         whole = _OF_THE_SHARD.get(name)
         if whole is not None:
             return json.dumps(whole(shard, errand)).encode()

@@ -8,12 +8,10 @@ request targets are cut: tokens travel there.
 import json
 from typing import Any, Final, Protocol
 
-from shardws.errors import UsageError
 from shardws.log import redact_query
 from shardws.net.connection import Connection
 from shardws.routing.registry import Registry
 
-QUESTION: Final = "roster"
 MOST: Final = 500  # entries of one answer
 LONGEST_PATH: Final = 200
 
@@ -25,12 +23,9 @@ class Roll(Protocol):
     now: float
 
 
-def answer(shard: Roll, what: str) -> bytes:
-    """Answer the question `roster N` with the newest N connections; UsageError for another."""
-    name, _, number = what.partition(" ")
-    if name != QUESTION or not number.isdecimal():
-        raise UsageError(f"a shard can be asked for {QUESTION!r} and a number, not {what!r:.40}")
-    newest = shard.registry.newest(min(int(number[:9]), MOST))
+def answer(shard: Roll, limit: int) -> bytes:
+    """Return the newest connections, `limit` or MOST of them, and how many there are, as JSON."""
+    newest = shard.registry.newest(min(limit, MOST))
     entries = [entry(one, shard.now) for one in newest if isinstance(one, Connection)]
     return json.dumps({"total": len(shard.registry), "connections": entries}).encode()
 

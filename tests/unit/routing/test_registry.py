@@ -23,3 +23,13 @@ def test_id_is_not_given_twice() -> None:
     registry.add(FakeConnection(1))
     with pytest.raises(ValueError, match="id 1 is taken"):
         registry.add(FakeConnection(1))
+
+
+def test_the_newest_come_first() -> None:
+    registry = Registry()
+    entered = [FakeConnection(number) for number in (3, 1, 2)]
+    for one in entered:
+        registry.add(one)
+    assert registry.newest(2) == [entered[2], entered[1]]
+    assert registry.newest(9) == entered[::-1]
+    assert registry.newest(0) == []
