@@ -32,7 +32,7 @@ from shardws.routing.router import Router
 from shardws.settings import table
 from shardws.settings.row import Row, When
 from shardws.settings.values import Settings
-from shardws.shard import configuration, roster, snapshot
+from shardws.shard import configuration, snapshot
 from shardws.shard.admission import Admission
 from shardws.shard.dispatch import Dispatcher
 from shardws.shard.journal import Journal
@@ -284,11 +284,11 @@ class Shard:
         self.dispatch.fire_remote("on_ready_to_send", events.ReadyToSend(connection_id))
 
     def answer(self, connection_id: int, what: str) -> bytes | None:
-        """Answer another process about a connection here, or (id 0) this shard; None: unknown."""
+        """Answer another shard about a connection here, or (id 0) this one; None: unknown."""
         if not connection_id:
-            if what == ALL_IDS:
-                return json.dumps(list(self.registry)).encode()
-            return roster.answer(self, what)
+            if what != ALL_IDS:
+                raise UsageError(f"a shard can be asked for {ALL_IDS!r}", code=213)
+            return json.dumps(list(self.registry)).encode()
         if what != snapshot.QUESTION:
             raise UsageError(f"a connection can be asked for {snapshot.QUESTION!r}", code=213)
         try:
