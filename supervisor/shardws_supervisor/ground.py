@@ -13,7 +13,8 @@ from pathlib import Path
 
 from shardws import stats
 from shardws.census import Census
-from shardws_supervisor import limits, listeners, logs, rundir
+from shardws_supervisor import activation, limits, listeners, logs, rundir
+from shardws_supervisor.notify import Notifier
 from shardws_supervisor.plan import MOST_SHARDS, Plan
 
 SPARE = 16  # slots there are at least
@@ -32,9 +33,12 @@ class Ground:
         address = listeners.resolve(plan.local_host, plan.local_port, plan.use_ipv6)
         self.listeners: listeners.Listening
         self.listener: socket.socket | None = None  # the acceptor's, with AcceptMode handoff
+        passed = activation.take(os.environ, os.getpid())
         if plan.is_handoff:
-            one = self.listeners = listeners.OneListener(address)
+            one = self.listeners = listeners.OneListener(address, passed)
             self.listener = one.sock
+        elif passed is not None:
+            self.listeners = activation.PassedListener(passed)
         else:
             self.listeners = listeners.Listeners(address, is_exclusive=plan.is_exclusive)
         self.admin_listener: socket.socket | None = None
@@ -51,6 +55,7 @@ class Ground:
         self.memory = stats.Stats(min(MOST_SHARDS, max(SPARE, 2 * plan.shards)))
         # A shard may get more than its share of the connections, so a page holds all that fit it.
         self.census = Census(self.memory.rows, self.room.per_shard)
+        self.notifier = Notifier(os.environ, os.getpid())
         self.boot_nonce = secrets.token_hex(8)
         self.is_tls = plan.is_tls
 
@@ -105,4 +110,5 @@ class Ground:
     def leave(self) -> None:
         """Give everything back, in the end."""
         self._close_sockets()
+        self.notifier.close()
         self.run_directory.remove()

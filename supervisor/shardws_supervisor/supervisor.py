@@ -130,6 +130,7 @@ class Supervisor:
         for aide in self._aides:
             aide.advance(now)
         self._advance(now)
+        self.ground.notifier.update(commands.phase(self), lambda: commands.summary(self), now)
 
     def _patience(self) -> float:
         """Return how long the loop may sleep: to the next deadline, a tick at most."""
@@ -289,6 +290,7 @@ class Supervisor:
             self._selector,
             self._signals,
             self.ground.run_directory,
+            self.ground.notifier,
             *self._control.foreign(),
         ]
 
