@@ -27,8 +27,8 @@ class Scaling:
         """How many shards there should be now."""
         return sum(not slot.is_retiring for slot in self._shards.table)
 
-    def to(self, count: int, plan: Plan) -> None:
-        """Bring the number of shards to `count`; ValueError when it is out of bounds."""
+    def to(self, count: int, plan: Plan) -> int:
+        """Bring the number of shards to `count`, return what it was; ValueError: out of bounds."""
         if not 1 <= count <= self.most:
             raise ValueError(f"shards must be 1 to {self.most}, not {count}")
         table = self._shards.table
@@ -38,6 +38,7 @@ class Scaling:
         free = [index for index in range(self.most) if index not in table.slots]
         for index in free[: max(0, count - len(active))]:
             self.grow(index, plan)
+        return len(active)
 
     def grow(self, index: int, plan: Plan) -> None:
         """Take a slot into use and start its shard; StartError when its socket cannot be bound."""

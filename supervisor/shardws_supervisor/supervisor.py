@@ -137,12 +137,10 @@ class Supervisor:
         if not self.has_served and self.table.are_all(State.READY):
             return QUICK
         now = time.monotonic()
-        ends = []
-        if not self.level:
-            ends += [slot.until for slot in self.table if slot.rest is State.BACKOFF]
+        resting = [] if self.level else [slot for slot in self.table if slot.rest is State.BACKOFF]
+        ends = [slot.until for slot in resting]
         ends += [life.deadline for life in self.table.lives() if life.deadline is not None]
-        if self._drain_at is not None:
-            ends.append(self._drain_at)
+        ends += [] if self._drain_at is None else [self._drain_at]
         return max(0.0, min([TICK, *(end - now for end in ends)]))
 
     def _advance(self, now: float) -> None:
@@ -246,9 +244,8 @@ class Supervisor:
 
     def reload(self) -> str:
         """Begin a rolling restart with the code and settings of now; return why not, or ""."""
-        if self.level or not self.has_served:
-            refusal = "no reload while the server starts or stops"
-        else:
+        refusal = "no reload while the server starts or stops"
+        if self.has_served and not self.level:
             refusal = self.reloads.begin()
         if refusal:
             log.warning("%s", refusal)
@@ -256,9 +253,7 @@ class Supervisor:
 
     def scale(self, count: int) -> None:
         """Change the number of shards; ValueError when it is out of bounds."""
-        before = self._scaling.count
-        self._scaling.to(count, self.plan)
-        log.info("scaling from %d to %d shards", before, count)
+        log.info("scaling from %d to %d shards", self._scaling.to(count, self.plan), count)
 
     def _step(self, step: int) -> None:
         if self.has_served and not self.level:
