@@ -6,6 +6,7 @@ itself has one shard in its own process, turned by `do_events()`.
 """
 
 import asyncio
+import time
 
 from shardws import events
 from shardws.accessors import ConnectionAccessors, Connections
@@ -18,7 +19,7 @@ from shardws.settings import config
 from shardws.settings.properties import SettingProperties
 from shardws.settings.values import Settings
 from shardws.shard import configuration, snapshot
-from shardws.shard.pump import Pump
+from shardws.shard.pump import IDLE_S, Pump
 from shardws.shard.shard import Shard
 from shardws.shard.snapshot import ConnectionSnapshot
 from shardws.stats import CONNECTIONS
@@ -63,25 +64,41 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         if self._shard is not None and self._pump is None:
             raise StateError("the supervisor decides whether this server listens")
         if wanted:
-            self._pump = self._pump or Pump(self)
+            if self._pump is None or self._pump.is_over:
+                self._pump = Pump(self)
             self._pump.listen()
         elif self._pump is not None:
             self._pump.stop_listening()
 
     def do_events(self) -> None:
-        """Process what is waiting; returns within about 10 ms when nothing is (SPEC 2)."""
+        """Process what is waiting; returns within about 10 ms when nothing is (SPEC 2).
+
+        Handlers run in here, outside of the event loop, so that they may block in a send. After
+        `shutdown` it only waits, so that a `while True` around it does no harm.
+        """
         if self._pump is None:
             raise StateError("set listening to True first")
-        self._pump.do_events()
+        if self._pump.is_over:
+            time.sleep(IDLE_S)
+        else:
+            self._pump.do_events()
+
+    def interrupt(self, connection_id: int) -> None:
+        """End a blocking send of a connection with SendInterrupted 301 (SPEC 2).
+
+        May be called from a handler that runs meanwhile, or from another thread. Nothing happens
+        when no send of that connection blocks.
+        """
+        if self._pump is not None:
+            self._pump.interrupt(connection_id)
 
     def shutdown(self) -> None:
         """Stop listening, close every client with 1001, and end; idempotent (SPEC 2).
 
         On a loop that runs already this only starts; await `shutdown_complete()` to see the end.
         """
-        if self._pump is not None:
-            pump, self._pump = self._pump, None
-            self._shutdown = pump.shutdown()
+        if self._pump is not None and not self._pump.is_over:
+            self._shutdown = self._pump.shutdown()
 
     async def shutdown_complete(self) -> None:
         """Shut down, and return when the last client is gone (ours)."""

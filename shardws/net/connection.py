@@ -81,6 +81,10 @@ class Connection(Deadlines):
             self._follow(session)
 
     def eof_received(self) -> bool:
+        if self.state in (OPEN, CLOSING):
+            # The peer may have left without reading what waits: that must not take for ever.
+            self.state = ENDING
+            self.expire_at(self.owner.now + LINGER_S)
         return False  # the transport closes itself; connection_lost follows
 
     def pause_writing(self) -> None:

@@ -50,7 +50,6 @@ class Dispatcher:
         self.log = log
         self.forget: Callable[[Connection], None] = lambda connection: None
         self.ended: Callable[[Connection], None] = lambda connection: None
-        self.on_activity: Callable[[], None] | None = None  # do_events returns early
         self.tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
 
     # -- data, the hot path ----------------------------------------------------------------
@@ -62,8 +61,6 @@ class Dispatcher:
         row[MESSAGES_IN] += len(items)
         handler = self.handlers.on_data_in
         connection_id = connection.id
-        if self.on_activity is not None:
-            self.on_activity()
         for kind, payload, eom in items:
             if kind == events.FORMAT_PING:
                 connection.take_reply()
@@ -87,8 +84,6 @@ class Dispatcher:
 
     def fire(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler for `event`, or let it wait for the one before it."""
-        if self.on_activity is not None:
-            self.on_activity()
         if connection.holds & ~HOLD_APPLICATION:
             self.hold(connection, name, event)
         else:
@@ -111,6 +106,13 @@ class Dispatcher:
         """Run the handler now; a coroutine it returns becomes this connection's task."""
         if name == "on_disconnected":
             self.ended(connection)
+            self._call(connection, name, event)
+            if connection.task is None:
+                self.forget(connection)
+        else:
+            self._call(connection, name, event)
+
+    def _call(self, connection: Connection, name: str, event: Any) -> None:
         handler = getattr(self.handlers, name)
         if handler is None:
             return
@@ -227,7 +229,7 @@ class Dispatcher:
             for name, waiting in backlog or ():
                 self.fire(connection, name, waiting)
             self.fire(connection, "on_disconnected", event)
-        if connection.task is None:
+        else:
             self.forget(connection)
 
     # -- errors ----------------------------------------------------------------------------

@@ -19,10 +19,13 @@ from shardws.settings import table
 from shardws.settings.values import Settings
 from shardws.shard import certificates, configuration, drain
 from shardws.shard.application import Application
+from shardws.shard.blocking import BlockingRouter, Wait
+from shardws.shard.deferred import DeferredDispatcher
 from shardws.shard.shard import Place, Shard
 from shardws.stats import Stats
 
 IDLE_S: Final = 0.01  # how long do_events waits when there is nothing to do
+WAIT_S: Final = 0.001  # how often a blocking send looks whether its bytes have left
 CLOSE_S: Final = 2.0  # how long shutdown waits for the clients' close frames
 
 
@@ -39,10 +42,18 @@ class Pump:
             self.loop = uvloop.new_event_loop()
             self._is_own = True
         place = Place(0, 0, self._settings[table.NODE], secrets.token_hex(8), os.getpid(), Stats(1))
-        self.shard = Shard(self.loop, self._settings, application.handlers, place)
+        context = (self.loop, self._settings, application.handlers, place)
+        if self._is_own:
+            self.shard = Shard(*context, dispatcher=DeferredDispatcher, router=BlockingRouter)
+        else:
+            self.shard = Shard(*context)
+        if isinstance(self.shard.router, BlockingRouter):
+            self.shard.router.turner = self
         self.shard.start()
         self.listener: Listener | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._waits: list[Wait] = []  # blocking sends, the innermost last
         application.attach(self.shard)
 
     def listen(self) -> None:
@@ -61,32 +72,95 @@ class Pump:
 
     def stop_listening(self) -> None:
         """Stop accepting; connections stay."""
+        if self._starting is not None:
+            self._starting.cancel()  # it may not have begun
+            self._starting = None
         if self.listener is not None:
             self.listener.close()
             self.listener = None
             self._settings.end_listening()
 
+    # -- the turns of an own loop --------------------------------------------------------------
+
     def do_events(self) -> None:
-        """Run the loop for what is waiting; wait up to 10 ms when nothing is."""
-        if not self._is_own:
-            raise StateError("do_events is not needed: the server runs on the loop of this thread")
-        loop = self.loop
-        idle = loop.call_later(IDLE_S, loop.stop)
-        self.shard.dispatch.on_activity = loop.stop
+        """Run the loop for what is waiting, then the handlers; wait up to 10 ms when nothing is."""
+        dispatch = self._deferring()
+        if self.loop.is_running():
+            raise StateError("do_events cannot be called from a coroutine: await instead")
+        blocked = dispatch.block()
         try:
-            loop.run_forever()
+            self._run_loop(0.0 if dispatch.queue else IDLE_S)
+            if dispatch.run_queued() and not self.loop.is_closed():
+                self._run_loop(0.0)  # what the handlers sent leaves now, not at the next call
         finally:
-            self.shard.dispatch.on_activity = None
-            idle.cancel()
+            dispatch.unblock(blocked)
+
+    def turn(self, wait: Wait) -> None:
+        """Turn the loop once for a blocking send; SendInterrupted (301) when that is over."""
+        dispatch = self._deferring()
+        now = self.loop.time()
+        wait.check(now)
+        self._waits.append(wait)
+        blocked = dispatch.block()
+        try:
+            self._run_loop(min(WAIT_S, wait.deadline - now))
+            dispatch.run_queued()
+        finally:
+            dispatch.unblock(blocked)
+            self._waits.remove(wait)
+        if self.loop.is_closed():
+            wait.is_interrupted = True
+        wait.check(now)
+
+    def interrupt(self, connection_id: int) -> None:
+        """End the blocking sends of a connection; may be called from another thread."""
+        for wait in list(self._waits):
+            if wait.connection_id == connection_id:
+                wait.is_interrupted = True
+                self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def _deferring(self) -> DeferredDispatcher:
+        dispatch = self.shard.dispatch
+        if not isinstance(dispatch, DeferredDispatcher):
+            raise StateError("do_events is not needed: the server runs on the loop of this thread")
+        return dispatch
+
+    def _run_loop(self, seconds: float) -> None:
+        """Let the loop turn until something is queued, for at most so long."""
+        end = self.loop.call_later(seconds, self.loop.stop)
+        try:
+            self.loop.run_forever()
+        finally:
+            end.cancel()
+        if self.is_over and not self.loop.is_closed():
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything has ended; nothing can be done with it any more."""
+        return self._ending is not None and self._ending.done()
+
+    # -- the end -------------------------------------------------------------------------------
 
     def shutdown(self) -> "asyncio.Task[None] | None":
-        """Close all clients with 1001 and end; on a foreign loop as a task of it, returned."""
+        """Close all clients with 1001 and end.
+
+        On a foreign loop, or from a coroutine, as a task of the loop, which is returned.
+        """
         self.stop_listening()
-        if not self._is_own:
-            return self.loop.create_task(self._end())
-        self.loop.run_until_complete(self._end())
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-        self.loop.close()
+        dispatch = self.shard.dispatch
+        if isinstance(dispatch, DeferredDispatcher):
+            if not self.loop.is_running():
+                dispatch.run_queued()
+            dispatch.is_deferring = False
+        if self._ending is None:
+            self._ending = self.loop.create_task(self._end())
+        if not self._is_own or self.loop.is_running():
+            return self._ending
+        while not self._ending.done():
+            self._run_loop(IDLE_S)
+        self._ending.result()
         return None
 
     async def _end(self) -> None:

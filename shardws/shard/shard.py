@@ -85,6 +85,9 @@ class Shard:
         settings: Settings,
         handlers: Handlers,
         place: Place,
+        *,
+        dispatcher: type[Dispatcher] = Dispatcher,
+        router: type[Router] = Router,
     ) -> None:
         self.loop = loop
         self.settings = settings
@@ -95,7 +98,7 @@ class Shard:
         self.config: ConnectionConfig = configuration.connection_config(settings)
         self.clock = loop.time
         self.now = loop.time()
-        self.dispatch = Dispatcher(loop, handlers, self.row, self.log)
+        self.dispatch = dispatcher(loop, handlers, self.row, self.log)
         self.dispatch.forget = self._forget
         self.dispatch.ended = self._leave
         self.registry = Registry()
@@ -107,7 +110,7 @@ class Shard:
             link_high_mark=settings[table.LINK_HIGH_MARK],
             row=self.row,
         )
-        self.router = Router(self.mesh, self.registry, self, frame_of)
+        self.router = router(self.mesh, self.registry, self, frame_of)
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
         self._unflushed: list[Outbox] = []

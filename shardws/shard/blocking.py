@@ -1,0 +1,72 @@
+"""Sends that wait until their bytes have left, in a program that calls do_events.
+
+Owns the rule when a send blocks: the connection is of this process, its Timeout is above 0, and the
+loop stands still, so not in a coroutine. Its end is the kernel's taking the last byte, the Timeout,
+Interrupt (both SendInterrupted 301; what was queued stays queued) or the connection's end. Must not
+know how the loop is turned: the pump does.
+"""
+
+from typing import Protocol
+
+from shardws.errors import SendInterrupted
+from shardws.net.connection import Connection
+from shardws.net.record import OPEN
+from shardws.outcomes import SETTLED, Outcome, SendOutcome
+from shardws.routing.router import Router
+
+
+class Turner(Protocol):
+    """Who turns the loop."""
+
+    def turn(self, wait: "Wait") -> None: ...
+
+
+class Wait:
+    """One blocking send: until when, and whether it was interrupted."""
+
+    def __init__(self, connection_id: int, deadline: float) -> None:
+        self.connection_id = connection_id
+        self.deadline = deadline  # of the loop's clock
+        self.is_interrupted = False
+
+    def check(self, now: float) -> None:
+        """Raise SendInterrupted (301) when it is over."""
+        if self.is_interrupted:
+            raise SendInterrupted("the send was interrupted")
+        if now >= self.deadline:
+            raise SendInterrupted("the send timed out; what is queued may still leave")
+
+
+class BlockingRouter(Router):
+    """A router whose sends may wait; `turner` is set by who turns the loop."""
+
+    turner: Turner | None = None
+
+    def send(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome:
+        connection = self._blocks(connection_id)
+        if connection is None or self.turner is None:
+            return super().send(connection_id, kind, payload)
+        wait = Wait(connection_id, self.mesh.loop.time() + connection.timeout)
+        while connection.state == OPEN and not connection.is_ready:
+            self.turner.turn(wait)
+        outcome = super().send(connection_id, kind, payload)
+        if outcome.outcome is not Outcome.QUEUED:
+            return outcome
+        return self._written(connection, wait)
+
+    def _blocks(self, connection_id: int) -> Connection | None:
+        """Return the connection if a send to it blocks."""
+        if self.mesh.loop.is_running() or not isinstance(connection_id, int):
+            return None
+        connection = self.registry.get(connection_id)
+        if not isinstance(connection, Connection) or not connection.timeout:
+            return None
+        return connection
+
+    def _written(self, connection: Connection, wait: Wait) -> SendOutcome:
+        assert self.turner is not None
+        while connection.waiting:
+            self.turner.turn(wait)
+            if connection.state != OPEN:  # lost before the turn that would have seen it written
+                return self._failed(connection.id, Outcome.DROPPED)
+        return SETTLED[Outcome.WRITTEN]
