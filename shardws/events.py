@@ -98,8 +98,15 @@ class Decision:
 
     def __repr__(self) -> str:
         names: tuple[str, ...] = self.__slots__
-        shown = (f"{name}={getattr(self, name)!r}" for name in names if "password" not in name)
+        shown = (f"{name}={_show(getattr(self, name))}" for name in names if "password" not in name)
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _show(value: object) -> str:
+    """Write a value for people; of a certificate store, which holds a key, the size only."""
+    if isinstance(value, bytes) or (isinstance(value, str) and "-----BEGIN" in value):
+        return f"<{len(value)} {'bytes' if isinstance(value, bytes) else 'characters'}>"
+    return repr(value)
 
 
 class ConnectionRequest(Decision):

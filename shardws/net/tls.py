@@ -62,11 +62,9 @@ class TLSTransport(asyncio.Protocol):
         "_guard",
         "_has_begun",
         "_is_fast",
-        "_is_lasting",
         "_is_over",
         "_plaintext",
         "_raw",
-        "_unsent",
         "_waits",
         "connection",
         "engine",
@@ -81,12 +79,10 @@ class TLSTransport(asyncio.Protocol):
         self._raw: asyncio.Transport | None = None
         self._has_begun = False  # the first bytes went to the engine
         self._is_fast = False  # open, and nobody listens to the progress
-        self._is_lasting = True  # False: end as soon as the handshake is done
         self._is_over = False  # our last bytes are on their way
         self._waits = 0
         self._early = b""  # received before our turn
         self._plaintext = b""  # received, but the Connection must not see it yet
-        self._unsent = b""  # the answer to a client that was refused before it was open
 
     # -- asyncio.Protocol ------------------------------------------------------------------
 
@@ -208,11 +204,6 @@ class TLSTransport(asyncio.Protocol):
         self._guard.gate.leave(self)
         self.connection.extra().negotiated = self.engine.negotiated
         self._guard.shaken(self)
-        unsent, self._unsent = self._unsent, b""
-        if unsent:
-            self.write(unsent)
-        if not self._is_lasting:
-            self._end()
 
     def _pass_on(self) -> None:
         """Hand over what may pass, then follow the state of the engine."""
@@ -240,7 +231,7 @@ class TLSTransport(asyncio.Protocol):
 
     def _report(self) -> None:
         ending = self.engine.ending
-        if ending is not None and not ending.is_clean and self._is_lasting and self._has_begun:
+        if ending is not None and not ending.is_clean and self._has_begun:
             self._guard.ended(self, ending)
 
     # -- reasons to wait -------------------------------------------------------------------
@@ -268,14 +259,15 @@ class TLSTransport(asyncio.Protocol):
     # -- the Connection's transport (interfaces.ByteTransport) -----------------------------
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send data in records; what comes after the end is dropped, as after a lost peer."""
-        plain = data if type(data) is bytes else bytes(data)
+        """Send data in records.
+
+        After the end it is dropped, as for a lost peer; before the handshake is done as well, since
+        nobody can read it then: an answer to a request that never came.
+        """
         if not self.is_open:
-            if not self._is_over:
-                self._unsent += plain
             return
         engine = self.engine
-        sealed = engine.send(plain)
+        sealed = engine.send(data if type(data) is bytes else bytes(data))
         if sealed:
             self._put(sealed)
         if engine.state is not OPEN and not self._is_over:
@@ -283,17 +275,14 @@ class TLSTransport(asyncio.Protocol):
 
     def close(self) -> None:
         """End the stream, then TCP when the peer has ended it too; what is written goes first."""
-        self.write_eof()
+        self._end()
 
     def can_write_eof(self) -> bool:
         return True
 
     def write_eof(self) -> None:
         """As `close`: TLS has no half-closed streams worth having."""
-        if self.is_open or self._is_over or not self._unsent:
-            self._end()
-        else:
-            self._is_lasting = False  # what is unsent can go when the handshake is done
+        self._end()
 
     def abort(self) -> None:
         """End TCP at once; connection_lost follows."""

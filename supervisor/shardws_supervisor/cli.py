@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from shardws.errors import EXIT_USAGE, SettingError, ShardwsError, StartError
+from shardws.errors import EXIT_USAGE, SettingError, ShardwsError, StartError, TLSSetupError
 from shardws.settings import Assignment, sources
 from shardws_supervisor import connections, operate, preview, serve
 
@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     try:
         return command(namespace)
+    except TLSSetupError as error:
+        return complain(str(error), error.exit_code)  # with the code, as the model's users know it
     except StartError as error:
         return complain(error.description, error.exit_code)
     except SettingError as error:

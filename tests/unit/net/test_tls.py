@@ -371,28 +371,26 @@ def test_a_knock_without_a_word_is_nothing_to_tell() -> None:
     assert wired.upper.is_lost
 
 
-# -- refusals before the handshake is done -------------------------------------------------
-
-
-def test_an_answer_written_before_the_handshake_is_sent_after_it() -> None:
+def test_an_answer_before_the_end_of_the_handshake_cannot_be_read_and_is_dropped() -> None:
+    """The deadline has passed: who stopped halfway does not get more time for its 408."""
     wired = Wired()
-    wired.wire.write(b"HTTP/1.1 503 \r\n")
-    wired.wire.write(b"\r\n")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        wired.client.do_handshake()
+    wired.pass_on()
+    wired.wire.write(b"HTTP/1.1 408 \r\n\r\n")
     wired.wire.write_eof()
-    assert not wired.raw.ended()
-    wired.shake()
-    assert wired.heard() == b"HTTP/1.1 503 \r\n\r\n"
     assert wired.raw.ended()
-    assert wired.upper.received == b""
-    wired.wire.data_received(wired.say(b"GET /"))
-    assert wired.upper.received == b""
+    assert wired.raw.sent == b""
+    assert wired.guard.endings == []
+    wired.wire.data_received(b"\x16\x03\x01\x00")
+    wired.wire.connection_lost(None)
+    assert wired.guard.endings == []
 
 
-def test_a_close_before_the_handshake_with_nothing_to_say_is_a_close() -> None:
+def test_a_close_before_the_first_byte_is_a_close() -> None:
     wired = Wired()
     wired.wire.close()
     assert wired.raw.ended()
-    wired.wire.write(b"nobody hears this")
     wired.wire.data_received(b"\x16\x03\x01\x00")
     assert wired.raw.sent == b""
 

@@ -1,0 +1,212 @@
+"""Certificates, a server of one shard that speaks TLS, and clients of the stdlib for it."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import trustme
+from websockets.asyncio.client import ClientConnection
+
+from shardws import Connected, DataIn, Disconnected, Error, WebSocketServer
+from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server
+
+EC: Final = trustme.KeyType.ECDSA
+AUTHORITY: Final = trustme.CA(key_type=EC)
+LEAF: Final = AUTHORITY.issue_cert("127.0.0.1", "a.example", common_name="shard", key_type=EC)
+RSA_LEAF: Final = AUTHORITY.issue_cert(
+    "127.0.0.1", common_name="rsa shard", key_type=trustme.KeyType.RSA
+)
+TLS12: Final = ssl.TLSVersion.TLSv1_2
+TLS13: Final = ssl.TLSVersion.TLSv1_3
+VERSIONS: Final = (TLS12, TLS13)
+
+UPGRADE: Final = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def pem(certificate: trustme.LeafCert) -> bytes:
+    """Return key, leaf and chain as one PEM text."""
+    return bytes(certificate.private_key_and_cert_chain_pem.bytes())
+
+
+def store(certificate: trustme.LeafCert, path: Path) -> str:
+    """Write a store and return its path."""
+    path.write_bytes(pem(certificate))
+    return str(path)
+
+
+def trusting(
+    version: ssl.TLSVersion | None = None,
+    certificate: trustme.LeafCert | None = None,
+    authority: trustme.CA = AUTHORITY,
+) -> ssl.SSLContext:
+    """Return a client's context that trusts our authority."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
+    if certificate is not None:
+        certificate.configure_cert(context)
+    return context
+
+
+def tls_server(recorder: Recorder | None = None, leaf: trustme.LeafCert = LEAF) -> WebSocketServer:
+    """Return a server that echoes and, with a recorder, notes what happens."""
+    server = new_server()
+    server.use_ssl = True
+    server.ssl_cert_store = pem(leaf)
+    server.buffer_message = True
+
+    def on_data_in(e: DataIn) -> None:
+        if e.data_format == 1:
+            server.send_text(e.connection_id, e.text)
+        else:
+            server.send(e.connection_id, e.text)
+
+    server.on_data_in = on_data_in
+    if recorder is not None:
+        watch(server, recorder)
+    return server
+
+
+def watch(server: WebSocketServer, recorder: Recorder) -> None:
+    """Note what begins, ends and goes wrong."""
+
+    def on_connected(e: Connected) -> None:
+        recorder.note("connected", e.connection_id)
+
+    def on_disconnected(e: Disconnected) -> None:
+        recorder.note("disconnected", e.status_code, e.description)
+
+    def on_error(e: Error) -> None:
+        recorder.note("error", e.error_code, e.description)
+
+    server.on_connected = on_connected
+    server.on_disconnected = on_disconnected
+    server.on_error = on_error
+
+
+@contextlib.asynccontextmanager
+async def secured(server: WebSocketServer) -> AsyncIterator[str]:
+    """Let the server listen; yields its wss URL."""
+    async with listening(server) as url:
+        yield url.replace("ws://", "wss://")
+
+
+async def wss(url: str, context: ssl.SSLContext | None = None, **options: Any) -> ClientConnection:
+    return await client(url, ssl=context or trusting(), **options)
+
+
+class Plain:
+    """A TCP connection that sends and reads bytes as they are."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def connect(cls, server: WebSocketServer) -> "Plain":
+        return cls(*await asyncio.open_connection("127.0.0.1", server.local_port))
+
+    async def read(self) -> bytes:
+        """Return all that comes until the server ends."""
+        with contextlib.suppress(ConnectionResetError):
+            return await asyncio.wait_for(self.reader.read(), DEADLINE_S)
+        return b""
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+class Stream(Plain):
+    """A TLS client in memory over a TCP connection, so that a test decides each byte it sends."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.object: ssl.SSLObject
+        self.has_ended = False  # the server sent its close_notify
+
+    async def shake(
+        self,
+        context: ssl.SSLContext | None = None,
+        name: str = "127.0.0.1",
+        session: ssl.SSLSession | None = None,
+    ) -> "Stream":
+        """Run the handshake; ssl.SSLError when the server refuses, EOFError when it leaves."""
+        self.object = (context or trusting()).wrap_bio(self._in, self._out, server_hostname=name)
+        if session is not None:
+            self.object.session = session
+        while True:
+            try:
+                self.object.do_handshake()
+            except ssl.SSLWantReadError:
+                self.flush()
+                await self._more()
+                continue
+            finally:
+                self.flush()
+            return self
+
+    def flush(self) -> None:
+        data = self._out.read()
+        if data:
+            self.writer.write(data)
+
+    async def _more(self) -> None:
+        data = await asyncio.wait_for(self.reader.read(65536), DEADLINE_S)
+        if not data:
+            raise EOFError("the server ended TCP")
+        self.take(data)
+
+    def take(self, data: bytes) -> None:
+        """Give received bytes to TLS."""
+        self._in.write(data)
+
+    def records(self, data: bytes) -> bytes:
+        """Return the records for data, unsent."""
+        self.object.write(data)
+        return self._out.read()
+
+    def say(self, data: bytes) -> None:
+        self.writer.write(self.records(data))
+
+    def bye(self) -> None:
+        """Send close_notify."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.object.unwrap()
+        self.flush()
+
+    async def hear(self, until: bytes = b"") -> bytes:
+        """Return the plaintext up to `until`, or up to the end of the stream or of TCP."""
+        found = b""
+        while not until or until not in found:
+            try:
+                piece = self.object.read(65536)
+            except ssl.SSLWantReadError:
+                try:
+                    await self._more()
+                except (EOFError, ConnectionResetError):
+                    return found
+                continue
+            except ssl.SSLZeroReturnError:
+                piece = b""
+            if not piece:
+                self.has_ended = True
+                return found
+            found += piece
+        return found
+
+
+async def stream(server: WebSocketServer, context: ssl.SSLContext | None = None) -> Stream:
+    """Return a TLS client whose handshake is done."""
+    peer = await Stream.connect(server)
+    assert isinstance(peer, Stream)
+    return await peer.shake(context)
