@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shardws import ids
 from shardws_supervisor.admin import supervision
 from shardws_supervisor.admin.supervision import Report, Supervision, Unanswered
 
@@ -140,3 +141,29 @@ def test_a_supervisor_that_closed_is_dialed_anew(tmp_path: Path) -> None:
         assert await asking.status() == {"number": 2}
 
     converse(tmp_path / "s", supervisor, talk)
+
+
+@pytest.mark.parametrize(("shards", "per_shard"), [(1, 3), (2, 3), (2000, 2), (0, 3)])
+def test_the_newest_connections_of_all_shards(tmp_path: Path, shards: int, per_shard: int) -> None:
+    asked: list[Report] = []
+
+    class Listing(Supervisor):
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            rows = [{"id": ids.pack(0, slot, 0, serial)} for slot in (0, 1) for serial in (1, 2)]
+            while line := await reader.readline():
+                request = json.loads(line)
+                asked.append(request)
+                answers = {
+                    "status": {"ok": True, "shards": [{}] * shards},
+                    "conns": {"ok": True, "total": 4, "connections": rows},
+                }
+                writer.write(json.dumps(answers[request["do"]]).encode() + b"\n")
+
+    async def talk(asking: Supervision) -> None:
+        found = await asking.connections(3)
+        parts = [ids.unpack(row["id"]) for row in found["connections"]]
+        assert [(part.slot, part.serial) for part in parts] == [(0, 2), (1, 2), (0, 1)]
+        assert found["total"] == 4
+
+    converse(tmp_path / "s", Listing("well"), talk)
+    assert asked[-1] == {"do": "conns", "limit": per_shard}
