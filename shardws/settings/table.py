@@ -191,7 +191,7 @@ ADMIN_ADDRESS: Final[Row[str]] = Row(
     group=Group.SERVER,
     when=When.BOOT,
     module="shardws_supervisor.plan",
-    text="HOST:PORT of the HTTP server for health, metrics, status and control; empty for none.",
+    text="HOST:PORT of the HTTP server for probes, metrics and the dashboard; empty for none.",
 )
 ADMIN_TOKEN: Final[Row[str]] = Row(
     name="admin_token",
