@@ -7,6 +7,7 @@ read back what was found, while listening; what is looked for is what was given.
 """
 
 from shardws.events import SSLConnectionRequest
+from shardws.log import logger
 from shardws.settings import table
 from shardws.settings.values import Settings
 from shardws.tls import site as sites
@@ -14,16 +15,22 @@ from shardws.tls import stores
 from shardws.tls.config import TLSConfig
 from shardws.tls.site import Site
 
+log = logger("certificates")
+
 
 def build(settings: Settings, before: Site | None = None) -> Site | None:
     """Return the Site of these settings, None without UseSSL; TLSSetupError 270 to 276.
 
-    With `before`, the one in use, only its certificates are read anew.
+    With `before`, the one in use, only its certificates are read anew. What an operator may not
+    expect is logged, the first time.
     """
     if not settings[table.USE_SSL]:
         return None
     config = tls_config(settings)
-    return sites.build(config, sni_configs(settings, config), before)
+    site = sites.build(config, sni_configs(settings, config), before)
+    for warning in site.warnings if before is None else ():
+        log.warning("%s", warning)
+    return site
 
 
 def tls_config(settings: Settings) -> TLSConfig:

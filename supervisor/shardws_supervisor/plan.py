@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from shardws.settings import Assignment, Settings, Source, pairs, table
 from shardws.settings.row import When
 from shardws.settings.table import ROWS
+from shardws.shard import certificates
 from shardws.shard.application import Application
 from shardws.tls.site import Site
-from shardws_supervisor import application, certificates, cpus
+from shardws_supervisor import application, cpus
 
 MOST_SHARDS = 127
 

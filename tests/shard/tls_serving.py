@@ -5,7 +5,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import trustme
 from websockets.asyncio.client import ClientConnection
@@ -110,8 +110,14 @@ class Plain:
         self.writer = writer
 
     @classmethod
-    async def connect(cls, server: WebSocketServer) -> "Plain":
+    async def connect(cls, server: WebSocketServer) -> Self:
         return cls(*await asyncio.open_connection("127.0.0.1", server.local_port))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def read(self) -> bytes:
         """Return all that comes until the server ends."""
@@ -208,5 +214,4 @@ class Stream(Plain):
 async def stream(server: WebSocketServer, context: ssl.SSLContext | None = None) -> Stream:
     """Return a TLS client whose handshake is done."""
     peer = await Stream.connect(server)
-    assert isinstance(peer, Stream)
     return await peer.shake(context)

@@ -1,0 +1,339 @@
+"""Client certificates: asked for, judged by the chain, decided by SSLClientAuthentication."""
+
+import asyncio
+import datetime
+import logging
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from shardws import SSLClientAuthentication, WebSocketServer
+from tests.shard.serving import Recorder, receive, run
+from tests.shard.tls_serving import (
+    AUTHORITY,
+    EC,
+    TLS13,
+    UPGRADE,
+    VERSIONS,
+    Stream,
+    secured,
+    stream,
+    tls_server,
+    trusting,
+    wss,
+)
+
+CLIENTS = trustme.CA(key_type=EC)
+STRANGERS = trustme.CA(key_type=EC)
+BETWEEN = CLIENTS.create_child_ca(key_type=EC)
+ALICE = CLIENTS.issue_cert("alice@example.org", common_name="alice", key_type=EC)
+DEEP = BETWEEN.issue_cert("carol@example.org", common_name="carol", key_type=EC)
+MALLORY = STRANGERS.issue_cert("mallory@example.org", common_name="mallory", key_type=EC)
+LATE = CLIENTS.issue_cert(
+    "dave@example.org",
+    common_name="dave",
+    key_type=EC,
+    not_before=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),
+    not_after=datetime.datetime(2021, 1, 1, tzinfo=datetime.UTC),
+)
+
+
+def asking_server(recorder: Recorder | None = None) -> WebSocketServer:
+    server = tls_server(recorder)
+    server.ssl_authenticate_clients = True
+    server.ssl_ca_certs = CLIENTS.cert_pem.bytes().decode()
+    return server
+
+
+async def greeted(
+    server: WebSocketServer,
+    certificate: trustme.LeafCert | None,
+    version: ssl.TLSVersion | None = None,
+) -> bytes:
+    """Return the answer to an opening request; ssl.SSLError when TLS refuses the client."""
+    async with await Stream.connect(server) as peer:
+        await peer.shake(trusting(version, certificate))
+        peer.say(UPGRADE)
+        answer = await peer.hear(b"\r\n\r\n")
+        if answer:
+            peer.bye()
+        return answer
+
+
+@pytest.mark.surface("SSLAuthenticateClients", "SSLCACerts", "SSLClientAuthentication")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_trusted_client_is_told_of_and_let_in(version: ssl.TLSVersion) -> None:
+    async def main() -> None:
+        seen: list[SSLClientAuthentication] = []
+        server = asking_server()
+        server.on_ssl_client_authentication = seen.append
+        async with secured(server) as url:
+            ws = await wss(url, trusting(version, ALICE))
+            await ws.send("hello")
+            assert await receive(ws) == "hello"
+            await ws.close()
+        (event,) = seen
+        assert event.status == "OK"
+        assert event.accept is True
+        assert event.connection_id > 0
+        assert "CN=alice" in event.cert_subject
+        assert "trustme" in event.cert_issuer
+        assert event.cert_encoded.count(b"BEGIN CERTIFICATE") == 1
+        assert event.cert_encoded.strip() == ALICE.cert_chain_pems[0].bytes().strip()
+
+    run(main())
+
+
+REFUSED = {
+    "a stranger": (MALLORY, r"(?i)unknown.ca", "unable to get local issuer certificate"),
+    "an expired one": (LATE, r"(?i)certificate.expired", "certificate has expired"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_untrusted_client_is_told_why(version: ssl.TLSVersion, kind: str) -> None:
+    """In TLS 1.3 its own handshake is done by then: the alert comes at its next read."""
+    certificate, alert, reason = REFUSED[kind]
+
+    async def main() -> None:
+        recorder = Recorder()
+        server = asking_server(recorder)
+        server.on_ssl_client_authentication = lambda e: recorder.note("asked", e.status, e.accept)
+        async with secured(server):
+            with pytest.raises(ssl.SSLError, match=alert):
+                await greeted(server, certificate, version)
+            assert await recorder.wait_for("asked") == [("asked", reason, False)]
+            (error,) = await recorder.wait_for("error")
+            assert error[1] == 281
+            assert reason in error[2]
+
+    run(main())
+
+
+def test_the_alert_arrives_although_the_client_goes_on_writing() -> None:
+    """A client of TLS 1.3 is done with its handshake before it can hear of it."""
+
+    async def main() -> None:
+        server = asking_server()
+        async with secured(server):
+            peer = await stream(server, trusting(TLS13, MALLORY))
+            for _ in range(20):
+                peer.say(b"x" * 16_000)
+                await asyncio.sleep(0)
+            with pytest.raises(ssl.SSLError, match=r"(?i)unknown.ca"):
+                await peer.hear()
+            await peer.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_handler_may_accept_a_stranger(is_async: bool, version: ssl.TLSVersion) -> None:
+    async def main() -> None:
+        server = asking_server()
+
+        def accept(e: SSLClientAuthentication) -> None:
+            e.accept = True
+
+        async def accept_later(e: SSLClientAuthentication) -> None:
+            await asyncio.sleep(0)
+            accept(e)
+
+        server.on_ssl_client_authentication = accept_later if is_async else accept
+        async with secured(server):
+            assert b"101" in await greeted(server, MALLORY, version)
+
+    run(main())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_handler_may_refuse_a_good_certificate(version: ssl.TLSVersion) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = asking_server(recorder)
+
+        def refuse(e: SSLClientAuthentication) -> None:
+            e.accept = False
+
+        server.on_ssl_client_authentication = refuse
+        async with secured(server):
+            with pytest.raises(ssl.SSLError, match=r"(?i)bad.certificate"):
+                await greeted(server, ALICE, version)
+            (error,) = await recorder.wait_for("error")
+            assert error[1] == 281
+        assert not [event for event in recorder.events if event[0] == "connected"]
+
+    run(main())
+
+
+def test_an_async_refusal_closes_before_anything_was_read() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = asking_server(recorder)
+        go_on = asyncio.Event()
+
+        async def refuse(e: SSLClientAuthentication) -> None:
+            recorder.note("asked")
+            await go_on.wait()
+            e.accept = False
+
+        server.on_ssl_client_authentication = refuse
+        server.on_web_socket_open_request = lambda e: recorder.note("open request")
+        async with secured(server):
+            peer = await stream(server, trusting(certificate=ALICE))
+            peer.say(UPGRADE)
+            await recorder.wait_for("asked")
+            go_on.set()
+            assert await peer.hear() == b""
+            assert peer.has_ended
+            await peer.close()
+            (error,) = await recorder.wait_for("error")
+            assert error[1:] == (281, "client certificate refused by the application")
+        names = {event[0] for event in recorder.events}
+        assert names == {"asked", "error"}
+
+    run(main())
+
+
+def test_the_request_waits_for_an_async_decision() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = asking_server(recorder)
+        go_on = asyncio.Event()
+
+        async def accept(e: SSLClientAuthentication) -> None:
+            recorder.note("asked")
+            await go_on.wait()
+            recorder.note("decided")
+
+        server.on_ssl_client_authentication = accept
+        server.on_web_socket_open_request = lambda e: recorder.note("open request")
+        async with secured(server):
+            task = asyncio.create_task(greeted(server, ALICE))
+            await recorder.wait_for("asked")
+            go_on.set()
+            assert b"101" in await task
+        names = [event[0] for event in recorder.events]
+        assert names[:3] == ["asked", "decided", "open request"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_handler_that_raises_lets_nobody_in(is_async: bool) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = asking_server(recorder)
+
+        def fail(e: SSLClientAuthentication) -> None:
+            raise RuntimeError("who is that?")
+
+        async def fail_later(e: SSLClientAuthentication) -> None:
+            fail(e)
+
+        server.on_ssl_client_authentication = fail_later if is_async else fail
+        async with secured(server):
+            if is_async:
+                assert await greeted(server, ALICE) == b""
+            else:
+                with pytest.raises(ssl.SSLError):
+                    await greeted(server, ALICE)
+            codes = [event[1] for event in await recorder.wait_for("error", 2)]
+            assert codes == [436, 281]
+
+    run(main())
+
+
+@pytest.mark.surface("SSLAuthenticateClients")
+def test_a_client_without_a_certificate_is_let_in_unless_one_is_required() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = asking_server()
+        server.on_ssl_client_authentication = lambda e: recorder.note("asked")
+        async with secured(server):
+            assert b"101" in await greeted(server, None)
+        assert recorder.events == []
+
+        strict = asking_server(recorder)
+        strict.ssl_require_client_certificate = True
+        async with secured(strict):
+            with pytest.raises(ssl.SSLError, match=r"(?i)certificate.required"):
+                await greeted(strict, None)
+            assert b"101" in await greeted(strict, ALICE)
+        assert [event[1] for event in recorder.events if event[0] == "error"] == [281]
+
+    run(main())
+
+
+@pytest.mark.surface("SSLSecurityFlags")
+def test_ignored_errors_are_logged_as_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        server = asking_server()
+        server.ssl_security_flags = 0x1 | 0x10
+        async with secured(server):
+            assert b"101" in await greeted(server, LATE)
+            assert b"101" in await greeted(server, MALLORY)
+
+    run(main())
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert any("ignore certificate errors" in line for line in lines)
+    assert any("CN=dave" in line and "certificate has expired" in line for line in lines)
+    assert any("CN=mallory" in line and "issuer" in line for line in lines)
+
+
+@pytest.mark.surface("SSLIncludeCertChain")
+@pytest.mark.parametrize("is_wanted", [False, True])
+def test_the_chain_is_told_when_it_is_asked_for(is_wanted: bool) -> None:
+    async def main() -> None:
+        seen: list[SSLClientAuthentication] = []
+        server = asking_server()
+        server.ssl_include_cert_chain = is_wanted
+        server.on_ssl_client_authentication = seen.append
+        async with secured(server):
+            assert b"101" in await greeted(server, DEEP)
+        assert seen[0].cert_encoded.count(b"BEGIN CERTIFICATE") == (3 if is_wanted else 1)
+
+    run(main())
+
+
+@pytest.mark.surface("OpenSSLCAFile", "OpenSSLCADir", "SSLCACertFilePaths", "SSLCACerts")
+@pytest.mark.parametrize(
+    "source", ["openssl_ca_file", "openssl_ca_dir", "ssl_ca_cert_file_paths", "ssl_ca_certs"]
+)
+def test_each_source_of_authorities_is_trusted(source: str, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    CLIENTS.cert_pem.write_to_path(str(file))
+    value = {
+        "openssl_ca_file": str(file),
+        "openssl_ca_dir": str(tmp_path),
+        "ssl_ca_cert_file_paths": f"/nowhere/first.pem;{file}",
+        "ssl_ca_certs": file.read_text(),
+    }[source]
+
+    async def main() -> None:
+        server = tls_server()
+        server.ssl_authenticate_clients = True
+        setattr(server, source, value)
+        async with secured(server):
+            assert b"101" in await greeted(server, ALICE)
+            with pytest.raises(ssl.SSLError, match=r"(?i)unknown.ca"):
+                await greeted(server, MALLORY)
+
+    run(main())
+
+
+def test_the_servers_own_authority_is_not_trusted_for_clients() -> None:
+    """What the server presents says nothing about whom it lets in."""
+
+    async def main() -> None:
+        server = asking_server()
+        own = AUTHORITY.issue_cert("eve@example.org", common_name="eve", key_type=EC)
+        async with secured(server):
+            with pytest.raises(ssl.SSLError, match=r"(?i)unknown.ca"):
+                await greeted(server, own)
+
+    run(main())

@@ -1,0 +1,349 @@
+"""SSLConnectionRequest and SSLStatus, their order and their failures, seen by real clients."""
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shardws import (
+    ConnectionRequest,
+    SSLConnectionRequest,
+    SSLStatus,
+    WebSocketOpenRequest,
+    WebSocketServer,
+)
+from tests.shard.serving import Recorder, receive, run
+from tests.shard.tls_serving import (
+    AUTHORITY,
+    EC,
+    LEAF,
+    RSA_LEAF,
+    UPGRADE,
+    VERSIONS,
+    Stream,
+    pem,
+    secured,
+    store,
+    stream,
+    tls_server,
+    trusting,
+    wss,
+)
+
+OTHER = AUTHORITY.issue_cert("b.example", common_name="other", key_type=EC)
+
+
+async def shown(server: WebSocketServer, name: str = "127.0.0.1") -> str:
+    """Return the common name of the certificate that a client is shown."""
+    context = trusting()
+    context.check_hostname = False
+    async with await Stream.connect(server) as peer:
+        await peer.shake(context, name)
+        found: Any = peer.object.getpeercert()
+        peer.bye()
+    return str(dict(pair[0] for pair in found["subject"])["commonName"])
+
+
+@pytest.mark.surface(
+    "ConnectionRequest", "SSLConnectionRequest", "SSLStatus", "WebSocketOpenRequest", "Connected"
+)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_events_come_in_order_with_one_id(version: ssl.TLSVersion) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = tls_server()
+
+        def on_connection_request(e: ConnectionRequest) -> None:
+            recorder.note("connection_request", 0)
+
+        def on_web_socket_open_request(e: WebSocketOpenRequest) -> None:
+            recorder.note("open_request", e.connection_id)
+
+        server.on_connection_request = on_connection_request
+        server.on_ssl_connection_request = lambda e: recorder.note("request", e.connection_id)
+        server.on_ssl_status = lambda e: recorder.note("status", e.connection_id)
+        server.on_web_socket_open_request = on_web_socket_open_request
+        server.on_connected = lambda e: recorder.note("connected", e.connection_id)
+        server.on_ready_to_send = lambda e: recorder.note("ready", e.connection_id)
+        server.on_disconnected = lambda e: recorder.note("disconnected", e.connection_id)
+        async with secured(server) as url:
+            ws = await wss(url, trusting(version))
+            await ws.close()
+            await recorder.wait_for("disconnected")
+        names = [event[0] for event in recorder.events]
+        assert names[0] == "connection_request"
+        assert names[1] == "request"
+        statuses = [at for at, name in enumerate(names) if name == "status"]
+        assert statuses[0] == 2
+        rest = [name for name in names[2:] if name != "status"]
+        assert rest == ["open_request", "connected", "ready", "disconnected"]
+        assert names.index("open_request") > 5
+        (identity,) = {event[1] for event in recorder.events} - {0}
+        assert identity > 0
+
+    run(main())
+
+
+@pytest.mark.surface("SSLConnectionRequest")
+def test_the_request_tells_what_the_client_offers() -> None:
+    async def main() -> None:
+        seen: list[SSLConnectionRequest] = []
+        server = tls_server()
+        server.on_ssl_connection_request = seen.append
+        async with secured(server):
+            assert await shown(server, "B.example") == "shard"
+        (event,) = seen
+        assert event.server_name == "b.example"
+        assert "TLS_AES_128_GCM_SHA256" in event.supported_cipher_suites.split(",")
+        assert "ecdsa_secp256r1_sha256" in event.supported_signature_algs.split(",")
+        assert event.cert_store == pem(LEAF)
+        assert event.cert_store_type == 99
+        assert event.cert_password == ""
+        assert event.cert_subject == "*"
+        assert "PRIVATE" not in repr(event)
+        with pytest.raises(AttributeError):
+            event.server_name = "c.example"
+
+    run(main())
+
+
+@pytest.mark.surface("SSLConnectionRequest")
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_handler_chooses_a_certificate(is_async: bool, tmp_path: Path) -> None:
+    path = store(OTHER, tmp_path / "other.pem")
+
+    async def main() -> None:
+        server = tls_server()
+        ids: list[int] = []
+
+        def choose(e: SSLConnectionRequest) -> None:
+            ids.append(e.connection_id)
+            if e.server_name == "b.example":
+                e.cert_store_type = 6
+                e.cert_store = path
+
+        async def choose_later(e: SSLConnectionRequest) -> None:
+            await asyncio.sleep(0)
+            choose(e)
+
+        server.on_ssl_connection_request = choose_later if is_async else choose
+        async with secured(server):
+            assert await shown(server, "b.example") == "other"
+            assert await shown(server, "a.example") == "shard"
+            assert await shown(server, "b.example") == "other"
+        assert len(set(ids)) == 3
+
+    run(main())
+
+
+def test_a_subject_alone_chooses_within_the_store_of_the_settings() -> None:
+    async def main() -> None:
+        server = tls_server()
+        server.ssl_cert_store = pem(LEAF) + pem(OTHER)
+
+        def choose(e: SSLConnectionRequest) -> None:
+            e.cert_subject = "CN=other"
+
+        server.on_ssl_connection_request = choose
+        async with secured(server):
+            assert await shown(server) == "other"
+            server.on_ssl_connection_request = None
+            assert await shown(server) == "shard"
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("cert_store", "/nowhere/store.pem", 271),
+        ("cert_subject", "CN=nobody", 272),
+        ("cert_store", None, 436),
+        ("cert_store_type", "six", 436),
+    ],
+)
+def test_a_choice_that_cannot_be_refuses_the_client_alone(
+    field: str, value: object, code: int
+) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = tls_server(recorder)
+
+        def choose(e: SSLConnectionRequest) -> None:
+            if e.server_name == "b.example":
+                setattr(e, field, value)
+
+        server.on_ssl_connection_request = choose
+        async with secured(server):
+            with pytest.raises(ssl.SSLError, match=r"(?i)internal.error"):
+                await shown(server, "b.example")
+            assert await shown(server, "a.example") == "shard"
+        assert next(event[1] for event in recorder.events if event[0] == "error") == code
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_handler_that_raises_refuses_the_client_alone(is_async: bool) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = tls_server(recorder)
+
+        def fail(e: SSLConnectionRequest) -> None:
+            if e.server_name == "b.example":
+                raise RuntimeError("no certificate today")
+
+        async def fail_later(e: SSLConnectionRequest) -> None:
+            fail(e)
+
+        server.on_ssl_connection_request = fail_later if is_async else fail
+        async with secured(server):
+            with pytest.raises(ssl.SSLError, match=r"(?i)internal.error"):
+                await shown(server, "b.example")
+            assert await shown(server, "a.example") == "shard"
+        errors = [event[1:] for event in recorder.events if event[0] == "error"]
+        assert errors[0][0] == 436
+        assert "no certificate today" in errors[0][1]
+        assert errors[1][0] == 280
+
+    run(main())
+
+
+def test_a_client_that_leaves_during_the_choice_is_no_trouble() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = tls_server(recorder)
+        go_on = asyncio.Event()
+
+        async def choose(e: SSLConnectionRequest) -> None:
+            recorder.note("asked")
+            await go_on.wait()
+            recorder.note("chosen")
+
+        server.on_ssl_connection_request = choose
+        async with secured(server) as url:
+            async with await Stream.connect(server) as peer:
+                task = asyncio.create_task(peer.shake())
+                await recorder.wait_for("asked")
+                task.cancel()
+                await asyncio.wait([task])
+            go_on.set()
+            await recorder.wait_for("chosen")
+            ws = await wss(url)
+            await ws.send("hello")
+            assert await receive(ws) == "hello"
+            await ws.close()
+
+    run(main())
+
+
+@pytest.mark.surface("SSLStatus")
+def test_status_tells_the_steps_and_the_alerts() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = tls_server()
+
+        def on_ssl_status(e: SSLStatus) -> None:
+            recorder.note("status", e.message)
+
+        server.on_ssl_status = on_ssl_status
+        async with secured(server):
+            peer = await stream(server)
+            peer.bye()
+            await peer.hear()
+            await peer.close()
+        lines = [event[1] for event in recorder.events]
+        assert lines[0] == "handshake started"
+        assert "handshake completed" in lines
+        assert "alert received: warning close_notify" in lines
+        assert not any(line.startswith("packet") for line in lines)
+
+    run(main())
+
+
+def test_an_async_status_handler_is_followed_before_the_opening_request() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = tls_server()
+
+        async def on_ssl_status(e: SSLStatus) -> None:
+            recorder.note("begins", e.message)
+            await asyncio.sleep(0)
+            recorder.note("ends", e.message)
+
+        def on_web_socket_open_request(e: WebSocketOpenRequest) -> None:
+            recorder.note("open")
+
+        server.on_ssl_status = on_ssl_status
+        server.on_web_socket_open_request = on_web_socket_open_request
+        async with secured(server) as url:
+            ws = await wss(url)
+            await ws.send("hello")
+            assert await receive(ws) == "hello"
+            await ws.close()
+        names = [event[0] for event in recorder.events]
+        at = names.index("open")
+        assert names[:at] == ["begins", "ends"] * (at // 2)
+        assert ("ends", "handshake completed") in recorder.events[:at]
+
+    run(main())
+
+
+@pytest.mark.surface("LogSSLPackets")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_packets_are_told_without_their_content(version: ssl.TLSVersion) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = tls_server()
+        server.log_ssl_packets = True
+        server.on_ssl_status = lambda e: recorder.note("status", e.message)
+        async with secured(server) as url:
+            ws = await wss(url, trusting(version))
+            await ws.send("a secret of the application")
+            assert await receive(ws) == "a secret of the application"
+            await ws.close()
+        lines = [event[1] for event in recorder.events]
+        assert any(
+            line.startswith("packet received:") and "Handshake ClientHello, " in line
+            for line in lines
+        )
+        assert any(
+            line.startswith("packet sent:") and "Handshake ServerHello, " in line for line in lines
+        )
+        text = "\n".join(lines)
+        assert "secret" not in text
+        assert b"a secret".hex() not in text
+
+    run(main())
+
+
+def test_packets_are_not_told_to_nobody() -> None:
+    async def main() -> None:
+        server = tls_server()
+        server.log_ssl_packets = True
+        async with secured(server) as url:
+            ws = await wss(url)
+            await ws.send("hello")
+            assert await receive(ws) == "hello"
+            await ws.close()
+
+    run(main())
+
+
+def test_the_request_behind_the_handshake_in_one_segment_waits_for_the_choice() -> None:
+    async def main() -> None:
+        server = tls_server(leaf=RSA_LEAF)
+
+        async def choose(e: SSLConnectionRequest) -> None:
+            await asyncio.sleep(0)
+
+        server.on_ssl_connection_request = choose
+        async with secured(server):
+            peer = await stream(server)
+            peer.say(UPGRADE + b"\x82\x83\x00\x00\x00\x00abc")
+            assert (await peer.hear(b"abc")).endswith(b"\x82\x03abc")
+            await peer.close()
+
+    run(main())
