@@ -16,7 +16,7 @@ from shardws.events import DataIn, Handlers
 from shardws.log import Adapter
 from shardws.net.connection import Connection
 from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST
-from shardws.protocol.frames import CLOSE
+from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
 from shardws.stats import BYTES_IN, ERRORS, HANDLER_ERRORS, MESSAGES_IN, PROTOCOL_ERRORS, Words
 
@@ -62,13 +62,8 @@ class Dispatcher:
         handler = self.handlers.on_data_in
         connection_id = connection.id
         for kind, payload, eom in items:
-            if kind == events.FORMAT_PING:
-                connection.take_reply()
+            if kind > BINARY and not self._is_data(connection, kind, payload, len(items) == 1):
                 continue
-            if kind == CLOSE:
-                continue  # the connection follows the session
-            if kind == events.FORMAT_PONG and connection.take_pong(payload, len(items) == 1):
-                continue  # the answer to our own keepalive ping
             if connection.holds:
                 self.hold(connection, "on_data_in", DataIn(connection_id, kind, payload, eom))
             elif handler is not None:
@@ -79,6 +74,16 @@ class Dispatcher:
                 else:
                     if result is not None:
                         self.start(connection, "on_data_in", result)
+
+    @staticmethod
+    def _is_data(connection: Connection, kind: int, payload: bytes, is_alone: bool) -> bool:
+        """Tell whether a control frame concerns the application: a pong it asked for does."""
+        if kind == PING:
+            connection.take_reply()
+            return False
+        if kind == CLOSE:
+            return False  # the connection follows the session
+        return not connection.take_pong(payload, is_alone)  # the answer to our own ping does not
 
     # -- any event -------------------------------------------------------------------------
 
