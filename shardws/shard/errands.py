@@ -19,7 +19,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from shardws.errors import NoSuchConnection, UsageError
+from shardws.errors import NoSuchConnection, ShardwsError, UsageError
 from shardws.events import FORMAT_BINARY, FORMAT_TEXT
 from shardws.net.connection import Connection
 from shardws.outcomes import SendOutcome
@@ -62,6 +62,11 @@ def run(shard: Place, connection_id: int, what: str) -> bytes:
                 raise NoSuchConnection(connection_id)
             return json.dumps(single(shard, connection, errand)).encode()
     raise UsageError(f"no such errand: {name!r:.40}", code=214)
+
+
+def refusal(error: ShardwsError) -> bytes:
+    """Return what a REPLY says of an errand that was not done."""
+    return json.dumps({"error": error.description, "code": error.code}).encode()
 
 
 def _show(shard: Place, connection: Connection, _: Errand) -> Answer:

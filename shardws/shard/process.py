@@ -182,7 +182,7 @@ class ShardProcess:
         try:
             is_ok, answer = True, errands.run(self.shard, connection_id, what)
         except ShardwsError as error:
-            is_ok, answer = False, error.description.encode(errors="backslashreplace")
+            is_ok, answer = False, errands.refusal(error)
         self.control.report(messages.REPLY, token, is_ok, answer)
 
     async def _accept(self) -> None:

@@ -31,12 +31,15 @@ GROUP_LEAVE: Final = 13
 PUBLISH: Final = 20
 BROADCAST: Final = 21
 INTEREST: Final = 22
+STREAM: Final = 23
 RESULT: Final = 30
 SYNC: Final = 31
 SYNCED: Final = 32
 READY_TO_SEND: Final = 33
 QUERY: Final = 34
 REPLY: Final = 35
+STREAM_CREDIT: Final = 36
+STREAM_END: Final = 37
 READY: Final = 50
 FAILED: Final = 51
 PEERS: Final = 60
@@ -47,6 +50,12 @@ BEREAVED: Final = 63
 COUNTABLE: Final = frozenset((DELIVER, CLOSE, GROUP_JOIN, GROUP_LEAVE))
 DATA_FORMATS: Final = frozenset((1, 2, 9, 10))  # text, binary, ping, pong (events.FORMAT_*)
 
+STREAM_FORMATS: Final = DATA_FORMATS | {0}  # 0: as the connection's DataFormat says
+STREAM_MORE: Final = 0
+STREAM_FIRST: Final = 1
+STREAM_LAST: Final = 2  # empty: the message is complete
+STREAM_BROKEN: Final = 3  # empty: the rest cannot be had
+
 # struct codes of the fixed kinds; all little-endian, unaligned.
 FIXED: Final = {
     "u8": "B",
@@ -56,12 +65,16 @@ FIXED: Final = {
     "flag": "B",
     "format": "B",
     "outcome": "B",
+    "stream_format": "B",
+    "part": "B",
 }
 # Kinds of which not every number is a value.
 ALLOWED: Final = {
     "flag": frozenset((0, 1)),
     "format": DATA_FORMATS,
     "outcome": frozenset(range(6)),  # outcomes.Outcome
+    "stream_format": STREAM_FORMATS,
+    "part": frozenset(range(4)),
 }
 TEXT: Final = "text"  # UTF-8, its length as u32 among the fixed fields
 REST: Final = frozenset(("bytes", "peers"))  # the rest of the frame
@@ -148,6 +161,13 @@ MESSAGES: Final = (
         "the sender has, or no longer has, members of a group",
     ),
     Message(
+        STREAM,
+        "STREAM",
+        (_TOKEN, _ID, ("data_format", "stream_format"), ("part", "part"), _PAYLOAD),
+        _MEMBER,
+        "a part of a message for a connection of the receiver, as far as credit allows",
+    ),
+    Message(
         RESULT,
         "RESULT",
         (("number", "u64"), _ID, ("outcome", "outcome")),
@@ -175,7 +195,21 @@ MESSAGES: Final = (
         "REPLY",
         (_TOKEN, ("is_ok", "flag"), ("body", "bytes")),
         _MEMBER,
-        "answer to QUERY: JSON, or the UTF-8 reason why not",
+        "answer to QUERY: JSON; when it is refused, the reason: UTF-8, of an errand JSON",
+    ),
+    Message(
+        STREAM_CREDIT,
+        "STREAM_CREDIT",
+        (_TOKEN, ("more", "u32")),
+        _MEMBER,
+        "so many bytes more of a stream of the receiver may come",
+    ),
+    Message(
+        STREAM_END,
+        "STREAM_END",
+        (_TOKEN, ("outcome", "outcome")),
+        _MEMBER,
+        "how a stream of the receiver ended; QUEUED: all of it is in the outgoing queue",
     ),
     Message(READY, "READY", (("port", "u16"),), SHARD, "the shard can accept; its port, 0: none"),
     Message(FAILED, "FAILED", (("reason", "text"),), SHARD, "the shard cannot start, and why"),

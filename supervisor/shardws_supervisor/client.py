@@ -10,8 +10,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from shardws import controlsocket
 from shardws.errors import EXIT_FAILED, ShardwsError, StartError
-from shardws_supervisor import rundir
 
 DEADLINE = 10.0  # seconds for one answer
 LONGEST_REPLY = 8 << 20
@@ -26,8 +26,8 @@ def find(run_directory: str, port: int | None) -> Path:
     if run_directory:
         return Path(run_directory)
     if port is not None:
-        return rundir.default_path(port)
-    found = [path for path in rundir.candidates() if is_alive(path)]
+        return controlsocket.default_directory(port)
+    found = [path for path in controlsocket.candidates() if is_alive(path)]
     if not found:
         raise StartError(
             "no server of yours runs here (name it with --run-dir or --local-port)",
@@ -44,7 +44,7 @@ def is_alive(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(DEADLINE)
         try:
-            sock.connect(str(path / rundir.CONTROL_SOCKET))
+            sock.connect(str(path / controlsocket.CONTROL_SOCKET))
         except OSError:
             return False
         return True
@@ -60,7 +60,7 @@ class Client:
         self._sock.settimeout(DEADLINE)
         self._rest = b""
         try:
-            self._sock.connect(os.fspath(path / rundir.CONTROL_SOCKET))
+            self._sock.connect(os.fspath(path / controlsocket.CONTROL_SOCKET))
         except OSError as error:
             self._sock.close()
             raise StartError(self._why(error), exit_code=EXIT_FAILED) from None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from shardws import ids
+from shardws.errors import NoSuchConnection, ShardwsError
 from shardws_supervisor.control import Pending, Reply, Request
 from shardws_supervisor.errands import Answer, Errands
 from shardws_supervisor.plan import Plan
@@ -48,32 +49,38 @@ def _ask(
 
 
 def _only(answers: list[Answer | None]) -> Reply:
-    """Return what the one shard that was asked answered; ValueError when it refused."""
+    """Return what the one shard that was asked answered; ShardwsError when it refused."""
     answer = answers[0]
     if answer is None:
-        raise ValueError("its shard is down or does not answer")
+        raise ShardwsError("its shard is down or does not answer", code=10065)
     if not answer.is_ok:
-        raise ValueError(answer.body.decode("utf-8", "replace"))
+        raise _refusal(answer)
     reply: Reply = json.loads(answer.body)
     return reply
 
 
+def _refusal(answer: Answer) -> ShardwsError:
+    """Return the error that a shard refused with."""
+    refused = json.loads(answer.body)
+    return ShardwsError(refused["error"], code=refused["code"])
+
+
 def _to_owner(server: Server, request: Request, do: str, *names: str) -> Pending:
-    """Send an errand to the shard that owns `id`; ValueError when there is none."""
+    """Send an errand to the shard that owns `id`; NoSuchConnection when there is none."""
     connection_id = request.get("id")
     if not isinstance(connection_id, int) or isinstance(connection_id, bool):
         raise ValueError("id must be a whole number")
     try:
         parts = ids.unpack(connection_id)
     except ValueError:
-        raise ValueError(f"no such connection: {connection_id}") from None
+        raise NoSuchConnection(connection_id) from None
     owners = [
         life
         for life in _serving(server)
         if (life.slot, life.generation) == (parts.slot, parts.generation)
     ]
     if not owners or parts.node != server.plan.node:
-        raise ValueError(f"no such connection: {connection_id}")
+        raise NoSuchConnection(connection_id)
     return _ask(server, owners[:1], connection_id, _errand(request, do, *names), _only)
 
 
@@ -101,10 +108,10 @@ def _sum(answers: list[Answer | None]) -> Reply:
 
 
 def _parts(answers: list[Answer | None]) -> list[Reply]:
-    """Return what was answered; ValueError when somebody refused."""
+    """Return what was answered; ShardwsError when somebody refused."""
     refusals = [answer for answer in answers if answer is not None and not answer.is_ok]
     if refusals:
-        raise ValueError(refusals[0].body.decode("utf-8", "replace"))
+        raise _refusal(refusals[0])
     return [json.loads(answer.body) for answer in answers if answer is not None]
 
 

@@ -1,9 +1,10 @@
 """The control socket: operators ask the supervisor, one JSON object a line each way.
 
 Owns the Unix socket (0600, in the 0700 run directory) and its clients; knows no command: a
-`Commands` answers. Every client is bounded: LONGEST_REQUEST of a line, LONGEST_REPLY unread,
-PATIENCE seconds without a whole request, MOST_CLIENTS at once. What a client does wrong, it is told
-once and closed; the supervisor's loop never waits for one.
+`Commands` answers. Every client is bounded: LONGEST_REQUEST of a line and of lines that wait,
+MOST_AT_ONCE requests under way, LONGEST_REPLY unread, PATIENCE seconds of silence, MOST_CLIENTS at
+once (shardws.controlsocket). What a client does wrong, it is told once and closed; the supervisor's
+loop never waits for one. Answers keep the order of the requests.
 
     {"do": "status"}            -> {"ok": true, ...}
     {"do": "scale", "shards": 4} -> {"ok": true} or {"ok": false, "error": "..."}
@@ -14,18 +15,18 @@ import json
 import os
 import selectors
 import socket
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from shardws.controlsocket import LONGEST_REPLY, LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
 from shardws.errors import ShardwsError, StartError
 from shardws.log import logger
 from shardws_supervisor.spawn import Closeable
 
-LONGEST_REQUEST: Final = 64 << 10
-LONGEST_REPLY: Final = 4 << 20
-MOST_CLIENTS: Final = 32
-PATIENCE: Final = 30.0  # seconds; `top` asks every second or two
+MOST_AT_ONCE: Final = 32  # requests of one client under way; the next ones wait in its buffer
+PIECE: Final = 64 << 10  # bytes of replies that are gathered for one write
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
@@ -34,7 +35,7 @@ log = logger("supervisor.control")
 
 
 class Pending:
-    """A reply that comes later; the client's next request waits for it."""
+    """A reply that comes later; later requests of the client are answered behind it."""
 
     def __init__(self) -> None:
         self._make: Callable[[], Reply] | None = None
@@ -45,6 +46,10 @@ class Pending:
         self._make = make
         if self._then is not None:
             self._then()
+
+    @property
+    def is_settled(self) -> bool:
+        return self._make is not None
 
     def then(self, call: Callable[[], None]) -> None:
         """Have `call` called when it is settled, at once when it is already."""
@@ -64,14 +69,16 @@ Commands = Callable[[Request], Reply | Pending]
 class Client:
     """One connection of an operator's program."""
 
-    __slots__ = ("is_waiting", "last", "received", "sock", "unsent")
+    __slots__ = ("events", "is_busy", "last", "received", "sock", "unsent", "waiting")
 
     def __init__(self, sock: socket.socket, now: float) -> None:
         self.sock = sock
         self.last = now
         self.received = bytearray()
         self.unsent = bytearray()
-        self.is_waiting = False  # for a Pending
+        self.waiting: deque[Pending] = deque()  # in the order of the requests
+        self.is_busy = False  # its requests are being looked at, further down the stack
+        self.events = selectors.EVENT_READ
 
 
 class Control:
@@ -111,12 +118,26 @@ class Control:
         except OSError:  # it is gone again, or there are no descriptors: the next turn tries again
             return
         if len(self._clients) >= MOST_CLIENTS:
+            self._drop_gone()
+        if len(self._clients) >= MOST_CLIENTS:
             sock.close()
             return
         sock.setblocking(False)
         client = Client(sock, self._clock())
         self._clients.add(client)
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._turn(client))
+
+    def _drop_gone(self) -> None:
+        """Drop clients whose end waits to be read: the kernel may tell of a newcomer first."""
+        for client in list(self._clients):
+            try:
+                is_gone = not client.sock.recv(1, socket.MSG_PEEK)
+            except BlockingIOError:
+                continue
+            except OSError:
+                is_gone = True
+            if is_gone:
+                self._drop(client)
 
     def _turn(self, client: Client) -> None:
         """Read, answer and write for one client."""
@@ -135,39 +156,56 @@ class Control:
         self._answer(client)
 
     def _answer(self, client: Client) -> None:
-        """Answer each whole line; a client that leaves answers unread is dropped."""
-        while client in self._clients and not client.is_waiting and b"\n" in client.received:
-            line, _, rest = bytes(client.received).partition(b"\n")
-            client.received[:] = rest
-            answer = self._reply_to(line)
-            if isinstance(answer, Pending):
-                self._wait_for(client, answer)
-            else:
-                self._reply(client, answer)
-        if len(client.received) > LONGEST_REQUEST and client in self._clients:
-            self._reply(client, refusal(f"a request is at most {LONGEST_REQUEST} bytes"))
+        """Take whole lines as far as there is room, and reply to what is settled, in order."""
+        if client.is_busy:
+            return
+        client.is_busy = True
+        while self._reply_to_first(client) or self._take_line(client):
+            pass
+        client.is_busy = False
+        if client not in self._clients:
+            return
+        is_too_long = len(client.received) > LONGEST_REQUEST
+        if is_too_long:
+            what = "requests may wait:" if b"\n" in client.received else "a request is"
+            self._reply(client, refusal(f"{what} at most {LONGEST_REQUEST} bytes"))
+        self._write_some(client)
+        if is_too_long:
             self._drop(client)
 
-    def _wait_for(self, client: Client, pending: Pending) -> None:
-        """Answer when the answer is there, then go on with what the client asked meanwhile."""
+    def _take_line(self, client: Client) -> bool:
+        """Begin the next request; False when there is none, or no room for it."""
+        if client not in self._clients or len(client.waiting) >= MOST_AT_ONCE:
+            return False
+        end = client.received.find(b"\n")
+        if end < 0:
+            return False
+        line = bytes(client.received[:end])
+        del client.received[: end + 1]
+        answer = self._reply_to(line)
+        client.waiting.append(answer)
+        answer.then(lambda: self._settled(client))
+        return True
 
-        def settled() -> None:
-            client.is_waiting = False
-            if client in self._clients:
-                client.last = self._clock()
-                self._reply(client, _guarded(pending.reply))
-                self._answer(client)
+    def _settled(self, client: Client) -> None:
+        if client in self._clients:
+            client.last = self._clock()
+            self._answer(client)
 
-        client.is_waiting = True
-        pending.then(settled)
+    def _reply_to_first(self, client: Client) -> bool:
+        """Reply to the oldest request if its answer is there."""
+        if client not in self._clients or not client.waiting or not client.waiting[0].is_settled:
+            return False
+        self._reply(client, _guarded(client.waiting.popleft().reply))
+        return True
 
-    def _reply_to(self, line: bytes) -> Reply | Pending:
+    def _reply_to(self, line: bytes) -> Pending:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
-            return refusal("the request is no JSON")
+            return settled(refusal("the request is no JSON"))
         if not isinstance(request, dict) or not isinstance(request.get("do"), str):
-            return refusal('a request is a JSON object like {"do": "status"}')
+            return settled(refusal('a request is a JSON object like {"do": "status"}'))
         pending: list[Pending] = []
 
         def run() -> Reply:
@@ -178,16 +216,20 @@ class Control:
             return answer
 
         reply = _guarded(run)
-        return pending[0] if pending else reply
+        return pending[0] if pending else settled(reply)
 
     def _reply(self, client: Client, reply: Reply) -> None:
         client.unsent += json.dumps(reply).encode() + b"\n"
+        if len(client.unsent) > PIECE:
+            self._write_some(client)
         if len(client.unsent) > LONGEST_REPLY:
             log.warning("a control client does not read its answers and is dropped")
             self._drop(client)
-            return
-        with contextlib.suppress(OSError):  # seen when it is read from
-            self._write(client)
+
+    def _write_some(self, client: Client) -> None:
+        if client in self._clients:
+            with contextlib.suppress(OSError):  # seen when it is read from
+                self._write(client)
 
     def _write(self, client: Client) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -195,7 +237,9 @@ class Control:
                 sent = client.sock.send(client.unsent)
                 del client.unsent[:sent]
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.unsent else 0)
-        self._selector.modify(client.sock, wanted, lambda: self._turn(client))
+        if wanted != client.events:
+            client.events = wanted
+            self._selector.modify(client.sock, wanted, lambda: self._turn(client))
 
     def _drop(self, client: Client) -> None:
         if client in self._clients:
@@ -216,9 +260,16 @@ class Control:
         self._sock.close()
 
 
-def refusal(reason: str) -> Reply:
+def refusal(reason: str, code: int | None = None) -> Reply:
     """Return the reply to a request that cannot be served."""
-    return {"ok": False, "error": reason}
+    return {"ok": False, "error": reason, **({} if code is None else {"code": code})}
+
+
+def settled(reply: Reply) -> Pending:
+    """Return what is known already as what comes later does."""
+    pending = Pending()
+    pending.fill(lambda: reply)
+    return pending
 
 
 def _guarded(make: Callable[[], Reply]) -> Reply:
@@ -226,6 +277,6 @@ def _guarded(make: Callable[[], Reply]) -> Reply:
     try:
         return {"ok": True, **make()}
     except ShardwsError as error:
-        return refusal(error.description)
+        return refusal(error.description, error.code)
     except (ValueError, TypeError) as error:
         return refusal(str(error))

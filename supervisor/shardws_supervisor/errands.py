@@ -9,17 +9,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from shardws.errors import ShardwsError
 from shardws.wire import messages
 from shardws_supervisor.control import Pending, Reply
 from shardws_supervisor.slots import Life
 
 DEADLINE: Final = 5.0  # seconds for all answers
-MOST: Final = 1024  # errands under way: 32 clients with one request each, 8 shards on average
+MOST: Final = 1024  # errands under way: 32 clients with 32 requests each
+MOST_BYTES: Final = 512 << 10  # of them: a shard that leaves 1 MiB of its channel unread is killed
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one shard said; `body` is JSON, or the reason when it refused."""
+    """What one shard said; `body` is JSON; when it refused, that of shard.errands.refusal."""
 
     life: Life
     is_ok: bool
@@ -39,6 +41,7 @@ class Round:
     deadline: float
     answers: list[Answer | None]
     missing: int
+    size: int  # bytes of the question
 
 
 class Errands:
@@ -47,6 +50,7 @@ class Errands:
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._token = 0
+        self._bytes = 0
         self._open: dict[int, tuple[Life, Round, int]] = {}  # by token; the int: which answer
 
     def begin(
@@ -54,13 +58,15 @@ class Errands:
     ) -> Pending:
         """Send one errand to each life; `finish` makes the reply of what they answer.
 
-        ValueError when too many are under way.
+        ShardwsError 135 when too many are under way.
         """
         asked = list(lives)
-        if len(self._open) + len(asked) > MOST:
-            raise ValueError("too much is being asked at once")
+        size = len(what)
+        if len(self._open) + len(asked) > MOST or self._bytes + size > MOST_BYTES:
+            raise ShardwsError("too much is being asked at once", code=135)
         pending = Pending()
-        round_ = Round(pending, finish, now + DEADLINE, [None] * len(asked), len(asked))
+        round_ = Round(pending, finish, now + DEADLINE, [None] * len(asked), len(asked), size)
+        self._bytes += size
         for at, life in enumerate(asked):
             self._token += 1
             self._open[self._token] = (life, round_, at)
@@ -96,6 +102,6 @@ class Errands:
         if not round_.missing:
             self._settle(round_)
 
-    @staticmethod
-    def _settle(round_: Round) -> None:
+    def _settle(self, round_: Round) -> None:
+        self._bytes -= round_.size
         round_.pending.fill(lambda: round_.finish(round_.answers))

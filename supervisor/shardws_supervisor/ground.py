@@ -13,6 +13,7 @@ from pathlib import Path
 
 from shardws import stats
 from shardws.census import Census
+from shardws.controlsocket import default_directory
 from shardws_supervisor import activation, limits, listeners, logs, rundir
 from shardws_supervisor.notify import Notifier
 from shardws_supervisor.plan import MOST_SHARDS, Plan
@@ -82,7 +83,7 @@ class Ground:
     def _directory(self, plan: Plan) -> rundir.RunDirectory:
         path = plan.run_directory
         return rundir.RunDirectory(
-            Path(path) if path else rundir.default_path(self.listeners.address.port)
+            Path(path) if path else default_directory(self.listeners.address.port)
         )
 
     @property

@@ -11,20 +11,12 @@ import os
 import stat
 from pathlib import Path
 
+from shardws.controlsocket import CONTROL_SOCKET
 from shardws.errors import StartError
 
 PID_FILE = "supervisor.pid"
-CONTROL_SOCKET = "control.sock"
 LONGEST_NAME = "shard-511.sock"  # of the sockets put into it
 PATH_LIMIT = 107  # sun_path without its final zero (unix(7))
-
-
-def default_path(port: int) -> Path:
-    """Return the directory of the server on a port: under $XDG_RUNTIME_DIR, else under /tmp."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    if base and os.path.isdir(base):
-        return Path(base) / f"shardws-{port}"
-    return Path("/tmp") / f"shardws-{os.getuid()}-{port}"  # noqa: S108 - made 0700, owner checked
 
 
 class RunDirectory:
@@ -120,12 +112,3 @@ class RunDirectory:
             with contextlib.suppress(OSError):  # somebody put a file of his own into it
                 self.path.rmdir()
         self.close()
-
-
-def candidates() -> list[Path]:
-    """Return the run directories in the default places that hold a control socket."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    places = [Path("/tmp").glob(f"shardws-{os.getuid()}-*")]  # noqa: S108 - see default_path
-    if runtime:
-        places.append(Path(runtime).glob("shardws-*"))
-    return sorted(path for place in places for path in place if (path / CONTROL_SOCKET).exists())

@@ -166,7 +166,8 @@ def test_a_shard_that_stands_still_holds_up_nobody_else(
         assert quick.ask("status")["ready"]
         assert time.monotonic() - begin < 2
         answer = json.loads(slow._line())
-    assert answer == {"ok": False, "error": "its shard is down or does not answer"}
+    reason = "its shard is down or does not answer"
+    assert answer == {"ok": False, "error": reason, "code": 10065}
     server.signal(signal.SIGINT)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from shardws import controlsocket
 from shardws.errors import StartError
-from shardws_supervisor import client, rundir
+from shardws_supervisor import client
 from shardws_supervisor.client import Client, Refused
 
 Serve = Callable[[list[bytes]], Path]
@@ -29,7 +30,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
                 sock.sendall(answer)
 
     def start(answers: list[bytes]) -> Path:
-        listener.bind(str(tmp_path / rundir.CONTROL_SOCKET))
+        listener.bind(str(tmp_path / controlsocket.CONTROL_SOCKET))
         listener.listen()
         threads.append(threading.Thread(target=run, args=(answers,)))
         threads[-1].start()
@@ -61,7 +62,7 @@ def test_a_server_that_goes(serve: Serve, answer: bytes) -> None:
 def test_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "DEADLINE", 0.05)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / rundir.CONTROL_SOCKET))
+        listener.bind(str(tmp_path / controlsocket.CONTROL_SOCKET))
         listener.listen()
         with Client(tmp_path) as server, pytest.raises(StartError, match="does not answer"):
             server.ask("status")
@@ -85,13 +86,13 @@ def test_a_server_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_named_server_is_not_searched_for(tmp_path: Path) -> None:
     assert client.find(str(tmp_path), 9001) == tmp_path
-    assert client.find("", 9001) == rundir.default_path(9001)
+    assert client.find("", 9001) == controlsocket.default_directory(9001)
 
 
 def test_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alive: set[str] = set()
     places = [tmp_path / "a", tmp_path / "b"]
-    monkeypatch.setattr(rundir, "candidates", lambda: places)
+    monkeypatch.setattr(controlsocket, "candidates", lambda: places)
     monkeypatch.setattr(client, "is_alive", lambda path: path.name in alive)
     with pytest.raises(StartError, match="no server of yours runs here"):
         client.find("", None)
@@ -107,13 +108,13 @@ def test_candidates_and_who_of_them_lives(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     for name in ("shardws-1", "shardws-2", "other-3"):
         (tmp_path / name).mkdir()
-    (tmp_path / "shardws-1" / rundir.CONTROL_SOCKET).touch()
-    assert tmp_path / "shardws-1" in rundir.candidates()
-    assert tmp_path / "shardws-2" not in rundir.candidates()
+    (tmp_path / "shardws-1" / controlsocket.CONTROL_SOCKET).touch()
+    assert tmp_path / "shardws-1" in controlsocket.candidates()
+    assert tmp_path / "shardws-2" not in controlsocket.candidates()
     assert not client.is_alive(tmp_path / "shardws-1")
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "shardws-2" / rundir.CONTROL_SOCKET))
+        listener.bind(str(tmp_path / "shardws-2" / controlsocket.CONTROL_SOCKET))
         listener.listen()
         assert client.is_alive(tmp_path / "shardws-2")
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert tmp_path / "shardws-1" not in rundir.candidates()
+    assert tmp_path / "shardws-1" not in controlsocket.candidates()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from shardws.controlsocket import LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
 from shardws.errors import StartError
-from shardws_supervisor import control
-from shardws_supervisor.control import MOST_CLIENTS, PATIENCE, Control, Pending
+from shardws_supervisor.control import MOST_AT_ONCE, Control, Pending
 
 
 class Fixture:
@@ -82,26 +82,26 @@ def test_requests_are_answered_in_order(fixture: Fixture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "error"),
+    ("line", "refusal"),
     [
-        (b"\n", "the request is no JSON"),
-        (b"null\n", 'a request is a JSON object like {"do": "status"}'),
-        (b'{"do": 3}\n', 'a request is a JSON object like {"do": "status"}'),
-        (b'{"do": "refuse"}\n', "not today"),
-        (b'{"do": "error"}\n', "cannot"),
+        (b"\n", {"error": "the request is no JSON"}),
+        (b"null\n", {"error": 'a request is a JSON object like {"do": "status"}'}),
+        (b'{"do": 3}\n', {"error": 'a request is a JSON object like {"do": "status"}'}),
+        (b'{"do": "refuse"}\n', {"error": "not today"}),
+        (b'{"do": "error"}\n', {"error": "cannot", "code": 211}),
     ],
 )
 def test_a_refusal_tells_why_and_the_client_may_go_on(
-    fixture: Fixture, line: bytes, error: str
+    fixture: Fixture, line: bytes, refusal: dict[str, Any]
 ) -> None:
     with fixture.dial() as sock:
-        assert fixture.ask(sock, line) == {"ok": False, "error": error}
+        assert fixture.ask(sock, line) == {"ok": False, **refusal}
         assert fixture.ask(sock, b'{"do": "a"}\n')["ok"]
 
 
 def test_a_line_without_end_is_the_end(fixture: Fixture) -> None:
     with fixture.dial() as sock:
-        reply = fixture.ask(sock, b"x" * (control.LONGEST_REQUEST + 1))
+        reply = fixture.ask(sock, b"x" * (LONGEST_REQUEST + 1))
         assert reply == {"ok": False, "error": "a request is at most 65536 bytes"}
         assert sock.recv(1) == b""
 
@@ -156,6 +156,18 @@ def test_more_clients_than_allowed_are_turned_away(fixture: Fixture) -> None:
         sock.close()
 
 
+def test_who_has_gone_makes_room_at_once(fixture: Fixture) -> None:
+    """The newcomer may be reported before the ends of those who make room for it."""
+    held = [fixture.dial() for _ in range(MOST_CLIENTS)]
+    fixture.turn()
+    held.pop().close()
+    with fixture.dial() as late:
+        fixture.control._accept()
+        assert fixture.ask(late, b'{"do": "a"}\n')["ok"]
+    for sock in held:
+        sock.close()
+
+
 def test_an_accept_that_fails_is_tried_again(
     fixture: Fixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +195,52 @@ def test_a_reply_that_comes_later_keeps_its_place(tmp_path: Path) -> None:
         assert [json.loads(line)["did"] for line in lines] == ["later", "now"]
     made.control.close()
     made.selector.close()
+
+
+class Later:
+    """Commands that are answered when the test says so."""
+
+    def __init__(self, fixture: Fixture) -> None:
+        self.begun: list[Pending] = []
+        fixture.control._commands = self._begin
+
+    def _begin(self, request: dict[str, Any]) -> Pending:
+        self.begun.append(Pending())
+        return self.begun[-1]
+
+    def settle(self, at: int) -> None:
+        self.begun[at].fill(lambda: {"at": at})
+
+
+def test_requests_of_one_client_run_together_and_are_answered_in_order(fixture: Fixture) -> None:
+    later = Later(fixture)
+    with fixture.dial() as sock:
+        sock.sendall(b'{"do": "x"}\n' * (MOST_AT_ONCE + 1))
+        fixture.turn()
+        assert len(later.begun) == MOST_AT_ONCE, "the next one has to wait"
+        later.settle(1)
+        sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            sock.recv(1)
+        later.settle(0)
+        assert [json.loads(line)["at"] for line in sock.recv(65536).splitlines()] == [0, 1]
+        assert len(later.begun) == MOST_AT_ONCE + 1
+
+
+def test_requests_that_wait_are_bounded(fixture: Fixture) -> None:
+    later = Later(fixture)
+    with fixture.dial() as sock:
+        line = b'{"do": "x", "pad": "' + b"x" * 3000 + b'"}\n'
+        for _ in range(MOST_AT_ONCE + LONGEST_REQUEST // len(line)):
+            sock.sendall(line)
+            fixture.turn()
+        assert len(fixture.control.foreign()) == 2
+        sock.sendall(line)
+        fixture.turn()
+        refusal = json.loads(sock.recv(65536))
+        assert refusal["error"] == "requests may wait: at most 65536 bytes"
+        assert sock.recv(1) == b""
+    assert len(later.begun) == MOST_AT_ONCE
 
 
 def test_a_client_that_goes_while_it_waits_harms_nobody(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from shardws.errors import ShardwsError
 from shardws.wire import messages
 from shardws_supervisor.control import Pending, Reply
-from shardws_supervisor.errands import DEADLINE, MOST, Answer, Errands
+from shardws_supervisor.errands import DEADLINE, MOST, MOST_BYTES, Answer, Errands
 from shardws_supervisor.slots import Life
 
 
@@ -112,5 +113,19 @@ def test_too_much_at_once_is_refused() -> None:
     (life,) = lives(1)
     for _ in range(MOST):
         fixture.begin(life)
-    with pytest.raises(ValueError, match="too much"):
+    with pytest.raises(ShardwsError, match="too much") as caught:
         fixture.begin(life)
+    assert caught.value.code == 135
+
+
+def test_too_many_bytes_at_once_are_refused() -> None:
+    """A shard that leaves 1 MiB of its channel unread is killed: no client may bring that about."""
+    fixture = Fixture()
+    (life,) = lives(1)
+    large = "x" * (MOST_BYTES // 4)
+    for _ in range(4):
+        fixture.errands.begin([life], 7, large, joined, 100.0)
+    with pytest.raises(ShardwsError, match="too much"):
+        fixture.begin(life)
+    fixture.errands.replied(life, 1, True, b"yes")
+    fixture.begin(life)

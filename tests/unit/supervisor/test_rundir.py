@@ -8,15 +8,7 @@ from pathlib import Path
 import pytest
 
 from shardws.errors import StartError
-from shardws_supervisor import rundir
 from shardws_supervisor.rundir import RunDirectory
-
-
-def test_default_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert rundir.default_path(9001) == tmp_path / "shardws-9001"
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
-    assert rundir.default_path(9001) == Path(f"/tmp/shardws-{os.getuid()}-9001")
 
 
 def test_it_is_made_and_removed(tmp_path: Path) -> None:
