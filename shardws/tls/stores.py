@@ -95,6 +95,7 @@ class Store:
     label: str
     entries: tuple[Entry, ...]
     certificates: tuple[x509.Certificate, ...]
+    keys: tuple[PrivateKey, ...] = field(default=(), repr=False)  # with or without a certificate
 
 
 def load(data_or_path: str | bytes, kind: int = AUTO, password: str = "") -> Store:
@@ -114,7 +115,7 @@ def load(data_or_path: str | bytes, kind: int = AUTO, password: str = "") -> Sto
         contents = row.read(data, password)
     except TLSSetupError as error:
         raise TLSSetupError(error.code, f"{label}: {error.description}") from error
-    return Store(label, _entries(contents), contents.certificates)
+    return Store(label, _entries(contents), contents.certificates, contents.keys)
 
 
 def select(store: Store, subject: str = ANY_SUBJECT) -> Entry:
@@ -137,15 +138,16 @@ def select(store: Store, subject: str = ANY_SUBJECT) -> Entry:
 
 
 def select_encoded(store: Store, encoded: bytes) -> Entry:
-    """Return the entry for a given certificate (PEM, DER, base64): its key is in the store."""
+    """Return the entry for a given certificate (PEM, DER, base64): its key is in the store.
+
+    The store need not hold a certificate for that key: key and certificate may be in two files.
+    """
     given = containers.read_certificate(encoded).certificates
     if not given:
         raise TLSSetupError(272, "SSLCertEncoded holds no certificate")
-    wanted = chains.public_key(given[0])
-    for entry in store.entries:
-        if chains.public_key(entry.leaf) == wanted:
-            chain = chains.build(given[0], (*given, *store.certificates))
-            return Entry(entry.key, given[0], chain)
+    for key in store.keys:
+        if chains.leaves(key, given[:1]):
+            return Entry(key, given[0], chains.build(given[0], (*given, *store.certificates)))
     name = subjects.format_name(given[0].subject)
     raise TLSSetupError(272, f"{store.label}: no private key for the certificate {name!r}")
 

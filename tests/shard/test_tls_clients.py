@@ -1,65 +1,28 @@
 """Client certificates: asked for, judged by the chain, decided by SSLClientAuthentication."""
 
 import asyncio
-import datetime
-import logging
 import ssl
-from pathlib import Path
 
 import pytest
-import trustme
 
-from shardws import SSLClientAuthentication, WebSocketServer
+from shardws import SSLClientAuthentication
 from tests.shard.serving import Recorder, receive, run
+from tests.shard.tls_clients import (
+    ALICE,
+    LATE,
+    MALLORY,
+    asking_server,
+    greeted,
+)
 from tests.shard.tls_serving import (
-    AUTHORITY,
-    EC,
     TLS13,
     UPGRADE,
     VERSIONS,
-    Stream,
     secured,
     stream,
-    tls_server,
     trusting,
     wss,
 )
-
-CLIENTS = trustme.CA(key_type=EC)
-STRANGERS = trustme.CA(key_type=EC)
-BETWEEN = CLIENTS.create_child_ca(key_type=EC)
-ALICE = CLIENTS.issue_cert("alice@example.org", common_name="alice", key_type=EC)
-DEEP = BETWEEN.issue_cert("carol@example.org", common_name="carol", key_type=EC)
-MALLORY = STRANGERS.issue_cert("mallory@example.org", common_name="mallory", key_type=EC)
-LATE = CLIENTS.issue_cert(
-    "dave@example.org",
-    common_name="dave",
-    key_type=EC,
-    not_before=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),
-    not_after=datetime.datetime(2021, 1, 1, tzinfo=datetime.UTC),
-)
-
-
-def asking_server(recorder: Recorder | None = None) -> WebSocketServer:
-    server = tls_server(recorder)
-    server.ssl_authenticate_clients = True
-    server.ssl_ca_certs = CLIENTS.cert_pem.bytes().decode()
-    return server
-
-
-async def greeted(
-    server: WebSocketServer,
-    certificate: trustme.LeafCert | None,
-    version: ssl.TLSVersion | None = None,
-) -> bytes:
-    """Return the answer to an opening request; ssl.SSLError when TLS refuses the client."""
-    async with await Stream.connect(server) as peer:
-        await peer.shake(trusting(version, certificate))
-        peer.say(UPGRADE)
-        answer = await peer.hear(b"\r\n\r\n")
-        if answer:
-            peer.bye()
-        return answer
 
 
 @pytest.mark.surface("SSLAuthenticateClients", "SSLCACerts", "SSLClientAuthentication")
@@ -265,75 +228,5 @@ def test_a_client_without_a_certificate_is_let_in_unless_one_is_required() -> No
                 await greeted(strict, None)
             assert b"101" in await greeted(strict, ALICE)
         assert [event[1] for event in recorder.events if event[0] == "error"] == [281]
-
-    run(main())
-
-
-@pytest.mark.surface("SSLSecurityFlags")
-def test_ignored_errors_are_logged_as_warnings(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        server = asking_server()
-        server.ssl_security_flags = 0x1 | 0x10
-        async with secured(server):
-            assert b"101" in await greeted(server, LATE)
-            assert b"101" in await greeted(server, MALLORY)
-
-    run(main())
-    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert any("ignore certificate errors" in line for line in lines)
-    assert any("CN=dave" in line and "certificate has expired" in line for line in lines)
-    assert any("CN=mallory" in line and "issuer" in line for line in lines)
-
-
-@pytest.mark.surface("SSLIncludeCertChain")
-@pytest.mark.parametrize("is_wanted", [False, True])
-def test_the_chain_is_told_when_it_is_asked_for(is_wanted: bool) -> None:
-    async def main() -> None:
-        seen: list[SSLClientAuthentication] = []
-        server = asking_server()
-        server.ssl_include_cert_chain = is_wanted
-        server.on_ssl_client_authentication = seen.append
-        async with secured(server):
-            assert b"101" in await greeted(server, DEEP)
-        assert seen[0].cert_encoded.count(b"BEGIN CERTIFICATE") == (3 if is_wanted else 1)
-
-    run(main())
-
-
-@pytest.mark.surface("OpenSSLCAFile", "OpenSSLCADir", "SSLCACertFilePaths", "SSLCACerts")
-@pytest.mark.parametrize(
-    "source", ["openssl_ca_file", "openssl_ca_dir", "ssl_ca_cert_file_paths", "ssl_ca_certs"]
-)
-def test_each_source_of_authorities_is_trusted(source: str, tmp_path: Path) -> None:
-    file = tmp_path / "ca.pem"
-    CLIENTS.cert_pem.write_to_path(str(file))
-    value = {
-        "openssl_ca_file": str(file),
-        "openssl_ca_dir": str(tmp_path),
-        "ssl_ca_cert_file_paths": f"/nowhere/first.pem;{file}",
-        "ssl_ca_certs": file.read_text(),
-    }[source]
-
-    async def main() -> None:
-        server = tls_server()
-        server.ssl_authenticate_clients = True
-        setattr(server, source, value)
-        async with secured(server):
-            assert b"101" in await greeted(server, ALICE)
-            with pytest.raises(ssl.SSLError, match=r"(?i)unknown.ca"):
-                await greeted(server, MALLORY)
-
-    run(main())
-
-
-def test_the_servers_own_authority_is_not_trusted_for_clients() -> None:
-    """What the server presents says nothing about whom it lets in."""
-
-    async def main() -> None:
-        server = asking_server()
-        own = AUTHORITY.issue_cert("eve@example.org", common_name="eve", key_type=EC)
-        async with secured(server):
-            with pytest.raises(ssl.SSLError, match=r"(?i)unknown.ca"):
-                await greeted(server, own)
 
     run(main())

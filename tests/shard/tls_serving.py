@@ -5,13 +5,14 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
+import pytest
 import trustme
 from websockets.asyncio.client import ClientConnection
 
-from shardws import Connected, DataIn, Disconnected, Error, WebSocketServer
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server
+from shardws import Connected, DataIn, Disconnected, Error, ShardwsError, WebSocketServer
+from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, run
 
 EC: Final = trustme.KeyType.ECDSA
 AUTHORITY: Final = trustme.CA(key_type=EC)
@@ -215,3 +216,85 @@ async def stream(server: WebSocketServer, context: ssl.SSLContext | None = None)
     """Return a TLS client whose handshake is done."""
     peer = await Stream.connect(server)
     return await peer.shake(context)
+
+
+class Agreed(NamedTuple):
+    """What a client found out in a handshake."""
+
+    version: str
+    cipher: str
+    subject: str  # common name of the certificate it was shown, "" where it does not verify
+
+
+async def agreed(
+    server: WebSocketServer, context: ssl.SSLContext | None = None, name: str = "127.0.0.1"
+) -> Agreed:
+    """Return what a new client agrees on with the server; ssl.SSLError when they cannot."""
+    context = context or trusting()
+    context.check_hostname = False
+    async with await Stream.connect(server) as peer:
+        await peer.shake(context, name)
+        cipher = peer.object.cipher()
+        found: Any = peer.object.getpeercert() or {}
+        subject = dict(pair[0] for pair in found.get("subject", ()))
+        peer.bye()
+        assert cipher is not None
+        return Agreed(str(peer.object.version()), cipher[0], subject.get("commonName", ""))
+
+
+def refusal(server: WebSocketServer) -> ShardwsError:
+    """Return why the server does not listen."""
+    found: list[ShardwsError] = []
+
+    async def main() -> None:
+        with pytest.raises(ShardwsError) as raised:
+            server.listening = True
+        assert not server.listening
+        found.append(raised.value)
+        await server.shutdown_complete()
+
+    run(main())
+    return found[0]
+
+
+def serve(server: WebSocketServer, context: ssl.SSLContext | None = None) -> Agreed:
+    """Let the server listen and return what one client agrees on with it."""
+    found: list[Agreed] = []
+
+    async def main() -> None:
+        async with secured(server):
+            found.append(await agreed(server, context))
+
+    run(main())
+    return found[0]
+
+
+def limited(version: ssl.TLSVersion, ciphers: str = "", curve: str = "") -> ssl.SSLContext:
+    """Return a client that offers little."""
+    context = trusting(version)
+    if ciphers:
+        context.set_ciphers(ciphers)
+    if curve:
+        context.set_ecdh_curve(curve)
+    return context
+
+
+async def s_client(server: WebSocketServer, *options: str, commands: bytes = b"") -> str:
+    """Return what `openssl s_client` prints; each line of `commands` waits for an answer."""
+    place = f"127.0.0.1:{server.local_port}"
+    process = await asyncio.create_subprocess_exec(
+        "openssl", "s_client", "-connect", place, *options,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    found = await asyncio.wait_for(process.stdout.readuntil(b"---\nSSL handshake"), DEADLINE_S)
+    for command in commands.splitlines(keepends=True):
+        process.stdin.write(command)
+        found += await asyncio.wait_for(process.stdout.read(65536), DEADLINE_S)
+    process.stdin.close()
+    found += await asyncio.wait_for(process.stdout.read(), DEADLINE_S)
+    await asyncio.wait_for(process.wait(), DEADLINE_S)
+    return found.decode(errors="replace")
