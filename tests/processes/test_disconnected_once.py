@@ -5,6 +5,7 @@ import os
 import random
 import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,10 @@ def test_the_successor_tells_what_the_dead_shard_could_not(
     assert kept["connection_id"] not in told
 
 
+def is_gone(pid: int) -> bool:
+    return not is_alive(pid)
+
+
 def test_random_kills_leave_one_disconnected_for_each_connected(
     run_server: RunServer, write_app: WriteApp, tmp_path: Path
 ) -> None:
@@ -86,7 +91,7 @@ def test_random_kills_leave_one_disconnected_for_each_connected(
             clients.pop(chance.randrange(len(clients))).close()
         victim = chance.choice([pid for pid in server.shard_pids().values() if pid])
         os.kill(victim, signal.SIGKILL)
-        eventually(lambda pid=victim: not is_alive(pid))
+        eventually(partial(is_gone, victim))
     for client in clients:
         client.close()
 
