@@ -333,7 +333,6 @@ MESSAGE_LENGTH: Final[Row[int]] = Row(
     group=Group.MESSAGES,
     when=When.LIVE,
     module="shardws.shard.configuration",
-    later=True,
     text="Announces the length of the connection's next message, whose bytes then come in several "
     "send calls and form one message. Bytes beyond the length are an error and are not sent.",
 )
@@ -347,7 +346,7 @@ DEFLATE: Final[Row[str]] = Row(
     module="shardws.shard.opening",
     text="Compression with clients that offer permessage-deflate (RFC 7692): shared keeps no state "
     "between messages and costs CPU only, dedicated keeps a window per connection and compresses "
-    "better for some 140 KiB of memory each, off declines.",
+    "better for 48 to 66 KiB of memory each, off declines.",
 )
 DEFLATE_MIN_SIZE: Final[Row[int]] = Row(
     name="deflate_min_size",
