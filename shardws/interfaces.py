@@ -3,6 +3,7 @@
 Owns no code. A room that needs something from above takes one of these as an argument.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from shardws.outcomes import Outcome, SendOutcome
@@ -25,6 +26,22 @@ class Clock(Protocol):
     def __call__(self) -> float: ...
 
 
+class Source(Protocol):
+    """The content of one message, read piece by piece as the queue of its connection drains."""
+
+    wake: Callable[[], None]
+    """Set by who reads: to be called when there is more after `read` returned None."""
+
+    def read(self, limit: int) -> bytes | None:
+        """Return the next bytes, at most `limit`; none at the end, None when there are none yet.
+
+        OSError when the content cannot be had any more.
+        """
+
+    def finish(self, outcome: Outcome) -> None:
+        """Let go: how it ended. Nothing is read afterwards."""
+
+
 class Recipient(Protocol):
     """A connection as routing sees it: what can be sent to, disconnected and put into groups.
 
@@ -40,6 +57,7 @@ class Recipient(Protocol):
 
     def send(self, kind: int, payload: bytes) -> SendOutcome: ...
     def send_shared(self, kind: int, payload: bytes, frame: bytes) -> SendOutcome: ...
+    def stream(self, kind: int, source: Source) -> SendOutcome: ...
     def disconnect(self, code: int, reason: str) -> SendOutcome: ...
 
 

@@ -5,6 +5,7 @@ never raises because a client went away. Awaiting it costs nothing more than a l
 outcome is known already, as it is for a connection of this shard.
 """
 
+import asyncio
 import enum
 from collections.abc import Callable, Generator
 from typing import Any, Final, TypeAlias
@@ -105,3 +106,61 @@ class FailedSend(SendOutcome):
 
     def __repr__(self) -> str:
         return f"<FailedSend {self._known.name}>"
+
+
+class LaterSend(SendOutcome):
+    """A send that takes a while, such as a file; `settle` tells how it ended.
+
+    A failure that nobody awaited or looked at goes to `report` when this object dies.
+    """
+
+    __slots__ = ("_known", "_report", "_waiters", "_watchers", "connection_id")
+
+    def __init__(self, connection_id: int, report: Report) -> None:
+        self.connection_id = connection_id
+        self._known: Outcome | None = None
+        self._report: Report | None = report
+        self._waiters: list[asyncio.Future[Outcome]] = []
+        self._watchers: list[Watcher] = []
+
+    def settle(self, outcome: Outcome) -> None:
+        """Tell the outcome; the first one counts."""
+        if self._known is not None:
+            return
+        self._known = outcome
+        waiters = [waiter for waiter in self._waiters if not waiter.done()]
+        for waiter in waiters:
+            waiter.set_result(outcome)
+        watchers = [] if outcome.is_success else self._watchers
+        for watcher in watchers:
+            # Not called here: what it raises is the application's.
+            asyncio.get_running_loop().call_soon(watcher, outcome)
+        if outcome.is_success or waiters or watchers:
+            self._report = None
+
+    @property
+    def outcome(self) -> Outcome | None:  # type: ignore[override]  # looking counts as knowing
+        if self._known is not None:
+            self._report = None
+        return self._known
+
+    def __await__(self) -> Generator[Any, None, Outcome]:
+        if self._known is None:
+            waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            return (yield from waiter)
+        self._report = None
+        return self._known
+
+    def if_failed(self, callback: Watcher) -> None:
+        if self._known is None:
+            self._watchers.append(callback)
+        else:
+            super().if_failed(callback)
+
+    def __del__(self) -> None:
+        if self._report is not None and self._known is not None:
+            self._report(self.connection_id, self._known)
+
+    def __repr__(self) -> str:
+        return f"<LaterSend {self._known.name if self._known is not None else 'pending'}>"

@@ -18,7 +18,7 @@ from shardws.routing.router import Router
 from shardws.settings import config
 from shardws.settings.properties import SettingProperties
 from shardws.settings.values import Settings
-from shardws.shard import configuration, snapshot
+from shardws.shard import configuration, files, snapshot
 from shardws.shard.pump import IDLE_S, Pump
 from shardws.shard.shard import Shard
 from shardws.shard.snapshot import ConnectionSnapshot
@@ -132,7 +132,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
         A shard that does not answer in 5 s, or goes down meanwhile, is left out.
         """
-        return sorted(await self._running().all_ids())
+        return sorted(await self._running().reports.all_ids())
 
     # -- sending ---------------------------------------------------------------------------
 
@@ -144,6 +144,16 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     def send_text(self, connection_id: int, text: str | bytes) -> SendOutcome:
         """Send one text message, from any shard; bytes must be UTF-8 (SPEC 2)."""
         return self._route().send(connection_id, events.FORMAT_TEXT, encoded(text))
+
+    def send_file(self, connection_id: int, path: files.Path) -> SendOutcome:
+        """Send a file as one message, read as the client takes it, from any shard (SPEC 2).
+
+        Raises ShardwsError 302 when it cannot be opened. It is binary unless the connection's
+        DataFormat says text; what is sent to the connection meanwhile waits behind it. The outcome
+        is known when the last of it is in the outgoing queue.
+        """
+        route = self._route()
+        return route.stream(connection_id, events.FORMAT_AUTOMATIC, files.FileSource(path))
 
     def disconnect(self, connection_id: int) -> SendOutcome:
         """Close a connection with DisconnectStatusCode and its description (SPEC 2)."""
@@ -173,7 +183,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         if outcome is Outcome.FULL:
             raise ShardwsError(code=135)
         if outcome is not None and not outcome.is_success:
-            self._running().send_failed(connection_id, outcome)
+            self._running().reports.send_failed(connection_id, outcome)
 
     # -- inner -----------------------------------------------------------------------------
 

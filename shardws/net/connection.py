@@ -14,6 +14,7 @@ from shardws.interfaces import ByteTransport
 from shardws.net.deadlines import Deadlines
 from shardws.net.outbox import ANSWER
 from shardws.net.record import (
+    BLOCKED_PARTS,
     BLOCKED_WIRE,
     CLOSING,
     DECIDING,
@@ -84,6 +85,7 @@ class Connection(Deadlines):
         if self.state in (OPEN, CLOSING):
             # The peer may have left without reading what waits: that must not take for ever.
             self.state = ENDING
+            self._cancel_parts()
             self.expire_at(self.owner.now + LINGER_S)
         return False  # the transport closes itself; connection_lost follows
 
@@ -94,10 +96,14 @@ class Connection(Deadlines):
     def resume_writing(self) -> None:
         self.blocked &= ~BLOCKED_WIRE
         self._send_late_pong()
-        self.owner.drained(self)
+        if self.blocked:
+            self.multipart.go_on()  # which tells who was refused
+        else:
+            self.owner.drained(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.state = LOST
+        self._cancel_parts()
         self.transport = None
         self.reader = None
         self.outbox = []
@@ -198,6 +204,7 @@ class Connection(Deadlines):
         """Do what the session's state asks for."""
         if self.state >= ENDING:
             return
+        self._cancel_parts()
         if session.state is State.CLOSED:
             ending = session.ending
             if ending is not None and ending.error is not None:
@@ -210,6 +217,11 @@ class Connection(Deadlines):
                 self.expire_at(self.owner.now + self.config.close_timeout)
             else:
                 self._end()
+
+    def _cancel_parts(self) -> None:
+        """No message in parts can go on."""
+        if self.blocked & BLOCKED_PARTS:
+            self.multipart.cancel()
 
     def _end(self) -> None:
         """Close TCP after what is written, and by force when that takes too long."""

@@ -4,9 +4,13 @@ Owns the fields; does nothing. A connection without it costs one slot.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shardws.errors import HandshakeError
 from shardws.tls.negotiated import Negotiated
+
+if TYPE_CHECKING:
+    from shardws.net.multipart import Multipart
 
 
 @dataclass(slots=True)
@@ -16,6 +20,7 @@ class Extras:
     data_format: int = 0  # events.FORMAT_*: of DataToSend and SendFile
     timeout: float | None = None  # seconds, where it is not that of the config
     negotiated: Negotiated | None = None  # by TLS
+    multipart: "Multipart | None" = None  # messages in parts
     # Since our own pings and their pongs are no sign of life for Timeout:
     pong_seen: float = 0.0  # `seen` as a read left it that brought nothing but our pong
     quiet_since: float = 0.0  # when something moved before our last ping

@@ -8,15 +8,20 @@ the outgoing queue is the transport's high mark: above it `send` answers by poli
 transport has drained below the low mark.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
+from shardws.interfaces import Source
+from shardws.net.multipart import Multipart
 from shardws.net.owner import Policy
-from shardws.net.record import BLOCKED_WIRE, CLOSING, LOST, OPEN, Record
+from shardws.net.record import BLOCKED_PARTS, BLOCKED_WIRE, CLOSING, LOST, OPEN, Record
 from shardws.outcomes import QUEUED, Outcome, SendOutcome
 from shardws.protocol import codec
-from shardws.protocol.frames import Frame, header
+from shardws.protocol.frames import CLOSE, Frame, header
 from shardws.protocol.session import Session
 from shardws.stats import BYTES_OUT, MESSAGES_OUT
+
+if TYPE_CHECKING:
+    from shardws.net.connection import Connection
 
 # More than this in one turn is written at once, so that one handler cannot pile up the turn.
 TURN_BYTES: Final = 256 * 1024
@@ -37,7 +42,7 @@ class Outbox(Record):
     def send(self, kind: int, payload: bytes) -> SendOutcome:
         """Queue one message or control frame; `kind` is 1, 2, 9 or 10."""
         if self.state != OPEN or self.blocked:
-            return self._unsent()
+            return self._divert(kind, payload, is_part=True)
         session = self.session
         assert session is not None
         outbox = self.outbox
@@ -56,7 +61,9 @@ class Outbox(Record):
     def send_shared(self, kind: int, payload: bytes, frame: bytes) -> SendOutcome:
         """Queue a message that goes to many; `frame` is its finished plain frame."""
         session = self.session
-        if self.state != OPEN or self.blocked or session is None or not session.is_plain:
+        if self.state != OPEN or self.blocked:
+            return self._divert(kind, payload, is_part=False)
+        if session is None or not session.is_plain:
             return self.send(kind, payload)
         if not self.outbox and not self.corked:
             self.owner.flush_later(self)
@@ -67,6 +74,35 @@ class Outbox(Record):
         if self.pending > TURN_BYTES:
             self.flush()
         return QUEUED
+
+    def stream(self, kind: int, source: Source) -> SendOutcome:
+        """Queue one message that is read from `source` as the queue drains.
+
+        `kind` is 1 or 2, or 0 for what the connection's DataFormat says. What is sent afterwards
+        waits for its end.
+        """
+        if self.state != OPEN:
+            source.finish(Outcome.DROPPED)
+            return self._unsent()
+        return self.multipart.stream(kind, source, self.owner.later(self.id))
+
+    @property
+    def multipart(self) -> Multipart:
+        """The messages in parts of this connection, made now if need be."""
+        extras = self.extra()
+        if extras.multipart is None:
+            extras.multipart = Multipart(cast("Connection", self))
+        return extras.multipart
+
+    def put(self, kind: int, payload: bytes, is_first: bool = True, is_last: bool = True) -> None:
+        """Queue a message or a part of one, whatever blocks; the bound is the caller's affair."""
+        session = self.session
+        assert session is not None
+        if not self.outbox and not self.corked:
+            self.owner.flush_later(self)
+        self.outbox += session.frames_of(kind, payload, is_first, is_last)
+        self.size = len(payload)
+        self.pending += self.size
 
     def flush(self) -> None:
         """Write what the outbox holds, as one block but for large payloads."""
@@ -117,12 +153,24 @@ class Outbox(Record):
         """Payload bytes of the last message that have reached the kernel."""
         return max(0, self.size - self.waiting)
 
-    def _unsent(self) -> SendOutcome:
-        """Answer a send that cannot be taken now, by state and policy."""
+    def _divert(self, kind: int, payload: bytes, is_part: bool) -> SendOutcome:
+        """Send when something is in the way."""
         self.size = 0
         if self.state != OPEN:
-            outcome = Outcome.GONE if self.state == LOST else Outcome.DROPPED
-            return self.owner.unsent(self.id, outcome)
+            return self._unsent()
+        if not self.blocked & BLOCKED_PARTS:
+            return self.refuse_send()
+        if kind > CLOSE:
+            return self.multipart.send_control(kind, payload)
+        return self.multipart.send(kind, payload, is_part)
+
+    def _unsent(self) -> SendOutcome:
+        """Answer a send to a connection that is not open."""
+        outcome = Outcome.GONE if self.state == LOST else Outcome.DROPPED
+        return self.owner.unsent(self.id, outcome)
+
+    def refuse_send(self) -> SendOutcome:
+        """Answer a send to a full connection, by policy."""
         policy = self.config.policy
         if policy is Policy.CLOSE:
             self.disconnect(1013, "outgoing queue is full")

@@ -18,6 +18,7 @@ from shardws.routing.inbound import Inbound
 from shardws.routing.mesh import Mesh
 from shardws.routing.queries import Queries
 from shardws.routing.registry import Registry
+from shardws.routing.streams import Streams
 from shardws.stats import LINKS_IN, SENDS_FAILED
 from shardws.wire.codec import encode
 from shardws.wire.messages import (
@@ -33,6 +34,9 @@ from shardws.wire.messages import (
     READY_TO_SEND,
     REPLY,
     RESULT,
+    STREAM,
+    STREAM_CREDIT,
+    STREAM_END,
     SYNC,
     SYNCED,
 )
@@ -94,6 +98,9 @@ class Receiver:
         self._fanout = fanout
         self._queries = queries
         self._sink = sink
+        self.streams = Streams(
+            mesh.loop, registry, self._answer, self._note_full, sink.send_failed, mesh.log
+        )
         self._full: dict[int, set[int]] = {}  # connection id -> peers that were answered FULL
         self._methods: dict[int, Callable[..., None]] = {
             CLOSE: self._close,
@@ -109,6 +116,9 @@ class Receiver:
             QUERY: self._query,
             REPLY: self._reply,
             GOODBYE: self._goodbye,
+            STREAM: self.streams.part,
+            STREAM_CREDIT: self.streams.credit,
+            STREAM_END: self.streams.end,
         }
 
     def receive(self, inbound: Inbound, messages: list[tuple[Any, ...]]) -> None:
@@ -179,10 +189,14 @@ class Receiver:
         if outcome.is_success:
             return
         if outcome is Outcome.FULL:
-            self._full.setdefault(connection_id, set()).add(inbound.incarnation)
+            self._note_full(inbound, connection_id)
         elif outcome is Outcome.GONE:
             self._mesh.row[SENDS_FAILED] += 1  # a connection counts what it refuses itself
         self._answer(inbound, encode(RESULT, inbound.count, connection_id, outcome))
+
+    def _note_full(self, inbound: Inbound, connection_id: int) -> None:
+        """Remember who is to be told when the connection has drained."""
+        self._full.setdefault(connection_id, set()).add(inbound.incarnation)
 
     def _answer(self, inbound: Inbound, frame: bytes) -> None:
         link = self._mesh.links.get(inbound.incarnation)
@@ -271,6 +285,7 @@ class Receiver:
         """The link of a peer is closed: it tells anew what it wants if it comes again."""
         self._interest.forget(incarnation)
         self._queries.fail(incarnation)
+        self.streams.peer_lost(incarnation)
 
     def send_failed(self, connection_id: int, outcome: Outcome) -> None:
         self._sink.send_failed(connection_id, outcome)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from shardws.errors import NoSuchConnection, ShardwsError, UsageError, is_sendable_close_code
 from shardws.ids import GENERATION_SHIFT, MAX_ID, NODE_SHIFT
-from shardws.interfaces import Recipient, Remote, RoutingSink
+from shardws.interfaces import Recipient, Remote, RoutingSink, Source
 from shardws.outcomes import QUEUED, FailedSend, Outcome, SendOutcome
 from shardws.routing.groups import Groups, Interest, check_name
 from shardws.routing.identity import ADMIN_SLOT, place_of, slot_of
@@ -109,6 +109,20 @@ class Router:
             return link.deliver(connection_id, kind, payload)
         if self._remote is not None and self._is_foreign(connection_id):
             return self._remote.send(connection_id, kind, payload)
+        return self._absent(connection_id)
+
+    def stream(self, connection_id: int, kind: int, source: Source) -> SendOutcome:
+        """Send one message that is read from `source` as its queue drains.
+
+        `kind` is 1, 2, or 0 for the connection's DataFormat. The outcome is known when all of it is
+        in the outgoing queue.
+        """
+        connection, link = self._find(connection_id)
+        if connection is not None:
+            return connection.stream(kind, source)
+        if link is not None:
+            return self.receiver.streams.send(link, connection_id, kind, source)
+        source.finish(Outcome.GONE)
         return self._absent(connection_id)
 
     def disconnect(self, connection_id: int, code: int = 1000, reason: str = "") -> SendOutcome:

@@ -9,6 +9,7 @@ know how the loop is turned: the pump does.
 from typing import Protocol
 
 from shardws.errors import SendInterrupted
+from shardws.interfaces import Source
 from shardws.net.connection import Connection
 from shardws.net.record import OPEN
 from shardws.outcomes import SETTLED, Outcome, SendOutcome
@@ -53,6 +54,16 @@ class BlockingRouter(Router):
         if outcome.outcome is not Outcome.QUEUED:
             return outcome
         return self._written(connection, wait)
+
+    def stream(self, connection_id: int, kind: int, source: Source) -> SendOutcome:
+        connection = self._blocks(connection_id)
+        outcome = super().stream(connection_id, kind, source)
+        if connection is None or self.turner is None:
+            return outcome
+        wait = Wait(connection_id, self.mesh.loop.time() + connection.timeout)
+        while outcome.outcome is None:
+            self.turner.turn(wait)
+        return outcome if not outcome.outcome.is_success else self._written(connection, wait)
 
     def _blocks(self, connection_id: int) -> Connection | None:
         """Return the connection if a send to it blocks."""

@@ -18,6 +18,7 @@ from shardws.settings.values import Settings
 # Settings that belong to a connection, and the property of its view that each one is.
 OF_A_CONNECTION: Final[dict[Row[Any], str]] = {
     table.CONNECTION_UID: "uid",
+    table.MESSAGE_LENGTH: "message_length",
 }
 
 
@@ -81,6 +82,11 @@ def followed(old: ConnectionConfig, new: ConnectionConfig) -> ConnectionConfig:
 def timeout_of(value: object) -> float:
     """Return a Timeout as a connection holds it, in seconds; SettingError (213)."""
     return float(table.DEFAULT_TIMEOUT.accept(value))
+
+
+def length_of(value: object) -> int:
+    """Return a MessageLength in bytes; SettingError (213)."""
+    return table.MESSAGE_LENGTH.accept(value)
 
 
 def goodbye(settings: Settings) -> tuple[int, str]:

@@ -32,7 +32,8 @@ from shardws.settings.values import Source
 from shardws.shard import certificates, configuration, drain, errands
 from shardws.shard.application import Application
 from shardws.shard.control import Control
-from shardws.shard.shard import Place, Shard
+from shardws.shard.place import Place
+from shardws.shard.shard import Shard
 from shardws.stats import Stats
 from shardws.tls.site import Site
 from shardws.wire import codec, messages

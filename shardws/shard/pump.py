@@ -21,7 +21,8 @@ from shardws.shard import certificates, configuration, drain
 from shardws.shard.application import Application
 from shardws.shard.blocking import BlockingRouter, Wait
 from shardws.shard.deferred import DeferredDispatcher
-from shardws.shard.shard import Place, Shard
+from shardws.shard.place import Place
+from shardws.shard.shard import Shard
 from shardws.stats import Stats
 
 IDLE_S: Final = 0.01  # how long do_events waits when there is nothing to do

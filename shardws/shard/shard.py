@@ -6,21 +6,18 @@ implements `net.connection.Owner`. Must not know how it came to life: a forked p
 """
 
 import asyncio
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from shardws import events, ids
-from shardws.census import Page
-from shardws.errors import ERROR_CODES, HandshakeError, NoSuchConnection, UsageError
+from shardws.errors import HandshakeError, NoSuchConnection
 from shardws.events import Handlers
 from shardws.log import shard_logger
 from shardws.net.connection import Connection
 from shardws.net.deadlines import Deadlines
 from shardws.net.outbox import Outbox
 from shardws.net.owner import ConnectionConfig
-from shardws.outcomes import OUTCOME_CODES, FailedSend, Outcome, SendOutcome
+from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.protocol import codec
 from shardws.protocol.keepalive import Wheel
 from shardws.protocol.request import Request
@@ -32,11 +29,13 @@ from shardws.routing.router import Router
 from shardws.settings import table
 from shardws.settings.row import Row, When
 from shardws.settings.values import Settings
-from shardws.shard import configuration, snapshot
+from shardws.shard import configuration
 from shardws.shard.admission import Admission
 from shardws.shard.dispatch import Dispatcher
 from shardws.shard.journal import Journal
 from shardws.shard.opening import Opening
+from shardws.shard.place import Place
+from shardws.shard.reports import Reports
 from shardws.shard.security import Security
 from shardws.shard.view import ConnectionView
 from shardws.stats import (
@@ -49,31 +48,15 @@ from shardws.stats import (
     REFUSED,
     SENDS_FAILED,
     STARTED,
-    Stats,
 )
 from shardws.tls.site import Site
 
-ALL_IDS: Final = "ids"  # asked of a shard: the ids of its open connections
 TICK_S: Final = 0.25  # of the wheel: deadlines are seconds, a quarter late is on time
 
 
 def frame_of(kind: int, payload: bytes) -> bytes:
     """Return the plain frame of a message that goes to many."""
     return codec.join([(0x80 | kind, payload)])
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the server a shard stands."""
-
-    slot: int
-    generation: int
-    node: int
-    boot_nonce: str  # 16 hex digits, made by the supervisor at its start
-    pid: int
-    stats: Stats
-    run_directory: str = ""  # where the mesh meets; "" for a shard without peers
-    page: Page | None = None  # of the census; None when nobody would read it
 
 
 class Shard:
@@ -110,7 +93,8 @@ class Shard:
             link_high_mark=settings[table.LINK_HIGH_MARK],
             row=self.row,
         )
-        self.router = router(self.mesh, self.registry, self, frame_of)
+        self.reports = Reports(self)
+        self.router = router(self.mesh, self.registry, self.reports, frame_of)
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
         self._unflushed: list[Outbox] = []
@@ -186,13 +170,6 @@ class Shard:
             raise NoSuchConnection(connection_id)
         return found
 
-    async def all_ids(self) -> list[int]:
-        """Return the ids of the open connections of all shards that answer."""
-        found = list(self.registry)
-        for body in await self.router.query_shards(ALL_IDS):
-            found += json.loads(body)
-        return found
-
     def view(self, connection_id: int) -> ConnectionView:
         """Return the properties of a connection here; NoSuchConnection (1117)."""
         return ConnectionView(self, self.find(connection_id))
@@ -246,6 +223,17 @@ class Shard:
             self.opening.lost(connection)
         self.dispatch.lost(connection, ending)
 
+    def later(self, connection_id: int) -> LaterSend:
+        """Return an outcome that becomes known later."""
+        return LaterSend(connection_id, self.reports.send_failed)
+
+    def stream_failed(self, connection: Connection, code: int, description: str) -> None:
+        """Fire Error for a message in parts whose source failed."""
+        self.dispatch.error(connection.id, code, description)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.loop.call_soon(callback)
+
     def idle(self, connection: Deadlines) -> None:
         """Fire Error for a connection that its Timeout ends."""
         text = f"no data for {connection.timeout:g} s"
@@ -254,7 +242,7 @@ class Shard:
     def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome:
         """Answer a local send that was not taken."""
         self.row[SENDS_FAILED] += 1
-        return FailedSend(connection_id, outcome, self.send_failed)
+        return FailedSend(connection_id, outcome, self.reports.send_failed)
 
     def flush_later(self, connection: Outbox) -> None:
         """Write the connection's outbox at the end of this loop turn."""
@@ -264,40 +252,6 @@ class Shard:
 
     def wake_at(self, connection: Deadlines, due: float) -> None:
         self._wheel.add(connection, due)
-
-    # -- interfaces.RoutingSink ------------------------------------------------------------
-
-    def send_failed(self, connection_id: int, outcome: Outcome) -> None:
-        """Fire Error for a send nobody awaited; later, since this may run inside any code."""
-        if not self.loop.is_closed():
-            self.loop.call_soon(self._fire_failed, connection_id, outcome)
-
-    def _fire_failed(self, connection_id: int, outcome: Outcome) -> None:
-        code = OUTCOME_CODES[outcome]
-        text = f"a send was not delivered: {ERROR_CODES[code].text}"
-        self.dispatch.error(connection_id, code, text)
-
-    def sends_lost(self, count: int) -> None:
-        """Fire one Error for the sends that were in doubt when a link broke."""
-        text = f"{count} sends to a shard that went down may not have arrived"
-        self.dispatch.error(0, OUTCOME_CODES[Outcome.UNREACHABLE], text)
-
-    def ready_to_send(self, connection_id: int) -> None:
-        """A connection of another shard that answered FULL takes messages again."""
-        self.dispatch.fire_remote("on_ready_to_send", events.ReadyToSend(connection_id))
-
-    def answer(self, connection_id: int, what: str) -> bytes | None:
-        """Answer another shard about a connection here, or (id 0) this one; None: unknown."""
-        if not connection_id:
-            if what != ALL_IDS:
-                raise UsageError(f"a shard can be asked for {ALL_IDS!r}", code=213)
-            return json.dumps(list(self.registry)).encode()
-        if what != snapshot.QUESTION:
-            raise UsageError(f"a connection can be asked for {snapshot.QUESTION!r}", code=213)
-        try:
-            return snapshot.encode(snapshot.take(self.view(connection_id)))
-        except NoSuchConnection:
-            return None
 
     # -- inner -----------------------------------------------------------------------------
 

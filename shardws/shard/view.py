@@ -157,6 +157,19 @@ class ConnectionView:
         if wanted != self.data_format:
             self._connection.extra().data_format = int(wanted)
 
+    @property
+    def message_length(self) -> int:
+        """Bytes announced for the message whose parts the next sends are; 0 for none.
+
+        What is sent beyond raises UsageError (213). Setting it within a message raises StateError.
+        """
+        extras = self._connection.extras
+        return 0 if extras is None or extras.multipart is None else extras.multipart.announced
+
+    @message_length.setter
+    def message_length(self, size: int) -> None:
+        self._connection.multipart.announce(configuration.length_of(size))
+
     def message(self, data: str | bytes) -> tuple[int, bytes]:
         """Return kind and payload of a value of DataToSend; UsageError (213) when it does not fit.
 

@@ -515,12 +515,12 @@ def test_a_question_that_nobody_asks_is_refused() -> None:
             ws, identity = await connected(server, recorder)
             shard = server._shard
             assert shard is not None
-            answer = shard.answer(identity, snapshot.QUESTION)
+            answer = shard.reports.answer(identity, snapshot.QUESTION)
             assert answer is not None
             assert json.loads(answer)["connection_id"] == identity
-            assert shard.answer(identity + 1, snapshot.QUESTION) is None
+            assert shard.reports.answer(identity + 1, snapshot.QUESTION) is None
             with pytest.raises(ShardwsError, match="snapshot"):
-                shard.answer(identity, "gossip")
+                shard.reports.answer(identity, "gossip")
             await ws.close()
 
     run(main())

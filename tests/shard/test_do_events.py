@@ -242,11 +242,13 @@ def test_handlers_of_others_run_while_one_blocks_and_its_own_events_wait(
 ) -> None:
     server = program.server
     order: list[str] = []
+    blocking = threading.Event()
 
     def on_data_in(e: DataIn) -> None:
         word = e.text.decode()
         order.append(f"begin {word}")
         if word == "block":
+            blocking.set()
             with pytest.raises(SendInterrupted):
                 server.send(deaf, BIG)
         elif word == "other":
@@ -256,15 +258,13 @@ def test_handlers_of_others_run_while_one_blocks_and_its_own_events_wait(
     server.on_data_in = on_data_in
     with program.deaf_client() as deaf:
         server.set_web_socket_connection_timeout(deaf, 60)
-        begun = threading.Event()
 
         def first(ws: ClientConnection) -> None:
             ws.send("block")
             ws.send("after")
-            begun.set()
 
         def second(ws: ClientConnection) -> None:
-            begun.wait(DEADLINE_S)
+            blocking.wait(DEADLINE_S)
             ws.send("other")
 
         with visitor(program, first), visitor(program, second):

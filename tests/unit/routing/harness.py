@@ -14,6 +14,7 @@ import pytest
 import uvloop
 
 from shardws import ids
+from shardws.interfaces import Source
 from shardws.outcomes import QUEUED, SETTLED, Outcome, SendOutcome
 from shardws.routing.identity import Identity
 from shardws.routing.mesh import Mesh
@@ -61,6 +62,7 @@ class FakeConnection:
         self.groups: set[str] | None = None
         self.got: list[tuple[int, bytes]] = []
         self.frames: list[bytes] = []
+        self.sources: list[tuple[int, Source]] = []
         self.closed: tuple[int, str] | None = None
         self.outcome = Outcome.QUEUED
         self.error: Exception | None = None
@@ -77,6 +79,11 @@ class FakeConnection:
     def send_shared(self, kind: int, payload: bytes, frame: bytes) -> SendOutcome:
         self.frames.append(frame)
         return self.send(kind, payload)
+
+    def stream(self, kind: int, source: Source) -> SendOutcome:
+        self.sources.append((kind, source))
+        self.arrived.notify()
+        return QUEUED
 
     def disconnect(self, code: int, reason: str) -> SendOutcome:
         if self.error is not None:

@@ -1,0 +1,45 @@
+"""The two kinds of message that leave in parts: a stream, and one of announced length.
+
+Owns what is known of one such message; `multipart` moves them.
+"""
+
+import codecs
+
+from shardws.events import FORMAT_TEXT
+from shardws.interfaces import Source
+from shardws.outcomes import LaterSend, Outcome
+
+
+class Stream:
+    """A message that is read from its source as there is room."""
+
+    __slots__ = ("_decoder", "held", "is_first", "kind", "result", "source")
+
+    def __init__(self, kind: int, source: Source, result: LaterSend) -> None:
+        self.kind = kind
+        self.source = source
+        self.result = result
+        self.is_first = True  # nothing of it has left
+        self.held: bytes | None = None  # the piece that leaves when it is known not to be the last
+        self._decoder = codecs.getincrementaldecoder("utf-8")() if kind == FORMAT_TEXT else None
+
+    def check(self, piece: bytes, is_last: bool) -> None:
+        """Raise UnicodeDecodeError for text that is no UTF-8: the client would fail on it."""
+        if self._decoder is not None:
+            self._decoder.decode(piece, is_last)
+
+    def end(self, outcome: Outcome) -> None:
+        """Let go of the source and tell how it ended."""
+        self.source.finish(outcome)
+        self.result.settle(outcome)
+
+
+class Announced:
+    """A message of a known length, sent in parts."""
+
+    __slots__ = ("kind", "size", "taken")
+
+    def __init__(self, size: int) -> None:
+        self.size = size  # bytes
+        self.taken = 0
+        self.kind = 0  # of its first part

@@ -1,0 +1,301 @@
+"""Messages that are streamed to a connection of another shard, piece by piece.
+
+Owns both ends: what this shard reads and sends, and what it takes for its own connections. Must not
+know files or frames: content comes and goes as a Source. Facts to have before reading:
+
+    STREAM          asker to owner: FIRST, MORE ... LAST (empty), or BROKEN when the rest is lost
+    STREAM_CREDIT   owner to asker: so many bytes more may come
+    STREAM_END      owner to asker: how it ended; whatever was on its way is dropped
+
+The asker begins with WINDOW bytes of credit, and gets more as the connection takes pieces: so a
+client that reads slowly holds back the file, not the link, and an owner keeps WINDOW bytes of a
+stream at most, or one frame of MaxFrameSize where that is larger. When either shard goes down the
+other one hears of it by its link: the asker then tells UNREACHABLE, and the owner ends the
+connection, since a message that was begun cannot be finished.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from shardws.errors import WireError
+from shardws.interfaces import Source
+from shardws.log import Adapter
+from shardws.outcomes import FailedSend, LaterSend, Outcome, Report, SendOutcome
+from shardws.routing.inbound import Inbound
+from shardws.routing.link import Link
+from shardws.routing.registry import Registry
+from shardws.wire.codec import encode
+from shardws.wire.messages import (
+    STREAM,
+    STREAM_BROKEN,
+    STREAM_CREDIT,
+    STREAM_END,
+    STREAM_FIRST,
+    STREAM_LAST,
+    STREAM_MORE,
+)
+
+WINDOW: Final = 256 * 1024
+PIECE_BYTES: Final = 64 * 1024
+LARGEST_WINDOW: Final = 2 << 20  # what no owner of this version grants more than
+MOST_STREAMS: Final = 1024  # of this shard at a time; more are FULL
+RETRY_SECONDS: Final = 0.02  # until a full link is tried again
+WATCH_SECONDS: Final = 1.0
+
+Answer = Callable[[Inbound, bytes], None]
+Full = Callable[[Inbound, int], None]
+
+
+class Outgoing:
+    """A source of this shard on its way to a connection elsewhere."""
+
+    def __init__(
+        self, streams: "Streams", token: int, link: Link, connection_id: int, kind: int,
+        source: Source, result: LaterSend,
+    ) -> None:  # fmt: skip
+        self.link = link
+        self.credit = WINDOW  # bytes
+        self._streams = streams
+        self._token = token
+        self._connection_id = connection_id
+        self._kind = kind
+        self._source = source
+        self._result = result
+        self._part = STREAM_FIRST
+        self._unsent: bytes | None = None  # a frame the link did not take yet
+        self._is_read = False  # all of the source
+        self._has_begun = False
+        self._is_over = False
+        self._retry: asyncio.TimerHandle | None = None
+        source.wake = self.go_on
+
+    def go_on(self) -> None:
+        """Send what the credit and the link allow."""
+        while self._offer() and self.credit > 0 and not self._is_read and not self._is_over:
+            try:
+                piece = self._source.read(min(PIECE_BYTES, self.credit))
+            except OSError as error:
+                self._break_off(error)
+                return
+            if piece is None:
+                return
+            if not piece and self._part == STREAM_MORE:
+                self._send(STREAM_LAST, b"")
+            else:
+                self._send(self._part, piece)
+                self._part = STREAM_MORE
+            self.credit -= len(piece)
+
+    def _break_off(self, error: OSError) -> None:
+        self._streams.log.warning(
+            "a file could not be read to its end: %s", error,
+            extra={"connection_id": self._connection_id},
+        )  # fmt: skip
+        if self._has_begun:
+            fields = self._token, self._connection_id, self._kind, STREAM_BROKEN, b""
+            self.link.answer(encode(STREAM, *fields))  # past the bound: it must not be lost
+        self.end(Outcome.DROPPED)
+
+    def _send(self, part: int, piece: bytes) -> None:
+        self._is_read = part == STREAM_LAST
+        self._unsent = encode(STREAM, self._token, self._connection_id, self._kind, part, piece)
+
+    def _offer(self) -> bool:
+        """Give the link what waits; False when it is full or down."""
+        if self._unsent is None:
+            return True
+        if self.link.is_down:
+            self.end(Outcome.UNREACHABLE)
+        elif self.link.offer(self._unsent):
+            self._unsent = None
+            self._has_begun = True
+            return True
+        elif not self._has_begun:
+            # Not kept for later: what is sent next must not overtake it.
+            self.link.refused[self._connection_id] = None
+            self.end(Outcome.FULL)
+        elif self._retry is None:
+            self._retry = self._streams.loop.call_later(RETRY_SECONDS, self._try_again)
+        return False
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.go_on()
+
+    def end(self, outcome: Outcome) -> None:
+        """Let go, once."""
+        if self._streams.drop_outgoing(self._token):
+            self._unsent, self._is_over = None, True
+            self._source.finish(outcome)
+            self._result.settle(outcome)
+
+
+class Incoming:
+    """What a peer streams to a connection here: a Source for that connection."""
+
+    def __init__(
+        self, streams: "Streams", inbound: Inbound, token: int, connection_id: int
+    ) -> None:
+        self.wake: Callable[[], None] = lambda: None
+        self._streams = streams
+        self._inbound = inbound
+        self._token = token
+        self._connection_id = connection_id
+        self._held = bytearray()
+        self._credit = WINDOW  # bytes the peer may still send
+        self._is_complete = False
+        self._is_broken = False
+
+    def feed(self, part: int, piece: bytes) -> None:
+        """Take a part; WireError for more than was granted."""
+        if len(piece) > self._credit:
+            raise WireError("more of a stream came than was granted")
+        self._credit -= len(piece)
+        self._held += piece
+        if part == STREAM_LAST:
+            self._is_complete = True
+        elif part == STREAM_BROKEN:
+            self._is_broken = True
+        self.wake()
+
+    def break_off(self) -> None:
+        """The peer is gone."""
+        if not self._is_complete:
+            self._is_broken = True
+            self.wake()
+
+    def read(self, limit: int) -> bytes | None:
+        """Return `limit` bytes, fewer only at the end: the frames of a message are of one size."""
+        if self._is_broken:
+            raise ConnectionError("the other shard broke off")
+        if len(self._held) < limit and not self._is_complete:
+            self._grant(limit - len(self._held) - self._credit)
+            return None
+        piece = bytes(self._held[:limit])
+        del self._held[:limit]
+        self._grant(WINDOW - len(self._held) - self._credit)
+        return piece
+
+    def _grant(self, more: int) -> None:
+        if more > 0 and not self._is_complete:
+            self._credit += more
+            self._streams.answer(self._inbound, encode(STREAM_CREDIT, self._token, more))
+
+    def finish(self, outcome: Outcome) -> None:
+        """Tell the asker how it ended."""
+        self._held.clear()
+        self._is_complete = True
+        self._streams.drop_incoming(self._inbound, self._token)
+        if outcome is Outcome.FULL:
+            self._streams.on_full(self._inbound, self._connection_id)
+        self._streams.answer(self._inbound, encode(STREAM_END, self._token, outcome))
+
+
+class Streams:
+    """All streams between this shard and others."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        registry: Registry,
+        answer: Answer,
+        on_full: Full,
+        report: Report,
+        log: Adapter,
+    ) -> None:
+        self.log = log
+        self.answer = answer
+        self.on_full = on_full
+        self.loop = loop
+        self._registry = registry
+        self._report = report
+        self._token = 0
+        self._outgoing: dict[int, Outgoing] = {}
+        self._incoming: dict[tuple[int, int], Incoming] = {}  # by the peer and its token
+        self._watching: asyncio.TimerHandle | None = None
+
+    # -- to others ---------------------------------------------------------------------------
+
+    def send(self, link: Link, connection_id: int, kind: int, source: Source) -> SendOutcome:
+        """Stream a source to a connection of the link's peer."""
+        if len(self._outgoing) >= MOST_STREAMS:
+            source.finish(Outcome.FULL)
+            return FailedSend(connection_id, Outcome.FULL, self._report)
+        self._token = token = self._token + 1
+        result = LaterSend(connection_id, self._report)
+        stream = Outgoing(self, token, link, connection_id, kind, source, result)
+        self._outgoing[token] = stream
+        self._watch()
+        stream.go_on()
+        return result
+
+    def drop_outgoing(self, token: int) -> bool:
+        """Forget a stream; False when it was forgotten before."""
+        return self._outgoing.pop(token, None) is not None
+
+    def _watch(self) -> None:
+        """Look for links that went down while a stream waits for credit."""
+        if self._watching is None and self._outgoing:
+            self._watching = self.loop.call_later(WATCH_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._watching = None
+        for stream in list(self._outgoing.values()):
+            if stream.link.is_down:
+                stream.end(Outcome.UNREACHABLE)
+        self._watch()
+
+    def credit(self, inbound: Inbound, token: int, more: int) -> None:
+        """Take a STREAM_CREDIT; one for a stream that is over is late and of no matter."""
+        stream = self._outgoing.get(token)
+        if stream is not None and stream.link.incarnation == inbound.incarnation:
+            stream.credit += more
+            if stream.credit > LARGEST_WINDOW:
+                raise WireError("a stream was granted too much")
+            stream.go_on()
+
+    def end(self, inbound: Inbound, token: int, outcome: int) -> None:
+        """Take a STREAM_END."""
+        stream = self._outgoing.get(token)
+        if stream is not None and stream.link.incarnation == inbound.incarnation:
+            stream.end(Outcome(outcome))
+
+    # -- from others -------------------------------------------------------------------------
+
+    def part(
+        self, inbound: Inbound, token: int, connection_id: int, kind: int, part: int, piece: bytes
+    ) -> None:
+        """Take a STREAM."""
+        key = inbound.incarnation, token
+        if part == STREAM_FIRST:
+            if key in self._incoming:
+                raise WireError("a stream began twice")
+            incoming = self._incoming[key] = Incoming(self, inbound, token, connection_id)
+            incoming.feed(part, piece)
+            self._begin(incoming, connection_id, kind)
+            return
+        known = self._incoming.get(key)
+        if known is not None:  # else it has ended, and the asker does not know yet
+            known.feed(part, piece)
+
+    def _begin(self, incoming: Incoming, connection_id: int, kind: int) -> None:
+        connection = self._registry.get(connection_id)
+        if connection is None:
+            incoming.finish(Outcome.GONE)
+        else:
+            # The asker reports a failure; here it is nobody's.
+            connection.stream(kind, incoming).if_failed(lambda outcome: None)
+
+    def drop_incoming(self, inbound: Inbound, token: int) -> None:
+        """Forget a stream that has ended."""
+        self._incoming.pop((inbound.incarnation, token), None)
+
+    def peer_lost(self, incarnation: int) -> None:
+        """A peer's link is closed: neither its parts nor its answers come any more."""
+        for stream in list(self._outgoing.values()):
+            if stream.link.incarnation == incarnation:
+                stream.end(Outcome.UNREACHABLE)
+        for key, incoming in list(self._incoming.items()):
+            if key[0] == incarnation:
+                incoming.break_off()

@@ -1,0 +1,415 @@
+"""SendFile and MessageLength: one message in parts, with bounded memory and pongs in between."""
+
+import asyncio
+import os
+import struct
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from shardws import Outcome, ShardwsError, WebSocketServer
+from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+Frame = tuple[int, bytes]
+
+
+def recording_server(recorder: Recorder) -> WebSocketServer:
+    server = new_server()
+    server.on_connected = lambda e: recorder.note("connected", e.connection_id)
+    server.on_ready_to_send = lambda e: recorder.note("ready")
+    server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
+    server.on_error = lambda e: recorder.note("error", e.error_code)
+    server.out_high_mark = 256 * 1024
+    server.out_low_mark = 64 * 1024
+    return server
+
+
+class RawClient:
+    """A client that shows frames as they come, and reads only when it is told to."""
+
+    def __init__(self, server: WebSocketServer, recorder: Recorder) -> None:
+        self._server = server
+        self._recorder = recorder
+        self.id = 0
+
+    async def __aenter__(self) -> "RawClient":
+        before = len([event for event in self._recorder.events if event[0] == "connected"])
+        self.reader, self.writer = await asyncio.open_connection(
+            "127.0.0.1", self._server.local_port, limit=1 << 20
+        )
+        self.writer.write(UPGRADE)
+        await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+        self.id = (await self._recorder.wait_for("connected", before + 1))[-1][1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.writer.close()
+
+    async def frame(self) -> Frame:
+        """Return the next frame: first byte and payload."""
+        first, size = await asyncio.wait_for(self.reader.readexactly(2), DEADLINE_S)
+        if size == 126:
+            (size,) = struct.unpack(">H", await self.reader.readexactly(2))
+        elif size == 127:
+            (size,) = struct.unpack(">Q", await self.reader.readexactly(8))
+        return first, await asyncio.wait_for(self.reader.readexactly(size), DEADLINE_S)
+
+    async def message(self) -> tuple[int, list[bytes], list[Frame]]:
+        """Return the opcode and fragments of the next message, and control frames in it."""
+        first, payload = await self.frame()
+        opcode, fragments, controls = first & 0x0F, [payload], []
+        while not first & 0x80:
+            first, payload = await self.frame()
+            if first & 0x08:
+                controls.append((first, payload))
+                first = 0
+                continue
+            assert not first & 0x0F, "a message within a message"
+            fragments.append(payload)
+        return opcode, fragments, controls
+
+
+def write(path: Path, size: int) -> bytes:
+    data = os.urandom(size)
+    path.write_bytes(data)
+    return data
+
+
+@pytest.mark.surface("SendFile")
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 3_000_000])
+def test_a_file_is_one_binary_message(tmp_path: Path, size: int) -> None:
+    async def main() -> None:
+        data = write(tmp_path / "file", size)
+        recorder = Recorder()
+        server = recording_server(recorder)
+        async with listening(server) as url:
+            ws = await client(url, max_size=None)
+            identity = (await recorder.wait_for("connected"))[0][1]
+            sent = server.send_file(identity, tmp_path / "file")
+            server.send_text(identity, "behind it")
+            assert await receive(ws) == data
+            assert await receive(ws) == "behind it"
+            assert await sent is Outcome.QUEUED
+            assert sent.outcome is Outcome.QUEUED
+            await ws.close()
+
+    run(main())
+
+
+@pytest.mark.surface("SendFile", "MaxFrameSize")
+@pytest.mark.parametrize("frame", [1000, 65_536, 200_000])
+def test_a_file_goes_out_in_frames_of_max_frame_size(tmp_path: Path, frame: int) -> None:
+    async def main() -> None:
+        data = write(tmp_path / "file", 500_001)
+        recorder = Recorder()
+        server = recording_server(recorder)
+        server.max_frame_size = frame
+        async with listening(server), RawClient(server, recorder) as raw:
+            server.send_file(raw.id, str(tmp_path / "file"))
+            opcode, fragments, controls = await raw.message()
+            assert opcode == 2
+            assert b"".join(fragments) == data
+            assert {len(fragment) for fragment in fragments[:-1]} == {frame}
+            assert 0 < len(fragments[-1]) <= frame
+            assert controls == []
+
+    run(main())
+
+
+@pytest.mark.surface("SendFile", "WebSocketConnectionDataFormat")
+def test_the_data_format_says_what_a_file_is(tmp_path: Path) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        text = "äöü€" * 30_000  # characters across the borders of pieces
+        (tmp_path / "text").write_text(text)
+        (tmp_path / "small").write_bytes(b"ping me")
+        async with listening(server) as url:
+            ws = await client(url, max_size=None)
+            identity = (await recorder.wait_for("connected"))[0][1]
+            server.set_web_socket_connection_data_format(identity, 1)
+            server.send_file(identity, tmp_path / "text")
+            assert await receive(ws) == text
+            await ws.close()
+            async with RawClient(server, recorder) as raw:
+                server.set_web_socket_connection_data_format(raw.id, 9)
+                assert await server.send_file(raw.id, tmp_path / "small") is Outcome.QUEUED
+                assert await raw.frame() == (0x89, b"ping me")
+                assert await server.send_file(raw.id, tmp_path / "text") is Outcome.DROPPED
+                assert await recorder.wait_for("error") == [("error", 213)]
+                server.send(raw.id, b"goes on")
+                assert await raw.frame() == (0x82, b"goes on")
+
+    run(main())
+
+
+def test_a_text_file_that_is_no_utf_8_ends_the_connection_it_was_begun_on(tmp_path: Path) -> None:
+    """The client would fail with 1007 on it; a message that was begun cannot be taken back."""
+
+    async def main() -> None:
+        (tmp_path / "bad").write_bytes(b"x" * 200_000 + b"\xff")
+        recorder = Recorder()
+        server = recording_server(recorder)
+        async with listening(server) as url:
+            ws = await client(url, max_size=None)
+            identity = (await recorder.wait_for("connected"))[0][1]
+            server.set_web_socket_connection_data_format(identity, 1)
+            sent = server.send_file(identity, tmp_path / "bad")
+            with pytest.raises(ConnectionClosed) as closed:
+                await receive(ws)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1011
+            assert await sent is Outcome.DROPPED
+            assert (await recorder.wait_for("error"))[0] == ("error", 213)
+
+    run(main())
+
+
+@pytest.mark.surface("SendFile")
+def test_a_file_that_cannot_be_opened_is_302_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        os.mkfifo(tmp_path / "pipe")
+        async with listening(server), RawClient(server, recorder) as raw:
+            for bad in (tmp_path / "missing", tmp_path, tmp_path / "pipe", "a\0b"):
+                with pytest.raises(ShardwsError, match="cannot open") as error:
+                    server.send_file(raw.id, bad)
+                assert error.value.code == 302
+            (tmp_path / "file").write_bytes(b"x")
+            assert await server.send_file(raw.id + 1, tmp_path / "file") is Outcome.GONE
+
+    run(main())
+
+
+def sparse(path: Path, size: int) -> Path:
+    with path.open("wb") as file:
+        file.truncate(size)
+    return path
+
+
+def open_files() -> list[str]:
+    return [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+
+
+def resident() -> int:
+    """Return this process's memory in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.surface("SendFile")
+def test_a_gigabyte_to_a_client_that_does_not_read_costs_little_memory(tmp_path: Path) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        path = sparse(tmp_path / "big", 1 << 30)
+        async with listening(server), RawClient(server, recorder) as raw:
+            before = resident()
+            sent = server.send_file(raw.id, path)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            view = server.connections[raw.id]
+            assert not view.ready_to_send
+            assert sent.outcome is None
+            read = 0
+            while read < 64 << 20:
+                read += len(await asyncio.wait_for(raw.reader.read(1 << 20), DEADLINE_S))
+            assert resident() - before < 16 << 20
+        assert await sent is Outcome.DROPPED
+        assert await recorder.wait_for("disconnected") == [("disconnected", 1006)]
+        assert [event[0] for event in recorder.events].count("ready") == 1
+        assert str(path) not in open_files()
+
+    run(main())
+
+
+@pytest.mark.surface("SendFile")
+def test_pings_are_answered_between_the_frames_of_a_file(tmp_path: Path) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        path = sparse(tmp_path / "big", 32 << 20)
+        async with listening(server), RawClient(server, recorder) as raw:
+            server.send_file(raw.id, path)
+            first, _ = await raw.frame()
+            assert first == 0x02
+            raw.writer.write(b"\x89\x84\x00\x00\x00\x00ping")
+            size = 0
+            while (frame := await raw.frame()) != (0x8A, b"ping"):
+                assert frame[0] == 0x00, "the file ended before the pong came"
+                size += len(frame[1])
+            assert size < 16 << 20
+            server.set_web_socket_connection_data_format(raw.id, 10)
+            server.set_web_socket_connection_data_to_send(raw.id, "a pong of the application")
+            while (frame := await raw.frame()) != (0x8A, b"a pong of the application"):
+                assert frame[0] == 0x00
+
+    run(main())
+
+
+def test_what_is_sent_meanwhile_waits_in_order_and_is_bounded(tmp_path: Path) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        data = write(tmp_path / "file", 2_000_000)
+        async with listening(server), RawClient(server, recorder) as raw:
+            files = [server.send_file(raw.id, tmp_path / "file") for _ in range(2)]
+            server.send_text(raw.id, "text")
+            server.broadcast(b"to all")
+            files.append(server.send_file(raw.id, tmp_path / "file"))
+            assert server.send(raw.id, bytes(200_000)).outcome is Outcome.QUEUED
+            assert server.send(raw.id, bytes(100_000)).outcome is Outcome.FULL
+            for _ in files[:2]:
+                opcode, fragments, _ = await raw.message()
+                assert (opcode, b"".join(fragments)) == (2, data)
+            assert await raw.message() == (1, [b"text"], [])
+            assert await raw.message() == (2, [b"to all"], [])
+            opcode, fragments, _ = await raw.message()
+            assert (opcode, b"".join(fragments)) == (2, data)
+            assert await raw.message() == (2, [bytes(200_000)], [])
+            assert [await file for file in files] == [Outcome.QUEUED] * 3
+            await recorder.wait_for("ready", 2)  # who got FULL is told
+            server.send(raw.id, b"again")
+            assert await raw.message() == (2, [b"again"], [])
+
+    run(main())
+
+
+def test_too_many_files_for_one_connection_are_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        path = sparse(tmp_path / "big", 64 << 20)
+        async with listening(server), RawClient(server, recorder) as raw:
+            outcomes = [server.send_file(raw.id, path).outcome for _ in range(20)]
+            assert outcomes == [None] * 17 + [Outcome.FULL] * 3
+            await asyncio.sleep(0)
+        await recorder.wait_for("disconnected")
+        await asyncio.sleep(0)
+        errors = [event for event in recorder.events if event[0] == "error"]
+        assert errors == [("error", 1120)] * 17  # nobody looked at these
+
+    run(main())
+
+
+def test_disconnect_does_not_wait_for_a_file(tmp_path: Path) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        path = sparse(tmp_path / "big", 64 << 20)
+        async with listening(server), RawClient(server, recorder) as raw:
+            sent = server.send_file(raw.id, path)
+            failed: list[Outcome] = []
+            sent.if_failed(failed.append)
+            server.disconnect(raw.id)
+            first, payload = await raw.frame()
+            while first != 0x88:
+                first, payload = await raw.frame()
+            assert payload[:2] == (1000).to_bytes(2)
+            assert await sent is Outcome.DROPPED
+            await asyncio.sleep(0)
+            assert failed == [Outcome.DROPPED]
+
+    run(main())
+
+
+def test_a_file_that_gets_shorter_is_sent_as_it_is_then(tmp_path: Path) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        path = sparse(tmp_path / "big", 8 << 20)
+        async with listening(server), RawClient(server, recorder) as raw:
+            sent = server.send_file(raw.id, path)
+            with path.open("r+b") as file:
+                file.truncate(5_000_000)
+            opcode, fragments, _ = await raw.message()
+            assert opcode == 2
+            assert sum(map(len, fragments)) == 5_000_000
+            assert await sent is Outcome.QUEUED
+
+    run(main())
+
+
+@pytest.mark.surface("MessageLength")
+def test_an_announced_message_is_sent_in_parts() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        async with listening(server), RawClient(server, recorder) as raw:
+            name = f"MessageLength[{raw.id}]"
+            assert server.config(name) == "0"
+            assert server.config(f"{name}=10") == "10"
+            assert server.send(raw.id, b"abc").outcome is Outcome.QUEUED
+            assert server.send(raw.id, b"").outcome is Outcome.QUEUED
+            server.broadcast("waits")
+            server.set_web_socket_connection_data_format(raw.id, 9)
+            server.set_web_socket_connection_data_to_send(raw.id, "ping")
+            with pytest.raises(ShardwsError, match="MessageLength") as error:
+                server.send(raw.id, b"12345678")
+            assert error.value.code == 213
+            with pytest.raises(ShardwsError, match="all text or all binary") as error:
+                server.send_text(raw.id, "1")
+            assert error.value.code == 213
+            with pytest.raises(ShardwsError, match="in progress") as error:
+                server.config(f"{name}=5")
+            assert error.value.code == 211
+            assert server.config(name) == "10"
+            assert server.send(raw.id, b"1234567").outcome is Outcome.QUEUED
+            assert await raw.message() == (2, [b"abc", b"1234567"], [(0x89, b"ping")])
+            assert await raw.message() == (1, [b"waits"], [])
+            assert server.config(name) == "0"
+            server.send(raw.id, b"whole")
+            assert await raw.message() == (2, [b"whole"], [])
+
+    run(main())
+
+
+@pytest.mark.surface("MessageLength", "MaxFrameSize")
+def test_an_announcement_can_be_taken_back_and_parts_are_split_too() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        server.max_frame_size = 4
+        async with listening(server), RawClient(server, recorder) as raw:
+            view = server.connections[raw.id]
+            view.message_length = 10
+            view.message_length = 0
+            server.send_text(raw.id, "abc")
+            assert await raw.message() == (1, [b"abc"], [])
+            view.message_length = 9
+            server.send_text(raw.id, "123456")
+            server.send_text(raw.id, "789")
+            assert await raw.message() == (1, [b"1234", b"56", b"789"], [])
+            with pytest.raises(ShardwsError) as error:
+                view.message_length = -1
+            assert error.value.code == 213
+
+    run(main())
+
+
+def test_a_part_is_refused_when_the_queue_is_full_and_counts_nothing() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder)
+        async with listening(server), RawClient(server, recorder) as raw:
+            size = 100_000
+            server.connections[raw.id].message_length = size * 200
+            taken = 0
+            while server.send(raw.id, bytes(size)).outcome is Outcome.QUEUED:
+                taken += 1
+                assert taken < 200
+                await asyncio.sleep(0)
+            sent = taken
+            while sent < 200:
+                while server.connections[raw.id].ready_to_send and sent < 200:
+                    assert server.send(raw.id, bytes(size)).outcome is Outcome.QUEUED
+                    sent += 1
+                await asyncio.wait_for(raw.reader.read(1 << 20), DEADLINE_S)
+            assert server.connections[raw.id].message_length == 0
+
+    run(main())
