@@ -121,6 +121,7 @@ class SettingProperties:
     openssl_prng_seed_data = Property(table.OPENSSL_PRNG_SEED_DATA)
     reuse_ssl_session = Property(table.REUSE_SSL_SESSION)
     ssl_session_timeout = Property(table.SSL_SESSION_TIMEOUT)
+    certificate_watch = Property(table.CERTIFICATE_WATCH)
     max_handshakes = Property(table.MAX_HANDSHAKES)
     ssl_ca_cert_file_paths = Property(table.SSL_CA_CERT_FILE_PATHS)
     ssl_ca_certs = Property(table.SSL_CA_CERTS)

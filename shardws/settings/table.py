@@ -916,6 +916,19 @@ MAX_HANDSHAKES: Final[Row[int]] = Row(
     text="TLS handshakes that each shard has going on at most; who comes then is not read before "
     "one is over.",
 )
+CERTIFICATE_WATCH: Final[Row[float]] = Row(
+    name="certificate_watch",
+    vendor="CertificateWatch",
+    kind=Seconds(),
+    default=5.0,
+    low=0,
+    high=MAX_SECONDS,
+    group=Group.TLS,
+    when=When.RELOAD,
+    module="shardws_supervisor.plan",
+    text="How often the supervisor looks whether certificate files have changed; new clients then "
+    "get the new certificate, without a reload. 0 does not look.",
+)
 SSL_CA_CERT_FILE_PATHS: Final[Row[str]] = Row(
     name="ssl_ca_cert_file_paths",
     vendor="SSLCACertFilePaths",

@@ -11,6 +11,7 @@ shard; so is its answer. Sends answer with their outcome, the same as the applic
     0   kick    address, code, reason   close every connection from that address
     0   publish group, text | data      to all members, on every shard
     0   broadcast text | data           to every connection of the server
+    0   renew                           read the certificates anew
 """
 
 import base64
@@ -26,6 +27,7 @@ from shardws.outcomes import SendOutcome
 from shardws.routing.registry import Registry
 from shardws.routing.router import Router
 from shardws.shard import roster
+from shardws.shard.security import Security
 
 Errand = dict[str, Any]
 Answer = dict[str, Any]
@@ -39,6 +41,7 @@ class Place(Protocol):
     registry: Registry
     router: Router
     now: float
+    security: Security | None
 
 
 def run(shard: Place, connection_id: int, what: str) -> bytes:
@@ -107,6 +110,12 @@ def _broadcast(shard: Place, errand: Errand) -> Answer:
     return _outcome(shard.router.broadcast(*_payload(errand)))
 
 
+def _renew(shard: Place, _: Errand) -> Answer:
+    if shard.security is not None:
+        shard.security.read_anew()
+    return {}
+
+
 _OF_A_CONNECTION: Final[dict[str, Callable[[Place, Connection, Errand], Answer]]] = {
     "show": _show,
     "send": _send,
@@ -116,6 +125,7 @@ _OF_THE_SHARD: Final[dict[str, Callable[[Place, Errand], Answer]]] = {
     "kick": _kick,
     "publish": _publish,
     "broadcast": _broadcast,
+    "renew": _renew,
 }
 
 

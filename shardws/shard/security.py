@@ -64,6 +64,13 @@ class Security:
         self._site = site
         self._alternatives = Alternatives(self._config, site.default)
 
+    def read_anew(self) -> None:
+        """Present what the stores hold now; TLSSetupError leaves all as it was."""
+        site = certificates.build(self._shard.settings, self._site)
+        if site is not None:
+            self.renew(site)
+            certificates.show(self._shard.settings, site)
+
     def wrap(self, connection: Connection) -> TLSTransport:
         """Return the protocol for a newly accepted socket."""
         return TLSTransport(self, connection)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from shardws import stats
-from shardws_supervisor import connections, status, versions
+from shardws_supervisor import certificates, connections, status, versions
 from shardws_supervisor.control import Pending, Reply, Request
 from shardws_supervisor.errands import Errands
 from shardws_supervisor.ground import Ground
@@ -69,6 +69,8 @@ def _status(server: Server, _request: Request) -> Reply:
         "max_connections": ground.max_connections,
         "reloads": server.reloads.count,
         "reload_outcome": server.reloads.outcome,
+        "tls": certificates.report(server.plan.site, time.time()),
+        "certificate_renewals": server.reloads.certificates.renewals,
         **versions.report(),
         **status.report(server.table, ground.memory),
     }

@@ -108,7 +108,19 @@ def status(report: Report, rates: dict[int, Report]) -> list[str]:
         lines += ["", *(f"shard {end['shard']} last {end['last_end']}" for end in ends)]
     if report["reload_outcome"]:
         lines += ["", report["reload_outcome"]]
+    if report.get("tls") is not None:
+        lines += ["", *_certificates(report["tls"])]
     return lines
+
+
+def _certificates(tls: Report) -> list[str]:
+    protocols = ", ".join(tls["protocols"])
+    return [
+        f"certificate {printable(found['subject'])} until {found['expires'][:10]}"
+        f" ({found['days_left']} days, {protocols})"
+        f"{'  EXPIRES SOON' if found['is_expiring'] else ''}"
+        for found in tls["certificates"]
+    ]
 
 
 def _row(shard: Report, rates: dict[int, Report]) -> tuple[str, ...]:

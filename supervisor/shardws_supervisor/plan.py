@@ -6,7 +6,7 @@ no process. A reload makes a new plan; what can only be settled at boot stays as
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from shardws.settings import Assignment, Settings, Source, pairs, table
 from shardws.settings.row import When
@@ -15,6 +15,7 @@ from shardws.shard import certificates
 from shardws.shard.application import Application
 from shardws.tls.site import Site
 from shardws_supervisor import application, cpus
+from shardws_supervisor.stamps import Stamps, stamps_of
 
 MOST_SHARDS = 127
 
@@ -47,7 +48,9 @@ class Plan:
     log_file: str
     admin_address: str
     admin_token: str
+    certificate_watch: float
     site: Site | None = None  # certificates and ticket keys of all shards begun by this plan
+    stamps: Stamps = field(default_factory=dict)  # their files, as they were when they were read
 
 
 class Planner:
@@ -77,7 +80,8 @@ class Planner:
         pairs.check(settings)
         overrides = tuple((name, value, source) for name, value, source, _ in given)
         plan = read(settings, self.load, overrides + console_origins(settings))
-        return replace(plan, site=certificates.build(settings))
+        stamps = stamps_of(settings)  # first: what changes while it is read is seen later
+        return renewed(plan, certificates.build(settings), stamps)
 
 
 def read(
@@ -111,7 +115,13 @@ def read(
         log_file=settings[table.LOG_FILE],
         admin_address=settings[table.ADMIN_ADDRESS],
         admin_token=settings[table.ADMIN_TOKEN],
+        certificate_watch=settings[table.CERTIFICATE_WATCH],
     )
+
+
+def renewed(plan: Plan, site: Site | None, stamps: Stamps) -> Plan:
+    """Return the plan with other certificates."""
+    return replace(plan, site=site, stamps=stamps)
 
 
 def effective(max_connections: int) -> list[tuple[str, object, Source]]:

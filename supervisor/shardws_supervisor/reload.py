@@ -10,8 +10,9 @@ from typing import Protocol
 
 from shardws.errors import ShardwsError
 from shardws.log import logger
+from shardws_supervisor import certificates, spawn
 from shardws_supervisor import plan as plans
-from shardws_supervisor import spawn
+from shardws_supervisor.errands import Errands
 from shardws_supervisor.probe import Probe, ProbeError
 from shardws_supervisor.rolling import Progress, Rolling
 from shardws_supervisor.slots import Life, Slot, SlotTable
@@ -27,6 +28,8 @@ class Owner(Protocol):
 
     @property
     def table(self) -> SlotTable: ...
+    @property
+    def errands(self) -> Errands: ...
     def foreign(self) -> list[spawn.Closeable]: ...
     def begin(self, slot: Slot) -> Life | None: ...
     def retire(self, life: Life) -> None: ...
@@ -112,6 +115,7 @@ class Reloads:
     def __init__(self, owner: Owner, selector: selectors.BaseSelector) -> None:
         self.count = 0  # how many were begun
         self.outcome = ""  # of the last one that ended
+        self.certificates = certificates.Watch(owner)
         self._owner = owner
         self._selector = selector
         self._current: Reload | None = None
@@ -134,8 +138,10 @@ class Reloads:
         return ""
 
     def advance(self, now: float) -> None:
-        """Go on with the one that is under way."""
-        if self._current is not None and self._current.advance(now):
+        """Go on with the one that is under way; without one, renew certificates."""
+        if self._current is None:
+            self.certificates.advance(now)
+        elif self._current.advance(now):
             self.outcome = self._current.outcome
             self._current = None
 

@@ -141,6 +141,25 @@ def _of_report(report: Report) -> Iterator[Metric]:
         for state in State:
             states.add_metric([name, state.value], float(shard["state"] == state.value))
     yield states
+    tls = report.get("tls")
+    if tls is not None:
+        yield from _of_certificates(tls["certificates"])
+
+
+def _of_certificates(certificates: Iterable[Report]) -> Iterator[Metric]:
+    names = ["subject", "serial"]
+    end = GaugeMetricFamily(
+        "shardws_certificate_not_after_timestamp_seconds", "When it expires.", labels=names
+    )
+    soon = GaugeMetricFamily(
+        "shardws_certificate_expiring", "1 if that is within 30 days.", labels=names
+    )
+    for certificate in certificates:
+        labels = [certificate[name] for name in names]
+        end.add_metric(labels, float(certificate["not_after"]))
+        soon.add_metric(labels, float(certificate["is_expiring"]))
+    yield end
+    yield soon
 
 
 def _single(name: str, text: str, value: float) -> Metric:
