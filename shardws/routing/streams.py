@@ -47,6 +47,10 @@ Answer = Callable[[Inbound, bytes], None]
 Full = Callable[[Inbound, int], None]
 
 
+def _nothing() -> None:
+    """Stand in for who reads a source, before and afterwards."""
+
+
 class Outgoing:
     """A source of this shard on its way to a connection elsewhere."""
 
@@ -127,6 +131,7 @@ class Outgoing:
         """Let go, once."""
         if self._streams.drop_outgoing(self._token):
             self._unsent, self._is_over = None, True
+            self._source.wake = _nothing  # no cycle: an outcome nobody looks at reports as it dies
             self._source.finish(outcome)
             self._result.settle(outcome)
 
@@ -137,7 +142,7 @@ class Incoming:
     def __init__(
         self, streams: "Streams", inbound: Inbound, token: int, connection_id: int
     ) -> None:
-        self.wake: Callable[[], None] = lambda: None
+        self.wake: Callable[[], None] = _nothing
         self._streams = streams
         self._inbound = inbound
         self._token = token

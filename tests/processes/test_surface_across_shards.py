@@ -1,0 +1,163 @@
+"""The surface on several shards: what works from any shard, by real clients of real processes."""
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import ClientConnection
+
+from tests.processes.conftest import DEADLINE, RunningServer, RunServer, WriteApp, connect_to_shard
+
+pytestmark = pytest.mark.processes
+
+# Does what it is told in JSON and answers with what came of it, or with the error.
+OBEDIENT = """
+import asyncio, dataclasses, json, os
+from shardws import ShardwsError, WebSocketServer
+server = WebSocketServer()
+server.config("BufferMessage=True")
+server.config("OutHighMark=256KiB")
+def on_connected(e):
+    server.send_text(e.connection_id, json.dumps({
+        "connection_id": e.connection_id, "shard": server.shard, "pid": os.getpid()}))
+async def on_data_in(e):
+    order = json.loads(e.text)
+    try:
+        result = await obey(order["do"], order.get("to"), order.get("with"))
+    except ShardwsError as error:
+        result = {"error": error.code}
+    server.send_text(e.connection_id, json.dumps({"result": result}))
+async def obey(do, to, what):
+    match do:
+        case "snapshot":
+            return dataclasses.asdict(await server.connection(to))
+        case "ids":
+            return await server.connection_ids()
+        case "count":
+            return server.web_socket_connection_count
+        case "file":
+            sent = server.send_file(to, what)
+            server.send_text(to, "behind it")
+            return (await sent).name
+        case "text":
+            return (await server.send_text(to, what)).name
+        case "bytes":
+            return (await server.send(to, what.encode())).name
+        case "disconnect":
+            server.disconnect_status_code = 3003
+            return (await server.disconnect(to)).name
+        case "set":
+            name, value = what
+            setattr(server.connections[to], name, value)
+            return getattr(server.connections[to], name)
+        case "memory":
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+server.on_connected = on_connected
+server.on_data_in = on_data_in
+"""
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def ask(client: ClientConnection, do: str, to: int = 0, given: Any = None) -> Any:
+    """Have the client's shard do something; return the result."""
+    client.send(json.dumps({"do": do, "to": to, "with": given}))
+    return json.loads(client.recv(timeout=DEADLINE))["result"]
+
+
+@contextlib.contextmanager
+def raw_client_on(server: RunningServer, shard: int) -> Iterator[tuple[socket.socket, int]]:
+    """A client of one shard that reads nothing but its greeting; its socket and id."""
+    for _ in range(200):
+        with socket.create_connection((server.host, server.port), DEADLINE) as sock:
+            sock.sendall(UPGRADE)
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += sock.recv(4096)
+            hello = json.loads(answer[answer.index(b"{") :])
+            if hello["shard"] == shard:
+                yield sock, hello["connection_id"]
+                return
+    pytest.fail(f"200 connects and none on shard {shard}")
+
+
+@pytest.fixture
+def pair(
+    run_server: RunServer, write_app: WriteApp
+) -> tuple[RunningServer, ClientConnection, ClientConnection, int]:
+    """A server of two shards, a client of each, and the id of the second client."""
+    server = run_server(write_app(OBEDIENT), shards=2)
+    asker, _ = connect_to_shard(server, 0)
+    other, hello = connect_to_shard(server, 1)
+    return server, asker, other, hello["connection_id"]
+
+
+Pair = tuple[RunningServer, ClientConnection, ClientConnection, int]
+
+
+@pytest.mark.surface("WebSocketConnectionCount", "Send", "SendText", "Disconnect")
+def test_a_connection_of_another_shard_is_known_and_controlled(pair: Pair) -> None:
+    _, asker, other, identity = pair
+    shown = ask(asker, "snapshot", identity)
+    port = other.socket.getsockname()[1]
+    assert shown["connection_id"] == identity
+    assert (shown["shard"], shown["remote_host"], shown["remote_port"]) == (1, "127.0.0.1", port)
+    assert shown["connected"]
+    assert shown["request_uri"] == "/"
+    ids = ask(asker, "ids")
+    assert identity in ids
+    assert len(ids) >= 2
+    assert ids == sorted(ids)
+    assert ask(asker, "count") >= 2
+    assert ask(asker, "text", identity, "hello") == "QUEUED"
+    assert ask(asker, "bytes", identity, "bytes") == "QUEUED"
+    assert other.recv(timeout=DEADLINE) == "hello"
+    assert other.recv(timeout=DEADLINE) == b"bytes"
+    assert ask(asker, "set", identity, ["accept_data", False]) == {"error": 1117}
+    assert ask(asker, "disconnect", identity) == "QUEUED"
+    with pytest.raises(Exception, match="3003"):
+        other.recv(timeout=DEADLINE)
+    assert ask(asker, "snapshot", identity) == {"error": 1117}
+    assert identity not in ask(asker, "ids")
+
+
+@pytest.mark.surface("SendFile", "WebSocketConnectionDataFormat")
+def test_a_file_goes_to_a_connection_of_another_shard(pair: Pair, tmp_path: Path) -> None:
+    _, asker, other, identity = pair
+    text = "äöü€" * 200_000
+    (tmp_path / "file").write_text(text)
+    assert ask(asker, "file", identity, str(tmp_path / "missing")) == {"error": 302}
+    for data_format, expected in ((0, text.encode()), (1, text)):
+        assert ask(other, "set", identity, ["data_format", data_format]) == data_format
+        other.protocol.max_message_size = None
+        assert ask(asker, "file", identity, str(tmp_path / "file")) == "QUEUED"
+        assert other.recv(timeout=DEADLINE) == expected
+        assert other.recv(timeout=DEADLINE) == "behind it"
+    assert ask(asker, "file", identity + 1000, str(tmp_path / "file")) == "GONE"
+
+
+@pytest.mark.surface("SendFile")
+def test_a_gigabyte_across_shards_costs_neither_of_them_memory(pair: Pair, tmp_path: Path) -> None:
+    server, asker, owner, _ = pair
+    witness, _ = connect_to_shard(server, 0)
+    with (tmp_path / "big").open("wb") as file:
+        file.truncate(1 << 30)
+    before = ask(witness, "memory"), ask(owner, "memory")
+    with raw_client_on(server, 1) as (sock, identity):
+        asker.send(json.dumps({"do": "file", "to": identity, "with": str(tmp_path / "big")}))
+        read = 0
+        while read < 64 << 20:
+            read += len(sock.recv(1 << 20))
+        after = ask(witness, "memory"), ask(owner, "memory")
+    assert all(now - then < 24 << 20 for now, then in zip(after, before, strict=True))
+    result = json.loads(asker.recv(timeout=DEADLINE))["result"]
+    assert result == "DROPPED"
