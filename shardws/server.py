@@ -6,11 +6,12 @@ itself has one shard in its own process, turned by `do_events()`.
 """
 
 import asyncio
+import json
 import time
 
 from shardws import events
 from shardws.accessors import ConnectionAccessors, Connections
-from shardws.errors import NoSuchConnection, ShardwsError, StateError
+from shardws.errors import NoSuchConnection, ShardwsError, StateError, UsageError
 from shardws.events import Handlers
 from shardws.handlers import HandlerAttributes
 from shardws.outcomes import Outcome, SendOutcome
@@ -20,6 +21,7 @@ from shardws.settings.properties import SettingProperties
 from shardws.settings.values import Settings
 from shardws.shard import configuration, files, snapshot
 from shardws.shard.pump import IDLE_S, Pump
+from shardws.shard.reports import SET, change
 from shardws.shard.shard import Shard
 from shardws.shard.snapshot import ConnectionSnapshot
 from shardws.stats import CONNECTIONS
@@ -127,6 +129,18 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             return snapshot.take(self.connections[connection_id])
         return snapshot.decode(await self._route().query(connection_id, snapshot.QUESTION))
 
+    async def set_connection(self, connection_id: int, **values: bool | int) -> ConnectionSnapshot:
+        """Set properties of a connection on any shard, and return what is known of it then (ours).
+
+        They are accept_data, data_format, message_length and timeout; UsageError (213) for others
+        and for values that do not fit. Else it raises what `connection` does.
+        """
+        if connection_id in self.connections:
+            change(self.connections[connection_id], values)
+            return await self.connection(connection_id)
+        question = SET + json.dumps(values)
+        return snapshot.decode(await self._route().query(connection_id, question))
+
     async def connection_ids(self) -> list[int]:
         """Return the ids of all open connections of the server, sorted (ours).
 
@@ -138,7 +152,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     def send(self, connection_id: int, data: Data) -> SendOutcome:
         """Send one binary message, from any shard (SPEC 2)."""
-        payload = data if type(data) is bytes else bytes(data)
+        payload = data if type(data) is bytes else octets(data)
         return self._route().send(connection_id, events.FORMAT_BINARY, payload)
 
     def send_text(self, connection_id: int, text: str | bytes) -> SendOutcome:
@@ -202,12 +216,23 @@ def encoded(text: str | bytes) -> bytes:
     """Return UTF-8; UnicodeDecodeError for bytes that are not."""
     if isinstance(text, str):
         return text.encode()
-    text.decode()  # a text frame of anything else would make the client fail with 1007
-    return text
+    octets(text).decode()  # a text frame of anything else would make the client fail with 1007
+    return octets(text)
 
 
 def formatted(data: str | Data) -> tuple[int, bytes]:
     """Return the data format and payload of a value by its type."""
     if isinstance(data, str):
         return events.FORMAT_TEXT, data.encode()
-    return events.FORMAT_BINARY, bytes(data)
+    return events.FORMAT_BINARY, octets(data)
+
+
+def octets(data: Data) -> bytes:
+    """Return bytes of a buffer; UsageError 213 for all else (bytes(5) would be five zeros)."""
+    if type(data) is bytes:
+        return data
+    try:
+        return bytes(memoryview(data))
+    except TypeError:
+        text = f"a message is bytes or a buffer, and text for send_text; not {type(data).__name__}"
+        raise UsageError(text, code=213) from None

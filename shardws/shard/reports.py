@@ -2,22 +2,41 @@
 
 Owns the events made of it and the answers; knows no link. What can be asked:
 
-    of a connection   snapshot   its properties, as shard.snapshot has them
-    of the shard      ids        the ids of its open connections (id 0)
+    of a connection   snapshot     its properties, as shard.snapshot has them
+                      set OBJECT   the same, after the properties in this JSON object were set
+    of the shard      ids          the ids of its open connections (id 0)
 """
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shardws import events
 from shardws.errors import ERROR_CODES, NoSuchConnection, UsageError
 from shardws.outcomes import OUTCOME_CODES, Outcome
 from shardws.shard import snapshot
+from shardws.shard.view import ConnectionView
 
 if TYPE_CHECKING:
     from shardws.shard.shard import Shard
 
 ALL_IDS: Final = "ids"
+SET: Final = "set "
+SETTABLE: Final = frozenset({"accept_data", "data_format", "message_length", "timeout"})
+
+
+def change(view: ConnectionView, values: dict[str, Any]) -> None:
+    """Set properties of a connection; UsageError (213) for one that cannot be set from afar."""
+    unknown = values.keys() - SETTABLE
+    if unknown:
+        raise UsageError(f"cannot be set: {', '.join(sorted(unknown))}", code=213)
+    for name, value in values.items():
+        setattr(view, name, value)
+
+
+# Error events for failed sends to one connection in a second; the rest is told as a number. An
+# on_error that answers the client it hears of would else turn for ever once that client is gone.
+BURST: Final = 32
+SECOND: Final = 1.0
 
 
 class Reports:
@@ -25,21 +44,40 @@ class Reports:
 
     def __init__(self, shard: "Shard") -> None:
         self._shard = shard
+        self._recent: dict[int, int] = {}  # failures of each connection in the running second
 
     def send_failed(self, connection_id: int, outcome: Outcome) -> None:
         """Fire Error for a send nobody awaited; later, since this may run inside any code."""
-        if not self._shard.loop.is_closed():
-            self._shard.loop.call_soon(self._fire_failed, connection_id, outcome)
+        loop = self._shard.loop
+        if loop.is_closed():
+            return
+        if not self._recent:
+            loop.call_later(SECOND, self._sum_up)
+        count = self._recent[connection_id] = self._recent.get(connection_id, 0) + 1
+        if count <= BURST:
+            loop.call_soon(self._fire_failed, connection_id, outcome)
 
     def _fire_failed(self, connection_id: int, outcome: Outcome) -> None:
         code = OUTCOME_CODES[outcome]
-        text = f"a send was not delivered: {ERROR_CODES[code].text}"
-        self._shard.dispatch.error(connection_id, code, text)
+        self._tell(connection_id, code, f"a send was not delivered: {ERROR_CODES[code].text}")
+
+    def _sum_up(self) -> None:
+        recent, self._recent = self._recent, {}
+        for connection_id, count in recent.items():
+            if count > BURST:
+                self._tell(connection_id, 1120, f"{count - BURST} more sends were not delivered")
+
+    def _tell(self, connection_id: int, code: int, text: str) -> None:
+        dispatch = self._shard.dispatch
+        if dispatch.handlers.on_error is None:
+            extra = {"connection_id": connection_id}
+            self._shard.log.info("connection %d: %s", connection_id, text, extra=extra)
+        dispatch.error(connection_id, code, text)
 
     def sends_lost(self, count: int) -> None:
         """Fire one Error for the sends that were in doubt when a link broke."""
         text = f"{count} sends to a shard that went down may not have arrived"
-        self._shard.dispatch.error(0, OUTCOME_CODES[Outcome.UNREACHABLE], text)
+        self._tell(0, OUTCOME_CODES[Outcome.UNREACHABLE], text)
 
     def ready_to_send(self, connection_id: int) -> None:
         """A connection of another shard that answered FULL takes messages again."""
@@ -52,12 +90,15 @@ class Reports:
             if what != ALL_IDS:
                 raise UsageError(f"a shard can be asked for {ALL_IDS!r}", code=213)
             return json.dumps(list(self._shard.registry)).encode()
-        if what != snapshot.QUESTION:
-            raise UsageError(f"a connection can be asked for {snapshot.QUESTION!r}", code=213)
         try:
-            return snapshot.encode(snapshot.take(self._shard.view(connection_id)))
+            view = self._shard.view(connection_id)
         except NoSuchConnection:
             return None
+        if what.startswith(SET):
+            change(view, json.loads(what[len(SET) :]))
+        elif what != snapshot.QUESTION:
+            raise UsageError(f"a connection can be asked for {snapshot.QUESTION!r}", code=213)
+        return snapshot.encode(snapshot.take(view))
 
     async def all_ids(self) -> list[int]:
         """Return the ids of the open connections of all shards that answer."""

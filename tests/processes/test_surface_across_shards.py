@@ -50,6 +50,8 @@ async def obey(do, to, what):
         case "disconnect":
             server.disconnect_status_code = 3003
             return (await server.disconnect(to)).name
+        case "set from afar":
+            return dataclasses.asdict(await server.set_connection(to, **what))
         case "set":
             name, value = what
             setattr(server.connections[to], name, value)
@@ -123,6 +125,14 @@ def test_a_connection_of_another_shard_is_known_and_controlled(pair: Pair) -> No
     assert other.recv(timeout=DEADLINE) == "hello"
     assert other.recv(timeout=DEADLINE) == b"bytes"
     assert ask(asker, "set", identity, ["accept_data", False]) == {"error": 1117}
+    assert not ask(asker, "set from afar", identity, {"accept_data": False})["accept_data"]
+    other.send(json.dumps({"do": "count"}))
+    assert ask(asker, "set from afar", identity, {"timeout": 77, "data_format": 1})["timeout"] == 77
+    assert ask(asker, "set from afar", identity, {"timeout": "soon"}) == {"error": 213}
+    with pytest.raises(TimeoutError):
+        other.recv(timeout=0.2)
+    assert ask(asker, "set from afar", identity, {"accept_data": True})["data_format"] == 1
+    assert json.loads(other.recv(timeout=DEADLINE))["result"] >= 2
     assert ask(asker, "disconnect", identity) == "QUEUED"
     with pytest.raises(Exception, match="3003"):
         other.recv(timeout=DEADLINE)

@@ -461,6 +461,11 @@ def test_connections_are_a_mapping_and_snapshots_tell_the_same() -> None:
             for name in snapshot.NAMES:
                 assert getattr(taken, name) == getattr(view, name), name
             assert snapshot.decode(snapshot.encode(taken)) == taken
+            changed = await server.set_connection(first, timeout=7, data_format=2)
+            assert (changed.timeout, changed.data_format) == (7, 2)
+            with pytest.raises(ShardwsError, match="cannot be set: colour") as error:
+                await server.set_connection(first, colour=1)
+            assert error.value.code == 213
             await ws.close()
             await recorder.wait_for("disconnected")
             await asyncio.sleep(0)
@@ -513,11 +518,14 @@ def test_a_question_that_nobody_asks_is_refused() -> None:
         server = recording_server(recorder)
         async with listening(server):
             ws, identity = await connected(server, recorder)
-            shard = server._shard
+            shard, view = server._shard, server.connections[identity]
             assert shard is not None
             answer = shard.reports.answer(identity, snapshot.QUESTION)
             assert answer is not None
             assert json.loads(answer)["connection_id"] == identity
+            answer = shard.reports.answer(identity, 'set {"timeout": 9}')
+            assert answer is not None
+            assert json.loads(answer)["timeout"] == view.timeout == 9
             assert shard.reports.answer(identity + 1, snapshot.QUESTION) is None
             with pytest.raises(ShardwsError, match="snapshot"):
                 shard.reports.answer(identity, "gossip")
