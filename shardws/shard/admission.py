@@ -154,7 +154,7 @@ class Admission:
             then(connection, bool(verdict))
             return
         self._dispatch.take(connection, HOLD_DECISION)
-        self._dispatch.spawn(self._resolve(self._resolver, connection, then))
+        self._dispatch.tasks.spawn(self._resolve(self._resolver, connection, then))
 
     async def _resolve(self, resolver: Resolver, connection: Connection, then: Verdict) -> None:
         is_allowed = await resolver.admit(connection.remote_host)

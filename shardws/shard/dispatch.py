@@ -7,7 +7,7 @@ shards. An exception in a handler becomes an Error event and a log record, never
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from shardws import events
@@ -18,6 +18,7 @@ from shardws.net.connection import Connection
 from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST
 from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
+from shardws.shard.tasks import Tasks
 from shardws.stats import BYTES_IN, ERRORS, HANDLER_ERRORS, MESSAGES_IN, PROTOCOL_ERRORS, Words
 
 D = TypeVar("D", bound=events.Decision)
@@ -50,7 +51,7 @@ class Dispatcher:
         self.log = log
         self.forget: Callable[[Connection], None] = lambda connection: None
         self.ended: Callable[[Connection], None] = lambda connection: None
-        self.tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
+        self.tasks = Tasks(loop)
 
     # -- data, the hot path ----------------------------------------------------------------
 
@@ -104,8 +105,8 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001  the application's, reported at this edge
             self.failed(event.connection_id, name, error)
             return
-        if result is not None:
-            self.spawn(self._guard(event.connection_id, name, result))
+        if is_work(result):
+            self.tasks.spawn(self._guard(event.connection_id, name, result))
 
     def run(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler now; a coroutine it returns becomes this connection's task."""
@@ -138,9 +139,8 @@ class Dispatcher:
     def start(self, connection: Connection, name: str, result: Awaitable[None]) -> None:
         """Run a coroutine as the connection's only task."""
         self.take(connection, HOLD_TASK)
-        task = self.loop.create_task(self._guard(connection.id, name, result))
+        task = self.tasks.spawn(self._guard(connection.id, name, result))
         connection.task = task
-        self.tasks.add(task)
         task.add_done_callback(lambda done: self._finished(connection, done))
 
     async def _guard(self, connection_id: int, name: str, result: Awaitable[None]) -> None:
@@ -150,7 +150,6 @@ class Dispatcher:
             self.failed(connection_id, name, error)
 
     def _finished(self, connection: Connection, task: asyncio.Task[None]) -> None:
-        self.tasks.discard(task)
         connection.task = None
         connection.active = connection.owner.now  # while it was not read it could not be idle
         self.release(connection, HOLD_TASK)
@@ -169,6 +168,8 @@ class Dispatcher:
         while connection.backlog:
             position = _next(connection.backlog, connection.holds)
             if position < 0:
+        if self.tasks.is_over and connection.backlog:
+            connection.backlog = [one for one in connection.backlog if one[0] != "on_data_in"]
                 return
             name, event = connection.backlog.pop(position)
             self.run(connection, name, event)
@@ -199,7 +200,7 @@ class Dispatcher:
             decided(connection, event)
             return
         self.take(connection, HOLD_DECISION)
-        self.spawn(self._decide_later(connection, name, event, decided, result))
+        self.tasks.spawn(self._decide_later(connection, name, event, decided, result))
 
     async def _decide_later(
         self,
@@ -256,17 +257,3 @@ class Dispatcher:
         self.row[ERRORS] += 1
         text = description or ERROR_CODES[code].text
         self.fire_remote("on_error", events.Error(connection_id, code, text))
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(coroutine)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def settle(self, seconds: float) -> None:
-        """Wait for running handlers, then cancel what is still there."""
-        if self.tasks:
-            await asyncio.wait(list(self.tasks), timeout=seconds)
-        for task in list(self.tasks):
-            task.cancel()
-        if self.tasks:
-            await asyncio.wait(list(self.tasks), timeout=1.0)

@@ -45,6 +45,7 @@ TERM_DRAIN_S: Final = 5.0
 ORPHAN_LIMIT_S: Final = 4.0  # to SIGALRM, which nobody catches
 TERM_LIMIT_S: Final = 15.0
 HANDLERS_S: Final = 5.0  # what a handler that still runs at the end may take
+LATE_HANDLERS_S: Final = 1.0  # of it, what lies beyond the deadline of the drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +233,9 @@ class ShardProcess:
         reason = "the server restarts" if code == CODE_RESTART else "the server stops"
         left = await drain.drain(self.shard, code, reason, rate, deadline)
         if left and deadline:
+        end = self.loop.time() + deadline + LATE_HANDLERS_S
             self.log.info("%d connections did not close in time", left)
-        await self.shard.dispatch.settle(HANDLERS_S if deadline else 0.0)
+        await self.shard.dispatch.tasks.settle(min(HANDLERS_S, end - self.loop.time()))
         await self.mesh.close()
         self.shard.stop()
         self.stopped.set()

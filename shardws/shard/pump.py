@@ -166,5 +166,5 @@ class Pump:
 
     async def _end(self) -> None:
         await drain.drain(self.shard, 1001, "the server stops", 0.0, CLOSE_S)
-        await self.shard.dispatch.settle(CLOSE_S)
+        await self.shard.dispatch.tasks.settle(CLOSE_S)
         self.shard.stop()

@@ -8,9 +8,9 @@ when the handshake is over: the client's data waits, and a refusal cannot be an 
 """
 
 import os
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from shardws import events
 from shardws.errors import SettingError, TLSSetupError
@@ -113,7 +113,7 @@ class Security:
         if result is None:
             self._chosen(wire, event)
         else:
-            self._spawn(self._choose_later(wire, event, result))
+            self._dispatch.tasks.spawn(self._choose_later(wire, event, result))
 
     def shaken(self, wire: TLSTransport) -> None:
         if wire.connection in self._undecided:
@@ -213,7 +213,7 @@ class Security:
         if result is None:
             return bool(event.accept)
         self._undecided.add(connection)
-        self._spawn(self._judge_later(connection, event, result))
+        self._dispatch.tasks.spawn(self._judge_later(connection, event, result))
         return True
 
     async def _judge_later(
@@ -237,8 +237,3 @@ class Security:
             wire.admit()
         else:
             wire.refuse(ending)
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(coroutine)
-        self._dispatch.tasks.add(task)
-        task.add_done_callback(self._dispatch.tasks.discard)

@@ -31,7 +31,7 @@ from shardws_supervisor.plan import Plan
 from shardws_supervisor.slots import Life, Slot, SlotTable, State
 from shardws_supervisor.watching import STOP_DEADLINE, Watching, send
 
-DRAIN_GRACE = 2.0  # seconds beyond the shard's own drain deadline
+DRAIN_GRACE = 5.0  # seconds beyond the shard's own drain deadline, as STOP_DEADLINE
 GONE_DEADLINE = 5.0  # seconds from the end of its channel to SIGKILL
 FORK_PAUSE = 1.0  # seconds until a fork that failed is tried again
 
@@ -88,6 +88,12 @@ class Shards:
         """Begin to give a slot up: the kernel sends no new connection its way from now on."""
         self.table[index].is_retiring = True
         self._listeners.remove(index)
+
+    def close_port(self) -> None:
+        """Refuse connects, as soon as the shards have closed their sockets too."""
+        self._listeners.close()
+        if self._handoff:
+            self._handoff.end()
 
     # Starting
 

@@ -1,0 +1,48 @@
+"""The tasks in which handlers of a shard run, and their end.
+
+Owns the set of tasks (a loop holds them only weakly) and how long they are waited for. Must not
+know what they do.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+LAST_S: Final = 1.0  # for what begins when a handler has been cancelled
+
+
+class Tasks:
+    """The running tasks of one shard."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.is_over = False  # the time for handlers is up: only ends are still told
+        self._loop = loop
+        self._running: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine as a task."""
+        task = self._loop.create_task(coroutine)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def settle(self, seconds: float, last: float = LAST_S) -> None:
+        """Wait for the tasks, and for those that follow them; then cancel them.
+
+        A connection whose handler had to be cancelled has still `last` seconds for its end.
+        """
+        await self._finish(seconds)
+        self.is_over = True
+        for _ in range(2):
+            await asyncio.sleep(0)  # each has had its first step: it can see that it is cancelled
+            for task in list(self._running):
+                task.cancel()
+            await self._finish(last)
+
+    async def _finish(self, seconds: float) -> None:
+        end = self._loop.time() + seconds
+        while self._running and (left := end - self._loop.time()) > 0:
+            await asyncio.wait(list(self._running), timeout=left)
