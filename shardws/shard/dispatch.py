@@ -8,7 +8,8 @@ shards. An exception in a handler becomes an Error event and a log record, never
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from inspect import isawaitable
+from typing import Any, TypeGuard, TypeVar
 
 from shardws import events
 from shardws.errors import ERROR_CODES, HandshakeError
@@ -16,6 +17,7 @@ from shardws.events import DataIn, Handlers
 from shardws.log import Adapter
 from shardws.net.connection import Connection
 from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST
+from shardws.outcomes import SendOutcome
 from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
 from shardws.shard.tasks import Tasks
@@ -37,6 +39,14 @@ def _next(backlog: list[Waiting], holds: int) -> int:
     if not holds:
         return 0
     return next((at for at, (name, _) in enumerate(backlog) if name != "on_data_in"), -1)
+
+
+def is_work(result: object) -> TypeGuard[Awaitable[None]]:
+    """Tell whether what a handler returned is to be awaited.
+
+    A lambda may return what `send` gave it: that is not awaited, so that it stays free.
+    """
+    return isawaitable(result) and not isinstance(result, SendOutcome)
 
 
 class Dispatcher:
@@ -137,7 +147,9 @@ class Dispatcher:
         connection.backlog.append((name, event))
 
     def start(self, connection: Connection, name: str, result: Awaitable[None]) -> None:
-        """Run a coroutine as the connection's only task."""
+        """Run a coroutine as the connection's only task; any other result is no matter."""
+        if not is_work(result):
+            return
         self.take(connection, HOLD_TASK)
         task = self.tasks.spawn(self._guard(connection.id, name, result))
         connection.task = task
@@ -151,6 +163,8 @@ class Dispatcher:
 
     def _finished(self, connection: Connection, task: asyncio.Task[None]) -> None:
         connection.task = None
+        if self.tasks.is_over and connection.backlog:
+            connection.backlog = [one for one in connection.backlog if one[0] != "on_data_in"]
         connection.active = connection.owner.now  # while it was not read it could not be idle
         self.release(connection, HOLD_TASK)
         if connection.state == LOST and connection.task is None and not connection.backlog:
@@ -168,8 +182,6 @@ class Dispatcher:
         while connection.backlog:
             position = _next(connection.backlog, connection.holds)
             if position < 0:
-        if self.tasks.is_over and connection.backlog:
-            connection.backlog = [one for one in connection.backlog if one[0] != "on_data_in"]
                 return
             name, event = connection.backlog.pop(position)
             self.run(connection, name, event)
@@ -196,7 +208,7 @@ class Dispatcher:
             self.failed(connection.id, name, error)
             connection.refuse(HandshakeError(500, "the application failed"))
             return
-        if result is None:
+        if not is_work(result):
             decided(connection, event)
             return
         self.take(connection, HOLD_DECISION)

@@ -231,9 +231,9 @@ class ShardProcess:
         if isinstance(self.listener, Receiver):
             await self.listener.exhausted()
         reason = "the server restarts" if code == CODE_RESTART else "the server stops"
+        end = self.loop.time() + deadline + LATE_HANDLERS_S
         left = await drain.drain(self.shard, code, reason, rate, deadline)
         if left and deadline:
-        end = self.loop.time() + deadline + LATE_HANDLERS_S
             self.log.info("%d connections did not close in time", left)
         await self.shard.dispatch.tasks.settle(min(HANDLERS_S, end - self.loop.time()))
         await self.mesh.close()
