@@ -10,6 +10,8 @@ Owns names, numbers and advice; knows no room. Facts to have before reading:
     +-- StartError               the server cannot start; carries an exit code
     |   +-- TLSSetupError        a TLS setting, store or certificate cannot be used: 270-276
     +-- SendInterrupted          301: a blocking send ended by Interrupt or by its timeout
+    +-- ControlError             another program asked the server and got no answer
+    |   +-- Refused              or the answer that it will not
     +-- PeerError                the other side did something wrong
         +-- HandshakeError       its opening request; carries the HTTP answer
         +-- ProtocolError        its frames (RFC 6455); carries the close code
@@ -230,6 +232,28 @@ class SendInterrupted(ShardwsError):
     """A blocking send ended by Interrupt or by its timeout."""
 
     default_code = 301
+
+
+class ControlError(ShardwsError):
+    """A program that asks a server by its control socket got no answer.
+
+    `was_sent`: the request was on its way, so that it may have been done; False: surely not.
+    Codes: 10065 none runs, or it has gone; 10060 silent; 10013 another user's; 213 which one.
+    """
+
+    default_code = 10065
+
+    def __init__(
+        self, description: str = "", *, code: int | None = None, was_sent: bool = False
+    ) -> None:
+        self.was_sent = was_sent
+        super().__init__(description, code=code)
+
+
+class Refused(ControlError):
+    """The server answered that it will not, and why; nothing was done."""
+
+    default_code = 213
 
 
 class PeerError(ShardwsError):

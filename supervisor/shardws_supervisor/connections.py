@@ -147,7 +147,8 @@ def _conns(server: Server, request: Request) -> Pending:
 
 def _by_any_shard(server: Server, request: Request, do: str, *names: str) -> Pending:
     """Have one shard do what reaches all of them."""
-    lives = _serving(server)[:1]
+    # Rather not one that is about to end: it might do it and end before it says so.
+    lives = (server.table.lives(State.READY) or _serving(server))[:1]
     if not lives:
         raise ValueError("no shard serves now")
     return _ask(server, lives, 0, _errand(request, do, *names), _only)
