@@ -9,7 +9,8 @@ On Connected the client gets {"connection_id": N, "shard": S, "pid": P}. Text th
     {"group": G, "text": T}       to each member, as {"group": G, "from": M, "text": T}
     {"broadcast": T}              to every connection, as {"from": M, "broadcast": T}
 
-A send that failed comes back as {"error": CODE, "to": N}. All else is echoed as it came.
+A send that failed comes back as {"error": CODE, "to": N}, a group's name that cannot be one as
+{"error": 213}. All else is echoed as it came.
 """
 
 import json
@@ -17,7 +18,7 @@ import os
 from functools import partial
 from typing import Any
 
-from shardws import Connected, DataIn, Outcome, WebSocketServer
+from shardws import Connected, DataIn, Outcome, ShardwsError, WebSocketServer
 from shardws.outcomes import OUTCOME_CODES
 
 server = WebSocketServer()
@@ -32,9 +33,12 @@ def on_connected(e: Connected) -> None:
 
 def on_data_in(e: DataIn) -> None:
     if e.data_format == 1:
-        request = parsed(e.text) if e.text[:1] == b"{" else None
-        if request is None or not is_done(e.connection_id, request):
-            server.send_text(e.connection_id, e.text)
+        request = parsed(e.text) if e.text.lstrip()[:1] == b"{" else None
+        try:
+            if request is None or not is_done(e.connection_id, request):
+                server.send_text(e.connection_id, e.text)
+        except ShardwsError as error:  # a group's name that cannot be one
+            server.send_text(e.connection_id, json.dumps({"error": error.code}))
     elif e.data_format == 2:
         server.send(e.connection_id, e.text)
 

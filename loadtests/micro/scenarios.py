@@ -135,6 +135,7 @@ class Nobody:
 
     id = CONNECTION_ID
     holds = 0
+    session = Session(SessionConfig())
 
 
 def dispatching() -> Callable[[], object]:

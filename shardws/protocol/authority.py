@@ -109,5 +109,7 @@ class Authority:
                 isinstance(event, CloseConnection)
                 and self._connection.state is ConnectionState.OPEN
             ):
-                raise ProtocolError(int(event.code), event.reason or "protocol error")
+                # Python's own words about bad text are not for a client's eyes.
+                reason = "text is not valid UTF-8" if event.code == 1007 else event.reason
+                raise ProtocolError(int(event.code), reason or "protocol error")
         return pieces

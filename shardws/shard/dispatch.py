@@ -18,6 +18,7 @@ from shardws.log import Adapter
 from shardws.net.connection import Connection
 from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST
 from shardws.outcomes import SendOutcome
+from shardws.protocol.closing import ABNORMAL
 from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
 from shardws.shard.tasks import Tasks
@@ -72,6 +73,9 @@ class Dispatcher:
         row[MESSAGES_IN] += len(items)
         handler = self.handlers.on_data_in
         connection_id = connection.id
+        session = connection.session
+        assert session is not None
+        state = session.state
         for kind, payload, eom in items:
             if kind > BINARY and not self._is_data(connection, kind, payload, len(items) == 1):
                 continue
@@ -85,6 +89,8 @@ class Dispatcher:
                 else:
                     if result is not None:
                         self.start(connection, "on_data_in", result)
+                    if session.state is not state:
+                        break  # it disconnected the client: what came behind is as if never read
 
     @staticmethod
     def _is_data(connection: Connection, kind: int, payload: bytes, is_alone: bool) -> bool:
@@ -239,7 +245,10 @@ class Dispatcher:
         if ending is not None and connection.was_opened:
             if ending.error is not None:
                 self.row[PROTOCOL_ERRORS] += 1
+                self._log_end(connection, "broke the protocol", ending)
                 self.error(connection.id, ending.error.code, ending.error.description)
+            elif ending.code == ABNORMAL:
+                self._log_end(connection, "ended without a close frame", ending)
             event = events.Disconnected(connection.id, ending.code, ending.reason)
             # What an application has paused (AcceptData) does not hold back the end.
             connection.holds &= HOLD_TASK
@@ -249,6 +258,13 @@ class Dispatcher:
             self.fire(connection, "on_disconnected", event)
         else:
             self.forget(connection)
+
+    def _log_end(self, connection: Connection, what: str, ending: Ending) -> None:
+        self.log.info(
+            "connection %d of %s:%d %s: %d %s",
+            connection.id, connection.remote_host, connection.remote_port, what,
+            ending.code, ending.reason, extra={"connection_id": connection.id},
+        )  # fmt: skip
 
     # -- errors ----------------------------------------------------------------------------
 
