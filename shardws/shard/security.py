@@ -19,6 +19,7 @@ from shardws.net.gate import Gate
 from shardws.net.record import ENDING
 from shardws.net.tls import SORRY, TLSTransport
 from shardws.shard import certificates
+from shardws.shard.dispatch import is_work
 from shardws.stats import REFUSED
 from shardws.tls import ffi, selftest
 from shardws.tls.clienthello import Hello
@@ -110,10 +111,10 @@ class Security:
         except Exception as error:  # noqa: BLE001  the application's, reported at this edge
             self._failed_to_choose(wire, error)
             return
-        if result is None:
-            self._chosen(wire, event)
-        else:
+        if is_work(result):
             self._dispatch.tasks.spawn(self._choose_later(wire, event, result))
+        else:
+            self._chosen(wire, event)
 
     def shaken(self, wire: TLSTransport) -> None:
         if wire.connection in self._undecided:
@@ -210,7 +211,7 @@ class Security:
         except Exception as error:  # noqa: BLE001  the application's, reported at this edge
             self._dispatch.failed(connection.id, "on_ssl_client_authentication", error)
             return False
-        if result is None:
+        if not is_work(result):
             return bool(event.accept)
         self._undecided.add(connection)
         self._dispatch.tasks.spawn(self._judge_later(connection, event, result))

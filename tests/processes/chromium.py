@@ -39,10 +39,11 @@ class Page:
     """One browser with one page."""
 
     def __init__(
-        self, binary: str, profile: Path, *, width: int = 1280, height: int = 1000
+        self, binary: str, profile: Path, *flags: str, width: int = 1280, height: int = 1000
     ) -> None:
+        size = f"--window-size={width},{height}"
         self._process = subprocess.Popen(
-            [binary, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"],
+            [binary, *FLAGS, f"--user-data-dir={profile}", size, *flags],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
