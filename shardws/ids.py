@@ -7,9 +7,11 @@ JavaScript carry it unharmed:
 
 A slot is a shard's place for life; each process that takes the place is one generation of it.
 A slot has two rows of shared memory (and two addresses in the mesh), used in turn by even and odd
-generations: so a successor can start while its predecessor still drains. The serial of a row only
-rises, also over respawns. Since 256 is even, a generation comes back on its own row, where the
-serial has gone on: an id recurs only after 2**27 connections of one row and 256 respawns together.
+generations: so a successor can start while its predecessor still drains. The serial of a row
+rises, also over respawns; since 256 is even, a generation comes back on its own row, where the
+serial has gone on. A process whose serials run short is replaced, and a new one that finds more
+than half of them used begins with 1: an id recurs only after 2**26 connections of one row and 256
+respawns together.
 """
 
 from typing import Final, NamedTuple

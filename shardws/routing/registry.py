@@ -24,9 +24,10 @@ class Registry:
         if self._by_id.setdefault(recipient.id, recipient) is not recipient:
             raise ValueError(f"connection id {recipient.id} is taken")
 
-    def remove(self, connection_id: int) -> Recipient | None:
-        """Take a connection out; None when it is not there."""
-        return self._by_id.pop(connection_id, None)
+    def remove(self, recipient: Recipient) -> None:
+        """Take a connection out; nothing happens when it is not there."""
+        if self._by_id.get(recipient.id) is recipient:
+            del self._by_id[recipient.id]
 
     def snapshot(self) -> list[Recipient]:
         """Return all connections now, for a walk during which some may come and go."""

@@ -74,7 +74,7 @@ class Router:
 
     def remove(self, connection: Recipient) -> None:
         """Take a connection out of the registry and forget it."""
-        self.registry.remove(connection.id)
+        self.registry.remove(connection)
         self.forget(connection)
 
     def forget(self, connection: Recipient) -> None:

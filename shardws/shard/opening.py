@@ -16,7 +16,8 @@ from shardws.protocol import deflate, handshake
 from shardws.protocol.request import Request
 from shardws.protocol.session import Session
 from shardws.settings import table
-from shardws.stats import CONNECTED, SERIAL
+from shardws.shard.serials import Serials
+from shardws.stats import CONNECTED
 
 if TYPE_CHECKING:
     from shardws.shard.shard import Shard
@@ -30,7 +31,8 @@ class Opening:
         self._dispatch = shard.dispatch
         self._row = shard.row
         place = shard.place
-        self._incarnation = ids.pack(place.node, place.slot, place.generation, 1) - 1
+        base = ids.pack(place.node, place.slot, place.generation, 1) - 1
+        self.serials = Serials(shard.row, base)
         self.named: dict[int, Connection] = {}  # they have an id and are not open yet
         self.reconfigure()
 
@@ -38,19 +40,14 @@ class Opening:
         """Take over the settings for connections that come from now on."""
         self._deflate = deflate.Profile(self._shard.settings[table.DEFLATE])
 
-    def new_id(self) -> int:
-        """Return the next id of this process."""
-        serial = self._row[SERIAL] + 1
-        if serial >= ids.SERIALS:
-            serial = 1
-        self._row[SERIAL] = serial
-        return self._incarnation + serial
-
     def name(self, connection: Connection) -> int:
-        """Return its id, given now if need be: the events of TLS come before the request."""
-        if not connection.id:
-            connection.id = self.new_id()
-            self.named[connection.id] = connection
+        """Return its id, given now if need be: the events of TLS come before the request.
+
+        It is 0 when there is none left: the opening request will be refused.
+        """
+        if not connection.id and (given := self.serials.new_id()):
+            connection.id = given
+            self.named[given] = connection
         return connection.id
 
     def requested(self, connection: Connection, request: Request) -> None:
@@ -65,7 +62,10 @@ class Opening:
         if not is_allowed:
             connection.refuse(HandshakeError(403, "this address may not connect"))
             return
-        connection.id = connection.id or self.new_id()
+        connection.id = connection.id or self.serials.new_id()
+        if not connection.id:
+            connection.refuse(HandshakeError(503, "this shard has no ids left"))
+            return
         if self._dispatch.handlers.on_web_socket_open_request is None:
             self._open(connection, request, request.sub_protocols, "")
             return
@@ -120,8 +120,8 @@ class Opening:
         self._row[CONNECTED] += 1
         self._shard.enter(connection)
         session = Session(connection.config.session, agreement)
+        self._shard.registry.add(connection)  # before the client hears: an id that is taken raises
         connection.open(answer, session)
-        self._shard.registry.add(connection)
         self.named.pop(connection.id, None)
         self._shard.journal.opened(connection)
         fire = self._dispatch.fire

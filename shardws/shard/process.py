@@ -133,6 +133,7 @@ class ShardProcess:
         self.mesh = self.shard.mesh
         self.listener = self._make_listener(context)
         self.control = Control(self.log, self._on_message, self._on_orphaned)
+        self.shard.opening.serials.on_short = self._on_short
         self._parent = os.getppid()
         self._is_ready = False
         self._starting: asyncio.Task[None] | None = None
@@ -195,6 +196,11 @@ class ShardProcess:
         configuration.begin_listening(self.shard.settings, port)
         certificates.show(self.shard.settings, self.context.site)
         self.control.report(messages.READY, port)
+
+    def _on_short(self) -> None:
+        """Make room for a successor, which gives ids of another generation."""
+        self.log.warning("connection ids run short: this shard ends, to be replaced")
+        self._end(CODE_RESTART, 0.0, TERM_DRAIN_S)
 
     def _on_orphaned(self) -> None:
         """The channel closed: the supervisor is gone, or we closed it at the end."""

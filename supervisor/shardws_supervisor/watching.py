@@ -12,7 +12,7 @@ from shardws.log import logger
 from shardws_supervisor import health
 from shardws_supervisor.slots import Life, State
 
-# Seconds from STOP, or from ABRT, to SIGKILL. A shard needs up to 4 of them: for handlers that still
+# Seconds from STOP, or from ABRT, to SIGKILL. A shard needs up to 4: for handlers that still
 # run, for the last ones of connections whose handlers it cancelled, twice, and for its links.
 STOP_DEADLINE = 5.0
 

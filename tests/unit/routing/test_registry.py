@@ -13,8 +13,10 @@ def test_add_get_remove() -> None:
     registry.add(one)
     assert (registry.get(1), registry.get(2), len(registry), list(registry)) == (one, None, 1, [1])
     assert registry.snapshot() == [one]
-    assert registry.remove(1) is one
-    assert registry.remove(1) is None
+    registry.remove(FakeConnection(1))  # not the one that is there
+    assert registry.get(1) is one
+    registry.remove(one)
+    registry.remove(one)
     assert len(registry) == 0
 
 

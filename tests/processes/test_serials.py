@@ -1,0 +1,37 @@
+"""A shard whose ids run short is replaced: no id is given twice, and nobody is turned away."""
+
+import pytest
+
+from shardws import ids
+from tests.processes.conftest import RunServer, WriteApp, greeting
+from tests.processes.test_stop import close_code
+
+pytestmark = pytest.mark.processes
+
+# Lets the first connection of generation 0 find that all but a few ids are used.
+SHORT = """
+import json, os
+from shardws import WebSocketServer, ids
+from shardws.shard.serials import RESERVE
+from shardws.stats import SERIAL
+server = WebSocketServer()
+def on_connected(e):
+    if ids.unpack(e.connection_id).generation == 0:
+        server._shard.row[SERIAL] = ids.SERIALS - RESERVE
+    server.send_text(e.connection_id, json.dumps({"connection_id": e.connection_id}))
+server.on_connected = on_connected
+"""
+
+
+def test_a_shard_whose_ids_run_short_is_replaced(
+    run_server: RunServer, write_app: WriteApp
+) -> None:
+    server = run_server(write_app(SHORT), shards=1)
+    first, last = server.connect(), server.connect()
+    given = [ids.unpack(greeting(client)["connection_id"]) for client in (first, last)]
+    assert [close_code(client) for client in (first, last)] == [1012, 1012]
+    server.wait_for_line(r"ids run short")
+    server.wait_for_status(lambda report: report["ready"])
+    successor = ids.unpack(greeting(server.connect())["connection_id"])
+    assert [parts.generation for parts in given] == [0, 0]
+    assert successor.generation == 1
