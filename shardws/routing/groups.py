@@ -25,10 +25,16 @@ def check_name(group: str) -> None:
 class Groups:
     """Members that live on this shard."""
 
-    __slots__ = ("_members",)
+    __slots__ = ("_members", "limit")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = 1000) -> None:
         self._members: dict[str, set[Recipient]] = {}
+        self.limit = limit  # groups of one connection
+
+    def has_room(self, recipient: Recipient, group: str) -> bool:
+        """Tell whether a connection may be a member of one more group, or is one of this."""
+        groups = recipient.groups
+        return group in groups or len(groups) < self.limit if groups else self.limit > 0
 
     def join(self, recipient: Recipient, group: str) -> bool:
         """Put a connection into a group; return whether it is the group's first here."""

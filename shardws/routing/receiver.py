@@ -164,6 +164,8 @@ class Receiver:
         connection = self._registry.get(connection_id)
         if connection is None:
             self._fail(inbound, connection_id, Outcome.GONE)
+        elif not self._groups.has_room(connection, group):
+            self._fail(inbound, connection_id, Outcome.FULL)
         elif self._groups.join(connection, group):
             self.announce(group, is_wanted=True)
 

@@ -169,11 +169,17 @@ class Router:
 
     # -- groups ------------------------------------------------------------------------------
 
+    def limit_groups(self, limit: int) -> None:
+        """Let a connection be in `limit` groups at most; a further join answers FULL."""
+        self._groups.limit = limit
+
     def join(self, connection_id: int, group: str) -> SendOutcome:
         """Put a connection, wherever it lives, into a group; UsageError (213) for a bad name."""
         check_name(group)
         connection, link = self._find(connection_id)
         if connection is not None:
+            if not self._groups.has_room(connection, group):
+                return self._failed(connection_id, Outcome.FULL)
             if self._groups.join(connection, group):
                 self.receiver.announce(group, is_wanted=True)
             return QUEUED

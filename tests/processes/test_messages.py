@@ -240,3 +240,23 @@ def silent_reader(server: RunningServer, slot: int) -> tuple[websocket.WebSocket
             return reader, hello
         reader.close()
     pytest.fail(f"200 connects and none on shard {slot}")
+
+
+def test_a_connection_is_in_so_many_groups_and_no_more(
+    run_server: RunServer, write_app: WriteApp
+) -> None:
+    server = run_server(write_app(RELAY + JOINING), "--max-groups", "2", shards=2)
+    client, me = connect_to_shard(server, 0)
+    _, other = connect_to_shard(server, 1)
+    for identity in (me["connection_id"], other["connection_id"]):
+        client.send(json.dumps({"who": identity, "groups": ["a", "b", "a", "c"]}))
+        assert received(client) == ["QUEUED", "QUEUED", "QUEUED", "FULL"]
+
+
+JOINING = """
+async def on_data_in(e):
+    request = json.loads(e.text)
+    sends = [server.join(request["who"], group) for group in request["groups"]]
+    server.send_text(e.connection_id, json.dumps([(await send).name for send in sends]))
+server.on_data_in = on_data_in
+"""

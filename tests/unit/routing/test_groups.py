@@ -21,6 +21,18 @@ def test_first_and_last_member_are_told() -> None:
     assert one.groups is None
 
 
+def test_a_connection_has_room_for_so_many_groups() -> None:
+    groups, member = Groups(limit=2), FakeConnection(1)
+    for group in ("a", "b"):
+        assert groups.has_room(member, group)
+        groups.join(member, group)
+    assert groups.has_room(member, "a")
+    assert not groups.has_room(member, "c")
+    groups.leave(member, "a")
+    assert groups.has_room(member, "c")
+    assert not Groups(limit=0).has_room(FakeConnection(2), "a")
+
+
 def test_leave_of_a_group_one_is_not_in() -> None:
     groups = Groups()
     one, two = FakeConnection(1), FakeConnection(2)
