@@ -12,6 +12,7 @@ from typing import Final, cast
 from shardws.errors import HandshakeError
 from shardws.interfaces import ByteTransport
 from shardws.net.deadlines import Deadlines
+from shardws.net.options import UNTOUCHED
 from shardws.net.outbox import ANSWER
 from shardws.net.record import (
     BLOCKED_PARTS,
@@ -46,6 +47,8 @@ class Connection(Deadlines):
         wire = cast(asyncio.Transport, transport)
         config = self.config
         wire.set_write_buffer_limits(config.high_mark, config.low_mark)
+        if config.options is not UNTOUCHED:
+            config.options.apply(transport.get_extra_info("socket"))
         # Thousands of connections share one address text: behind a proxy, and at this end anyway.
         peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         if peer and not self.remote_host:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shardws.errors import HandshakeError
 from shardws.interfaces import Clock
+from shardws.net.options import UNTOUCHED, SocketOptions
 from shardws.outcomes import LaterSend, Outcome, SendOutcome
 from shardws.protocol.handshake import HandshakeConfig
 from shardws.protocol.keepalive import Keepalive
@@ -44,6 +45,7 @@ class ConnectionConfig:
     open_timeout: float  # seconds for TLS and the opening request together; 0 none
     close_timeout: float  # seconds the peer has to answer our close frame
     idle_timeout: float  # seconds without a byte either way; 0 none
+    options: SocketOptions = UNTOUCHED
 
 
 class Owner(Protocol):

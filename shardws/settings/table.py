@@ -100,8 +100,7 @@ PROXY_PROTOCOL: Final[Row[str]] = Row(
     default="off",
     group=Group.LISTENING,
     when=When.ACCEPT,
-    module="shardws.shard.configuration",
-    later=True,
+    module="shardws.shard.admission",
     text="Expect a PROXY protocol header in front of each connection that comes from one of "
     "TrustedProxies; a connection with a malformed header is closed.",
 )
@@ -498,8 +497,7 @@ IN_BUFFER_SIZE: Final[Row[int]] = Row(
     high=MAX_INT // 2,
     group=Group.SOCKETS,
     when=When.ACCEPT,
-    module="shardws.net.sockets",
-    later=True,
+    module="shardws.shard.configuration",
     text="SO_RCVBUF of accepted sockets; 0 leaves it to the system. Linux doubles the number.",
 )
 OUT_BUFFER_SIZE: Final[Row[int]] = Row(
@@ -511,8 +509,7 @@ OUT_BUFFER_SIZE: Final[Row[int]] = Row(
     high=MAX_INT // 2,
     group=Group.SOCKETS,
     when=When.ACCEPT,
-    module="shardws.net.sockets",
-    later=True,
+    module="shardws.shard.configuration",
     text="SO_SNDBUF of accepted sockets; 0 leaves it to the system. Linux doubles the number.",
 )
 TCP_NO_DELAY: Final[Row[bool]] = Row(
@@ -523,8 +520,7 @@ TCP_NO_DELAY: Final[Row[bool]] = Row(
     model="False",
     group=Group.SOCKETS,
     when=When.ACCEPT,
-    module="shardws.net.sockets",
-    later=True,
+    module="shardws.shard.configuration",
     text="TCP_NODELAY of accepted sockets: send small packets at once.",
 )
 KEEP_ALIVE_TIME: Final[Row[int]] = Row(
@@ -536,8 +532,7 @@ KEEP_ALIVE_TIME: Final[Row[int]] = Row(
     high=MAX_MILLISECONDS,
     group=Group.SOCKETS,
     when=When.ACCEPT,
-    module="shardws.net.sockets",
-    later=True,
+    module="shardws.shard.configuration",
     text="Idle time before TCP probes the peer (TCP_KEEPIDLE), rounded up to seconds; 0 leaves it "
     "to the system. Any of the three KeepAlive settings turns SO_KEEPALIVE on.",
 )
@@ -550,8 +545,7 @@ KEEP_ALIVE_INTERVAL: Final[Row[int]] = Row(
     high=MAX_MILLISECONDS,
     group=Group.SOCKETS,
     when=When.ACCEPT,
-    module="shardws.net.sockets",
-    later=True,
+    module="shardws.shard.configuration",
     text="Time between TCP probes (TCP_KEEPINTVL), rounded up to seconds; 0 leaves it to the "
     "system.",
 )
@@ -564,8 +558,7 @@ KEEP_ALIVE_RETRY_COUNT: Final[Row[int]] = Row(
     high=127,
     group=Group.SOCKETS,
     when=When.ACCEPT,
-    module="shardws.net.sockets",
-    later=True,
+    module="shardws.shard.configuration",
     text="Unanswered TCP probes after which the peer is lost (TCP_KEEPCNT); 0 leaves it to the "
     "system.",
 )

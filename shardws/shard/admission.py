@@ -17,10 +17,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from shardws import events
-from shardws.errors import HandshakeError
+from shardws.errors import HandshakeError, StartError
 from shardws.net.addresses import AllowedClients, Networks
 from shardws.net.connection import Connection
 from shardws.net.forwarded import forwarded_client
+from shardws.net.preface import Preface
 from shardws.net.record import HOLD_DECISION, OPENING
 from shardws.net.resolver import REFRESH_S, Resolver, SystemLookup
 from shardws.protocol.request import Request
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_S: Final = 5
 MOST_TURNED_AWAY: Final = 1000
+NO_PROXY: Final = "off"
+OWN_DESCRIPTORS: Final = 64  # stdio, loop, listener, log, and what the application opens
 
 Verdict = Callable[[Connection, bool], None]
 
@@ -44,6 +47,7 @@ class Admission:
         self._dispatch = shard.dispatch
         self._row = shard.row
         self._turned_away = 0
+        self._prefaces: set[Preface] = set()  # they wait for a PROXY header
         self._setting = ""  # AllowedClients as `_clients` was made of it
         self._clients = AllowedClients("*")
         self._resolver: Resolver | None = None
@@ -56,20 +60,51 @@ class Admission:
         self._limit = settings[table.MAX_CONNECTIONS]
         trusted: tuple[str, ...] = settings[table.TRUSTED_PROXIES]
         self._trusted = Networks(trusted)
+        self._proxy_versions = settings[table.PROXY_PROTOCOL]
+        if self._proxy_versions != NO_PROXY and not self._trusted:
+            self._shard.log.warning("ProxyProtocol has no effect: TrustedProxies is empty")
         if self._setting == settings[table.ALLOWED_CLIENTS]:
             return
         self._clients = AllowedClients(settings[table.ALLOWED_CLIENTS])
         self._setting = settings[table.ALLOWED_CLIENTS]
-        self.close()
+        self._stop_refreshing()
         self._resolver = Resolver(self._clients, SystemLookup(), log=self._shard.log)
         if self._clients.names:
             self._refreshing = self._shard.loop.create_task(_refresh(self._resolver))
 
     def close(self) -> None:
-        """Stop looking names up."""
+        """Let nobody wait at the door any more."""
+        for preface in list(self._prefaces):
+            preface.abort()
+        self._stop_refreshing()
+
+    def _stop_refreshing(self) -> None:
         if self._refreshing is not None:
             self._refreshing.cancel()
             self._refreshing = None
+
+    def resolve_limit(self, descriptors: int) -> None:
+        """Let MaxConnections read as what holds when only this process serves.
+
+        StartError (10024) when more is wanted than its descriptors allow.
+        """
+        settings = self._shard.settings
+        wanted, most = settings[table.MAX_CONNECTIONS], descriptors - OWN_DESCRIPTORS
+        if wanted > most:
+            reason = f"MaxConnections is {wanted}, but RLIMIT_NOFILE {descriptors} allows {most}"
+            raise StartError(reason, code=10024)
+        settings.resolve(table.MAX_CONNECTIONS, wanted or most)
+        self._limit = settings[table.MAX_CONNECTIONS]
+
+    # -- a PROXY header ----------------------------------------------------------------------
+
+    def make_protocol(self) -> asyncio.Protocol:
+        """Return the protocol for a newly accepted socket."""
+        shard = self._shard
+        if self._proxy_versions == NO_PROXY:
+            return shard.connect(None)
+        seconds = shard.config.open_timeout
+        return Preface(shard, self._proxy_versions, self._trusted, seconds, self._prefaces)
 
     # -- a TCP connection --------------------------------------------------------------------
 

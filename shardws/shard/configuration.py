@@ -4,9 +4,11 @@ Owns the translation; the rooms below know no settings. Made at the start of a s
 a live setting changes.
 """
 
+import math
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from shardws.net.options import UNTOUCHED, SocketOptions
 from shardws.net.owner import ConnectionConfig, Policy
 from shardws.protocol.handshake import HandshakeConfig, Origins
 from shardws.protocol.keepalive import Keepalive
@@ -66,7 +68,21 @@ def connection_config(settings: Settings) -> ConnectionConfig:
         open_timeout=float(settings[table.DEFAULT_CONNECTION_TIMEOUT]),
         close_timeout=settings[table.CLOSE_TIMEOUT],
         idle_timeout=float(settings[table.DEFAULT_TIMEOUT]),
+        options=socket_options(settings),
     )
+
+
+def socket_options(settings: Settings) -> SocketOptions:
+    """Return the socket options of accepted connections; milliseconds are rounded up."""
+    options = SocketOptions(
+        no_delay=settings[table.TCP_NO_DELAY],
+        receive_buffer=settings[table.IN_BUFFER_SIZE],
+        send_buffer=settings[table.OUT_BUFFER_SIZE],
+        idle_time=math.ceil(settings[table.KEEP_ALIVE_TIME] / 1000),
+        probe_interval=math.ceil(settings[table.KEEP_ALIVE_INTERVAL] / 1000),
+        probe_count=settings[table.KEEP_ALIVE_RETRY_COUNT],
+    )
+    return UNTOUCHED if options == UNTOUCHED else options
 
 
 def followed(old: ConnectionConfig, new: ConnectionConfig) -> ConnectionConfig:

@@ -114,7 +114,6 @@ class ShardProcess:
         """Needs a running loop."""
         settings = application.settings
         self.context = context
-        self.log = shard_logger("shard", context.slot)
         self.loop = asyncio.get_running_loop()
         self.exit_code = EXIT_OK
         self.stopped = asyncio.Event()
@@ -129,6 +128,7 @@ class ShardProcess:
             context.page(),
         )
         self.shard = Shard(self.loop, settings, application.handlers, place)
+        self.log = self.shard.log  # the application hears of its lines too
         self.shard.secure(context.site)
         self.mesh = self.shard.mesh
         self.listener = self._make_listener(context)
@@ -144,7 +144,7 @@ class ShardProcess:
         if context.way is not None:
             return Receiver(self.shard.make_connection, context.way, context.port)
         if context.listener is not None:
-            return Listener(self.shard.make_connection, context.listener)
+            return Listener(self.shard.make_connection, context.listener, self.log)
         return None
 
     async def main(self) -> int:

@@ -7,6 +7,7 @@ needed. Must not know what the application does.
 
 import asyncio
 import os
+import resource
 import secrets
 from typing import Final
 
@@ -63,10 +64,11 @@ class Pump:
         site = certificates.build(settings)
         self.shard.secure(site)
         host, port, use_ipv6, is_exclusive, backlog = configuration.binding(settings)
+        self.shard.admission.resolve_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         address = sockets.resolve(host, port, use_ipv6)
         sock = sockets.bind(address, use_ipv6, share=not is_exclusive)
         sock.listen(backlog)  # at once, so that clients may connect before the loop turns
-        self.listener = Listener(self.shard.make_connection, sock)
+        self.listener = Listener(self.shard.make_connection, sock, self.shard.log)
         configuration.begin_listening(settings, self.listener.port)
         certificates.show(settings, site)
         self._starting = self.loop.create_task(self.listener.start(backlog))
@@ -168,3 +170,4 @@ class Pump:
         await drain.drain(self.shard, 1001, "the server stops", 0.0, CLOSE_S)
         await self.shard.dispatch.tasks.settle(CLOSE_S)
         self.shard.stop()
+        await asyncio.sleep(0)  # connection_lost of what was aborted

@@ -6,6 +6,7 @@ implements `net.connection.Owner`. Must not know how it came to life: a forked p
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from shardws.net.owner import ConnectionConfig
 from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.protocol import codec
 from shardws.protocol.keepalive import Wheel
+from shardws.protocol.proxy import Endpoint
 from shardws.protocol.request import Request
 from shardws.protocol.session import Ending, Item
 from shardws.routing.identity import Identity
@@ -180,7 +182,13 @@ class Shard:
         """Return a protocol for a newly accepted socket."""
         connection = Connection(self)
         return connection if self.security is None else self.security.wrap(connection)
+        return self.admission.make_protocol()
 
+    def connect(self, source: Endpoint | None) -> asyncio.Protocol:
+        """Return the protocol for a client at `source`; None: at the other end of the socket."""
+
+        if source is not None:
+            connection.remote_host, connection.remote_port = sys.intern(source[0]), source[1]
     def accepted(self, connection: Connection) -> None:
         self.connections.add(connection)
         self.admission.accepted(connection)
