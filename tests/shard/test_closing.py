@@ -16,7 +16,7 @@ READ_S = 5.0
 @pytest.mark.surface("WaitForCloseResponse", "Disconnect", "Disconnected")
 @pytest.mark.parametrize(("waits", "told"), [(True, 1006), (False, 1000)])
 def test_the_client_is_waited_for_or_not(waits: bool, told: int) -> None:
-    """Without waiting TCP ends behind our close frame; else CloseTimeout passes and it is a loss."""
+    """Without waiting TCP ends behind our close frame; else CloseTimeout passes: a loss."""
 
     async def main() -> None:
         recorder = Recorder()
