@@ -77,12 +77,20 @@ class Groups:
 
 
 class Interest:
-    """Which other shards have members of a group; a shard is named by its incarnation."""
+    """Which other shards have members of a group; a shard is named by its incarnation.
 
-    __slots__ = ("_peers",)
+    One that is not among `heard` has not told all its groups yet, and may have members of any.
+    """
+
+    __slots__ = ("_peers", "heard")
 
     def __init__(self) -> None:
+        self.heard: set[int] = set()
         self._peers: dict[str, set[int]] = {}
+
+    def hear(self, incarnation: int) -> None:
+        """Note that a shard has told all its groups."""
+        self.heard.add(incarnation)
 
     def add(self, incarnation: int, group: str) -> None:
         """Note that a shard has members."""
@@ -98,6 +106,7 @@ class Interest:
 
     def forget(self, incarnation: int) -> None:
         """Drop a shard from all groups: its link is gone, and a new one tells anew."""
+        self.heard.discard(incarnation)
         for group in list(self._peers):
             self.discard(incarnation, group)
 

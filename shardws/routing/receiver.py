@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from shardws.errors import UsageError, WireError
-from shardws.interfaces import Recipient, RoutingSink
-from shardws.outcomes import QUEUED, Outcome, SendOutcome
+from shardws.interfaces import RoutingSink
+from shardws.outcomes import Outcome, SendOutcome
+from shardws.routing.fanout import Fanout
 from shardws.routing.groups import Groups, Interest
 from shardws.routing.inbound import Inbound
 from shardws.routing.mesh import Mesh
@@ -29,6 +30,7 @@ from shardws.wire.messages import (
     GROUP_JOIN,
     GROUP_LEAVE,
     INTEREST,
+    NEWS_TOLD,
     PUBLISH,
     QUERY,
     READY_TO_SEND,
@@ -41,41 +43,7 @@ from shardws.wire.messages import (
     SYNCED,
 )
 
-Frames = Callable[[int, bytes], bytes]  # data format and payload to one plain server frame
 MAX_FULL: Final = 16_384  # ids of one peer that are awaited to drain
-
-
-class Fanout:
-    """Sends one message to many connections of this shard."""
-
-    __slots__ = ("_frame_of", "_groups", "_registry", "_sink")
-
-    def __init__(
-        self, registry: Registry, groups: Groups, frame_of: Frames, sink: RoutingSink
-    ) -> None:
-        self._registry = registry
-        self._groups = groups
-        self._frame_of = frame_of
-        self._sink = sink
-
-    def publish(self, group: str, kind: int, payload: bytes) -> bool:
-        """Send to the members of a group; return whether there are any."""
-        members = self._groups.members(group)
-        if members:
-            self._send(members, kind, payload)
-        return bool(members)
-
-    def broadcast(self, kind: int, payload: bytes) -> None:
-        """Send to all connections."""
-        self._send(self._registry.snapshot(), kind, payload)
-
-    def _send(self, recipients: list[Recipient], kind: int, payload: bytes) -> None:
-        frame = self._frame_of(kind, payload)
-        for recipient in recipients:
-            send = recipient.send_shared(kind, payload, frame)
-            # Looking at `outcome` silences what a FailedSend would tell by itself.
-            if send is not QUEUED and send.outcome is Outcome.FULL:
-                self._sink.send_failed(recipient.id, Outcome.FULL)
 
 
 class Receiver:
@@ -109,6 +77,7 @@ class Receiver:
             PUBLISH: self._publish,
             BROADCAST: self._broadcast,
             INTEREST: self._note_interest,
+            NEWS_TOLD: self._note_news,
             RESULT: self._result,
             SYNC: self._sync,
             SYNCED: self._synced,
@@ -209,8 +178,11 @@ class Receiver:
     # -- to many -----------------------------------------------------------------------------
 
     def _publish(self, inbound: Inbound, kind: int, group: str, payload: bytes) -> None:
-        if not self._fanout.publish(group, kind, payload):
-            self._answer(inbound, encode(INTEREST, False, group))
+        if self._fanout.publish(group, kind, payload):
+            return
+        link = self._mesh.links.get(inbound.incarnation)
+        if link is not None and link.is_up:  # one that is not yet up begins with `news`
+            link.answer(encode(INTEREST, False, group))
 
     def _broadcast(self, inbound: Inbound, kind: int, payload: bytes) -> None:
         self._fanout.broadcast(kind, payload)
@@ -220,6 +192,9 @@ class Receiver:
             self._interest.add(inbound.incarnation, group)
         else:
             self._interest.discard(inbound.incarnation, group)
+
+    def _note_news(self, inbound: Inbound) -> None:
+        self._interest.hear(inbound.incarnation)
 
     def announce(self, group: str, *, is_wanted: bool) -> None:
         """Tell all peers that the first member of a group came here, or the last one left."""
@@ -281,7 +256,8 @@ class Receiver:
 
     def news(self) -> list[bytes]:
         """Return what a new link must say first: the groups that have members here."""
-        return [encode(INTEREST, True, group) for group in self._groups.names()]
+        groups = [encode(INTEREST, True, group) for group in self._groups.names()]
+        return [*groups, encode(NEWS_TOLD)]
 
     def peer_lost(self, incarnation: int) -> None:
         """The link of a peer is closed: it tells anew what it wants if it comes again."""

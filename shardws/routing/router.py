@@ -19,12 +19,13 @@ from shardws.errors import NoSuchConnection, ShardwsError, UsageError, is_sendab
 from shardws.ids import GENERATION_SHIFT, MAX_ID, NODE_SHIFT
 from shardws.interfaces import Recipient, Remote, RoutingSink, Source
 from shardws.outcomes import QUEUED, FailedSend, Outcome, SendOutcome
+from shardws.routing.fanout import Fanout, Frames
 from shardws.routing.groups import Groups, Interest, check_name
 from shardws.routing.identity import ADMIN_SLOT, place_of, slot_of
 from shardws.routing.link import Link
 from shardws.routing.mesh import Mesh
 from shardws.routing.queries import UNREACHABLE_CODE, Queries
-from shardws.routing.receiver import Fanout, Frames, Receiver
+from shardws.routing.receiver import Receiver
 from shardws.routing.registry import Registry
 from shardws.stats import SENDS_FAILED
 from shardws.wire.codec import encode
@@ -205,7 +206,9 @@ class Router:
     def publish(self, group: str, kind: int, payload: bytes) -> SendOutcome:
         """Send to all members of a group on all shards; the outcome: see the module."""
         check_name(group)
-        links = [self._links[peer] for peer in self._interest.peers(group) if peer in self._links]
+        peers = self._links.keys() - self._interest.heard  # they may have members
+        peers.update(self._interest.peers(group))
+        links = [self._links[peer] for peer in peers if peer in self._links]
         outcome = self._offer(links, encode_to_many(PUBLISH, kind, group, payload))
         self._fanout.publish(group, kind, payload)
         return outcome

@@ -32,6 +32,7 @@ PUBLISH: Final = 20
 BROADCAST: Final = 21
 INTEREST: Final = 22
 STREAM: Final = 23
+NEWS_TOLD: Final = 24
 RESULT: Final = 30
 SYNC: Final = 31
 SYNCED: Final = 32
@@ -159,6 +160,13 @@ MESSAGES: Final = (
         (("is_wanted", "flag"), _GROUP),
         _MEMBER,
         "the sender has, or no longer has, members of a group",
+    ),
+    Message(
+        NEWS_TOLD,
+        "NEWS_TOLD",
+        (),
+        _MEMBER,
+        "behind the INTERESTs that a link begins with: these are all groups with members",
     ),
     Message(
         STREAM,

@@ -75,3 +75,12 @@ def test_interest() -> None:
     assert set(interest.peers("a")) == {1, 2}
     interest.forget(1)
     assert (interest.peers("a"), interest.peers("b")) == ((2,), ())
+
+
+def test_a_shard_is_heard_until_it_is_forgotten() -> None:
+    interest = Interest()
+    interest.hear(1)
+    interest.hear(2)
+    interest.forget(1)
+    interest.forget(3)
+    assert interest.heard == {2}

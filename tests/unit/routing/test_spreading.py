@@ -7,7 +7,9 @@ import pytest
 from shardws import ids
 from shardws.errors import NoSuchConnection, SendInterrupted, ShardwsError, UsageError
 from shardws.outcomes import QUEUED, Outcome
+from shardws.routing.inbound import Inbound
 from shardws.stats import LINKS_OUT
+from shardws.wire import messages as m
 from tests.unit.routing.harness import DEADLINE, LOOPS, FakeConnection, Shard, Town, run, soon
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)
@@ -178,5 +180,48 @@ def test_second_member_and_last_but_one_are_no_news(loop: str) -> None:
         left.router.publish("room", 1, b"to two")
         await two.wait_for(2)
         assert one.got == []
+
+    run(loop, story)
+
+
+def test_a_publish_reaches_shards_that_have_not_said_their_news(loop: str) -> None:
+    """A shard that had just come knew no members elsewhere; its publish was QUEUED and lost."""
+
+    async def story(town: Town) -> None:
+        left, right = await town.found(0), await town.found(1)
+        there = right.connect()
+        right.router.join(there.id, "room")
+        left.mesh.set_peers([right.peer])
+        assert left.router.publish("room", 1, b"early") is QUEUED  # in this turn nobody has dialed
+        await there.wait_for(1)
+        assert there.got == [(1, b"early")]
+
+    run(loop, story)
+
+
+def test_who_has_said_its_news_gets_only_what_it_wants(loop: str) -> None:
+    async def story(town: Town) -> None:
+        left, right = await town.meet(2)
+        here = left.connect()
+        await soon(right.router.send(here.id, 1, b"behind the news"))
+        before = left.stats[LINKS_OUT]
+        left.router.publish("room", 1, b"x")
+        await soon(left.router.send(right.connect().id, 1, b"x"))
+        assert left.stats[LINKS_OUT] == before + 2  # DELIVER, SYNC
+
+    run(loop, story)
+
+
+def test_no_members_is_no_answer_on_a_link_that_will_begin_with_news(loop: str) -> None:
+    """INTEREST off waited for the link and followed its news, so a member in between was lost."""
+
+    async def story(town: Town) -> None:
+        left, right = await town.found(0), await town.found(1)
+        left.mesh.set_peers([right.peer])
+        link = left.mesh.links[right.identity.incarnation]
+        inbound = Inbound(left.mesh, left.mesh.loop, 4096)
+        inbound.incarnation = right.identity.incarnation
+        left.mesh.receive(inbound, [(m.PUBLISH, 1, "room", b"x")])
+        assert (link.is_up, link.queued) == (False, 0)
 
     run(loop, story)

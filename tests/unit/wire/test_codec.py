@@ -33,6 +33,7 @@ VALID: list[tuple[Any, ...]] = [
     (m.BROADCAST, 2, b"\xff"),
     (m.INTEREST, True, "room"),
     (m.INTEREST, False, "room"),
+    (m.NEWS_TOLD,),
     (m.RESULT, 7, ID, 3),
     (m.SYNC, 0),
     (m.SYNCED, (1 << 64) - 1),
