@@ -1,0 +1,48 @@
+"""A chat for all cores: one lobby, names, and words to one person, whichever shard he is on.
+
+shardws run examples.chat:server
+"""
+
+from shardws import Connected, DataIn, Disconnected, Outcome, WebSocketServer
+
+server = WebSocketServer()
+server.local_host = "127.0.0.1"
+server.local_port = 9001
+server.config("BufferMessage=True")  # one event for each message, not for each piece of it
+
+names: dict[int, str] = {}  # of this shard's connections: each shard has a dictionary of its own
+
+
+def on_connected(e: Connected) -> None:
+    names[e.connection_id] = f"guest {e.connection_id}"
+    server.join(e.connection_id, "lobby")
+    server.publish("lobby", f"* {names[e.connection_id]} came, on shard {server.shard}")
+
+
+async def on_data_in(e: DataIn) -> None:
+    if e.data_format != 1:  # text
+        return
+    me = e.connection_id
+    command, _, rest = e.text.decode().partition(" ")
+    if command == "/name":
+        server.publish("lobby", f"* {names[me]} is now {rest}")
+        names[me] = rest
+    elif command == "/tell":
+        to, _, words = rest.partition(" ")
+        outcome = Outcome.GONE
+        if to.isdecimal():
+            outcome = await server.send_text(int(to), f"{names[me]} tells you: {words}")
+        server.send_text(me, f"* {outcome.name}")
+    else:
+        server.publish("lobby", f"{names[me]}: {e.text.decode()}")
+
+
+def on_disconnected(e: Disconnected) -> None:
+    # A shard that was killed took its names along; its successor reports who was there.
+    name = names.pop(e.connection_id, f"somebody ({e.connection_id})")
+    server.publish("lobby", f"* {name} left: {e.status_code} {e.description}")
+
+
+server.on_connected = on_connected
+server.on_data_in = on_data_in
+server.on_disconnected = on_disconnected
