@@ -251,8 +251,8 @@ class Receiver:
                 link.answer(encode(READY_TO_SEND, connection_id))
 
     def forget(self, connection_id: int) -> None:
-        """A connection here is over."""
-        self._full.pop(connection_id, None)
+        """A connection here is over: who waits for it to drain learns so by its next send."""
+        self.drained(connection_id)
 
     def news(self) -> list[bytes]:
         """Return what a new link must say first: the groups that have members here."""

@@ -189,7 +189,7 @@ MESSAGES: Final = (
         "READY_TO_SEND",
         (_ID,),
         _MEMBER,
-        "a connection that answered FULL to the receiver has drained",
+        "a connection that answered FULL to the receiver has drained, or is over",
     ),
     Message(
         QUERY,

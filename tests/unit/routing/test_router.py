@@ -177,13 +177,27 @@ def test_full_connection_elsewhere_tells_when_it_has_drained(loop: str) -> None:
     run(loop, story)
 
 
+def test_who_waits_for_a_connection_elsewhere_hears_that_it_has_ended(loop: str) -> None:
+    """It was forgotten in silence: whoever waited for ReadyToSend waited for ever."""
+
+    async def story(town: Town) -> None:
+        left, right = await town.meet(2)
+        there = right.connect()
+        there.outcome = Outcome.FULL
+        assert await soon(left.router.send(there.id, 1, b"x")) is Outcome.FULL
+        right.router.remove(there)
+        await left.sink.told.until(lambda: bool(left.sink.ready))
+        assert await soon(left.router.send(there.id, 1, b"x")) is Outcome.GONE
+        assert left.sink.ready == [there.id]
+
+    run(loop, story)
+
+
 def test_connection_that_ends_is_forgotten(loop: str) -> None:
     async def story(town: Town) -> None:
         left, right = await town.meet(2)
         there = right.connect()
         await soon(left.router.join(there.id, "g"))
-        there.outcome = Outcome.FULL
-        await soon(left.router.send(there.id, 1, b"x"))
         right.router.remove(there)
         right.router.on_drained(there)
         assert await soon(left.router.send(there.id, 1, b"x")) is Outcome.GONE
