@@ -6,9 +6,8 @@ frames of two messages never mix (RFC 6455 5.4), pings and pongs may go in betwe
 files or other shards: a stream comes as a Source.
 
 Bounds: of a stream at most two pieces are held; what waits behind it is at most the high mark in
-bytes and MOST_STREAMS streams. A stream goes out uncompressed (it would bind the compressor until
-its end), in frames of MaxFrameSize, and where that is 0 or above LARGEST_FRAME in frames of
-PIECE_BYTES, so that a pong need not wait for the end of a long file.
+bytes and MOST_STREAMS streams. A stream goes out uncompressed, in frames of MaxFrameSize, and where
+that is 0 or above LARGEST_FRAME of PIECE_BYTES: a pong need not wait for the end of a long file.
 """
 
 from collections import deque
@@ -17,10 +16,12 @@ from typing import TYPE_CHECKING, Final
 from shardws.errors import StateError, UsageError, code_of_errno
 from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY, FORMAT_PING
 from shardws.interfaces import Source
+from shardws.net.owner import Policy
 from shardws.net.parts import Announced, Stream
 from shardws.net.record import BLOCKED_PARTS, BLOCKED_WIRE, OPEN
 from shardws.outcomes import QUEUED, LaterSend, Outcome, SendOutcome
 from shardws.protocol.fragments import MAX_CONTROL
+from shardws.stats import SENDS_FAILED
 
 if TYPE_CHECKING:
     from shardws.net.connection import Connection
@@ -114,9 +115,13 @@ class Multipart:
         if self._announced is not None and is_part:
             return self._send_part(self._announced, kind, payload)
         size = len(payload)
-        if self._waiting_bytes and self._waiting_bytes + size > self._connection.config.high_mark:
+        self._begin_waiting()
+        config = self._connection.config
+        while self._waiting_bytes and self._waiting_bytes + size > config.high_mark:
             self._has_refused = True
-            return self._connection.refuse_send()
+            if config.policy is not Policy.DROP:
+                return self._connection.refuse_send()
+            self._drop_oldest()
         self._waiting.append((kind, payload))
         self._waiting_bytes += size
         return QUEUED
@@ -141,16 +146,29 @@ class Multipart:
             self._has_refused = True
             source.finish(Outcome.FULL)
             return self._connection.refuse_send()
-        connection = self._connection
-        if not connection.blocked & BLOCKED_PARTS:
-            # Who was refused before is told when all of this is over.
-            self._has_refused = bool(connection.blocked & BLOCKED_WIRE)
-            connection.blocked |= BLOCKED_PARTS
+        self._begin_waiting()
         source.wake = self.go_on
         self._waiting.append(Stream(self._kind_of(kind), source, result))
         self._streams += 1
         self.go_on()
         return result
+
+    def _begin_waiting(self) -> None:
+        """Have what is sent from now on wait for what is sent now."""
+        connection = self._connection
+        if not connection.blocked & BLOCKED_PARTS:
+            # Who was refused before is told when all of this is over.
+            self._has_refused = bool(connection.blocked & BLOCKED_WIRE)
+            connection.blocked |= BLOCKED_PARTS
+
+    def _drop_oldest(self) -> None:
+        """Drop the message that waits longest; streams stay."""
+        for position, entry in enumerate(self._waiting):
+            if not isinstance(entry, Stream):
+                del self._waiting[position]
+                self._waiting_bytes -= len(entry[1])
+                self._connection.owner.row[SENDS_FAILED] += 1
+                return
 
     def _kind_of(self, kind: int) -> int:
         """Return the kind of a stream: where none is said the DataFormat's, else binary."""
@@ -173,7 +191,9 @@ class Multipart:
             and self._announced is None
         ):
             if budget <= 0:
-                self._go_on_later()
+                if not self._goes_on:
+                    self._goes_on = True
+                    connection.owner.call_soon(self._resume)
                 break
             moved = self._step(self._stream) if self._stream is not None else self._begin()
             if moved < 0:
@@ -181,11 +201,6 @@ class Multipart:
             budget -= moved
         if connection.state == OPEN:
             self._release()
-
-    def _go_on_later(self) -> None:
-        if not self._goes_on:
-            self._goes_on = True
-            self._connection.owner.call_soon(self._resume)
 
     def _resume(self) -> None:
         self._goes_on = False

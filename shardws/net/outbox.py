@@ -158,7 +158,7 @@ class Outbox(Record):
         self.size = 0
         if self.state != OPEN:
             return self._unsent()
-        if not self.blocked & BLOCKED_PARTS:
+        if not self.blocked & BLOCKED_PARTS and self.config.policy is not Policy.DROP:
             return self.refuse_send()
         if kind > CLOSE:
             return self.multipart.send_control(kind, payload)

@@ -28,7 +28,7 @@ class Policy(IntEnum):
     """What a send to a full connection does (setting OutPolicy)."""
 
     WAIT = 0  # answers FULL; ReadyToSend tells when to go on
-    DROP = 1  # answers DROPPED
+    DROP = 1  # takes it, and drops the oldest that wait when they are too many
     CLOSE = 2  # closes the connection with 1013
 
 

@@ -1,0 +1,109 @@
+"""What a send to a full connection does: wait, drop the oldest, or close (OutPolicy)."""
+
+import asyncio
+import struct
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from shardws import Outcome, WebSocketServer
+from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+SIZE = 10_000
+HEADER = 4
+
+
+def recording_server(recorder: Recorder, policy: str) -> WebSocketServer:
+    server = new_server()
+    server.out_policy = policy
+    server.out_high_mark = 64 * 1024
+    server.out_low_mark = 16 * 1024
+    server.on_connected = lambda e: recorder.note("connected", e.connection_id)
+    server.on_ready_to_send = lambda e: recorder.note("ready")
+    server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
+    server.on_error = lambda e: recorder.note("error", e.error_code)
+    return server
+
+
+def message(number: int) -> bytes:
+    return struct.pack(">I", number) + bytes(SIZE - 4)
+
+
+async def drained(ws: ClientConnection) -> None:
+    """Read to the end, which raises."""
+    while True:
+        await receive(ws)
+
+
+async def fill(server: WebSocketServer, identity: int) -> int:
+    """Send numbered messages until the connection is full; return how many were taken."""
+    taken = 0
+    while server.connections[identity].ready_to_send:
+        assert server.send(identity, message(taken)).outcome is Outcome.QUEUED
+        taken += 1
+        assert taken < 10_000
+        await asyncio.sleep(0)
+    return taken
+
+
+def test_drop_keeps_the_newest_and_says_ready_when_it_has_drained() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder, "drop")
+        async with listening(server):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
+            writer.write(UPGRADE)
+            identity = (await recorder.wait_for("connected"))[0][1]
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+            taken = await fill(server, identity)
+            for number in range(taken, taken + 100):
+                assert server.send(identity, message(number)).outcome is Outcome.QUEUED
+            numbers: list[int] = []
+            while not numbers or numbers[-1] != taken + 99:
+                frame = await asyncio.wait_for(reader.readexactly(HEADER + SIZE), DEADLINE_S)
+                numbers.append(int.from_bytes(frame[HEADER : HEADER + 4]))
+            kept = 64 * 1024 // SIZE
+            assert numbers == [*range(taken), *range(taken + 100 - kept, taken + 100)]
+            await recorder.wait_for("ready", 2)
+            server.send(identity, b"goes on")
+            assert await asyncio.wait_for(reader.readexactly(9), DEADLINE_S) == b"\x82\x07goes on"
+            assert not [event for event in recorder.events if event[0] == "error"]
+            writer.close()
+
+    run(main())
+
+
+def test_wait_refuses_with_full() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder, "wait")
+        async with listening(server):
+            _, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
+            writer.write(UPGRADE)
+            identity = (await recorder.wait_for("connected"))[0][1]
+            await fill(server, identity)
+            assert server.send(identity, b"x").outcome is Outcome.FULL
+            writer.close()
+
+    run(main())
+
+
+def test_close_ends_the_connection_with_1013() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = recording_server(recorder, "close")
+        async with listening(server) as url:
+            ws = await client(url, max_queue=1)
+            identity = (await recorder.wait_for("connected"))[0][1]
+            await fill(server, identity)
+            assert server.send(identity, b"x").outcome is Outcome.DROPPED
+            with pytest.raises(ConnectionClosed, match="1013"):
+                await drained(ws)
+            assert await recorder.wait_for("disconnected") == [("disconnected", 1013)]
+
+    run(main())
