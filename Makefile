@@ -52,6 +52,9 @@ pages-check: $(VENV)/.check  ## compare them with the tables and tests
 	$(BIN)/python -m shardws.settings.render --check
 	$(BIN)/python -m tests.surface --check
 
+tls-scan: $(VENV)/.test  ## testssl.sh against the demo, two minutes; SCAN=--write writes docs/reference/tls-scan.txt
+	$(BIN)/python -m tests.tls_scan $(SCAN)
+
 stress: $(VENV)/.test  ## the process tests ten times; COUNT=, PYTEST=
 	for i in $$(seq $(or $(COUNT),10)); do \
 		$(BIN)/python -m pytest -q tests/processes $(PYTEST) || exit 1; done
@@ -107,4 +110,4 @@ $(VENV)/.check: $(INPUTS) | $(BIN)/python
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
-.PHONY: run test check format format-check lint types layers pages pages-check compliance stress load load-ui bench bench-quick bench-check bench-micro clean help
+.PHONY: run test check format format-check lint types layers pages pages-check compliance tls-scan stress load load-ui bench bench-quick bench-check bench-micro clean help

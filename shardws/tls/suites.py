@@ -18,7 +18,7 @@ BY_NUMBER: Final = {suite.number: suite for suite in TABLE}
 BY_NAME: Final = {
     name.upper(): suite for suite in TABLE if suite.openssl for name in (suite.name, suite.openssl)
 }
-# Mozilla intermediate 5.7: forward secrecy and AEAD; the client's order counts.
+# Mozilla intermediate 5.7: forward secrecy and AEAD, the cheapest first.
 MODERN: Final = tuple(BY_NUMBER[number] for number in (0x1301, 0x1302, 0x1303))
 INTERMEDIATE: Final = tuple(
     BY_NUMBER[number]
@@ -38,7 +38,7 @@ class Selection(NamedTuple):
     modern: tuple[Suite, ...]  # TLS 1.3
     legacy: tuple[Suite, ...]  # TLS 1.2 and older
     level: int | None  # @SECLEVEL of the operator's cipher string
-    is_ordered: bool  # the operator gave an order: the server's preference counts
+    is_ordered: bool  # the operator gave an order, which nothing overrules
 
     def modern_string(self) -> bytes:
         return ":".join(suite.openssl for suite in self.modern).encode()

@@ -46,7 +46,7 @@ def test_the_operators_order_counts(leaf: trustme.LeafCert, authority: trustme.C
     first = "ECDHE-ECDSA-AES128-GCM-SHA256"
     second = "ECDHE-ECDSA-AES256-GCM-SHA384"
     client.set_ciphers(f"{second}:{first}")
-    for server_list, winner in ((f"{first}:{second}", first), ("", second)):
+    for server_list, winner in ((f"{second}:{first}", second), (f"{first}:{second}", first)):
         peer = meet(serve(leaf, cipher_list=server_list), client)
         assert peer.engine.negotiated is not None
         assert peer.engine.negotiated.cipher == winner
@@ -120,3 +120,19 @@ def test_lists_that_do_not_fit_are_refused(
 def test_key_shares_have_no_effect_but_are_checked(leaf: trustme.LeafCert) -> None:
     serve(leaf, tls13_groups="x25519,P-256", tls13_key_shares="P-256", tls12_groups="x25519,P-256")
     assert refusal(leaf, tls13_groups="x25519", tls13_key_shares="P-256")[0] == 276
+
+
+def test_our_order_counts_but_for_clients_that_prefer_chacha(
+    leaf: trustme.LeafCert, authority: trustme.CA
+) -> None:
+    strong, cheap = "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"
+    chacha = "ECDHE-ECDSA-CHACHA20-POLY1305"
+    for offered, agreed in (
+        ((strong, chacha, cheap), cheap),
+        ((chacha, strong, cheap), chacha),
+    ):
+        client = client_context(authority, TLS12)
+        client.set_ciphers(":".join(offered))
+        peer = meet(serve(leaf), client)
+        assert peer.engine.negotiated is not None
+        assert peer.engine.negotiated.cipher == agreed

@@ -95,7 +95,9 @@ def test_data_in_one_piece_with_the_end_of_the_handshake(
     assert engine.receive(flight[-3:]) == b"frame" * 10
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(cuts=st.lists(st.integers(1, 70_000), max_size=12), size=st.integers(1, 150_000))
 def test_any_chopping(
     context: ServerContext, calls: Calls, authority: trustme.CA, cuts: list[int], size: int
