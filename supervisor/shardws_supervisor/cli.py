@@ -10,7 +10,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from shardws.errors import EXIT_USAGE, SettingError, ShardwsError, StartError, TLSSetupError
+from shardws.errors import (
+    EXIT_OK,
+    EXIT_USAGE,
+    SettingError,
+    ShardwsError,
+    StartError,
+    TLSSetupError,
+)
 from shardws.settings import Assignment, sources
 from shardws_supervisor import connections, operate, preview, serve
 
@@ -26,7 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return EXIT_USAGE
     try:
-        return command(namespace)
+        code = command(namespace)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # its reader has seen enough, as in `shardws conns | head -3`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
     except TLSSetupError as error:
         return complain(str(error), error.exit_code)  # with the code, as the model's users know it
     except StartError as error:

@@ -67,6 +67,24 @@ def test_status_in_words_and_as_json(run_server: RunServer) -> None:
     assert len(report["shards"]) == 2
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(run_server: RunServer) -> None:
+    """`shardws status | head -1` ended with a traceback."""
+    server = run_server(shards=1)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        path = os.pathsep.join([str(ROOT), str(ROOT / "supervisor")])
+        done = subprocess.run(
+            [*SHARDWS, "status", "--run-dir", str(server.run_dir)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=DEADLINE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_top_shows_rates(run_server: RunServer) -> None:
     server = run_server(shards=1)
     shown = command(server, "top", "--count", "2", "--interval", "0.1")
