@@ -696,7 +696,6 @@ MAX_GROUPS: Final[Row[int]] = Row(
     group=Group.ACCESS,
     when=When.LIVE,
     module="shardws.shard.shard",
-    later=True,
     text="Most groups that one connection may be a member of.",
 )
 

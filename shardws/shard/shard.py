@@ -97,6 +97,7 @@ class Shard:
         )
         self.reports = Reports(self)
         self.router = router(self.mesh, self.registry, self.reports, frame_of)
+        self.router.limit_groups(settings[table.MAX_GROUPS])
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
         self._unflushed: list[Outbox] = []
@@ -152,6 +153,7 @@ class Shard:
         self.config = new = configuration.connection_config(self.settings)
         for room in (self.journal, self.admission, self.opening):
             room.reconfigure()
+        self.router.limit_groups(self.settings[table.MAX_GROUPS])
         if row.when is not When.LIVE:
             return  # for connections accepted from now on
         followed: dict[int, ConnectionConfig] = {}  # few configs, perhaps many connections
@@ -180,15 +182,15 @@ class Shard:
 
     def make_connection(self) -> asyncio.Protocol:
         """Return a protocol for a newly accepted socket."""
-        connection = Connection(self)
-        return connection if self.security is None else self.security.wrap(connection)
         return self.admission.make_protocol()
 
     def connect(self, source: Endpoint | None) -> asyncio.Protocol:
         """Return the protocol for a client at `source`; None: at the other end of the socket."""
-
+        connection = Connection(self)
         if source is not None:
             connection.remote_host, connection.remote_port = sys.intern(source[0]), source[1]
+        return connection if self.security is None else self.security.wrap(connection)
+
     def accepted(self, connection: Connection) -> None:
         self.connections.add(connection)
         self.admission.accepted(connection)
@@ -291,4 +293,10 @@ class Shard:
     def _flush(self) -> None:
         connections, self._unflushed = self._unflushed, []
         for connection in connections:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception:
+                # Whatever is wrong with one connection's frames, the others must be written.
+                self.log.exception("connection %d could not be written", connection.id)
+                if connection.transport is not None:
+                    connection.transport.abort()
