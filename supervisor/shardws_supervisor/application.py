@@ -9,9 +9,12 @@ import os
 import sys
 import traceback
 
+import shardws
 from shardws.errors import EXIT_USAGE, StartError
 from shardws.settings import Settings
 from shardws.shard.application import Application
+
+NOT_THEIRS = ("<frozen importlib", os.path.join(os.path.dirname(shardws.__file__), ""))
 
 
 def split(reference: str) -> tuple[str, str]:
@@ -68,9 +71,12 @@ def _broken(reference: str, error: BaseException) -> StartError:
 
 
 def _place(error: BaseException) -> str:
-    """Return file:line of an error: of the bad source for SyntaxError, else where it was raised."""
+    """Return file:line of an error: of the bad source for SyntaxError, else where it was raised.
+
+    For an error that this library raised, as for a bad setting: the line that asked for it.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if not frame.filename.startswith("<frozen importlib")]
-    return f"{ours[-1].filename}:{ours[-1].lineno}"
+    theirs = [frame for frame in frames if not frame.filename.startswith(NOT_THEIRS)]
+    return f"{theirs[-1].filename}:{theirs[-1].lineno}"

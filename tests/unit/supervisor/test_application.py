@@ -89,6 +89,10 @@ def test_not_a_server(here: Path, attribute: str, kind: str) -> None:
         ("def f(:\n  pass", "SyntaxError: .*bad_app.py:1"),
         ("import sys\nsys.exit('bye')", "SystemExit: bye .*bad_app.py:2"),
         ("raise SystemExit", "SystemExit .*bad_app.py:1"),
+        (
+            "from shardws import WebSocketServer\nWebSocketServer().config('LocalProt=1')",
+            "shardws.errors.SettingError: there is no setting 'LocalProt'.*bad_app.py:2",
+        ),
     ],
 )
 def test_an_error_inside_the_application_names_line_and_reason(
