@@ -1,8 +1,8 @@
 """Accepted sockets that come from elsewhere: the shard's side of AcceptMode handoff.
 
-Owns the end of the pair on which an acceptor hands sockets over, one descriptor a message; has the
-methods of a Listener. Reads to the end of the stream also after `stop`: what was on its way when
-the shard began to drain is taken, so that its client is told and not reset.
+Owns the end of the pair on which an acceptor hands sockets over, one descriptor a message; starts
+like a Listener. Reads to the end of the stream: what was on its way when the shard began to drain
+is taken, so that its client is told and not reset.
 """
 
 import array
@@ -37,9 +37,6 @@ class Receiver:
         self._way.setblocking(False)
         asyncio.get_running_loop().add_reader(self._way, self._take)
         self._is_started = True
-
-    def stop(self) -> None:
-        """Nothing more comes once the other end is closed, which follows at once: `exhausted`."""
 
     async def exhausted(self) -> None:
         """Wait until all that was on its way is a connection, LONGEST_END seconds at most."""

@@ -189,6 +189,8 @@ class ShardProcess:
         self.control.report(messages.REPLY, token, is_ok, answer)
 
     async def _accept(self) -> None:
+        if self._ending is not None:
+            return
         port = 0
         if self.listener is not None:
             await self.listener.start(configuration.binding(self.shard.settings).backlog)
@@ -232,10 +234,10 @@ class ShardProcess:
         self._ending = self.loop.create_task(self._drain(code, rate, deadline))
 
     async def _drain(self, code: int, rate: float, deadline: float) -> None:
-        if self.listener is not None:
-            self.listener.stop()
         if isinstance(self.listener, Receiver):
             await self.listener.exhausted()
+        elif self.listener is not None:
+            self.listener.close()
         reason = "the server restarts" if code == CODE_RESTART else "the server stops"
         end = self.loop.time() + deadline + LATE_HANDLERS_S
         left = await drain.drain(self.shard, code, reason, rate, deadline)

@@ -5,6 +5,7 @@ and nothing depends on it: a death costs a line in the log and a growing pause.
 """
 
 import contextlib
+import math
 import os
 import random
 import signal
@@ -93,3 +94,4 @@ class Aide:
             self.kill()
             os.waitpid(self.pid, 0)
             self.pid = 0
+        self._due = math.inf

@@ -233,7 +233,7 @@ class Supervisor:
         self._end_shards(now)
 
     def _end_shards(self, now: float) -> None:
-        self.ground.listeners.close()
+        self._shards.close_port()
         for life in self.table.lives():
             if self.level is Level.GRACEFUL:
                 self._shards.drain(life, CODE_STOP, self.plan, now)
