@@ -11,6 +11,7 @@ loop turns: `shard.pump` does. Facts to have before reading:
   there, it awaits.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -32,6 +33,9 @@ Queued = tuple[Connection | None, str, Any]
 
 class DeferredDispatcher(Dispatcher):
     """Queues what happens while the loop turns."""
+
+    # The program calls do_events itself, and a handler in it may end the program by sys.exit.
+    faults = (Exception, asyncio.CancelledError)
 
     def __init__(self, *context: Any) -> None:
         super().__init__(*context)

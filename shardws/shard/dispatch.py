@@ -21,7 +21,7 @@ from shardws.outcomes import SendOutcome
 from shardws.protocol.closing import ABNORMAL
 from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
-from shardws.shard.tasks import Tasks
+from shardws.shard.tasks import Tasks, raise_if_ours
 from shardws.stats import BYTES_IN, ERRORS, HANDLER_ERRORS, MESSAGES_IN, PROTOCOL_ERRORS, Words
 
 D = TypeVar("D", bound=events.Decision)
@@ -52,6 +52,10 @@ def is_work(result: object) -> TypeGuard[Awaitable[None]]:
 
 class Dispatcher:
     """Runs handlers; one for each shard."""
+
+    # What a handler may raise without harm: it is reported. `sys.exit` in one handler is not meant
+    # to take the connections of all, and a CancelledError is of something that it awaited.
+    faults: tuple[type[BaseException], ...] = (Exception, SystemExit, asyncio.CancelledError)
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, handlers: Handlers, row: Words, log: Adapter
@@ -84,7 +88,7 @@ class Dispatcher:
             elif handler is not None:
                 try:
                     result = handler(DataIn(connection_id, kind, payload, eom))
-                except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+                except self.faults as error:
                     self.failed(connection_id, "on_data_in", error)
                 else:
                     if result is not None:
@@ -118,7 +122,7 @@ class Dispatcher:
             return
         try:
             result = handler(event)
-        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+        except self.faults as error:
             self.failed(event.connection_id, name, error)
             return
         if is_work(result):
@@ -140,7 +144,7 @@ class Dispatcher:
             return
         try:
             result = handler(event)
-        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+        except self.faults as error:
             self.failed(connection.id, name, error)
             return
         if result is not None:
@@ -164,7 +168,8 @@ class Dispatcher:
     async def _guard(self, connection_id: int, name: str, result: Awaitable[None]) -> None:
         try:
             await result
-        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+        except self.faults as error:
+            raise_if_ours(error)
             self.failed(connection_id, name, error)
 
     def _finished(self, connection: Connection, task: asyncio.Task[None]) -> None:
@@ -210,7 +215,7 @@ class Dispatcher:
             return
         try:
             result = handler(event)
-        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+        except self.faults as error:
             self.failed(connection.id, name, error)
             connection.refuse(HandshakeError(500, "the application failed"))
             return
@@ -230,7 +235,8 @@ class Dispatcher:
     ) -> None:
         try:
             await result
-        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+        except self.faults as error:
+            raise_if_ours(error)
             self.failed(connection.id, name, error)
             connection.refuse(HandshakeError(500, "the application failed"))
             self.release(connection, HOLD_DECISION)
@@ -268,7 +274,7 @@ class Dispatcher:
 
     # -- errors ----------------------------------------------------------------------------
 
-    def failed(self, connection_id: int, name: str, error: Exception) -> None:
+    def failed(self, connection_id: int, name: str, error: BaseException) -> None:
         """Report an exception of a handler."""
         self.row[HANDLER_ERRORS] += 1
         # A line about on_log is not for on_log: it would raise again.

@@ -20,6 +20,7 @@ from shardws.net.record import ENDING
 from shardws.net.tls import SORRY, TLSTransport
 from shardws.shard import certificates
 from shardws.shard.dispatch import is_work
+from shardws.shard.tasks import raise_if_ours
 from shardws.stats import REFUSED
 from shardws.tls import ffi, selftest
 from shardws.tls.clienthello import Hello
@@ -108,7 +109,7 @@ class Security:
         )
         try:
             result = handler(event)
-        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+        except self._dispatch.faults as error:
             self._failed_to_choose(wire, error)
             return
         if is_work(result):
@@ -151,7 +152,8 @@ class Security:
     ) -> None:
         try:
             await result
-        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+        except self._dispatch.faults as error:
+            raise_if_ours(error)
             self._failed_to_choose(wire, error)
         else:
             self._chosen(wire, event)
@@ -177,7 +179,7 @@ class Security:
             password = config.cert_store_password
         return self._alternatives.get(store, kind, password, subject)
 
-    def _failed_to_choose(self, wire: TLSTransport, error: Exception) -> None:
+    def _failed_to_choose(self, wire: TLSTransport, error: BaseException) -> None:
         self._dispatch.failed(wire.connection.id, "on_ssl_connection_request", error)
         wire.refuse(FAILED, SORRY)
 
@@ -208,7 +210,7 @@ class Security:
         )
         try:
             result = handler(event)
-        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+        except self._dispatch.faults as error:
             self._dispatch.failed(connection.id, "on_ssl_client_authentication", error)
             return False
         if not is_work(result):
@@ -226,7 +228,8 @@ class Security:
         ending = REFUSED_LATE
         try:
             await result
-        except Exception as error:  # noqa: BLE001  the application's, reported at this edge
+        except self._dispatch.faults as error:
+            raise_if_ours(error)
             self._dispatch.failed(connection.id, "on_ssl_client_authentication", error)
             event.accept = False
             ending = UNDECIDED

@@ -11,6 +11,13 @@ from typing import Any, Final
 LAST_S: Final = 1.0  # for what begins when a handler has been cancelled
 
 
+def raise_if_ours(error: BaseException) -> None:
+    """Raise a CancelledError again when the current task was told to end; any other is a fault."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error
+
+
 class Tasks:
     """The running tasks of one shard."""
 

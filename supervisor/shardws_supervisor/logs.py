@@ -1,9 +1,10 @@
 """Where log lines go: stderr or a file, as text or as JSON.
 
-Owns the one handler on the logger `shardws`; knows not who logs. Every process of the server
-writes to the same file, opened for appending, one write per line, so lines of two processes do not
-mix. A file that was moved away (logrotate) is noticed at the next line, so USR1 has only to be
-obeyed by the supervisor; a full disk costs lines, which are counted and told, never the server.
+Owns the one handler on the loggers `shardws` and `asyncio`; knows not who logs. Every process of
+the server writes to the same file, opened for appending, one write per line, so lines of two
+processes do not mix. A file that was moved away (logrotate) is noticed at the next line, so USR1
+has only to be obeyed by the supervisor; a full disk costs lines, which are counted and told, never
+the server.
 """
 
 import json
@@ -140,9 +141,15 @@ def configure(level: int, style: str, path: str) -> LineHandler:
     handler = LineHandler(Path(path).absolute() if path else None)
     handler.setFormatter(JSONFormatter() if style == "json" else TextFormatter())
     root = logging.getLogger("shardws")
-    for old in list(root.handlers):
-        root.removeHandler(old)
-    root.addHandler(handler)
+    _replace(root, list(root.handlers), handler)
+    loop = logging.getLogger("asyncio")  # what went wrong in callbacks and in tasks of nobody
+    _replace(loop, [one for one in loop.handlers if isinstance(one, LineHandler)], handler)
     root.setLevel(LEVELS[level])
     root.propagate = False
     return handler
+
+
+def _replace(logger: logging.Logger, old: list[logging.Handler], new: logging.Handler) -> None:
+    for handler in old:
+        logger.removeHandler(handler)
+    logger.addHandler(new)

@@ -127,6 +127,19 @@ def test_do_events_waits_a_little_when_nothing_happens(program: Program) -> None
     assert time.process_time() - cpu < 0.05
 
 
+def test_a_handler_may_end_the_program(program: Program) -> None:
+    """As in any program with a loop of its own; in a shard of many clients it may not."""
+
+    def on_data_in(e: DataIn) -> None:
+        raise SystemExit(3)
+
+    program.server.on_data_in = on_data_in
+    with program.deaf_client():
+        program.deaf.sendall(b"\x81\x81\0\0\0\0x")
+        with pytest.raises(SystemExit, match="3"):
+            program.run_until(lambda: program.count("error"))
+
+
 def test_do_events_must_not_be_called_before_listening_or_from_a_coroutine(
     program: Program,
 ) -> None:
@@ -206,8 +219,15 @@ def test_a_handler_that_runs_meanwhile_interrupts_a_blocking_send(program: Progr
         server.set_web_socket_connection_timeout(identity, 60)
         server.on_data_in = lambda e: server.interrupt(identity)
         server.interrupt(identity)  # nothing blocks yet: nothing happens
-        with visitor(program, lambda ws: ws.send("stop it")):
+        blocking = threading.Event()
+
+        def visit(ws: ClientConnection) -> None:
+            blocking.wait(DEADLINE_S)
+            ws.send("stop it")
+
+        with visitor(program, visit):
             program.run_until(lambda: program.count("connected") == 2)
+            blocking.set()  # what comes from now on comes while the send blocks
             with pytest.raises(SendInterrupted, match="interrupted") as error:
                 server.send(identity, BIG)
             assert error.value.code == 301

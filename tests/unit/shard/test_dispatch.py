@@ -141,3 +141,47 @@ def test_settle_without_tasks_returns_at_once(seconds: float) -> None:
         assert loop.time() - begin < DEADLINE_S / 2
 
     run(main())
+
+
+def raise_it(error: BaseException) -> None:
+    raise error
+
+
+async def raise_later(error: BaseException) -> None:
+    await asyncio.sleep(0)
+    raise error
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), SystemExit(3), asyncio.CancelledError()])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_whatever_a_handler_raises_is_an_error_event(error: BaseException, is_async: bool) -> None:
+    """SystemExit ended the loop, and CancelledError passed for our own: neither was an Error."""
+
+    async def main() -> None:
+        stage = Stage()
+        told: list[tuple[int, str]] = []
+        stage.handlers.on_error = lambda e: told.append((e.error_code, e.description))
+        stage.handlers.on_data_in = lambda e: (raise_later if is_async else raise_it)(error)
+        stage.fire("on_data_in")
+        await stage.dispatch.tasks.settle(DEADLINE_S)
+        text = f"on_data_in: {type(error).__name__}: {error}"
+        assert told == [(436, text)]
+
+    run(main())
+
+
+def test_a_handler_that_the_end_cancels_is_no_error() -> None:
+    async def main() -> None:
+        stage = Stage()
+        told: list[object] = []
+        stage.handlers.on_error = told.append
+
+        async def on_data_in(e: DataIn) -> None:
+            await asyncio.Event().wait()
+
+        stage.handlers.on_data_in = on_data_in
+        stage.fire("on_data_in")
+        await stage.dispatch.tasks.settle(0.0)
+        assert told == []
+
+    run(main())

@@ -15,10 +15,11 @@ from shardws_supervisor import logs
 
 @pytest.fixture(autouse=True)
 def unconfigured() -> Iterator[None]:
-    root = logging.getLogger("shardws")
-    before = (list(root.handlers), root.level, root.propagate)
+    loggers = [logging.getLogger(name) for name in ("shardws", "asyncio")]
+    before = [(list(one.handlers), one.level, one.propagate) for one in loggers]
     yield
-    root.handlers[:], root.level, root.propagate = before
+    for one, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        one.handlers[:], one.level, one.propagate = handlers, level, propagate
 
 
 def test_a_text_line_carries_shard_and_id(tmp_path: Path) -> None:
@@ -148,3 +149,12 @@ def test_configuring_again_replaces_the_handler(tmp_path: Path) -> None:
     log.logger("x").info("once")
     assert (tmp_path / "one").read_text() == ""
     assert (tmp_path / "two").read_text().count("once") == 1
+
+
+def test_what_the_loop_complains_of_comes_with_the_rest(tmp_path: Path) -> None:
+    """An exception in a callback was a bare text on stderr, and not in the log file at all."""
+    logs.configure(0, "text", str(tmp_path / "old"))
+    logs.configure(0, "text", str(tmp_path / "log"))
+    logging.getLogger("asyncio").error("Exception in callback")
+    assert (tmp_path / "log").read_text().endswith("Z error asyncio: Exception in callback\n")
+    assert (tmp_path / "old").read_text() == ""
