@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
-from tests.processes.conftest import DEADLINE, RunningServer, RunServer, WriteApp, connect_to_shard
+from tests.processes.conftest import (
+    DEADLINE,
+    RunningServer,
+    RunServer,
+    WriteApp,
+    connect_to_shard,
+    eventually,
+)
 
 pytestmark = pytest.mark.processes
 
@@ -171,3 +179,19 @@ def test_a_gigabyte_across_shards_costs_neither_of_them_memory(pair: Pair, tmp_p
     assert all(now - then < 24 << 20 for now, then in zip(after, before, strict=True))
     result = json.loads(asker.recv(timeout=DEADLINE))["result"]
     assert result == "DROPPED"
+
+
+@pytest.mark.surface("MaxConnections", "WebSocketConnectionCount")
+def test_max_connections_is_of_the_whole_server(run_server: RunServer, write_app: WriteApp) -> None:
+    server = run_server(write_app(OBEDIENT), "--max-connections", "3", shards=2)
+    clients = [server.connect() for _ in range(3)]
+    for client in clients:
+        client.recv(timeout=DEADLINE)
+    assert ask(clients[0], "count") == 3
+    for _ in range(6):  # whichever shard the kernel chooses
+        with pytest.raises(InvalidStatus) as refused:
+            server.connect()
+        assert refused.value.response.status_code == 503
+    clients[0].close()
+    eventually(lambda: ask(clients[1], "count") == 2)
+    server.connect().recv(timeout=DEADLINE)

@@ -1,10 +1,12 @@
 """A program with a do_events loop: no supervisor, no coroutine, sends that may block."""
 
 import contextlib
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,6 +142,33 @@ def test_a_handler_may_end_the_program(program: Program) -> None:
             program.run_until(lambda: program.count("error"))
 
 
+def test_an_interrupt_within_the_loop_is_raised_by_do_events_and_costs_no_client(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C that fell into a callback of the loop was swallowed, and dropped its connection."""
+    assert program.server._shard is not None
+    dispatch = program.server._shard.dispatch
+    received = dispatch.received
+
+    def interrupted(*arguments: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        received(*arguments)
+
+    monkeypatch.setattr(dispatch, "received", interrupted)
+    program.server.on_data_in = lambda e: program.events.append(("data", e.text))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with program.deaf_client():
+            program.deaf.sendall(b"\x81\x81\0\0\0\0x")
+            with pytest.raises(KeyboardInterrupt):
+                program.run_until(lambda: program.count("data") or program.count("disconnected"))
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            program.run_until(lambda: program.count("data") or program.count("disconnected"))
+            assert program.events[-1] == ("data", b"x")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_do_events_must_not_be_called_before_listening_or_from_a_coroutine(
     program: Program,
 ) -> None:
@@ -210,6 +239,35 @@ def test_a_blocking_send_ends_at_the_timeout_with_301(program: Program) -> None:
         assert program.server.get_web_socket_connection_connected(identity)
         with pytest.raises(SendInterrupted):
             program.server.send(identity, b"the queue is still full")
+
+
+@pytest.mark.surface("SendFile", "WebSocketConnectionTimeout")
+def test_send_file_blocks_until_the_file_is_written(program: Program, tmp_path: Path) -> None:
+    server = program.server
+    server.default_timeout = 10
+    (tmp_path / "file").write_bytes(BIG)
+    outcomes: list[object] = []
+
+    def on_data_in(e: DataIn) -> None:
+        outcomes.append(server.send_file(e.connection_id, tmp_path / "file").outcome)
+        with pytest.raises(ShardwsError) as error:
+            server.send_file(e.connection_id, tmp_path / "missing")
+        outcomes.append(error.value.code)
+
+    def visit(ws: ClientConnection) -> None:
+        ws.send("go")
+        assert ws.recv(DEADLINE_S) == BIG
+
+    server.on_data_in = on_data_in
+    with visitor(program, visit):
+        pass
+    assert outcomes == [Outcome.WRITTEN, 302]
+    with program.deaf_client() as identity:
+        server.set_web_socket_connection_timeout(identity, 1)
+        with pytest.raises(SendInterrupted):
+            server.send_file(identity, tmp_path / "file")
+        server.disconnect(identity)
+        assert server.send_file(identity, tmp_path / "file").outcome is Outcome.DROPPED
 
 
 @pytest.mark.surface("Interrupt")
