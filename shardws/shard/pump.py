@@ -18,7 +18,7 @@ from shardws.net import sockets
 from shardws.net.listener import Listener
 from shardws.settings import table
 from shardws.settings.values import Settings
-from shardws.shard import certificates, configuration, drain
+from shardws.shard import certificates, configuration, drain, interrupts
 from shardws.shard.application import Application
 from shardws.shard.blocking import BlockingRouter, Wait
 from shardws.shard.deferred import DeferredDispatcher
@@ -131,10 +131,11 @@ class Pump:
     def _run_loop(self, seconds: float) -> None:
         """Let the loop turn until something is queued, for at most so long."""
         end = self.loop.call_later(seconds, self.loop.stop)
-        try:
-            self.loop.run_forever()
-        finally:
-            end.cancel()
+        with interrupts.kept(self.loop.stop):
+            try:
+                self.loop.run_forever()
+            finally:
+                end.cancel()
         if self.is_over and not self.loop.is_closed():
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.close()
