@@ -262,8 +262,14 @@ class Dispatcher:
             for name, waiting in backlog or ():
                 self.fire(connection, name, waiting)
             self.fire(connection, "on_disconnected", event)
+            if connection.task is not None:
+                self.tasks.expect(connection.task, lambda: self._outlived(connection.id))
         else:
             self.forget(connection)
+
+    def _outlived(self, who: int) -> None:
+        text = "a handler of connection %d still runs %g s after its client has gone"
+        self.log.warning(text, who, self.tasks.patience, extra={"connection_id": who})
 
     def _log_end(self, connection: Connection, what: str, ending: Ending) -> None:
         self.log.info(

@@ -5,9 +5,10 @@ know what they do.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+PATIENCE_S: Final = 60.0  # with a handler that still runs when its client has gone
 LAST_S: Final = 1.0  # for what begins when a handler has been cancelled
 
 
@@ -23,6 +24,7 @@ class Tasks:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.is_over = False  # the time for handlers is up: only ends are still told
+        self.patience = PATIENCE_S
         self._loop = loop
         self._running: set[asyncio.Task[None]] = set()
 
@@ -35,6 +37,10 @@ class Tasks:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
+
+    def expect(self, task: asyncio.Task[None], tell: Callable[[], None]) -> None:
+        """Have `tell` called if the task still runs in `patience` seconds; it goes on anyway."""
+        self._loop.call_later(self.patience, lambda: None if task.done() else tell())
 
     async def settle(self, seconds: float, last: float = LAST_S) -> None:
         """Wait for the tasks, and for those that follow them; then cancel them.

@@ -1,6 +1,7 @@
 """The order of handlers, and what becomes of those that still run at the end."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from shardws.events import DataIn, Disconnected, Handlers
 from shardws.log import shard_logger
 from shardws.net.connection import Connection
 from shardws.net.record import LOST
+from shardws.protocol.session import Ending
 from shardws.shard.dispatch import Dispatcher
 from shardws.stats import Stats
 
@@ -30,6 +32,7 @@ class FakeConnection:
         self.holds = 0
         self.state = LOST
         self.active = 0.0
+        self.was_opened = True
         self.backlog: list[tuple[str, Any]] | None = None
         self.task: asyncio.Task[None] | None = None
         self.owner = FakeOwner()
@@ -183,5 +186,32 @@ def test_a_handler_that_the_end_cancels_is_no_error() -> None:
         stage.fire("on_data_in")
         await stage.dispatch.tasks.settle(0.0)
         assert told == []
+
+    run(main())
+
+
+def test_a_handler_that_outlives_its_client_is_told() -> None:
+    """A handler that never returns kept its connection for ever, and nobody knew."""
+
+    async def main() -> None:
+        stage = Stage()
+        told = asyncio.Event()
+        lines: list[str] = []
+
+        def watch(connection_id: int, level: int, text: str, room: str) -> None:
+            lines.append(text)
+            told.set()
+
+        stage.dispatch.log.watch, stage.dispatch.log.watch_level = watch, logging.WARNING
+        stage.dispatch.tasks.patience = 0.01
+
+        async def on_data_in(e: DataIn) -> None:
+            await told.wait()
+
+        stage.handlers.on_data_in = on_data_in
+        stage.fire("on_data_in")
+        stage.dispatch.lost(stage.connection, Ending(1000, "", True))
+        await stage.dispatch.tasks.settle(DEADLINE_S)
+        assert lines == ["a handler of connection 1 still runs 0.01 s after its client has gone"]
 
     run(main())
