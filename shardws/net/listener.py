@@ -48,7 +48,10 @@ class Listener:
         return int(self._socket.getsockname()[1])
 
     async def start(self, backlog: int) -> None:
-        """Listen and accept; `backlog` is capped by net.core.somaxconn."""
+        """Listen and accept; `backlog` is capped by net.core.somaxconn.
+
+        OSError when another socket listens on the port already.
+        """
         loop = asyncio.get_running_loop()
         most = most_backlog()
         if backlog > most:
@@ -56,6 +59,7 @@ class Listener:
                 "ConnectionBacklog is %d, but net.core.somaxconn of this host allows %d",
                 backlog, most,
             )  # fmt: skip
+        self._socket.listen(backlog)  # uvloop's own listen hides its errors
         # The server closes the socket it is given; ours must serve the next start.
         self._server = await loop.create_server(
             self._make, sock=self._socket.dup(), backlog=backlog

@@ -193,11 +193,21 @@ class ShardProcess:
             return
         port = 0
         if self.listener is not None:
-            await self.listener.start(configuration.binding(self.shard.settings).backlog)
             port = self.listener.port
+            try:
+                await self.listener.start(configuration.binding(self.shard.settings).backlog)
+            except OSError as error:
+                self._cannot_listen(port, error)
+                return
         configuration.begin_listening(self.shard.settings, port)
         certificates.show(self.shard.settings, self.context.site)
         self.control.report(messages.READY, port)
+
+    def _cannot_listen(self, port: int, error: OSError) -> None:
+        """Another program listens on the port since the supervisor bound it."""
+        self.control.report(messages.FAILED, f"cannot listen on port {port}: {error.strerror}")
+        self.exit_code = EXIT_CANNOT_START
+        self._end(CODE_STOP, 0.0, 0.0)
 
     def _on_short(self) -> None:
         """Make room for a successor, which gives ids of another generation."""

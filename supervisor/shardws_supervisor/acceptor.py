@@ -17,6 +17,7 @@ import time
 from typing import Final
 
 from shardws import stats
+from shardws.errors import EXIT_CANNOT_START, EXIT_OK
 from shardws.log import logger
 
 ORDER: Final = struct.Struct("<BH")  # what, row; ADD carries the descriptor of the way there
@@ -27,6 +28,10 @@ PAUSE: Final = 0.05  # seconds without accepting: no descriptors, or every shard
 CARGO: Final = b"c"  # a message has to carry a byte
 
 log = logger("supervisor.acceptor")
+
+
+class ListenError(Exception):
+    """The port cannot be listened on."""
 
 
 class Balance:
@@ -100,11 +105,17 @@ class Acceptor:
                 self._hand(self._held)
         wanted = bool(self._ways) and self._held is None and not self._pause_until
         if wanted and not self._is_accepting:
-            self._listener.listen(self._backlog)
+            self._listen()
             self._selector.register(self._listener, selectors.EVENT_READ)
         elif self._is_accepting and not wanted:
             self._selector.unregister(self._listener)
         self._is_accepting = wanted
+
+    def _listen(self) -> None:
+        try:
+            self._listener.listen(self._backlog)
+        except OSError as error:  # another program listens on the port since we bound it
+            raise ListenError(f"cannot listen: {error.strerror}") from None
 
     def _obey(self) -> bool:
         """Take one order; False when the supervisor is gone."""
@@ -170,5 +181,9 @@ class Acceptor:
 def run(listener: socket.socket, backlog: int, orders: socket.socket, memory: stats.Stats) -> int:
     """Be the acceptor until the supervisor closes `orders`."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # for the group; the supervisor ends it
-    Acceptor(listener, backlog, orders, memory).run()
-    return 0
+    try:
+        Acceptor(listener, backlog, orders, memory).run()
+    except ListenError as error:
+        log.error("%s", error)
+        return EXIT_CANNOT_START
+    return EXIT_OK

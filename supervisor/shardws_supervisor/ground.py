@@ -14,7 +14,7 @@ from pathlib import Path
 from shardws import stats
 from shardws.census import Census
 from shardws.controlsocket import default_directory
-from shardws_supervisor import activation, limits, listeners, logs, rundir
+from shardws_supervisor import activation, limits, listeners, logs, rundir, spawn
 from shardws_supervisor.notify import Notifier
 from shardws_supervisor.plan import MOST_SHARDS, Plan
 
@@ -74,6 +74,10 @@ class Ground:
     @property
     def admin_listeners(self) -> list[socket.socket]:
         return [self.admin_listener] if self.admin_listener else []
+
+    def foreign(self) -> list[spawn.Closeable]:
+        """Return what no child may keep, apart from sockets that listen."""
+        return [self.run_directory, self.notifier]
 
     def _close_sockets(self) -> None:
         self.listeners.close()

@@ -34,6 +34,7 @@ from shardws_supervisor.stopping import ASKED, Level, harsher
 
 CODE_STOP: Final = 1001  # going away
 TICK: Final = 0.5  # seconds between two looks at heartbeats
+START_GRACE: Final = 1.0  # seconds beyond StartTimeout until somebody must listen
 QUICK: Final = 0.02  # while something is about to happen that nobody reports
 
 log = logger("supervisor")
@@ -151,7 +152,7 @@ class Supervisor:
                 self._end_shards(now)
             return
         if not self.has_served:
-            self._announce_listening()
+            self._announce_listening(now)
             return
         self.reloads.advance(now)
         for slot in self.table:
@@ -159,11 +160,15 @@ class Supervisor:
                 slot.wake()
                 self._shards.start(slot, self.plan, now)
 
-    def _announce_listening(self) -> None:
+    def _announce_listening(self, now: float) -> None:
         """Say so once a client can really connect: every shard has called `listen`."""
-        if self.table.are_all(State.READY) and self.ground.listeners.are_listening():
+        if not self.table.are_all(State.READY):
+            return
+        if self.ground.listeners.are_listening():
             self.has_served = True
             self.ground.announce(self.plan, len(self.table))
+        elif now - self.started > self.plan.start_timeout + START_GRACE:
+            self._cannot_start(f"nobody could listen on {self.ground.url} in time")
 
     # What happens to shards (shards.Observer)
 
@@ -281,13 +286,7 @@ class Supervisor:
         return aides | self.reloads.pids | {life.pid for life in self.table.lives()}
 
     def _own_descriptors(self) -> list[spawn.Closeable]:
-        return [
-            self._selector,
-            self._signals,
-            self.ground.run_directory,
-            self.ground.notifier,
-            *self._control.foreign(),
-        ]
+        return [self._selector, self._signals, *self.ground.foreign(), *self._control.foreign()]
 
     def _leave(self) -> None:
         self._shards.kill_all()  # some are left only after an error of our own

@@ -215,3 +215,38 @@ def test_a_start_can_be_stopped_while_the_application_is_imported(
     server.signal(signal.SIGTERM)
     assert server.wait_for_exit(10) == 0
     assert "listening" not in server.log
+
+
+TAKES_THE_PORT = """
+import os, socket
+from shardws import WebSocketServer
+server = WebSocketServer()
+if os.path.exists("probed"):  # in a shard: the port is bound, and nobody listens yet
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", int(os.environ["PORT"])))
+    held.listen()
+open("probed", "w").close()
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("mode", ["reuseport", "handoff"])
+def test_a_port_that_somebody_takes_during_the_start_stops_it(
+    launch: RunServer, write_app: WriteApp, mode: str
+) -> None:
+    """Linux allows that between bind and listen, also without SO_REUSEPORT."""
+    port = free_port()
+    options = ("--accept-mode", mode, "--start-timeout", "2s")
+    server = launch(
+        write_app(TAKES_THE_PORT), *options, port=port, shards=1, env={"PORT": str(port)}
+    )
+    assert server.wait_for_exit() == 3
+    server.wait_for_line("^shardws: (cannot listen on port|nobody could listen on)")
+    server.wait_for_line("cannot listen.*: Address already in use")
+    assert "Traceback" not in server.log
