@@ -29,6 +29,9 @@ PAGE: Final = ROOT / "docs" / "reference" / "tls-scan.txt"
 BINARIES: Final = ("testssl", "testssl.sh")
 LISTENING: Final = re.compile(r"listening on wss://127\.0\.0\.1:(\d+) ")
 ACCEPTED: Final = ("OK", "INFO", "LOW", "WARN", "DEBUG")  # WARN: a test could not be made
+UNSTEADY: Final = re.compile(
+    r"Start 20|Done 20|Serial  |Fingerprints|SHA256 [0-9A-F]{64}|Validity|censys\.io"
+)
 LIMIT_S: Final = 590
 DAYS: Final = 90
 
@@ -115,8 +118,7 @@ def scan(binary: str, directory: Path) -> tuple[str, list[dict[str, Any]]]:
 
 def steady(text: str) -> str:
     """Leave out of the text what differs in every run: times, serials, fingerprints."""
-    dropped = ("Start 20", "Done 20", "Serial ", "Fingerprints", "SHA256 ", "Validity", "censys.io")
-    kept = [line.rstrip() for line in text.splitlines() if not any(d in line for d in dropped)]
+    kept = [line.rstrip() for line in text.splitlines() if not UNSTEADY.search(line)]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip() + "\n"
 
 

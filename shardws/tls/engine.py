@@ -107,6 +107,11 @@ class TLSEngine:
         return self._witness.certificate if self._witness else None
 
     @property
+    def stream(self) -> Stream | None:
+        """The open phase, for callers who save a step: see Stream; None before and after it."""
+        return self._stream
+
+    @property
     def is_talkative(self) -> bool:
         """Whether there may be lines of progress after the handshake too."""
         return self._is_traced or self.context.config.log_packets
