@@ -1,0 +1,117 @@
+"""What holds over ws must hold over wss: proxies, files, paused reading, do_events."""
+
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shardws import Connected
+from tests.shard.serving import DEADLINE_S, Recorder, receive, run
+from tests.shard.tls_serving import UPGRADE, Stream, secured, stream, tls_server, trusting, wss
+
+V1 = b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n"
+
+
+def test_a_proxy_header_comes_before_the_handshake() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = tls_server()
+        server.proxy_protocol = "any"
+        server.trusted_proxies = ("127.0.0.1",)
+
+        def on_connected(e: Connected) -> None:
+            recorder.note("from", server.get_web_socket_connection_remote_host(e.connection_id))
+
+        server.on_connected = on_connected
+        async with secured(server):
+            async with await Stream.connect(server) as peer:
+                peer.writer.write(V1)  # in one segment with the hello
+                await peer.shake()
+                peer.say(UPGRADE)
+                assert b"101" in await peer.hear(b"\r\n\r\n")
+                peer.bye()
+            assert await recorder.wait_for("from") == [("from", "203.0.113.7")]
+
+    run(main())
+
+
+@pytest.mark.surface("SendFile")
+def test_a_file_arrives_whole(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 12_000
+    file = tmp_path / "file"
+    file.write_bytes(data)
+
+    async def main() -> None:
+        server = tls_server()
+        server.out_high_mark = 128 * 1024
+
+        def on_connected(e: Connected) -> None:
+            server.send_file(e.connection_id, file)
+
+        server.on_connected = on_connected
+        async with secured(server) as url:
+            ws = await wss(url, max_size=None)
+            assert await receive(ws) == data
+            await ws.close()
+
+    run(main())
+
+
+@pytest.mark.surface("WebSocketConnectionAcceptData")
+def test_paused_reading_holds_data_back_and_loses_nothing() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = tls_server(recorder)
+        async with secured(server):
+            peer = await stream(server)
+            peer.say(UPGRADE)
+            await peer.hear(b"\r\n\r\n")
+            ((_, identity),) = await recorder.wait_for("connected")
+            server.set_web_socket_connection_accept_data(identity, False)
+            for number in range(20):
+                peer.say(b"\x82\x81\x00\x00\x00\x00" + bytes([number]))
+            other = await stream(server)  # a loop turn or two in which nothing may come
+            server.set_web_socket_connection_accept_data(identity, True)
+            found = await peer.hear(b"\x82\x01\x13")
+            assert found == b"".join(b"\x82\x01" + bytes([number]) for number in range(20))
+            await peer.close()
+            await other.close()
+
+    run(main())
+
+
+@pytest.mark.surface("DoEvents", "UseSSL")
+def test_a_program_that_turns_the_loop_itself_serves_wss() -> None:
+    """The handshake and the echo come in calls of do_events, the client is in the same thread."""
+    server = tls_server()
+    server.listening = True
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    peer = trusting().wrap_bio(received, sent, server_hostname="127.0.0.1")
+    with socket.create_connection(("127.0.0.1", server.local_port)) as sock:
+        sock.setblocking(False)
+
+        def until(what: Callable[[], bytes | None]) -> bytes:
+            end = time.monotonic() + DEADLINE_S
+            while time.monotonic() < end:
+                try:
+                    found = what()
+                    sock.sendall(sent.read())
+                    return found or b""
+                except ssl.SSLWantReadError:
+                    sock.sendall(sent.read())
+                server.do_events()
+                try:
+                    received.write(sock.recv(65536))
+                except BlockingIOError:
+                    continue
+            pytest.fail("nothing came in time")
+
+        until(peer.do_handshake)
+        peer.write(UPGRADE + b"\x82\x83\x00\x00\x00\x00abc")
+        sock.sendall(sent.read())
+        assert until(lambda: peer.read(65536)).startswith(b"HTTP/1.1 101")
+        assert until(lambda: peer.read(65536)) == b"\x82\x03abc"
+    server.shutdown()
