@@ -1,6 +1,6 @@
 """shardws: one port, all cores, and any process can send to any connection, without a broker."""
 
-from shardws.errors import ShardwsError
+from shardws.errors import NoSuchConnection, SendInterrupted, ShardwsError
 from shardws.events import (
     Connected,
     ConnectionRequest,
@@ -16,19 +16,25 @@ from shardws.events import (
 )
 from shardws.outcomes import Outcome, SendOutcome
 from shardws.server import WebSocketServer
+from shardws.shard.snapshot import ConnectionSnapshot
+from shardws.shard.view import ConnectionView
 
 __all__ = [
     "Connected",
     "ConnectionRequest",
+    "ConnectionSnapshot",
+    "ConnectionView",
     "DataIn",
     "Disconnected",
     "Error",
     "Log",
+    "NoSuchConnection",
     "Outcome",
     "ReadyToSend",
     "SSLClientAuthentication",
     "SSLConnectionRequest",
     "SSLStatus",
+    "SendInterrupted",
     "SendOutcome",
     "ShardwsError",
     "WebSocketOpenRequest",

@@ -17,7 +17,7 @@ from shardws.errors import StateError, UsageError, code_of_errno
 from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY, FORMAT_PING
 from shardws.interfaces import Source
 from shardws.net.owner import Policy
-from shardws.net.parts import Announced, Stream
+from shardws.net.parts import Announced, Stream, piece_bytes
 from shardws.net.record import BLOCKED_PARTS, BLOCKED_WIRE, OPEN
 from shardws.outcomes import QUEUED, LaterSend, Outcome, SendOutcome
 from shardws.protocol.fragments import MAX_CONTROL
@@ -26,8 +26,6 @@ from shardws.stats import SENDS_FAILED
 if TYPE_CHECKING:
     from shardws.net.connection import Connection
 
-PIECE_BYTES: Final = 64 * 1024
-LARGEST_FRAME: Final = 1 << 20
 TURN_BYTES: Final = 256 * 1024  # of a stream in one turn of the loop: others have their turn too
 MOST_STREAMS: Final = 16
 MOST_CONTROLS: Final = 64  # pings and pongs of the application
@@ -68,6 +66,11 @@ class Multipart:
     def announced(self) -> int:
         """Bytes of the announced message that is to come or in progress; 0 for none."""
         return self._announced.size if self._announced is not None else 0
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait here; of a stream nobody knows how many, so it counts as one."""
+        return self._waiting_bytes + self._streams + (self._stream is not None)
 
     def announce(self, size: int) -> None:
         """Have the next `size` bytes of sends be one message; 0 takes it back.
@@ -222,8 +225,11 @@ class Multipart:
 
     def _step(self, stream: Stream) -> int:
         """Move one piece; return its bytes, -1 when the source has nothing now."""
+        connection = self._connection
         try:
-            piece = stream.source.read(self._piece_bytes)
+            session = connection.session
+            assert session is not None
+            piece = stream.source.read(piece_bytes(session.config.max_frame_size))
             if piece is None:
                 return -1
             is_last = not piece
@@ -235,22 +241,13 @@ class Multipart:
         except (OSError, UnicodeDecodeError) as error:
             self._break_off(stream, error)
             return 0
-        self._connection.put(stream.kind, leaving, stream.is_first, is_last)
-        self._connection.flush()
+        connection.put(stream.kind, leaving, stream.is_first, is_last)
+        connection.flush()
         stream.is_first = False
         if is_last:
             self._stream = None
             stream.end(Outcome.QUEUED)
         return len(leaving)
-
-    @property
-    def _piece_bytes(self) -> int:
-        """Bytes of a piece: whole frames."""
-        session = self._connection.session
-        frame = session.config.max_frame_size if session is not None else 0
-        if not 0 < frame <= LARGEST_FRAME:
-            return PIECE_BYTES
-        return max(1, PIECE_BYTES // frame) * frame
 
     def _send_control(self, stream: Stream) -> int:
         """Send a source as one ping or pong."""

@@ -145,8 +145,12 @@ class Outbox(Record):
     @property
     def waiting(self) -> int:
         """Bytes that were taken and have not reached the kernel."""
-        transport = self.transport
-        return self.pending + (transport.get_write_buffer_size() if transport is not None else 0)
+        waiting = self.pending
+        if self.transport is not None:
+            waiting += self.transport.get_write_buffer_size()
+        if self.blocked & BLOCKED_PARTS:
+            waiting += self.multipart.waiting
+        return waiting
 
     @property
     def bytes_sent(self) -> int:

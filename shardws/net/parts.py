@@ -4,10 +4,21 @@ Owns what is known of one such message; `multipart` moves them.
 """
 
 import codecs
+from typing import Final
 
 from shardws.events import FORMAT_TEXT
 from shardws.interfaces import Source
 from shardws.outcomes import LaterSend, Outcome
+
+PIECE_BYTES: Final = 64 * 1024
+LARGEST_FRAME: Final = 1 << 20
+
+
+def piece_bytes(max_frame_size: int) -> int:
+    """Return how much of a stream is read at a time: whole frames."""
+    if not 0 < max_frame_size <= LARGEST_FRAME:
+        return PIECE_BYTES
+    return max(1, PIECE_BYTES // max_frame_size) * max_frame_size
 
 
 class Stream:

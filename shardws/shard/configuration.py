@@ -5,9 +5,11 @@ a live setting changes.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from shardws.net.connection import Connection
 from shardws.net.options import UNTOUCHED, SocketOptions
 from shardws.net.owner import ConnectionConfig, Policy
 from shardws.protocol.handshake import HandshakeConfig, Origins
@@ -93,6 +95,18 @@ def followed(old: ConnectionConfig, new: ConnectionConfig) -> ConnectionConfig:
         wait_for_close=new.session.wait_for_close,
     )
     return replace(old, session=session, close_timeout=new.close_timeout)
+
+
+def follow(connections: Iterable[Connection], new: ConnectionConfig) -> None:
+    """Have open connections take over what is live of a new config."""
+    known: dict[int, ConnectionConfig] = {}  # few configs, perhaps many connections
+    for connection in connections:
+        old = connection.config
+        if id(old) not in known:
+            known[id(old)] = followed(old, new)
+        connection.config = known[id(old)]
+        if connection.session is not None:
+            connection.session.config = connection.config.session
 
 
 def timeout_of(value: object) -> float:

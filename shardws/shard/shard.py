@@ -154,16 +154,8 @@ class Shard:
         for room in (self.journal, self.admission, self.opening):
             room.reconfigure()
         self.router.limit_groups(self.settings[table.MAX_GROUPS])
-        if row.when is not When.LIVE:
-            return  # for connections accepted from now on
-        followed: dict[int, ConnectionConfig] = {}  # few configs, perhaps many connections
-        for connection in self.connections:
-            old = connection.config
-            if id(old) not in followed:
-                followed[id(old)] = configuration.followed(old, new)
-            connection.config = followed[id(old)]
-            if connection.session is not None:
-                connection.session.config = connection.config.session
+        if row.when is When.LIVE:  # the others are for connections accepted from now on
+            configuration.follow(self.connections, new)
 
     def find(self, connection_id: int) -> Connection:
         """Return a connection here that has an id, open or not; NoSuchConnection (1117)."""
