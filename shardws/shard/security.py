@@ -16,7 +16,6 @@ from shardws import events
 from shardws.errors import SettingError, TLSSetupError
 from shardws.net.connection import Connection
 from shardws.net.gate import Gate
-from shardws.net.record import ENDING
 from shardws.net.tls import SORRY, TLSTransport
 from shardws.shard import certificates
 from shardws.shard.dispatch import is_work
@@ -131,10 +130,8 @@ class Security:
             self._dispatch.fire(connection, "on_ssl_status", event)
 
     def ended(self, wire: TLSTransport, ending: Ending) -> None:
-        """Log the end of a stream, once, and fire Error; not if the connection was ending."""
+        """Log the end of a stream that nobody wanted, and fire Error."""
         connection = wire.connection
-        if connection.state >= ENDING:
-            return
         verb = "lost" if connection.was_opened else "refused"
         self._log.info(
             "%s %s:%d: %s (%d)",

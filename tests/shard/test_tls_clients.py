@@ -18,6 +18,7 @@ from tests.shard.tls_serving import (
     TLS13,
     UPGRADE,
     VERSIONS,
+    Stream,
     secured,
     stream,
     trusting,
@@ -228,5 +229,52 @@ def test_a_client_without_a_certificate_is_let_in_unless_one_is_required() -> No
                 await greeted(strict, None)
             assert b"101" in await greeted(strict, ALICE)
         assert [event[1] for event in recorder.events if event[0] == "error"] == [281]
+
+    run(main())
+
+
+@pytest.mark.surface("SSLStatus", "SSLClientAuthentication")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_steps_before_the_certificate_are_told_before_it(version: ssl.TLSVersion) -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = asking_server()
+        server.on_ssl_connection_request = lambda e: recorder.note("request", e.connection_id)
+        server.on_ssl_status = lambda e: recorder.note("status", e.connection_id, e.message)
+        server.on_ssl_client_authentication = lambda e: recorder.note("asked", e.connection_id)
+        async with secured(server):
+            assert b"101" in await greeted(server, ALICE, version)
+        names = [event[0] for event in recorder.events]
+        at = names.index("asked")
+        assert names[:at] == ["request", *["status"] * (at - 1)]
+        assert any("write certificate request" in event[2] for event in recorder.events[1:at])
+        assert not any("handshake completed" in event[2] for event in recorder.events[1:at])
+        assert len({event[1] for event in recorder.events}) == 1
+
+    run(main())
+
+
+def test_a_client_that_does_not_wait_for_the_decision_is_no_trouble() -> None:
+    async def main() -> None:
+        recorder = Recorder()
+        server = asking_server(recorder)
+        go_on = asyncio.Event()
+
+        async def accept(e: SSLClientAuthentication) -> None:
+            recorder.note("asked")
+            await go_on.wait()
+            recorder.note("decided")
+
+        server.on_ssl_client_authentication = accept
+        server.default_connection_timeout = 1
+        async with secured(server):
+            async with await Stream.connect(server) as peer:
+                await peer.shake(trusting(certificate=ALICE))
+                await recorder.wait_for("asked")
+                assert (await peer.hear()).startswith(b"HTTP/1.1 408 ")
+            go_on.set()
+            await recorder.wait_for("decided")
+            assert b"101" in await greeted(server, ALICE)
+        assert [event[0] for event in recorder.events if event[0] == "connected"] == ["connected"]
 
     run(main())
