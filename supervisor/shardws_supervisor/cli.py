@@ -7,6 +7,7 @@ name.
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # its reader has seen enough, as in `shardws conns | head -3`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except KeyboardInterrupt:  # before the supervisor takes signals: while the probe imports
+        return complain("interrupted", 128 + signal.SIGINT)
     except TLSSetupError as error:
         return complain(str(error), error.exit_code)  # with the code, as the model's users know it
     except StartError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 from shardws import stats
 from shardws.census import Census
 from shardws.controlsocket import default_directory
+from shardws.errors import StartError
 from shardws_supervisor import activation, limits, listeners, logs, rundir, spawn
 from shardws_supervisor.notify import Notifier
 from shardws_supervisor.plan import MOST_SHARDS, Plan
@@ -67,9 +68,12 @@ class Ground:
             return None
         host, _, port = address.rpartition(":")
         family = listeners.IPV6 if host.startswith("[") else listeners.IPV4
-        return listeners.bind(
-            listeners.resolve(host.strip("[]"), int(port), family), is_shared=False
-        )
+        try:
+            return listeners.bind(
+                listeners.resolve(host.strip("[]"), int(port), family), is_shared=False
+            )
+        except StartError as error:
+            raise StartError(f"AdminAddress: {error.description}", code=error.code) from None
 
     @property
     def admin_listeners(self) -> list[socket.socket]:

@@ -217,6 +217,19 @@ def test_a_start_can_be_stopped_while_the_application_is_imported(
     assert "listening" not in server.log
 
 
+def test_ctrl_c_while_the_application_is_probed_is_one_line(
+    launch: RunServer, write_app: WriteApp
+) -> None:
+    """It was a traceback of the supervisor, and a death by the signal."""
+    reference = write_app("import sys, time\nsys.stderr.write('importing\\n')\ntime.sleep(60)\n")
+    server = launch(reference)
+    server.wait_for_line("importing")
+    server.signal(signal.SIGINT)
+    assert server.wait_for_exit(10) == 128 + signal.SIGINT
+    assert server.lines[-1] == "shardws: interrupted"
+    assert "Traceback" not in server.log
+
+
 TAKES_THE_PORT = """
 import os, socket
 from shardws import WebSocketServer
