@@ -253,7 +253,9 @@ class Client:
             raise ControlError("no server of yours runs here (name it by run_directory or port)")
         if len(found) > 1:
             listed = ", ".join(map(str, found))
-            raise ControlError(f"several servers run: choose by run_directory: {listed}", code=213)
+            raise ControlError(
+                f"several servers run: choose by port or run_directory: {listed}", code=213
+            )
         return found[0]
 
     def _late(self, *, was_sent: bool) -> ControlError:

@@ -35,7 +35,9 @@ def find(run_directory: str, port: int | None) -> Path:
         )
     if len(found) > 1:
         listed = ", ".join(str(path) for path in found)
-        raise StartError(f"several servers run: choose with --run-dir: {listed}", exit_code=2)
+        raise StartError(
+            f"several servers run: choose with --local-port or --run-dir: {listed}", exit_code=2
+        )
     return found[0]
 
 
