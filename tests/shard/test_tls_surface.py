@@ -1,5 +1,6 @@
-"""What holds over ws must hold over wss: proxies, files, paused reading, do_events."""
+"""What holds over ws must hold over wss: proxies, files, paused reading, do_events, memory."""
 
+import gc
 import socket
 import ssl
 import time
@@ -9,8 +10,19 @@ from pathlib import Path
 import pytest
 
 from shardws import Connected
+from shardws.net.tls import TLSTransport
+from shardws.tls.engine import TLSEngine
 from tests.shard.serving import DEADLINE_S, Recorder, receive, run
-from tests.shard.tls_serving import UPGRADE, Stream, secured, stream, tls_server, trusting, wss
+from tests.shard.tls_serving import (
+    UPGRADE,
+    Plain,
+    Stream,
+    secured,
+    stream,
+    tls_server,
+    trusting,
+    wss,
+)
 
 V1 = b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n"
 
@@ -115,3 +127,37 @@ def test_a_program_that_turns_the_loop_itself_serves_wss() -> None:
         assert until(lambda: peer.read(65536)).startswith(b"HTTP/1.1 101")
         assert until(lambda: peer.read(65536)) == b"\x82\x03abc"
     server.shutdown()
+
+
+def test_what_tls_took_is_given_back_without_the_collector() -> None:
+    """34 KiB each, and a shard freezes what it has: a cycle of references would stay for long."""
+
+    def left() -> int:
+        return sum(type(found) in (TLSTransport, TLSEngine) for found in gc.get_objects())
+
+    async def main() -> None:
+        recorder = Recorder()
+        server = tls_server()
+        server.ssl_authenticate_clients = True
+        server.on_ssl_client_authentication = lambda e: None
+        server.on_ssl_connection_request = lambda e: None
+        server.on_ssl_status = lambda e: None
+        server.on_disconnected = lambda e: recorder.note("disconnected")
+        async with secured(server) as url:
+            before = left()
+            for _ in range(5):
+                await (await wss(url)).close()
+                async with await Plain.connect(server) as noise:
+                    noise.writer.write(b"GET / HTTP/1.1\r\n\r\n")
+                    await noise.read()
+            await recorder.wait_for("disconnected", 5)
+            async with await Stream.connect(server) as last:
+                await last.shake()  # a turn of the loop, in which the others are let go
+                assert left() - before <= 2  # its own
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
