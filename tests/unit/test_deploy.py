@@ -32,6 +32,7 @@ def exposed() -> set[str]:
     table.add(Slot(0, Backoff(Policy(), lambda: 0.0)))
     report = {
         **status.report(table, memory),
+        "tls": {"certificates": [{"subject": "a", "serial": "1", "not_after": 0, "is_expiring": 1}]},
         "ready": True,
         "max_connections": 1,
         "uptime": 1.0,
