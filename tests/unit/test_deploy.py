@@ -30,9 +30,10 @@ def exposed() -> set[str]:
     memory.row(0)[stats.ACCEPTED] = 1
     table = SlotTable()
     table.add(Slot(0, Backoff(Policy(), lambda: 0.0)))
+    certificate = {"subject": "a", "serial": "1", "not_after": 0, "is_expiring": True}
     report = {
         **status.report(table, memory),
-        "tls": {"certificates": [{"subject": "a", "serial": "1", "not_after": 0, "is_expiring": 1}]},
+        "tls": {"certificates": [certificate]},
         "ready": True,
         "max_connections": 1,
         "uptime": 1.0,
