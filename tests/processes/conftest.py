@@ -91,7 +91,7 @@ class RunningServer:
             text=True,
         )
         self.lines: list[str] = []
-        self.host, self.port = "127.0.0.1", 0
+        self.scheme, self.host, self.port = "ws", "127.0.0.1", 0
         self.url_path = ""
         self.run_dir = Path(arguments[arguments.index("--run-dir") + 1])
         self._clients = contextlib.ExitStack()
@@ -122,7 +122,7 @@ class RunningServer:
 
     @property
     def url(self) -> str:
-        return f"ws://{self.host}:{self.port}{self.url_path}"
+        return f"{self.scheme}://{self.host}:{self.port}{self.url_path}"
 
     def wait_for_line(self, pattern: str, deadline: float = DEADLINE) -> re.Match[str]:
         """Return the match of the first log line with the pattern."""
@@ -140,10 +140,10 @@ class RunningServer:
 
     def wait_until_listening(self) -> None:
         found = self.wait_for_line(
-            r"listening on wss?://(\S+):(\d+) with (\d+) shards \(pid (\d+)\)"
+            r"listening on (wss?)://\S+:(\d+) with \d+ shards \(pid (\d+)\)"
         )
-        self.port = int(found[2])
-        assert int(found[4]) == self.pid
+        self.scheme, self.port = found[1], int(found[2])
+        assert int(found[3]) == self.pid
 
     def wait_for_exit(self, deadline: float = DEADLINE) -> int:
         """Return the exit code; all lines are read by then."""
