@@ -139,9 +139,7 @@ class RunningServer:
                 self._seen.wait(left)
 
     def wait_until_listening(self) -> None:
-        found = self.wait_for_line(
-            r"listening on (wss?)://\S+:(\d+) with \d+ shards \(pid (\d+)\)"
-        )
+        found = self.wait_for_line(r"listening on (wss?)://\S+:(\d+) with \d+ shards \(pid (\d+)\)")
         self.scheme, self.port = found[1], int(found[2])
         assert int(found[3]) == self.pid
 
