@@ -8,23 +8,9 @@ from collections.abc import Callable
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from shardws import ConnectionRequest, DataIn, WebSocketOpenRequest, WebSocketServer
+from shardws import ConnectionRequest, DataIn, WebSocketServer
+from tests.shard.opening import UPGRADE, status
 from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%b\r\n"
-)
-
-
-async def status(server: WebSocketServer, headers: bytes = b"", host: str = "127.0.0.1") -> bytes:
-    """Return the first line of the answer to an opening request."""
-    reader, writer = await asyncio.open_connection(host, server.local_port)
-    try:
-        writer.write(UPGRADE % headers)
-        return await asyncio.wait_for(reader.readline(), DEADLINE_S)
-    finally:
-        writer.close()
 
 
 def echo(server: WebSocketServer) -> Callable[[DataIn], None]:
@@ -228,73 +214,6 @@ def test_a_denied_client_that_sends_nothing_is_told_so_at_a_short_deadline(
             reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
             assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 403")
             writer.close()
-
-    run(main())
-
-
-PROXIED = [
-    (b"X-Forwarded-For: 203.0.113.7\r\n", "203.0.113.7", 0),
-    (b"X-Forwarded-For: 198.51.100.1, 203.0.113.7:4711\r\n", "203.0.113.7", 4711),
-    (b'Forwarded: for="[2001:db8::1]:99";proto=wss\r\n', "2001:db8::1", 99),
-    (b"", "127.0.0.1", -1),
-]
-
-
-@pytest.mark.parametrize(("headers", "host", "port"), PROXIED)
-@pytest.mark.surface("WebSocketConnectionRemoteHost", "WebSocketConnectionRemotePort")
-def test_a_trusted_proxy_tells_whose_connection_it_is(headers: bytes, host: str, port: int) -> None:
-    async def main() -> None:
-        recorder = Recorder()
-        server = new_server()
-        server.trusted_proxies = "127.0.0.0/8"
-
-        def on_open(e: WebSocketOpenRequest) -> None:
-            view = server.connections[e.connection_id]
-            recorder.note("open request", view.remote_host, view.remote_port)
-
-        server.on_web_socket_open_request = on_open
-        async with listening(server):
-            assert (await status(server, headers)).startswith(b"HTTP/1.1 101")
-            (_, seen_host, seen_port) = recorder.events[0]
-            assert seen_host == host
-            assert seen_port == port or port < 0 < seen_port
-
-    run(main())
-
-
-def test_nobody_else_is_believed() -> None:
-    async def main() -> None:
-        recorder = Recorder()
-        server = new_server()
-        server.trusted_proxies = "10.0.0.0/8"
-
-        def on_open(e: WebSocketOpenRequest) -> None:
-            recorder.note("open request", server.connections[e.connection_id].remote_host)
-
-        server.on_web_socket_open_request = on_open
-        async with listening(server):
-            assert (await status(server, PROXIED[0][0])).startswith(b"HTTP/1.1 101")
-            assert recorder.events == [("open request", "127.0.0.1")]
-
-    run(main())
-
-
-@pytest.mark.surface("AllowedClients")
-@pytest.mark.parametrize(
-    ("headers", "code"),
-    [
-        (b"X-Forwarded-For: 203.0.113.7\r\n", b"101"),
-        (b"X-Forwarded-For: 198.51.100.1\r\n", b"403"),
-        (b"", b"403"),
-    ],
-)
-def test_behind_a_proxy_allowed_clients_is_about_the_client(headers: bytes, code: bytes) -> None:
-    async def main() -> None:
-        server = new_server()
-        server.trusted_proxies = "127.0.0.1"
-        server.allowed_clients = "203.0.113.0/24, some.host.invalid"
-        async with listening(server):
-            assert (await status(server, headers)).startswith(b"HTTP/1.1 " + code)
 
     run(main())
 

@@ -2,76 +2,14 @@
 
 import asyncio
 import os
-import struct
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from shardws import Outcome, ShardwsError, WebSocketServer
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-Frame = tuple[int, bytes]
-
-
-def recording_server(recorder: Recorder) -> WebSocketServer:
-    server = new_server()
-    server.on_connected = lambda e: recorder.note("connected", e.connection_id)
-    server.on_ready_to_send = lambda e: recorder.note("ready")
-    server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
-    server.on_error = lambda e: recorder.note("error", e.error_code)
-    server.out_high_mark = 256 * 1024
-    server.out_low_mark = 64 * 1024
-    return server
-
-
-class RawClient:
-    """A client that shows frames as they come, and reads only when it is told to."""
-
-    def __init__(self, server: WebSocketServer, recorder: Recorder) -> None:
-        self._server = server
-        self._recorder = recorder
-        self.id = 0
-
-    async def __aenter__(self) -> "RawClient":
-        before = len([event for event in self._recorder.events if event[0] == "connected"])
-        self.reader, self.writer = await asyncio.open_connection(
-            "127.0.0.1", self._server.local_port, limit=1 << 20
-        )
-        self.writer.write(UPGRADE)
-        await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
-        self.id = (await self._recorder.wait_for("connected", before + 1))[-1][1]
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        self.writer.close()
-
-    async def frame(self) -> Frame:
-        """Return the next frame: first byte and payload."""
-        first, size = await asyncio.wait_for(self.reader.readexactly(2), DEADLINE_S)
-        if size == 126:
-            (size,) = struct.unpack(">H", await self.reader.readexactly(2))
-        elif size == 127:
-            (size,) = struct.unpack(">Q", await self.reader.readexactly(8))
-        return first, await asyncio.wait_for(self.reader.readexactly(size), DEADLINE_S)
-
-    async def message(self) -> tuple[int, list[bytes], list[Frame]]:
-        """Return the opcode and fragments of the next message, and control frames in it."""
-        first, payload = await self.frame()
-        opcode, fragments, controls = first & 0x0F, [payload], []
-        while not first & 0x80:
-            first, payload = await self.frame()
-            if first & 0x08:
-                controls.append((first, payload))
-                first = 0
-                continue
-            assert not first & 0x0F, "a message within a message"
-            fragments.append(payload)
-        return opcode, fragments, controls
+from shardws import Outcome, ShardwsError
+from tests.shard.raw_client import RawClient, recording_server
+from tests.shard.serving import DEADLINE_S, Recorder, client, listening, receive, run
 
 
 def write(path: Path, size: int) -> bytes:
@@ -331,85 +269,5 @@ def test_a_file_that_gets_shorter_is_sent_as_it_is_then(tmp_path: Path) -> None:
             assert opcode == 2
             assert sum(map(len, fragments)) == 5_000_000
             assert await sent is Outcome.QUEUED
-
-    run(main())
-
-
-@pytest.mark.surface("MessageLength")
-def test_an_announced_message_is_sent_in_parts() -> None:
-    async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
-        async with listening(server), RawClient(server, recorder) as raw:
-            name = f"MessageLength[{raw.id}]"
-            assert server.config(name) == "0"
-            assert server.config(f"{name}=10") == "10"
-            assert server.send(raw.id, b"abc").outcome is Outcome.QUEUED
-            assert server.send(raw.id, b"").outcome is Outcome.QUEUED
-            server.broadcast("waits")
-            server.set_web_socket_connection_data_format(raw.id, 9)
-            server.set_web_socket_connection_data_to_send(raw.id, "ping")
-            with pytest.raises(ShardwsError, match="MessageLength") as error:
-                server.send(raw.id, b"12345678")
-            assert error.value.code == 213
-            with pytest.raises(ShardwsError, match="all text or all binary") as error:
-                server.send_text(raw.id, "1")
-            assert error.value.code == 213
-            with pytest.raises(ShardwsError, match="in progress") as error:
-                server.config(f"{name}=5")
-            assert error.value.code == 211
-            assert server.config(name) == "10"
-            assert server.send(raw.id, b"1234567").outcome is Outcome.QUEUED
-            assert await raw.message() == (2, [b"abc", b"1234567"], [(0x89, b"ping")])
-            assert await raw.message() == (1, [b"waits"], [])
-            assert server.config(name) == "0"
-            server.send(raw.id, b"whole")
-            assert await raw.message() == (2, [b"whole"], [])
-
-    run(main())
-
-
-@pytest.mark.surface("MessageLength", "MaxFrameSize")
-def test_an_announcement_can_be_taken_back_and_parts_are_split_too() -> None:
-    async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
-        server.max_frame_size = 4
-        async with listening(server), RawClient(server, recorder) as raw:
-            view = server.connections[raw.id]
-            view.message_length = 10
-            view.message_length = 0
-            server.send_text(raw.id, "abc")
-            assert await raw.message() == (1, [b"abc"], [])
-            view.message_length = 9
-            server.send_text(raw.id, "123456")
-            server.send_text(raw.id, "789")
-            assert await raw.message() == (1, [b"1234", b"56", b"789"], [])
-            with pytest.raises(ShardwsError) as error:
-                view.message_length = -1
-            assert error.value.code == 213
-
-    run(main())
-
-
-def test_a_part_is_refused_when_the_queue_is_full_and_counts_nothing() -> None:
-    async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
-        async with listening(server), RawClient(server, recorder) as raw:
-            size = 100_000
-            server.connections[raw.id].message_length = size * 200
-            taken = 0
-            while server.send(raw.id, bytes(size)).outcome is Outcome.QUEUED:
-                taken += 1
-                assert taken < 200
-                await asyncio.sleep(0)
-            sent = taken
-            while sent < 200:
-                while server.connections[raw.id].ready_to_send and sent < 200:
-                    assert server.send(raw.id, bytes(size)).outcome is Outcome.QUEUED
-                    sent += 1
-                await asyncio.wait_for(raw.reader.read(1 << 20), DEADLINE_S)
-            assert server.connections[raw.id].message_length == 0
 
     run(main())

@@ -1,0 +1,71 @@
+"""A client that shows frames as they come, and a server that records."""
+
+import asyncio
+import struct
+
+from shardws import WebSocketServer
+from tests.shard.serving import DEADLINE_S, Recorder, new_server
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+Frame = tuple[int, bytes]
+
+
+def recording_server(recorder: Recorder) -> WebSocketServer:
+    server = new_server()
+    server.on_connected = lambda e: recorder.note("connected", e.connection_id)
+    server.on_ready_to_send = lambda e: recorder.note("ready")
+    server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
+    server.on_error = lambda e: recorder.note("error", e.error_code)
+    server.out_high_mark = 256 * 1024
+    server.out_low_mark = 64 * 1024
+    return server
+
+
+class RawClient:
+    """A client that shows frames as they come, and reads only when it is told to."""
+
+    def __init__(self, server: WebSocketServer, recorder: Recorder) -> None:
+        self._server = server
+        self._recorder = recorder
+        self.id = 0
+
+    async def __aenter__(self) -> "RawClient":
+        before = len([event for event in self._recorder.events if event[0] == "connected"])
+        self.reader, self.writer = await asyncio.open_connection(
+            "127.0.0.1", self._server.local_port, limit=1 << 20
+        )
+        self.writer.write(UPGRADE)
+        await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+        self.id = (await self._recorder.wait_for("connected", before + 1))[-1][1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.writer.close()
+
+    async def frame(self) -> Frame:
+        """Return the next frame: first byte and payload."""
+        first, size = await asyncio.wait_for(self.reader.readexactly(2), DEADLINE_S)
+        if size == 126:
+            (size,) = struct.unpack(">H", await self.reader.readexactly(2))
+        elif size == 127:
+            (size,) = struct.unpack(">Q", await self.reader.readexactly(8))
+        return first, await asyncio.wait_for(self.reader.readexactly(size), DEADLINE_S)
+
+    async def message(self) -> tuple[int, list[bytes], list[Frame]]:
+        """Return the opcode and fragments of the next message, and control frames in it."""
+        first, payload = await self.frame()
+        opcode, fragments, controls = first & 0x0F, [payload], []
+        while not first & 0x80:
+            first, payload = await self.frame()
+            if first & 0x08:
+                controls.append((first, payload))
+                first = 0
+                continue
+            assert not first & 0x0F, "a message within a message"
+            fragments.append(payload)
+        return opcode, fragments, controls
