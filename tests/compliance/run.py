@@ -66,12 +66,17 @@ def find_python2() -> str | None:
     return None
 
 
-def find_wstest() -> str | None:
-    """Return a wstest, installing it when that is possible; None when there is none."""
+def found_wstest() -> str | None:
+    """Return a wstest that is there already."""
     for candidate in (os.environ.get("WSTEST"), str(TOOLS / "wstest" / "bin" / "wstest")):
         if candidate and Path(candidate).exists():
             return candidate
-    found = shutil.which("wstest")
+    return shutil.which("wstest")
+
+
+def find_wstest() -> str | None:
+    """Return a wstest, installing it when that is possible; None when there is none."""
+    found = found_wstest()
     if found:
         return found
     python2 = find_python2()
