@@ -142,7 +142,9 @@ def test_its_port_in_use_is_named(launch: RunServer) -> None:
         port = taken.getsockname()[1]
         server = launch("examples.demo:server", "--admin", f"127.0.0.1:{port}")
         assert server.wait_for_exit() == 3
-    server.wait_for_line(f"^shardws: AdminAddress: cannot listen on 127.0.0.1:{port}: the address is in use$")
+    server.wait_for_line(
+        f"^shardws: AdminAddress: cannot listen on 127.0.0.1:{port}: the address is in use$"
+    )
 
 
 def test_it_is_replaced_when_it_dies_and_goes_with_the_supervisor(run_server: RunServer) -> None:
