@@ -8,10 +8,10 @@ begins and ends.
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from loadtests.bench.matrix import Matrix, Workload
 
@@ -106,13 +106,34 @@ def run(
     return Load(**{name: figures[name] for name in Load.__dataclass_fields__})
 
 
-def told(output: IO[str] | None) -> dict[str, Any]:
-    assert output is not None  # because of PIPE
-    return parsed(output.readline())
+class Held:
+    """Idle connections that are held by a generator."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.connect_s = float(self._told()["seconds"])
+
+    def pings(self) -> int:
+        """How many pings have come until now; raises RunFailed when a connection is gone."""
+        stdin = self.process.stdin
+        assert stdin is not None  # because of PIPE
+        with suppress(BrokenPipeError):  # the answer says why
+            stdin.write("?")
+            stdin.flush()
+        return int(self._told()["pings"])
+
+    def end(self) -> None:
+        assert self.process.stdin is not None  # because of PIPE
+        self.process.stdin.close()
+        self._told()
+
+    def _told(self) -> dict[str, Any]:
+        assert self.process.stdout is not None  # because of PIPE
+        return parsed(self.process.stdout.readline())
 
 
 @contextmanager
-def held(workload: Workload, target: Target) -> Iterator[None]:
+def held(workload: Workload, target: Target) -> Iterator[Held]:
     """Idle connections inside the block; raises RunFailed unless all are there at its end.
 
     The generator ends by itself after five minutes, so that no read here waits for ever.
@@ -122,10 +143,8 @@ def held(workload: Workload, target: Target) -> Iterator[None]:
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
-            told(process.stdout)
-            yield
-            assert process.stdin is not None  # because of PIPE
-            process.stdin.close()
-            told(process.stdout)
+            found = Held(process)
+            yield found
+            found.end()
         finally:
             process.kill()

@@ -43,6 +43,7 @@ class Workload:
     size: int = 32
     depth: int = 1
     is_text: bool = False
+    flags: tuple[str, ...] = ()  # further words for the generator
 
     @property
     def on_the_way(self) -> int:
@@ -83,7 +84,7 @@ class Workload:
             words.append("--text")
         if self.section is Section.TLS:
             words.append("--tls")
-        return words
+        return [*words, *self.flags]
 
 
 @dataclass(frozen=True)

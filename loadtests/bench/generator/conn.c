@@ -130,7 +130,7 @@ static void take_answer(struct conn *c, const uint8_t *data, size_t length, uint
         fail("connection %d: refused: %.60s", c->index, text);
     size_t used = (size_t)(end + 4 - text) - before;
     c->text.end = 0;
-    if (mode->greeted)
+    if (mode->greeted || options.greeted)
         c->state = GREETING;
     else
         conn_opened(c);

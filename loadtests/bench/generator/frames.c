@@ -170,6 +170,7 @@ static void end_frame(struct conn *c, uint64_t now) {
     if (in->opcode < CLOSE) {
         if (in->fin) end_message(c, now);
     } else if (in->opcode == PING) {
+        pings++;
         put_control(c, PONG, in->control, in->control_length);
     } else if (in->opcode == CLOSE) {
         if (!mode->closed || c->state != CLOSING) fail("connection %d: the server closed", c->index);

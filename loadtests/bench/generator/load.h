@@ -21,6 +21,8 @@ struct options {
     int depth;                /* messages on the way per connection; broadcast: altogether */
     double warmup_s, seconds, drain_s;
     bool text, tls;
+    bool greeted;             /* the server speaks first, also in modes that do not need it */
+    bool any_shard;           /* pair: both halves may be on the same shard */
     int pids[MAX_PIDS], pid_count;   /* of the server, for its CPU time */
 };
 
@@ -88,6 +90,7 @@ extern int conn_count, open_count;
 extern long long in_flight;
 extern bool stopping;
 extern struct counts counts;
+extern uint64_t pings;        /* of the server, each answered by a pong */
 
 /* main.c */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,13 +1,18 @@
 /* main.c: WebSocket load generator for the benchmarks: options, phases, figures.
  *
  *   generator MODE --port N [--port2 N] [--connections N] [--size BYTES] [--depth N] [--text]
- *             [--tls] [--warmup S] [--seconds S] [--drain S] [--pids P,P,P]
+ *             [--tls] [--greeted] [--any-shard] [--warmup S] [--seconds S] [--drain S]
+ *             [--pids P,P,P]
  *
  *   echo       each connection keeps DEPTH messages on the way
  *   broadcast  connection 0 sends "*..."; all, itself too, must get it as it was sent
  *   pair       JSON in the demo's dialect from one shard to another; speaks after the greeting
  *   storm      CONNECTIONS at a time: connect, opening and closing handshake, again
- *   hold       idle connections: prints a line when all are open, another when stdin ends
+ *   hold       idle connections: prints a line when all are open, another
+ *              for each byte on stdin, and when it ends
+ *
+ * --greeted: the server's first message on a connection is its own, of any content. --any-shard: a
+ * pair may be on one shard.
  *
  * Prints one line of JSON: {"ok": true, "messages": N, "seconds": S, "server_cpu_s": ...,
  * "client_cpu_s": ..., "p50_us": ..., "p99_us": ...}, or {"ok": false, "error": "..."} and exit
@@ -36,6 +41,7 @@ int conn_count, open_count;
 long long in_flight;
 bool stopping;
 struct counts counts;
+uint64_t pings;
 
 _Noreturn void fail(const char *format, ...) {
     char text[400];
@@ -101,17 +107,27 @@ static void measure(void) {
            (double)server / 1e9, (double)own / 1e9, p50, p99);
 }
 
-static bool stdin_ended(void) {
+static bool stdin_speaks(void) {
     struct pollfd input = {.fd = 0, .events = POLLIN};
     return poll(&input, 1, 0) != 0;
 }
 
-static void hold(double connect_s) {
-    printf("{\"ok\": true, \"open\": %d, \"seconds\": %.4f}\n", open_count, connect_s);
+static void print_held(double connect_s) {
+    printf("{\"ok\": true, \"open\": %d, \"seconds\": %.4f, \"pings\": %llu}\n", open_count,
+           connect_s, (unsigned long long)pings);
     fflush(stdout);
-    if (!turn_until(now_ns() + seconds_ns(HOLD_LIMIT_S), stdin_ended)) fail("held too long");
-    turn(0);
-    printf("{\"ok\": true, \"open\": %d}\n", open_count);
+}
+
+static void hold(double connect_s) {
+    uint64_t deadline = now_ns() + seconds_ns(HOLD_LIMIT_S);
+    print_held(connect_s);
+    for (char byte; turn_until(deadline, stdin_speaks);) {
+        bool ended = read(0, &byte, 1) <= 0;
+        turn(0);
+        print_held(connect_s);
+        if (ended) return;
+    }
+    fail("held too long");
 }
 
 static void parse_pids(char *list) {
@@ -126,7 +142,8 @@ static void parse(int argc, char **argv) {
         {"port", 1, 0, 'p'},   {"port2", 1, 0, 'q'}, {"connections", 1, 0, 'c'},
         {"size", 1, 0, 's'},   {"depth", 1, 0, 'd'}, {"text", 0, 0, 't'},
         {"tls", 0, 0, 'S'},    {"warmup", 1, 0, 'w'}, {"seconds", 1, 0, 'D'},
-        {"pids", 1, 0, 'P'},   {"drain", 1, 0, 'R'}, {0, 0, 0, 0},
+        {"pids", 1, 0, 'P'},   {"drain", 1, 0, 'R'}, {"greeted", 0, 0, 'g'},
+        {"any-shard", 0, 0, 'a'}, {0, 0, 0, 0},
     };
     for (int name; (name = getopt_long(argc, argv, "", NAMES, NULL)) != -1;) switch (name) {
         case 'p': options.port = atoi(optarg); break;
@@ -136,6 +153,8 @@ static void parse(int argc, char **argv) {
         case 'd': options.depth = atoi(optarg); break;
         case 't': options.text = true; break;
         case 'S': options.tls = true; break;
+        case 'g': options.greeted = true; break;
+        case 'a': options.any_shard = true; break;
         case 'w': options.warmup_s = atof(optarg); break;
         case 'D': options.seconds = atof(optarg); break;
         case 'R': options.drain_s = atof(optarg); break;

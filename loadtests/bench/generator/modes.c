@@ -100,7 +100,7 @@ static void pair_opened(struct conn *c) {
     c->shard = (int)number_behind(greeting, "\"shard\":");
     struct conn *sender = c->index % 2 ? c->partner : c, *receiver = sender->partner;
     if (sender->id < 0 || receiver->id < 0) return;
-    if (sender->shard == receiver->shard) {
+    if (sender->shard == receiver->shard && !options.any_shard) {
         if (++receiver->attempts > MAX_ATTEMPTS) fail("all connections are on one shard");
         receiver->id = -1;
         open_count--;

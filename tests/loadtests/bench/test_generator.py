@@ -76,8 +76,10 @@ def refuse(connection: ServerConnection, request: Request) -> Response:
 
 
 @contextmanager
-def served(answer: Answer, *, is_refusing: bool = False) -> Iterator[Target]:
+def served(answer: Answer, *, is_refusing: bool = False, greeting: str = "") -> Iterator[Target]:
     def handle(ws: ServerConnection) -> None:
+        if greeting:
+            ws.send(greeting)
         for number, message in enumerate(ws):
             answer(ws, message, number)
 
@@ -93,10 +95,15 @@ def served(answer: Answer, *, is_refusing: bool = False) -> Iterator[Target]:
 
 
 def load(
-    target: Target, mode: str = "echo", connections: int = 2, size: int = 100, depth: int = 3
+    target: Target,
+    mode: str = "echo",
+    connections: int = 2,
+    size: int = 100,
+    depth: int = 3,
+    flags: tuple[str, ...] = (),
 ) -> generator.Load:
     generator.build()
-    workload = Workload(Section.ECHO, mode, connections, size, depth)
+    workload = Workload(Section.ECHO, mode, connections, size, depth, flags=flags)
     return generator.run(workload, target, seconds=0.05, warmup_s=0.01, drain_s=0.2)
 
 
@@ -153,8 +160,40 @@ def test_storm_counts_whole_connections() -> None:
 def test_holds_until_the_end_of_the_block() -> None:
     generator.build()
     workload = Workload(Section.MEMORY, "hold", 20)
-    with served(sound) as target, generator.held(workload, target):
-        pass
+    with served(sound) as target, generator.held(workload, target) as held:
+        assert held.connect_s > 0
+        assert held.pings() == 0
+
+
+def test_counts_and_answers_pings_while_it_holds() -> None:
+    generator.build()
+    workload = Workload(Section.MEMORY, "hold", 3)
+    answered = threading.Semaphore(0)
+
+    def handle(ws: ServerConnection) -> None:
+        for _ in range(2):
+            ws.ping().wait(10)
+            answered.release()
+        for _ in ws:
+            raise AssertionError("an idle connection said something")
+
+    with serve(handle, "127.0.0.1", 0, ping_interval=None) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        target = Target(server.socket.getsockname()[1], [])
+        with generator.held(workload, target) as held:
+            for _ in range(2 * workload.connections):
+                assert answered.acquire(timeout=10)
+            assert held.pings() == 6
+        server.shutdown()
+        thread.join()
+
+
+def test_takes_a_greeting_in_other_modes() -> None:
+    with served(sound, greeting='{"connection_id": 1}') as target:
+        with pytest.raises(RunFailed, match="wrong content|opcode"):
+            load(target)
+        assert load(target, flags=("--greeted",)).messages > 0
 
 
 def test_sees_a_held_connection_go() -> None:
