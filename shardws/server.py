@@ -8,6 +8,7 @@ itself has one shard in its own process, turned by `do_events()`.
 import asyncio
 import json
 import time
+from typing import Final, Never, cast
 
 from shardws import events
 from shardws.accessors import ConnectionAccessors, Connections
@@ -28,6 +29,18 @@ from shardws.stats import CONNECTIONS
 
 Data = bytes | bytearray | memoryview
 
+NOT_RUNNING: Final = "the server does not run yet: set listening, or use `shardws run`"
+
+
+class Nowhere:
+    """Stands in for the router until there is one, so that a send need not look."""
+
+    def __getattr__(self, name: str) -> Never:
+        raise StateError(NOT_RUNNING)
+
+
+NOWHERE: Final = cast(Router, Nowhere())
+
 
 class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors):
     """A WebSocket server; see SPEC sections 1 to 4 for every name."""
@@ -37,7 +50,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         self.handlers = Handlers()
         self.connections = Connections()
         self._shard: Shard | None = None
-        self._router: Router | None = None
+        self._router: Router = NOWHERE
         self._pump: Pump | None = None
         self._shutdown: asyncio.Task[None] | None = None
 
@@ -127,7 +140,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             raise NoSuchConnection(connection_id)
         if connection_id in self.connections:
             return snapshot.take(self.connections[connection_id])
-        return snapshot.decode(await self._route().query(connection_id, snapshot.QUESTION))
+        return snapshot.decode(await self._router.query(connection_id, snapshot.QUESTION))
 
     async def set_connection(self, connection_id: int, **values: bool | int) -> ConnectionSnapshot:
         """Set properties of a connection on any shard, and return what is known of it then (ours).
@@ -139,7 +152,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             change(self.connections[connection_id], values)
             return await self.connection(connection_id)
         question = SET + json.dumps(values)
-        return snapshot.decode(await self._route().query(connection_id, question))
+        return snapshot.decode(await self._router.query(connection_id, question))
 
     async def connection_ids(self) -> list[int]:
         """Return the ids of all open connections of the server, sorted (ours).
@@ -153,11 +166,11 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     def send(self, connection_id: int, data: Data) -> SendOutcome:
         """Send one binary message, from any shard (SPEC 2)."""
         payload = data if type(data) is bytes else octets(data)
-        return self._route().send(connection_id, events.FORMAT_BINARY, payload)
+        return self._router.send(connection_id, events.FORMAT_BINARY, payload)
 
     def send_text(self, connection_id: int, text: str | bytes) -> SendOutcome:
         """Send one text message, from any shard; bytes must be UTF-8 (SPEC 2)."""
-        return self._route().send(connection_id, events.FORMAT_TEXT, encoded(text))
+        return self._router.send(connection_id, events.FORMAT_TEXT, encoded(text))
 
     def send_file(self, connection_id: int, path: files.Path) -> SendOutcome:
         """Send a file as one message, read as the client takes it, from any shard (SPEC 2).
@@ -166,34 +179,33 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         DataFormat says text; what is sent to the connection meanwhile waits behind it. The outcome
         is known when the last of it is in the outgoing queue.
         """
-        route = self._route()
-        return route.stream(connection_id, events.FORMAT_AUTOMATIC, files.FileSource(path))
+        return self._router.stream(connection_id, events.FORMAT_AUTOMATIC, files.FileSource(path))
 
     def disconnect(self, connection_id: int) -> SendOutcome:
         """Close a connection with DisconnectStatusCode and its description (SPEC 2)."""
-        return self._route().disconnect(connection_id, *configuration.goodbye(self.settings))
+        return self._router.disconnect(connection_id, *configuration.goodbye(self.settings))
 
     # -- groups (ours) ---------------------------------------------------------------------
 
     def join(self, connection_id: int, group: str) -> SendOutcome:
         """Put a connection of any shard into a group."""
-        return self._route().join(connection_id, group)
+        return self._router.join(connection_id, group)
 
     def leave(self, connection_id: int, group: str) -> SendOutcome:
         """Take a connection of any shard out of a group."""
-        return self._route().leave(connection_id, group)
+        return self._router.leave(connection_id, group)
 
     def publish(self, group: str, data: str | Data) -> SendOutcome:
         """Send to every member of a group on all shards: str as text, bytes as binary."""
-        return self._route().publish(group, *formatted(data))
+        return self._router.publish(group, *formatted(data))
 
     def broadcast(self, data: str | Data) -> SendOutcome:
         """Send to every connection of the server: str as text, bytes as binary."""
-        return self._route().broadcast(*formatted(data))
+        return self._router.broadcast(*formatted(data))
 
     def _send_now(self, connection_id: int, kind: int, payload: bytes) -> None:
         """See ConnectionAccessors.set_web_socket_connection_data_to_send."""
-        outcome = self._route().send(connection_id, kind, payload).outcome
+        outcome = self._router.send(connection_id, kind, payload).outcome
         if outcome is Outcome.FULL:
             raise ShardwsError(code=135)
         if outcome is not None and not outcome.is_success:
@@ -201,14 +213,9 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     # -- inner -----------------------------------------------------------------------------
 
-    def _route(self) -> Router:
-        if self._router is None:
-            raise StateError("the server does not run yet: set listening, or use `shardws run`")
-        return self._router
-
     def _running(self) -> Shard:
         if self._shard is None:
-            raise StateError("the server does not run yet: set listening, or use `shardws run`")
+            raise StateError(NOT_RUNNING)
         return self._shard
 
 

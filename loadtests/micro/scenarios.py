@@ -23,6 +23,7 @@ from shardws.protocol import codec, handshake
 from shardws.protocol.handshake import HandshakeConfig, HandshakeReader
 from shardws.protocol.session import Session, SessionConfig
 from shardws.shard.dispatch import Dispatcher
+from shardws.stats import Stats
 from shardws.wire.codec import Decoder, encode
 from shardws.wire.messages import DELIVER, SHARD
 
@@ -143,7 +144,7 @@ def dispatching() -> Callable[[], object]:
     handlers = Handlers()
     handlers.on_data_in = seen.append
     loop, log = cast(asyncio.AbstractEventLoop, None), cast(Adapter, None)
-    dispatcher = Dispatcher(loop, handlers, cast(Any, [0] * 64), log)
+    dispatcher = Dispatcher(loop, handlers, Stats(1).row(0), log)
     items = [(BINARY, bytes(125), True)] * PER_BATCH
 
     def once() -> None:
@@ -179,11 +180,22 @@ def receive(client: socket.socket, size: int, turn: Callable[[], None]) -> bytes
     raise TimeoutError(f"{len(found)} of {size} bytes came back")
 
 
+class Wire:
+    """A transport that takes everything."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        self.size += len(data)
+
+
 @contextmanager
-def echoing() -> Iterator[Batches]:
+def echoing(is_lone: bool) -> Iterator[Batches]:
     """The application is examples/echo.py's, for binary messages.
 
-    The loop runs as in a shard: a program that calls do_events has its handlers outside of it.
+    With `is_lone` each message comes in a read of its own, and the kernel is left out. The loop
+    runs as in a shard: a program that calls do_events has its handlers outside of it.
     """
     loop = uvloop.new_event_loop()
     server = WebSocketServer()
@@ -219,8 +231,24 @@ def echoing() -> Iterator[Batches]:
             client.send(data)
             assert len(receive(client, back, turn)) == back
 
+    lone = data[: len(data) // PER_BATCH]
+    (connection,) = cast(Any, server)._shard.connections
+    wire = Wire()
+
+    async def run_lone(batches: int) -> None:
+        for _ in range(batches):
+            wire.size = 0
+            for _ in range(PER_BATCH):
+                connection.data_received(lone)
+            assert wire.size == back
+
     try:
-        yield run
+        if is_lone:
+            connection.transport, real = wire, connection.transport
+            yield lambda batches: loop.run_until_complete(run_lone(batches))
+            connection.transport = real
+        else:
+            yield run
     finally:
         client.close()
         for _ in range(TURNS_LIMIT):
@@ -246,7 +274,8 @@ SCENARIOS = (
     Scenario("handshake", "opening request in, 101 out", repeated(opening)),
     Scenario("wire_deliver", "DELIVER of 100 B, there and back", repeated(wiring)),
     Scenario("dispatch", "item to a plain handler", repeated(dispatching)),
-    Scenario("echo_125", "the whole way: 125 B, 16 in a read", echoing),
+    Scenario("echo_125", "the whole way: 125 B, 16 in a read", partial(echoing, False)),
+    Scenario("echo_lone", "the way of one message in a read, no kernel", partial(echoing, True)),
 )
 
 

@@ -33,6 +33,8 @@ from shardws.protocol.session import Session, State
 LINGER_S: Final = 2.0
 # How long a client that is denied anyway may take for its opening request.
 DENIED_S: Final = 3.0
+# A plain name: looking up a member of an enumeration would be seen in the cost of a message.
+IN_SESSION: Final = State.OPEN
 
 
 class Connection(Deadlines):
@@ -72,7 +74,14 @@ class Connection(Deadlines):
         items = session.receive(data)
         if items:
             owner.received(self, items, len(data))
-        self.settle(session)
+        # What follows is `settle`, without the call.
+        self.corked = False
+        if session.replies:
+            self._take_replies(session)
+        if self.outbox:
+            self.flush()
+        if session.state is not IN_SESSION:
+            self._follow(session)
 
     def settle(self, session: Session) -> None:
         """Write what came together and follow the session; uncorks the connection."""
@@ -81,7 +90,7 @@ class Connection(Deadlines):
             self._take_replies(session)
         if self.outbox:
             self.flush()
-        if session.state is not State.OPEN:
+        if session.state is not IN_SESSION:
             self._follow(session)
 
     def eof_received(self) -> bool:

@@ -18,7 +18,6 @@ from shardws.outcomes import QUEUED, Outcome, SendOutcome
 from shardws.protocol import codec
 from shardws.protocol.frames import CLOSE, Frame, header
 from shardws.protocol.session import Session
-from shardws.stats import BYTES_OUT, MESSAGES_OUT
 
 if TYPE_CHECKING:
     from shardws.net.connection import Connection
@@ -48,7 +47,7 @@ class Outbox(Record):
         outbox = self.outbox
         if not outbox and not self.corked:
             self.owner.flush_later(self)
-        if session.is_plain:
+        if session.deflate is None and not session.config.max_frame_size:  # `is_plain`
             outbox.append((0x80 | kind, payload))
         else:
             outbox += session.frames_of(kind, payload)
@@ -112,16 +111,16 @@ class Outbox(Record):
             return
         self.outbox = []
         pending, self.pending = self.pending, 0
-        row = self.owner.row
+        counters = self.owner.counters
         self.active = self.owner.now
-        row[MESSAGES_OUT] += len(frames) - (self.is_framed and frames[0][0] == ANSWER)
+        count = len(frames) - (self.is_framed and frames[0][0] == ANSWER)
         if pending < LARGE_BYTES:
             data = self._joined(frames) if self.is_framed else codec.join(frames)
-            row[BYTES_OUT] += len(data)
+            counters.sent(count, len(data))
             transport.write(data)
             return
         self.is_framed = False
-        row[BYTES_OUT] += pending
+        counters.sent(count, pending)
         for frame in frames:
             if frame[0] < 0:
                 transport.write(frame[1])

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 from shardws.errors import HandshakeError
+from shardws.hotpath import Counting
 from shardws.interfaces import Clock
 from shardws.net.options import UNTOUCHED, SocketOptions
 from shardws.outcomes import LaterSend, Outcome, SendOutcome
@@ -53,6 +54,7 @@ class Owner(Protocol):
 
     config: ConnectionConfig
     row: Words
+    counters: Counting
     now: float  # the loop's time at the last tick
     clock: Clock  # the loop's time now
 

@@ -23,7 +23,6 @@ from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK
 from shardws.protocol.frames import CLOSE
 from shardws.protocol.session import Item
 from shardws.shard.dispatch import D, Dispatcher
-from shardws.stats import BYTES_IN, MESSAGES_IN
 
 DEEPEST: Final = 20  # handlers on top of one another; deeper ones wait for the one that blocks
 
@@ -54,8 +53,7 @@ class DeferredDispatcher(Dispatcher):
     # -- what the shard reports --------------------------------------------------------------
 
     def received(self, connection: Connection, items: list[Item], size: int) -> None:
-        self.row[BYTES_IN] += size
-        self.row[MESSAGES_IN] += len(items)
+        self.counters.received(len(items), size)
         for kind, payload, eom in items:
             if kind == events.FORMAT_PING:
                 connection.take_reply()

@@ -14,6 +14,7 @@ from typing import Any, TypeGuard, TypeVar
 from shardws import events
 from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import DataIn, Handlers
+from shardws.hotpath import counters, make_event
 from shardws.log import Adapter
 from shardws.net.connection import Connection
 from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST
@@ -22,7 +23,7 @@ from shardws.protocol.closing import ABNORMAL
 from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
 from shardws.shard.tasks import Tasks, raise_if_ours
-from shardws.stats import BYTES_IN, ERRORS, HANDLER_ERRORS, MESSAGES_IN, PROTOCOL_ERRORS, Words
+from shardws.stats import ERRORS, HANDLER_ERRORS, PROTOCOL_ERRORS, Words
 
 D = TypeVar("D", bound=events.Decision)
 
@@ -63,6 +64,7 @@ class Dispatcher:
         self.loop = loop
         self.handlers = handlers
         self.row = row
+        self.counters = counters(row)
         self.log = log
         self.forget: Callable[[Connection], None] = lambda connection: None
         self.ended: Callable[[Connection], None] = lambda connection: None
@@ -72,9 +74,7 @@ class Dispatcher:
 
     def received(self, connection: Connection, items: list[Item], size: int) -> None:
         """Hand the items of one read to on_data_in; control frames end here."""
-        row = self.row
-        row[BYTES_IN] += size
-        row[MESSAGES_IN] += len(items)
+        self.counters.received(len(items), size)
         handler = self.handlers.on_data_in
         connection_id = connection.id
         session = connection.session
@@ -87,7 +87,7 @@ class Dispatcher:
                 self.hold(connection, "on_data_in", DataIn(connection_id, kind, payload, eom))
             elif handler is not None:
                 try:
-                    result = handler(DataIn(connection_id, kind, payload, eom))
+                    result = handler(make_event(DataIn, connection_id, kind, payload, eom))
                 except self.faults as error:
                     self.failed(connection_id, "on_data_in", error)
                 else:
