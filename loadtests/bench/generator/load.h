@@ -22,7 +22,7 @@ struct options {
     double warmup_s, seconds, drain_s;
     bool text, tls;
     bool greeted;             /* the server speaks first, also in modes that do not need it */
-    bool any_shard;           /* pair: both halves may be on the same shard */
+    bool matched;             /* pair: partners are chosen when all are open */
     int pids[MAX_PIDS], pid_count;   /* of the server, for its CPU time */
 };
 
@@ -68,6 +68,7 @@ struct conn {
     struct conn *partner;     /* pair */
     long long id;             /* pair: as greeted */
     int shard, attempts;
+    bool sends_first;         /* pair: the half that sends */
 };
 
 /* What a kind of load does when something happens. */

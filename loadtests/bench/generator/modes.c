@@ -82,6 +82,7 @@ static long long number_behind(const char *text, const char *name) {
 
 static void pair_prepare(struct conn *c) {
     c->partner = &conns[c->index ^ 1];
+    c->sends_first = c->index % 2 == 0;
     c->sent_at = new_ring();
     c->id = -1;
 }
@@ -94,13 +95,20 @@ static void set_text(struct content *content, const char *field, long long id, i
     content->suffix_length = 2;
 }
 
+static void set_texts(struct conn *sender) {
+    struct conn *receiver = sender->partner;
+    set_text(&sender->sends, "to", receiver->id, sender->index);
+    set_text(&receiver->expects, "from", sender->id, sender->index);
+}
+
 static void pair_opened(struct conn *c) {
     const char *greeting = (const char *)c->text.data;
     c->id = number_behind(greeting, "\"connection_id\":");
     c->shard = (int)number_behind(greeting, "\"shard\":");
-    struct conn *sender = c->index % 2 ? c->partner : c, *receiver = sender->partner;
+    if (options.matched) return;
+    struct conn *sender = c->sends_first ? c : c->partner, *receiver = sender->partner;
     if (sender->id < 0 || receiver->id < 0) return;
-    if (sender->shard == receiver->shard && !options.any_shard) {
+    if (sender->shard == receiver->shard) {
         if (++receiver->attempts > MAX_ATTEMPTS) fail("all connections are on one shard");
         receiver->id = -1;
         open_count--;
@@ -108,17 +116,64 @@ static void pair_opened(struct conn *c) {
         conn_connect(receiver);
         return;
     }
-    set_text(&sender->sends, "to", receiver->id, sender->index);
-    set_text(&receiver->expects, "from", sender->id, sender->index);
+    set_texts(sender);
+}
+
+static bool is_on_one_shard(void) {
+    for (int i = 1; i < conn_count; i++)
+        if (conns[i].shard != conns[0].shard) return false;
+    return true;
+}
+
+static void swap(struct conn **a, struct conn **b) {
+    struct conn *kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* Pair i is lot[2i] and lot[2i + 1]; one of a single shard changes its second with another pair. */
+static void part(struct conn **lot, int i) {
+    for (int k = 0; k < conn_count; k += 2) {
+        bool is_better = lot[i]->shard != lot[k + 1]->shard && lot[k]->shard != lot[i + 1]->shard;
+        if (is_better) {
+            swap(&lot[i + 1], &lot[k + 1]);
+            return;
+        }
+    }
+    fail("more than half of the connections are on shard %d", lot[i]->shard);
+}
+
+/* The same lot every time, so that runs compare. */
+static void match(void) {
+    struct conn **lot = calloc((size_t)conn_count, sizeof *lot);
+    if (!lot) fail("no memory");
+    uint32_t x = 1;
+    for (int i = 0; i < conn_count; i++) {
+        lot[i] = &conns[i];
+        x = x * 1664525u + 1013904223u;
+        swap(&lot[i], &lot[(x >> 8) % (unsigned)(i + 1)]);
+    }
+    bool parted = !is_on_one_shard();
+    for (int i = 0; i < conn_count; i += 2) {
+        if (parted && lot[i]->shard == lot[i + 1]->shard) part(lot, i);
+    }
+    for (int i = 0; i < conn_count; i++) {
+        lot[i]->partner = lot[i ^ 1];
+        lot[i]->sends_first = i % 2 == 0;
+    }
+    for (int i = 0; i < conn_count; i += 2) set_texts(lot[i]);
+    free(lot);
 }
 
 static void pair_start(void) {
-    for (int i = 0; i < conn_count; i += 2)
-        for (int k = 0; k < options.depth; k++) send_next(&conns[i], now_ns());
+    if (options.matched) match();
+    for (int i = 0; i < conn_count; i++)
+        for (int k = 0; k < options.depth && conns[i].sends_first; k++)
+            send_next(&conns[i], now_ns());
 }
 
 static void pair_message(struct conn *c, uint64_t now) {
-    if (c->index % 2 == 0) fail("connection %d: a message to a sender", c->index);
+    if (c->sends_first) fail("connection %d: a message to a sender", c->index);
     record(now - c->partner->sent_at[c->received % (unsigned)options.depth]);
     in_flight--;
     if (!stopping) send_next(c->partner, now);
