@@ -16,7 +16,8 @@ from shardws import events
 from shardws.errors import SettingError, TLSSetupError
 from shardws.net.connection import Connection
 from shardws.net.gate import Gate
-from shardws.net.tls import SORRY, TLSTransport
+from shardws.net.tls import TLSTransport
+from shardws.net.tlsflow import SORRY, TLSFlow
 from shardws.shard import certificates
 from shardws.shard.dispatch import is_work
 from shardws.shard.tasks import raise_if_ours
@@ -89,7 +90,7 @@ class Security:
             on_certificate=partial(self._judge, connection) if is_asking else None,
         )
 
-    def choose(self, wire: TLSTransport) -> None:
+    def choose(self, wire: TLSFlow) -> None:
         """Ask on_ssl_connection_request; without it the name that the client asks for decides."""
         hello = wire.engine.hello or Hello(())
         handler = self._dispatch.handlers.on_ssl_connection_request
@@ -116,7 +117,7 @@ class Security:
         else:
             self._chosen(wire, event)
 
-    def shaken(self, wire: TLSTransport) -> None:
+    def shaken(self, wire: TLSFlow) -> None:
         if wire.connection in self._undecided:
             wire.wait()
 
@@ -129,7 +130,7 @@ class Security:
             event = events.SSLStatus(connection_id, line)
             self._dispatch.fire(connection, "on_ssl_status", event)
 
-    def ended(self, wire: TLSTransport, ending: Ending) -> None:
+    def ended(self, wire: TLSFlow, ending: Ending) -> None:
         """Log the end of a stream that nobody wanted, and fire Error."""
         connection = wire.connection
         verb = "lost" if connection.was_opened else "refused"
@@ -145,7 +146,7 @@ class Security:
     # -- the choice of a certificate -------------------------------------------------------
 
     async def _choose_later(
-        self, wire: TLSTransport, event: events.SSLConnectionRequest, result: Awaitable[None]
+        self, wire: TLSFlow, event: events.SSLConnectionRequest, result: Awaitable[None]
     ) -> None:
         try:
             await result
@@ -155,7 +156,7 @@ class Security:
         else:
             self._chosen(wire, event)
 
-    def _chosen(self, wire: TLSTransport, event: events.SSLConnectionRequest) -> None:
+    def _chosen(self, wire: TLSFlow, event: events.SSLConnectionRequest) -> None:
         try:
             context = self._context(wire, event)
         except SettingError as error:
@@ -165,7 +166,7 @@ class Security:
         else:
             wire.start(context)
 
-    def _context(self, wire: TLSTransport, event: events.SSLConnectionRequest) -> ServerContext:
+    def _context(self, wire: TLSFlow, event: events.SSLConnectionRequest) -> ServerContext:
         """Return the context for what the handler left in the event."""
         config = self._config
         store, kind, password, subject = certificates.chosen(event)
@@ -176,7 +177,7 @@ class Security:
             password = config.cert_store_password
         return self._alternatives.get(store, kind, password, subject)
 
-    def _failed_to_choose(self, wire: TLSTransport, error: BaseException) -> None:
+    def _failed_to_choose(self, wire: TLSFlow, error: BaseException) -> None:
         self._dispatch.failed(wire.connection.id, "on_ssl_connection_request", error)
         wire.refuse(FAILED, SORRY)
 
@@ -184,7 +185,7 @@ class Security:
 
     def _judge(self, connection: Connection, found: ClientCertificate) -> bool:
         """Decide on a client certificate, inside the handshake."""
-        wire = cast(TLSTransport, connection.transport)
+        wire = cast(TLSFlow, connection.transport)
         lines = wire.engine.take_status()
         if lines:
             self.told(connection, lines)
@@ -231,7 +232,7 @@ class Security:
             event.accept = False
             ending = UNDECIDED
         self._undecided.discard(connection)
-        wire = cast("TLSTransport | None", connection.transport)
+        wire = cast("TLSFlow | None", connection.transport)
         if wire is None:
             return  # the client did not wait
         if event.accept:

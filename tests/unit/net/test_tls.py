@@ -12,7 +12,8 @@ import trustme
 from shardws.net.connection import Connection
 from shardws.net.extras import Extras
 from shardws.net.gate import Gate
-from shardws.net.tls import SORRY, TLSTransport
+from shardws.net.tls import TLSTransport
+from shardws.net.tlsflow import SORRY, TLSFlow
 from shardws.tls import contexts, selftest
 from shardws.tls.config import TLSConfig
 from shardws.tls.endings import Ending
@@ -157,23 +158,23 @@ class Stub:
         self.options = options
         self.told_lines: list[str] = []
         self.endings: list[Ending] = []
-        self.chosen: TLSTransport | None = None
+        self.chosen: TLSFlow | None = None
         self.is_judging = False
 
     def engine(self, connection: Connection) -> TLSEngine:
         return TLSEngine(CONTEXT, CALLS, **self.options)  # type: ignore[arg-type]
 
-    def choose(self, wire: TLSTransport) -> None:
+    def choose(self, wire: TLSFlow) -> None:
         self.chosen = wire
 
-    def shaken(self, wire: TLSTransport) -> None:
+    def shaken(self, wire: TLSFlow) -> None:
         if self.is_judging:
             wire.wait()
 
     def told(self, connection: Connection, lines: list[str]) -> None:
         self.told_lines += lines
 
-    def ended(self, wire: TLSTransport, ending: Ending) -> None:
+    def ended(self, wire: TLSFlow, ending: Ending) -> None:
         self.endings.append(ending)
 
     def turn(self) -> None:
@@ -592,3 +593,38 @@ def test_a_flood_that_shows_when_we_write_ends_the_connection(
     wired.guard.turn()
     assert wired.upper.told() == "a renegotiation does not end"
     assert [ending.code for ending in wired.guard.endings] == [284]
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_the_end_of_the_handshake_is_written_only_where_the_client_waits_for_it(
+    version: str,
+) -> None:
+    """In TLS 1.3 only tickets are left, and they go with the answer."""
+    wired = Wired(version=version)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        wired.client.do_handshake()
+    wired.pass_on()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        wired.client.do_handshake()
+    before = wired.raw.writes
+    wired.wire.data_received(wired._out.read())
+    assert wired.wire.is_open
+    assert wired.raw.writes == before + (version == "TLSv1_2")
+    wired.pass_on()
+    wired.client.do_handshake()
+    before = wired.raw.writes
+    wired.wire.data_received(wired.say(b"GET /"))
+    wired.wire.write(b"HTTP/1.1 101")
+    assert wired.raw.writes == before + 1
+    assert wired.heard() == b"HTTP/1.1 101"
+    assert wired.client.session is not None
+    assert wired.client.session.has_ticket
+
+
+def test_tickets_go_with_the_last_words_when_nothing_else_was_said() -> None:
+    wired = Wired().shake()
+    wired.wire.close()
+    assert wired.heard() == b""
+    assert wired.has_ended
+    assert wired.client.session is not None
+    assert wired.client.session.has_ticket

@@ -1,0 +1,250 @@
+"""The order of things on one TLS connection: whose turn it is, what may pass, how it ends.
+
+A TLSFlow lies between a client's TCP connection and its Connection; `net.tls` gives it the methods
+of a protocol and of a transport. Owns the order of records on the wire, the waiting before data may
+pass, and the last bytes; the TLS itself is `tls.engine`'s, decisions and events are the Guard's
+(the shard). Must not know handlers.
+
+Facts to have before reading. Deadlines are the Connection's: the one for the opening request runs
+from accept and covers the handshake too. Reading goes on when there is no reason left to wait:
+
+    WAIT_TURN     many handshakes go on already; see gate
+    WAIT_CHOICE   the application chooses a certificate
+    WAIT_VERDICT  the application decides on the client's certificate, the handshake being over
+    WAIT_READER   the Connection does not read
+
+Tickets of TLS 1.3 leave with the first answer, in one write. Besides its cost, a write of their own
+hits clients that read and write with one OpenSSL object from two threads, as Python's `websockets`
+does: reading a ticket while the opening request is written can lose the request inside the client.
+
+The end: close_notify and FIN, then what still comes is thrown away until the peer's FIN or the
+Connection's deadline. Closing at once with unread bytes would reset the last words (an alert, a
+close frame) out of the peer's hands.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+from shardws.net.connection import Connection
+from shardws.net.gate import Gate
+from shardws.tls.contexts import ServerContext
+from shardws.tls.endings import Ending
+from shardws.tls.engine import State, TLSEngine
+from shardws.tls.stream import Stream
+
+WAIT_TURN: Final = 1
+WAIT_CHOICE: Final = 2
+WAIT_VERDICT: Final = 4
+WAIT_READER: Final = 8
+
+TLS13: Final = "TLSv1.3"
+
+# A record of one alert, fatal internal_error, for a choice that failed (RFC 8446 section 6).
+SORRY: Final = b"\x15\x03\x03\x00\x02\x02\x50"
+
+
+class Guard(Protocol):
+    """What TLS asks of its shard."""
+
+    gate: Gate
+    loop: asyncio.AbstractEventLoop
+
+    def engine(self, connection: Connection) -> TLSEngine: ...
+    def choose(self, wire: "TLSFlow") -> None:
+        """Call `wire.start` or `wire.refuse`, now or later."""
+
+    def shaken(self, wire: "TLSFlow") -> None:
+        """The handshake is done; `wire.wait` holds the data back until `wire.admit`."""
+
+    def told(self, connection: Connection, lines: list[str]) -> None: ...
+    def ended(self, wire: "TLSFlow", ending: Ending) -> None:
+        """The stream ended otherwise than by us or by close_notify."""
+
+
+class TLSFlow(asyncio.Protocol):
+    """One client's TLS; see the module docstring."""
+
+    __slots__ = (
+        "_early",
+        "_guard",
+        "_has_begun",
+        "_is_over",
+        "_plaintext",
+        "_raw",
+        "_stream",
+        "_waits",
+        "connection",
+        "engine",
+        "is_open",
+    )
+
+    def __init__(self, guard: Guard, connection: Connection) -> None:
+        self.connection = connection
+        self.engine = guard.engine(connection)
+        self.is_open = False  # the handshake was completed
+        self._guard = guard
+        self._raw: asyncio.Transport | None = None
+        self._has_begun = False  # the first bytes went to the engine
+        self._stream: Stream | None = None  # set while all may pass, with nobody listening
+        self._is_over = False  # our last bytes are on their way
+        self._waits = 0
+        self._early = b""  # received before our turn
+        self._plaintext = b""  # received, but the Connection must not see it yet
+
+    # -- the handshake ---------------------------------------------------------------------
+
+    def _receive(self, data: bytes) -> None:
+        """Take received bytes while not everything may pass."""
+        if self._has_begun:
+            self._advance(self.engine.receive(data))
+            return
+        self._early += data
+        if self._waits & WAIT_TURN or self._is_over:
+            return
+        if self._guard.gate.enter(self):
+            self.proceed()
+        else:
+            self._wait(WAIT_TURN)
+
+    def proceed(self) -> None:
+        """Begin the handshake: it is our turn (see gate)."""
+        data, self._early = self._early, b""
+        self._has_begun = True
+        self._waits &= ~WAIT_TURN
+        self._advance(self.engine.receive(data))
+        self._go_on()
+
+    def start(self, context: ServerContext) -> None:
+        """Go on with the handshake, with the context chosen."""
+        if self._is_over or self.engine.state is not State.CHOOSING:
+            return
+        self._waits &= ~WAIT_CHOICE
+        self._advance(self.engine.start(context))
+        self._go_on()
+
+    def wait(self) -> None:
+        """Hold back what the client sends, until `admit` or `refuse`."""
+        self._wait(WAIT_VERDICT)
+
+    def admit(self) -> None:
+        """Let the client through: the application accepts its certificate."""
+        self._waits &= ~WAIT_VERDICT
+        self._go_on()
+
+    def refuse(self, ending: Ending, last: bytes = b"") -> None:
+        """End a connection that is not to be; `last` is an alert for a client that got none."""
+        if self._is_over:
+            return
+        self._guard.ended(self, ending)
+        if last:
+            self._put(last)
+        self._end()
+        self.connection.broken(ending.description)
+
+    def give_up(self, reason: str) -> None:
+        """End a handshake that took too long (see gate)."""
+        self.refuse(Ending(280, reason))
+
+    def _advance(self, plaintext: bytes) -> None:
+        """Follow the engine after a step."""
+        engine = self.engine
+        lines = engine.take_status()
+        if lines:
+            self._guard.told(self.connection, lines)
+        agreed = None if self.is_open else engine.negotiated
+        # What ends a handshake of TLS 1.3 here is tickets: the engine puts them before the answer.
+        if agreed is None or agreed.protocol != TLS13:
+            out = engine.outgoing()
+            if out:
+                self._put(out)
+        if agreed is not None:
+            self._enter_open()
+        self._plaintext += plaintext
+        if engine.state is State.CHOOSING and not self._waits & WAIT_CHOICE:
+            self._waits |= WAIT_CHOICE
+            self._guard.choose(self)
+            if self._waits & WAIT_CHOICE:
+                self._wait(WAIT_CHOICE)
+        else:
+            self._pass_on()
+
+    def _enter_open(self) -> None:
+        self.is_open = True
+        self._guard.gate.leave(self)
+        self.connection.extra().negotiated = self.engine.negotiated
+        self._guard.shaken(self)
+
+    def _pass_on(self) -> None:
+        """Hand over what may pass, then follow the state of the engine."""
+        if self._waits:
+            return
+        if not self.engine.is_talkative:
+            self._stream = self.engine.stream
+        plaintext, self._plaintext = self._plaintext, b""
+        if plaintext and not self._is_over:
+            self.connection.data_received(plaintext)
+        if self.engine.state in (State.ENDED, State.CLOSED):
+            self._follow()
+
+    def _follow(self) -> None:
+        """Do what the end of the stream asks for; nothing when the end was ours."""
+        if self._is_over or self._raw is None:
+            return
+        ending = self.engine.ending
+        assert ending is not None
+        out = self.engine.outgoing()
+        if out:
+            self._put(out)  # the alert
+        self._report()
+        self.connection.broken(ending.description)
+        self._end()
+
+    def _report(self) -> None:
+        ending = self.engine.ending
+        if ending is not None and not ending.is_clean and self._has_begun:
+            self._guard.ended(self, ending)
+
+    # -- reasons to wait -------------------------------------------------------------------
+
+    def _wait(self, reason: int) -> None:
+        self._waits |= reason
+        if self._raw is not None and not self._raw.is_closing():
+            self._raw.pause_reading()
+
+    def _go_on(self) -> None:
+        """Read on, unless there is still a reason not to."""
+        if self._waits or self._raw is None or self._raw.is_closing():
+            return
+        if self._plaintext or self.engine.state in (State.ENDED, State.CLOSED):
+            # Not from inside the caller: it may be a handler's end, or the Connection itself.
+            self._guard.loop.call_soon(self._pass_on_later)
+        else:
+            self._raw.resume_reading()
+
+    def _pass_on_later(self) -> None:
+        self._pass_on()
+        if not self._waits and self._raw is not None and not self._raw.is_closing():
+            self._raw.resume_reading()
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _put(self, records: bytes) -> None:
+        if self._raw is not None:
+            self._raw.write(records)
+
+    def _end(self) -> None:
+        """Send close_notify and FIN, and read on without listening."""
+        if self._is_over:
+            return
+        self._stream = None
+        last = self.engine.close()
+        if last:
+            self._put(last)
+        self._is_over = True
+        self._guard.gate.leave(self)
+        self._waits = 0
+        self._plaintext = self._early = b""
+        raw = self._raw
+        if raw is not None and not raw.is_closing():
+            raw.resume_reading()
+            raw.write_eof()
