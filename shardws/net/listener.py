@@ -36,9 +36,12 @@ class Listener:
         make: Callable[[], asyncio.Protocol],
         sock: socket.socket,
         log: logging.Logger | Adapter = _log,
+        lock: socket.socket | None = None,
     ) -> None:
+        """`lock` is the port's, for a process that has the port by itself (portlock)."""
         self._make = make
         self._socket = sock
+        self._lock = lock
         self._log = log
         self._server: asyncio.Server | None = None
 
@@ -75,3 +78,5 @@ class Listener:
         """Stop, and give the socket up."""
         self.stop()
         self._socket.close()
+        if self._lock is not None:
+            self._lock.close()

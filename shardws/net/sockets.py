@@ -1,14 +1,17 @@
 """Listening sockets: names to addresses, addresses to bound sockets.
 
-Owns bind and its errors in words. Both the supervisor, which binds one socket for each slot, and a
-program that runs one shard by itself bind here.
+Owns bind and listen, and their errors in words, for a program that runs one shard by itself; the
+supervisor, which binds one socket for each slot, has its own (shardws_supervisor.listeners).
 """
 
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 from shardws.errors import StartError, code_of_errno
+from shardws.net import portlock
 
 IPV4_ONLY = 0
 IPV6_ONLY = 1
@@ -32,11 +35,47 @@ def resolve(host: str, port: int, use_ipv6: int) -> Address:
     return first, (str(address[0]), int(address[1]))
 
 
-def bind(address: Address, use_ipv6: int, *, share: bool) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A bound port: its socket, and the lock of one that nobody else is to have."""
+
+    sock: socket.socket
+    lock: socket.socket | None = None
+
+    def listen(self, backlog: int) -> None:
+        """Listen; StartError, and the port is given up, when somebody else does since the bind."""
+        try:
+            self.sock.listen(backlog)
+        except OSError as error:
+            explained = _explained(self.sock.getsockname(), error)
+            self.close()
+            raise explained from error
+
+    def close(self) -> None:
+        """Give it up."""
+        self.sock.close()
+        if self.lock is not None:
+            self.lock.close()
+
+
+def bind(address: Address, use_ipv6: int, *, share: bool) -> Port:
     """Return a bound socket that does not listen yet; StartError says why it cannot.
 
-    `share` sets SO_REUSEPORT, so that further sockets of the same user may join.
+    `share` sets SO_REUSEPORT, so that further sockets of the same user may join; without it the
+    port is locked (portlock), before it is bound when it is known by then.
     """
+    _, place = address
+    is_locked_first = not share and place[1] != 0
+    with ExitStack() as taken:
+        lock = taken.enter_context(portlock.take(show(place))) if is_locked_first else None
+        sock = taken.enter_context(_bound(address, use_ipv6, share=share))
+        if not share and lock is None:
+            lock = taken.enter_context(portlock.take(show(sock.getsockname())))
+        taken.pop_all()
+    return Port(sock, lock)
+
+
+def _bound(address: Address, use_ipv6: int, *, share: bool) -> socket.socket:
     family, place = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -49,11 +88,13 @@ def bind(address: Address, use_ipv6: int, *, share: bool) -> socket.socket:
         sock.bind(place)
     except OSError as error:
         sock.close()
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StartError(
-            f"cannot bind {show(place)}: {reason}", code=code_of_errno(error.errno)
-        ) from error
+        raise _explained(place, error) from error
     return sock
+
+
+def _explained(place: Sequence[object], error: OSError) -> StartError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return StartError(f"cannot bind {show(place)}: {reason}", code=code_of_errno(error.errno))
 
 
 def show(place: Sequence[object]) -> str:

@@ -66,9 +66,9 @@ class Pump:
         host, port, use_ipv6, is_exclusive, backlog = configuration.binding(settings)
         self.shard.admission.resolve_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         address = sockets.resolve(host, port, use_ipv6)
-        sock = sockets.bind(address, use_ipv6, share=not is_exclusive)
-        sock.listen(backlog)  # at once, so that clients may connect before the loop turns
-        self.listener = Listener(self.shard.make_connection, sock, self.shard.log)
+        bound = sockets.bind(address, use_ipv6, share=not is_exclusive)
+        bound.listen(backlog)  # at once, so that clients may connect before the loop turns
+        self.listener = Listener(self.shard.make_connection, bound.sock, self.shard.log, bound.lock)
         configuration.begin_listening(settings, self.listener.port)
         certificates.show(settings, site)
         self._starting = self.loop.create_task(self.listener.start(backlog))

@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from shardws import stats
@@ -20,6 +21,7 @@ from shardws_supervisor.notify import Notifier
 from shardws_supervisor.plan import MOST_SHARDS, Plan
 
 SPARE = 16  # slots there are at least
+ADMIN_BACKLOG = 64
 
 log = logging.getLogger("shardws.supervisor")
 
@@ -63,17 +65,23 @@ class Ground:
 
     @staticmethod
     def _bind_admin(address: str) -> socket.socket | None:
-        """Bind the address of the admin child here: a port in use is an error of the start."""
+        """Listen for the admin child here: a port in use is an error of the start.
+
+        Listening at once, it needs no lock; and a probe that comes before the child waits for it.
+        """
         if not address:
             return None
         host, _, port = address.rpartition(":")
         family = listeners.IPV6 if host.startswith("[") else listeners.IPV4
-        try:
-            return listeners.bind(
-                listeners.resolve(host.strip("[]"), int(port), family), is_shared=False
-            )
-        except StartError as error:
-            raise StartError(f"AdminAddress: {error.description}", code=error.code) from None
+        with ExitStack() as taken:
+            try:
+                where = listeners.resolve(host.strip("[]"), int(port), family)
+                sock = taken.enter_context(listeners.bind(where, is_shared=False))
+                listeners.listen(sock, ADMIN_BACKLOG)
+            except StartError as error:
+                raise StartError(f"AdminAddress: {error.description}", code=error.code) from None
+            taken.pop_all()
+        return sock
 
     @property
     def admin_listeners(self) -> list[socket.socket]:

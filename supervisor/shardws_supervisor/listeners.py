@@ -6,15 +6,19 @@ death and respawn, because the supervisor keeps it open (measured in DESIGN 1: 4
 connections survive a kill -9, against 20 of 40 lost with a socket of the shard's own).
 
 SO_REUSEPORT lets every process of the same user join a port, so a port in use would not be noticed.
-Therefore the port is first bound once without it.
+Therefore the port is first bound once without it. That notices who listens, but not who is about
+to: for them there is a lock (shardws.net.portlock), held as long as the port and by the supervisor
+alone, so that it falls with it. A socket that was passed in has none: the port is somebody else's.
 """
 
 import errno
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from shardws.errors import StartError, code_of_errno
+from shardws.net import portlock
 
 IPV4, IPV6, BOTH = 0, 1, 2  # the setting UseIPv6
 
@@ -69,6 +73,25 @@ def bind(address: Address, *, is_shared: bool) -> socket.socket:
     return sock
 
 
+def listen(sock: socket.socket, backlog: int) -> None:
+    """Listen; StartError when somebody else does since the socket was bound."""
+    try:
+        sock.listen(backlog)
+    except OSError as error:
+        raise _explained(address_of(sock), error) from None
+
+
+def claim(address: Address) -> tuple[socket.socket, socket.socket]:
+    """Return a bound socket that nobody can join, and the port's lock; StartError as of both."""
+    with ExitStack() as taken:
+        lock = taken.enter_context(portlock.take(str(address))) if address.port else None
+        sock = taken.enter_context(bind(address, is_shared=False))
+        if lock is None:
+            lock = taken.enter_context(portlock.take(str(settled(address, sock))))
+        taken.pop_all()
+    return sock, lock
+
+
 def address_of(sock: socket.socket) -> Address:
     """Return where a socket is bound."""
     host, port = sock.getsockname()[:2]
@@ -117,8 +140,11 @@ class Listeners:
         """Prove that the port is free, when it is to be exclusive."""
         self.address = address
         self._sockets: dict[int, socket.socket] = {}
+        self._is_exclusive = is_exclusive
+        self._lock: socket.socket | None = None
         if is_exclusive and address.port:
-            bind(address, is_shared=False).close()
+            sock, self._lock = claim(address)
+            sock.close()
 
     def add(self, slot: int) -> socket.socket:
         """Bind the socket of a slot; the first one settles a LocalPort of 0."""
@@ -126,6 +152,8 @@ class Listeners:
         if sock is None:
             sock = self._sockets[slot] = bind(self.address, is_shared=True)
             self.address = settled(self.address, sock)
+            if self._is_exclusive and self._lock is None:
+                self._lock = portlock.take(str(self.address))
         return sock
 
     def remove(self, slot: int) -> None:
@@ -143,13 +171,16 @@ class Listeners:
 
     def others(self, slot: int) -> list[socket.socket]:
         """Return the sockets a shard of that slot has to let go of."""
-        return [sock for index, sock in self._sockets.items() if index != slot]
+        locks = [] if self._lock is None else [self._lock]
+        return locks + [sock for index, sock in self._sockets.items() if index != slot]
 
     def close(self) -> None:
         """Close them all: from now on connects are refused once the shards have closed theirs."""
         for sock in self._sockets.values():
             sock.close()
         self._sockets.clear()
+        if self._lock is not None:
+            self._lock.close()
 
 
 class OneListener:
@@ -157,8 +188,12 @@ class OneListener:
 
     def __init__(self, address: Address, passed: socket.socket | None = None) -> None:
         """Bind it, unless one was passed in; StartError when the port is not free."""
-        self.sock = passed or bind(address, is_shared=False)
-        self.address = address_of(passed) if passed else settled(address, self.sock)
+        self._lock: socket.socket | None = None
+        if passed is not None:
+            self.sock, self.address = passed, address_of(passed)
+        else:
+            self.sock, self._lock = claim(address)
+            self.address = settled(address, self.sock)
 
     def add(self, slot: int) -> None:
         """Nothing: the slot's connections are handed to it."""
@@ -172,7 +207,9 @@ class OneListener:
 
     def others(self, slot: int) -> list[socket.socket]:
         """Return what a shard has to let go of."""
-        return [self.sock]
+        return [self.sock] if self._lock is None else [self._lock, self.sock]
 
     def close(self) -> None:
         self.sock.close()
+        if self._lock is not None:
+            self._lock.close()

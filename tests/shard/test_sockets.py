@@ -1,4 +1,4 @@
-"""What reaches the kernel: socket options, backlog, addresses and who may share a port."""
+"""What reaches the kernel: socket options, backlog and addresses."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shardws import ShardwsError, WebSocketServer
-from tests.shard.serving import Recorder, client, listening, new_server, receive, run
+from tests.shard.serving import Recorder, client, listening, new_server, run
 
 HAS_IPV6 = Path("/proc/net/if_inet6").exists() and "lo" in Path("/proc/net/if_inet6").read_text()
 
@@ -169,55 +169,6 @@ def test_addresses_of_an_ipv6_client() -> None:
             assert server.get_web_socket_connection_local_address(identity) == "::1"
 
     run(main())
-
-
-@pytest.mark.surface("BindExclusively", "LocalPort", "Listening")
-def test_an_exclusive_port_is_nobody_elses_and_another_may_be_shared() -> None:
-    async def main() -> None:
-        first, second = new_server(), new_server()
-        async with listening(first):
-            second.local_port = first.local_port
-            for is_exclusive in (True, False):
-                second.bind_exclusively = is_exclusive
-                with pytest.raises(ShardwsError) as error:
-                    second.listening = True
-                assert error.value.code == 10048
-        first.bind_exclusively = second.bind_exclusively = False
-        first.local_port = 0
-        async with listening(first):
-            second.local_port = first.local_port
-            async with listening(second):
-                assert second.local_port == first.local_port
-
-    run(main())
-
-
-@pytest.mark.surface("Listening", "LocalPort")
-def test_connections_stay_when_listening_ends_and_the_port_can_be_had_again() -> None:
-    async def main() -> None:
-        server = new_server()
-        server.on_data_in = lambda e: echo(server, e.connection_id, e.text)
-        async with listening(server) as url:
-            ws = await client(url)
-            port = server.local_port
-            server.listening = False
-            assert not server.listening
-            assert server.local_port == 0
-            with pytest.raises(OSError, match="refused"):
-                await asyncio.open_connection("127.0.0.1", port)
-            await ws.send(b"still here")
-            assert await receive(ws) == b"still here"
-            server.local_port = port
-            server.listening = True
-            other = await client(f"ws://127.0.0.1:{port}")
-            await other.send(b"me too")
-            assert await receive(other) == b"me too"
-
-    run(main())
-
-
-def echo(server: WebSocketServer, identity: int, data: bytes) -> None:
-    server.send(identity, data)
 
 
 @pytest.mark.surface("MaxConnections")

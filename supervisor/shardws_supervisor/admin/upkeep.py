@@ -5,7 +5,6 @@ supervisor and the shards need no HTTP and no prometheus_client.
 """
 
 from collections.abc import Callable
-from typing import Final
 
 from shardws.log import logger
 from shardws_supervisor import spawn
@@ -13,8 +12,6 @@ from shardws_supervisor.aide import Aide
 from shardws_supervisor.ground import Ground
 from shardws_supervisor.listeners import Address
 from shardws_supervisor.plan import Plan
-
-BACKLOG: Final = 64
 
 log = logger("supervisor.admin")
 
@@ -44,7 +41,6 @@ def aides(
             )
         )
 
-    listener.listen(BACKLOG)  # a probe that comes before the child waits for it
     host, port = listener.getsockname()[:2]
     address = Address(listener.family, host, port)
     log.info("dashboard on http://%s/%s", address, " (with a token)" if token else "")

@@ -2,12 +2,13 @@
 
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from shardws.errors import StartError
 from shardws_supervisor import listeners
-from shardws_supervisor.listeners import BOTH, IPV4, IPV6, Address, Listeners
+from shardws_supervisor.listeners import BOTH, IPV4, IPV6, Address, Listeners, OneListener
 
 LOOPBACK = Address(socket.AF_INET, "127.0.0.1", 0)
 
@@ -66,10 +67,71 @@ def test_a_port_shared_by_another_server_of_this_user_is_noticed() -> None:
     second.close()
 
 
+def test_two_servers_that_start_at_the_same_moment_cannot_both_own_the_port() -> None:
+    """Linux lets both bind as long as neither listens, and with SO_REUSEPORT both would serve."""
+    first = Listeners(LOOPBACK, is_exclusive=True)
+    first.add(0)  # bound, and its shard does not listen yet
+    for _ in range(2):  # the refused one leaves nothing behind
+        with pytest.raises(StartError) as caught:
+            Listeners(first.address, is_exclusive=True)
+        assert f"cannot listen on {first.address}: the address is in use" in str(caught.value)
+        assert caught.value.code == 10048
+    with pytest.raises(StartError, match="in use"):
+        OneListener(first.address)
+    first.add(1)  # its own slots share
+    first.close()
+    Listeners(first.address, is_exclusive=True).close()
+
+
+def test_a_port_that_is_asked_for_is_held_before_any_socket_is_bound() -> None:
+    """A shared socket that a second server bound meanwhile would be in the first one's way."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = listeners.address_of(server)
+    first = Listeners(address, is_exclusive=True)
+    with pytest.raises(StartError, match="in use"):
+        Listeners(address, is_exclusive=True)
+    first.close()
+
+
+def test_a_port_in_use_leaves_no_lock_behind(occupied: Address) -> None:
+    for make in (partial(Listeners, is_exclusive=True), OneListener):
+        with pytest.raises(StartError, match=r"in use \(10048\)$"):
+            make(occupied)
+
+
+def test_servers_that_want_to_share_do() -> None:
+    first = Listeners(LOOPBACK, is_exclusive=False)
+    first.add(0)
+    second = Listeners(first.address, is_exclusive=False)
+    assert second.add(0).getsockname() == first.add(0).getsockname()
+    first.close()
+    second.close()
+
+
+def test_a_socket_that_was_passed_needs_no_lock() -> None:
+    """Who passed it owns the port, and gives it to one server after the other."""
+    with socket.create_server(("127.0.0.1", 0)) as sock, sock.dup() as passed:
+        one = OneListener(LOOPBACK, passed)
+        another = OneListener(LOOPBACK, sock.dup())
+        assert one.others(0) == [passed]
+        another.close()
+
+
 def test_an_address_of_another_host_is_explained() -> None:
     with pytest.raises(StartError, match="not one of this host") as caught:
         listeners.bind(Address(socket.AF_INET, "192.0.2.1", 9001), is_shared=True)
     assert caught.value.code == 10049
+
+
+def test_a_port_that_is_taken_between_bind_and_listen_is_named() -> None:
+    with listeners.bind(LOOPBACK, is_shared=False) as first:
+        address = listeners.address_of(first)
+        with listeners.bind(address, is_shared=False) as second:
+            second.listen()
+            with pytest.raises(StartError) as caught:
+                listeners.listen(first, 1)
+    assert caught.value.description == f"cannot listen on {address}: the address is in use"
+    assert caught.value.code == 10048
 
 
 def test_a_privileged_port_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +160,9 @@ def test_the_first_slot_settles_the_port_for_all() -> None:
     assert ports == {bound.address.port}
     assert bound.address.port > 0
     assert bound.add(1) is bound.add(1)
-    assert bound.others(1) == [bound.add(0), bound.add(2)]
+    lock, *others = bound.others(1)
+    assert lock.family == socket.AF_UNIX
+    assert others == [bound.add(0), bound.add(2)]
     bound.close()
 
 
@@ -140,9 +204,9 @@ def test_ipv6_only_and_dual() -> None:
 
 
 def test_one_listener_is_exclusive() -> None:
-    one = listeners.OneListener(LOOPBACK)
+    one = OneListener(LOOPBACK)
     assert one.address.port > 0
-    assert one.others(0) == [one.sock]
+    assert [sock.family for sock in one.others(0)] == [socket.AF_UNIX, socket.AF_INET]
     one.add(0)
     one.remove(0)
     assert not one.are_listening()

@@ -1,0 +1,102 @@
+"""Whose the port is: of one server, and of its supervisor alone."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from shardws.errors import StartError
+from shardws.net import portlock
+from tests.processes.conftest import (
+    DEADLINE,
+    RunServer,
+    WriteApp,
+    children_of,
+    eventually,
+    greeting,
+)
+
+pytestmark = pytest.mark.processes
+
+MODES = pytest.mark.parametrize("mode", ["reuseport", "handoff"])
+
+WAITS_IN_ITS_SHARD = """
+import os, sys
+from examples.demo import server
+if os.path.exists("probed"):  # in the shard: the port is bound, and nobody listens yet
+    sys.stderr.write("waiting\\n")
+    open("gate").close()  # until somebody opens the other end
+open("probed", "w").close()
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@MODES
+def test_of_two_servers_that_start_at_once_one_has_the_port(
+    launch: RunServer, write_app: WriteApp, tmp_path: Path, mode: str
+) -> None:
+    """Both came up on one port: neither listened yet when the other looked whether it is free."""
+    os.mkfifo(tmp_path / "gate")
+    port = free_port()
+    first = launch(
+        write_app(WAITS_IN_ITS_SHARD), "--accept-mode", mode, port=port, shards=1, cwd=tmp_path
+    )
+    first.wait_for_line("^waiting$")
+    second = launch(port=port)
+    assert second.wait_for_exit() == 3
+    second.wait_for_line(f"^shardws: cannot listen on 127.0.0.1:{port}: the address is in use")
+    with (tmp_path / "gate").open("w"):
+        first.wait_until_listening()
+    with first.connect() as client:
+        assert greeting(client)["shard"] == 0
+
+
+def inode_of_lock(port: int) -> str:
+    name = f"@shardws-port/{os.geteuid()}/127.0.0.1:{port}"
+    lines = Path("/proc/net/unix").read_text().splitlines()
+    (line,) = (line for line in lines if line.endswith(" " + name))
+    return f"socket:[{line.split()[6]}]"
+
+
+def descriptors(pid: int) -> list[str]:
+    return [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+@MODES
+def test_the_lock_of_the_port_is_the_supervisors_alone(run_server: RunServer, mode: str) -> None:
+    server = run_server(
+        "examples.demo:server", "--accept-mode", mode, "--admin", f"127.0.0.1:{free_port()}"
+    )
+    eventually(lambda: len(children_of(server.pid)) == (4 if mode == "handoff" else 3))
+    lock = inode_of_lock(server.port)
+    assert lock in descriptors(server.pid)
+    for pid in children_of(server.pid):
+        # A child closes what is not its own right after the fork, which may have been just now.
+        eventually(lambda pid=pid: lock not in descriptors(pid))  # type: ignore[misc]
+    with pytest.raises(StartError, match="in use"):
+        portlock.take(f"127.0.0.1:{server.port}")
+    server.signal(signal.SIGKILL)
+    server.process.wait(DEADLINE)
+    portlock.take(f"127.0.0.1:{server.port}").close()  # though its shards may still drain
+
+
+def test_a_server_that_stops_lets_go_of_the_port(run_server: RunServer) -> None:
+    server = run_server(shards=1)
+    server.signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
+    portlock.take(f"127.0.0.1:{server.port}").close()
+
+
+def test_a_socket_that_was_passed_in_needs_no_lock(run_server: RunServer) -> None:
+    """The port is the service manager's, which gives it to one server after the other."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        server = run_server(passed=sock)
+        assert server.port == sock.getsockname()[1]
+        portlock.take(f"127.0.0.1:{server.port}").close()
