@@ -1,8 +1,10 @@
 """`make load` and `make load-ui`: a server of its own on a free port, locust against it, the end.
 
-    python -m loadtests.run [--host ws://HOST:PORT] [--ui] [--shards 2] [-- OPTIONS OF LOCUST]
+    python -m loadtests.run [--host ws://HOST:PORT] [--ui] [--shards 2] [--tls]
+        [-- OPTIONS OF LOCUST]
 
-With --host a running server is loaded and none is started. The exit code is locust's: 1 when a
+With --host a running server is loaded and none is started; with --tls the one that is started
+serves wss, with a certificate made for it. The exit code is locust's: 1 when a
 gate was missed. The server's CPU is printed behind the generator's, so that one sees which side
 was busy.
 """
@@ -10,9 +12,12 @@ was busy.
 import argparse
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from loadtests.bench import certificate
 from loadtests.serving import Processes, StartFailed, end_on_term, free_port
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -27,16 +32,17 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     add("--host", default="", help="a running server (ws:// or wss://); none is started")
     add("--ui", action="store_true", help="locust's web page, on 127.0.0.1:8089, until Ctrl-C")
     add("--shards", type=int, default=2, help="of the server that is started (%(default)s)")
+    add("--tls", action="store_true", help="wss to the server that is started")
     add("--users", type=int, default=30, help="(%(default)s)")
     add("--seconds", type=int, default=15, help="(%(default)s)")
     add("locust", nargs="*", help="behind --: options of locust, e.g. --max-p95 100 Echo")
     return parser.parse_args(words)
 
 
-def server_command(port: int, shards: int) -> list[str]:
+def server_command(port: int, shards: int, tls: Sequence[str] = ()) -> list[str]:
     words = ["-m", "shardws_supervisor", "run", "examples.demo:server"]
     place = ["--local-host", "127.0.0.1", "--local-port", str(port), "--shards", str(shards)]
-    return [sys.executable, *words, *place]
+    return [sys.executable, *words, *place, *tls]
 
 
 def locust_command(args: argparse.Namespace, host: str) -> list[str]:
@@ -60,12 +66,21 @@ def run_locust(args: argparse.Namespace, host: str) -> int:
 
 
 def run_with_server(args: argparse.Namespace) -> int:
+    if not args.tls:
+        return load_own_server(args, "ws")
+    with tempfile.TemporaryDirectory(prefix="loadtest-") as name:
+        chain, _ = certificate.make(Path(name))
+        args.locust = ["--ca-file", str(chain), *args.locust]
+        return load_own_server(args, "wss", ["--use-ssl", "--ssl-cert-store", f"{name}/both.pem"])
+
+
+def load_own_server(args: argparse.Namespace, scheme: str, tls: Sequence[str] = ()) -> int:
     port = free_port()
     with Processes() as server:
-        server.start(server_command(port, args.shards), port, cwd=PROJECT)
+        server.start(server_command(port, args.shards, tls), port, cwd=PROJECT)
         alive = set(server.pids())
         before, start = server.cpu_seconds(), time.perf_counter()
-        code = run_locust(args, f"ws://127.0.0.1:{port}")
+        code = run_locust(args, f"{scheme}://127.0.0.1:{port}")
         used = (server.cpu_seconds() - before) / (time.perf_counter() - start)
         print(f"server: {used:.0%} of a core, {server.resident_kib() / 1024:.0f} MiB resident")
         if alive - set(server.pids()):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.bench import certificate
 from loadtests.serving import free_port
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -34,6 +35,21 @@ def test_every_user_reaches_its_point() -> None:
     assert "gates: passed" in output
     assert "generator process:" in output
     assert "MiB resident" in output
+
+
+def test_over_tls() -> None:
+    code, output = run("--tls", "--users", "10", "--seconds", "4", "--", "--max-p95", "5000")
+    assert code == 0, output
+    assert "gates: passed" in output
+
+
+def test_a_certificate_nobody_vouches_for_is_exit_code_1(tmp_path: Path) -> None:
+    other, _ = certificate.make(tmp_path)
+    code, output = run(
+        *("--tls", "--users", "1", "--seconds", "1"), "--", "--ca-file", str(other), "Echo"
+    )
+    assert code == 1, output
+    assert "CERTIFICATE_VERIFY_FAILED" in output
 
 
 def test_a_missed_gate_is_exit_code_1() -> None:
