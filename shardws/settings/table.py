@@ -214,7 +214,7 @@ HEARTBEAT_TIMEOUT: Final[Row[float]] = Row(
     low=1,
     high=3600,
     group=Group.SERVER,
-    when=When.BOOT,
+    when=When.RELOAD,
     module="shardws_supervisor.plan",
     text="A shard whose event loop gave no sign of life for so long is stopped by SIGABRT (which "
     "writes its stacks to the log), then by SIGKILL, and started again.",
@@ -227,7 +227,7 @@ START_TIMEOUT: Final[Row[float]] = Row(
     low=1,
     high=3600,
     group=Group.SERVER,
-    when=When.BOOT,
+    when=When.RELOAD,
     module="shardws_supervisor.plan",
     text="A new shard must have imported the application and be ready to accept within this time.",
 )
@@ -252,7 +252,7 @@ DRAIN_DELAY: Final[Row[float]] = Row(
     low=0,
     high=3600,
     group=Group.SERVER,
-    when=When.BOOT,
+    when=When.RELOAD,
     module="shardws_supervisor.plan",
     text="On a graceful stop, time between reporting not ready and closing the listener, so that a "
     "load balancer notices.",
@@ -265,7 +265,7 @@ DRAIN_RATE: Final[Row[int]] = Row(
     low=0,
     high=MAX_INT,
     group=Group.SERVER,
-    when=When.BOOT,
+    when=When.RELOAD,
     module="shardws_supervisor.plan",
     text="How many connections each shard closes per second when it drains, so that clients do not "
     "all come back at once; 0 closes all at once.",
@@ -278,7 +278,7 @@ DRAIN_DEADLINE: Final[Row[float]] = Row(
     low=0,
     high=86400,
     group=Group.SERVER,
-    when=When.BOOT,
+    when=When.RELOAD,
     module="shardws_supervisor.plan",
     text="A draining shard aborts what is left of its connections after this time.",
 )

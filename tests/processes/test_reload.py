@@ -123,6 +123,22 @@ def test_new_settings_come_with_a_reload(run_server: RunServer, tmp_path: Path) 
     assert client.recv(timeout=DEADLINE) == "x" * 2000
 
 
+def test_how_shards_drain_can_be_changed_by_a_reload(run_server: RunServer, tmp_path: Path) -> None:
+    """It was taken over, but the log asked for a restart."""
+    file = tmp_path / "s.toml"
+    file.write_text('drain_deadline = "30s"\n')
+    server = run_server("examples.demo:server", "--config", "s.toml", shards=1)
+    client = server.connect()
+    greeting(client)
+    file.write_text('drain_deadline = 0\ndrain_rate = 7\nstart_timeout = "20s"\n')
+    server.signal(signal.SIGHUP)
+    with pytest.raises(ConnectionClosed) as closed:
+        client.recv(timeout=DEADLINE)
+    assert closed.value.rcvd is None, "no time for a close frame"
+    server.wait_for_line("reloaded: 1 shards replaced")
+    assert "only a restart" not in server.log
+
+
 def test_a_successor_that_dies_leaves_the_incumbent_serving(
     run_server: RunServer, write_app: WriteApp, tmp_path: Path
 ) -> None:
