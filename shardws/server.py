@@ -111,12 +111,19 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         """Stop listening, close every client with 1001, and end; idempotent (SPEC 2).
 
         On a loop that runs already this only starts; await `shutdown_complete()` to see the end.
+        Under `shardws run` the whole server stops, all shards, as by TERM to the supervisor.
         """
-        if self._pump is not None and not self._pump.is_over:
-            self._shutdown = self._pump.shutdown()
+        if self._pump is not None:
+            if not self._pump.is_over:
+                self._shutdown = self._pump.shutdown()
+        elif self._shard is not None and self._shard.place.stop_server is not None:
+            self._shard.place.stop_server()
 
     async def shutdown_complete(self) -> None:
-        """Shut down, and return when the last client is gone (ours)."""
+        """Shut down, and return when the last client is gone (ours).
+
+        Under `shardws run` it returns at once: this process ends with its last client.
+        """
         self.shutdown()
         if self._shutdown is not None:
             await self._shutdown

@@ -3,6 +3,7 @@
 Owns what a shard is told of itself by who starts it: a supervisor, or the pump of a program.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from shardws.census import Page
@@ -21,3 +22,4 @@ class Place:
     stats: Stats
     run_directory: str = ""  # where the mesh meets; "" for a shard without peers
     page: Page | None = None  # of the census; None when nobody would read it
+    stop_server: Callable[[], None] | None = None  # asks the supervisor; None without one

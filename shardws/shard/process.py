@@ -32,6 +32,7 @@ from shardws.settings.values import Source
 from shardws.shard import certificates, configuration, drain, errands
 from shardws.shard.application import Application
 from shardws.shard.control import Control
+from shardws.shard.parent import Parent, signal_on_death
 from shardws.shard.place import Place
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
@@ -42,8 +43,9 @@ CODE_STOP: Final = 1001
 CODE_RESTART: Final = 1012
 ORPHAN_DRAIN_S: Final = 1.0
 TERM_DRAIN_S: Final = 5.0
+TERM_PATIENCE_S: Final = 10.0  # from TERM until it ends without having seen a successor
 ORPHAN_LIMIT_S: Final = 4.0  # to SIGALRM, which nobody catches
-TERM_LIMIT_S: Final = 15.0
+TERM_LIMIT_S: Final = 20.0  # to the same, while the supervisor has not said DRAIN
 HANDLERS_S: Final = 5.0  # what a handler that still runs at the end may take
 LATE_HANDLERS_S: Final = 1.0  # of it, what lies beyond the deadline of the drain
 
@@ -126,6 +128,7 @@ class ShardProcess:
             context.stats,
             context.run_directory,
             context.page(),
+            lambda: self.control.report(messages.SHUTDOWN),
         )
         self.shard = Shard(self.loop, settings, application.handlers, place)
         self.log = self.shard.log  # the application hears of its lines too
@@ -134,15 +137,17 @@ class ShardProcess:
         self.listener = self._make_listener(context)
         self.control = Control(self.log, self._on_message, self._on_orphaned)
         self.shard.opening.serials.on_short = self._on_short
-        self._parent = os.getppid()
+        self._parent = Parent()
         self._is_ready = False
+        self._is_leaving = False
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         application.attach(self.shard)
 
     def _make_listener(self, context: ShardContext) -> Listener | Receiver | None:
         if context.way is not None:
-            return Receiver(self.shard.make_connection, context.way, context.port)
+            dropped = self.shard.admission.dropped
+            return Receiver(self.shard.make_connection, context.way, context.port, dropped)
         if context.listener is not None:
             return Listener(self.shard.make_connection, context.listener, self.log)
         return None
@@ -153,7 +158,9 @@ class ShardProcess:
         await self.mesh.start()
         await self.loop.create_unix_connection(lambda: self.control, sock=context.channel)
         self.shard.start()
-        signal.signal(signal.SIGTERM, self._on_term)
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            signal.signal(number, self._on_signal)
+        signal_on_death(signal.SIGCONT)  # until now it was KILL: there was nobody to be told
         self.control.report(
             messages.HELLO, messages.VERSION, context.node, context.slot, context.generation,
             os.getpid(), context.boot_nonce,
@@ -173,6 +180,7 @@ class ShardProcess:
         elif kind == messages.QUERY:
             self._run_errand(*fields)
         elif kind == messages.DRAIN:
+            signal.setitimer(signal.ITIMER_REAL, 0)  # of TERM: the supervisor has a deadline for us
             code, rate, deadline_ms = fields
             self._end(code, float(rate), deadline_ms / 1000)
         elif kind == messages.BEREAVED:
@@ -210,9 +218,23 @@ class ShardProcess:
         self._end(CODE_STOP, 0.0, 0.0)
 
     def _on_short(self) -> None:
-        """Make room for a successor, which gives ids of another generation."""
+        """Have a successor, which gives ids of another generation; serve on until DRAIN."""
         self.log.warning("connection ids run short: this shard ends, to be replaced")
-        self._end(CODE_RESTART, 0.0, TERM_DRAIN_S)
+        self._is_leaving = True
+        self.control.report(messages.LEAVING)
+
+    def _leave(self) -> None:
+        """End when a successor is ready and DRAIN comes; without it, or asked again, all the same.
+
+        To clients that knock meanwhile the server is there at every instant.
+        """
+        if self._is_leaving or not self._is_ready:
+            self._end(CODE_STOP, 0.0, TERM_DRAIN_S)
+            return
+        self.log.info("told to end by TERM")
+        self._is_leaving = True
+        self.control.report(messages.LEAVING)
+        self.loop.call_later(TERM_PATIENCE_S, self._end, CODE_RESTART, 0.0, TERM_DRAIN_S)
 
     def _on_orphaned(self) -> None:
         """The channel closed: the supervisor is gone, or we closed it at the end."""
@@ -221,17 +243,19 @@ class ShardProcess:
             self.exit_code = EXIT_ORPHANED
             self._end(CODE_STOP, 0.0, ORPHAN_DRAIN_S)
 
-    def _on_term(self, *_: object) -> None:
+    def _on_signal(self, number: int, _frame: object) -> None:
         """End in order, and by the kernel's timer when the loop does not turn any more.
 
-        The kernel sends TERM when the supervisor is gone. A handler of Python's own, not of the
-        loop's: it also runs in the middle of application code that blocks, and then nobody else
-        is left who could end this process.
+        TERM is for this shard alone; CONT comes from the kernel when the supervisor is gone.
+        A handler of Python's own, not of the loop's: it also runs in the middle of application
+        code that blocks, and then nobody else is left who could end this process.
         """
-        is_orphaned = os.getppid() != self._parent
-        signal.setitimer(signal.ITIMER_REAL, ORPHAN_LIMIT_S if is_orphaned else TERM_LIMIT_S)
-        deadline = ORPHAN_DRAIN_S if is_orphaned else TERM_DRAIN_S
-        self.loop.call_soon_threadsafe(self._end, CODE_STOP, 0.0, deadline)
+        if self._parent.is_gone:
+            signal.setitimer(signal.ITIMER_REAL, ORPHAN_LIMIT_S)
+            self.loop.call_soon_threadsafe(self._end, CODE_STOP, 0.0, ORPHAN_DRAIN_S)
+        elif number == signal.SIGTERM:
+            signal.setitimer(signal.ITIMER_REAL, TERM_LIMIT_S)
+            self.loop.call_soon_threadsafe(self._leave)
 
     def _end(self, code: int, rate: float, deadline: float) -> None:
         """Start to end; a second call with a shorter deadline hastens it."""

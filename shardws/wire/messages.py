@@ -43,6 +43,8 @@ STREAM_CREDIT: Final = 36
 STREAM_END: Final = 37
 READY: Final = 50
 FAILED: Final = 51
+LEAVING: Final = 52
+SHUTDOWN: Final = 53
 PEERS: Final = 60
 DRAIN: Final = 61
 STOP: Final = 62
@@ -221,6 +223,8 @@ MESSAGES: Final = (
     ),
     Message(READY, "READY", (("port", "u16"),), SHARD, "the shard can accept; its port, 0: none"),
     Message(FAILED, "FAILED", (("reason", "text"),), SHARD, "the shard cannot start, and why"),
+    Message(LEAVING, "LEAVING", (), SHARD, "the shard has to end: start a successor, then DRAIN"),
+    Message(SHUTDOWN, "SHUTDOWN", (), SHARD, "the application wants the whole server to stop"),
     Message(
         PEERS,
         "PEERS",

@@ -60,7 +60,6 @@ class Aide:
                 self._body,
                 name=f"shardws-{self.name}",
                 foreign=[*self._foreign(), *prepared],
-                death_signal=signal.SIGKILL,
             )
         except OSError as error:
             log.error("%s cannot be forked: %s", self.name, error.strerror)

@@ -46,7 +46,6 @@ class Probe:
                 lambda: _report(load, writer),
                 name="shardws-probe",
                 foreign=foreign,
-                death_signal=signal.SIGKILL,
             )
         finally:
             os.close(writer)

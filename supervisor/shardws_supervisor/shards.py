@@ -1,17 +1,15 @@
 """The shards as processes: forked, listened to, watched, ended and reaped.
 
-Owns the lives in the slots and their channels; must not know why a shard is started or stopped
-(supervisor.py, rolling.py). What happens is told to an `Observer`. Every wait has a deadline:
-STARTING StartTimeout, DRAINING the drain deadline and some, STOPPING STOP_DEADLINE; what is late
-is killed. Only pids of this table are reaped.
+Owns the lives in the slots and what their messages mean; must not know why a shard is started or
+stopped (supervisor.py, rolling.py). What happens is told to an `Observer`. Every wait has a
+deadline: STARTING StartTimeout, DRAINING the drain deadline and some, STOPPING STOP_DEADLINE; what
+is late is killed. Only pids of this table are reaped.
 """
 
-import contextlib
 import os
 import random
 import selectors
 import signal
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -23,6 +21,7 @@ from shardws.shard import process
 from shardws.wire import messages
 from shardws_supervisor import channel, spawn
 from shardws_supervisor.backoff import Backoff, Policy
+from shardws_supervisor.channels import Channels
 from shardws_supervisor.errands import Errands
 from shardws_supervisor.estates import Estates
 from shardws_supervisor.handoff import Handoff
@@ -32,7 +31,6 @@ from shardws_supervisor.slots import Life, Slot, SlotTable, State
 from shardws_supervisor.watching import STOP_DEADLINE, Watching, send
 
 DRAIN_GRACE = 5.0  # seconds beyond the shard's own drain deadline, as STOP_DEADLINE
-GONE_DEADLINE = 5.0  # seconds from the end of its channel to SIGKILL
 FORK_PAUSE = 1.0  # seconds until a fork that failed is tried again
 
 log = logger("supervisor.shards")
@@ -42,6 +40,8 @@ class Observer(Protocol):
     """Who is told of the lives of shards."""
 
     def shard_ready(self, life: Life) -> None: ...
+    def shard_leaving(self, life: Life) -> None: ...
+    def stop_wanted(self, life: Life) -> None: ...
     def shard_ended(self, life: Life, reason: str) -> None: ...
 
 
@@ -63,7 +63,6 @@ class Shards:
     ) -> None:
         self.table = SlotTable()
         self._observer = observer
-        self._selector = selector
         self._listeners = listeners
         self._handoff = handoff
         self._memory = memory
@@ -71,10 +70,10 @@ class Shards:
         self._run_directory = run_directory
         self._effective = effective  # settings as they turned out to be
         self._foreign = foreign  # the supervisor's other descriptors
-        self.errands = Errands(self.tell)
-        self._estates = Estates(census, self.tell)
+        self._channels = Channels(selector, self._understand)
+        self.errands = Errands(self._channels.tell)
+        self._estates = Estates(census, self._channels.tell)
         self._node = 0
-        self._channels: dict[int, channel.Channel] = {}  # by pid
         self._watching = Watching(memory)
 
     def add_slot(self, index: int, policy: Policy) -> Slot:
@@ -141,9 +140,8 @@ class Shards:
             if way is not None:
                 way.close()
         life = slot.begin(generation, pid, now, now + plan.start_timeout)
-        self._channels[pid] = ours
+        self._channels.open(life, ours)
         self._watching.begin(life, plan.heartbeat_timeout, now)
-        self._selector.register(ours, selectors.EVENT_READ, lambda: self._readable(life))
         log.debug("shard %d: generation %d has pid %d", slot.index, generation, pid)
         return life
 
@@ -154,26 +152,9 @@ class Shards:
     def foreign(self, slot: int = -1) -> list[spawn.Closeable]:
         """Return the descriptors of this room that the shard of a slot, or no shard, may have."""
         ways = self._handoff.foreign() if self._handoff else []
-        return [*self._channels.values(), *self._listeners.others(slot), *ways]
+        return [*self._channels.all(), *self._listeners.others(slot), *ways]
 
     # Listening to them
-
-    def _readable(self, life: Life) -> None:
-        stream = self._channels[life.pid]
-        try:
-            if stream.has_unsent:
-                stream.flush()
-            for kind, *fields in stream.receive():
-                self._understand(life, kind, fields)
-        except channel.ChannelError as error:
-            self._distrust(life, str(error))
-            return
-        if stream.is_closed:
-            self._selector.unregister(stream)
-            latest = time.monotonic() + GONE_DEADLINE
-            life.deadline = latest if life.deadline is None else min(latest, life.deadline)
-        else:
-            self._watch_channel(stream, life)
 
     def _understand(self, life: Life, kind: int, fields: list[Any]) -> None:
         if kind == messages.HELLO:
@@ -189,34 +170,18 @@ class Shards:
             life.complaint = str(fields[0])
         elif kind == messages.REPLY:
             self.errands.replied(life, *fields)
-
-    def _watch_channel(self, stream: channel.Channel, life: Life) -> None:
-        wanted = selectors.EVENT_READ
-        if stream.has_unsent:
-            wanted |= selectors.EVENT_WRITE
-        self._selector.modify(stream, wanted, lambda: self._readable(life))
-
-    def _distrust(self, life: Life, reason: str) -> None:
-        log.error("%s (pid %d) is killed: %s", life.name, life.pid, reason)
-        send(life, signal.SIGKILL)
-
-    def tell(self, life: Life, kind: int, *fields: Any) -> None:
-        """Send a message to a shard; one whose channel is broken is killed."""
-        stream = self._channels[life.pid]
-        if stream.is_closed:
-            return
-        try:
-            stream.send(kind, *fields)
-            self._watch_channel(stream, life)
-        except channel.ChannelError as error:
-            self._distrust(life, str(error))
+        elif kind == messages.LEAVING and life.state is State.READY and not life.is_leaving:
+            life.is_leaving = True
+            self._observer.shard_leaving(life)
+        elif kind == messages.SHUTDOWN:
+            self._observer.stop_wanted(life)
 
     def announce(self) -> None:
         """Tell every shard who is in the mesh now."""
         peers = self.table.peers()
         for life in self.table.lives():
             if life.is_meshed:
-                self.tell(life, messages.PEERS, peers)
+                self._channels.tell(life, messages.PEERS, peers)
 
     # Ending
 
@@ -234,7 +199,7 @@ class Shards:
             life.is_expected_to_end = True
             life.move(State.DRAINING, now, now + plan.drain_deadline + DRAIN_GRACE)
             deadline_ms = int(plan.drain_deadline * 1000)
-            self.tell(life, messages.DRAIN, code, plan.drain_rate, deadline_ms)
+            self._channels.tell(life, messages.DRAIN, code, plan.drain_rate, deadline_ms)
 
     def stop(self, life: Life, now: float) -> None:
         """Have a shard end at once; what does not within STOP_DEADLINE is killed."""
@@ -242,7 +207,7 @@ class Shards:
         if life.state is not State.STOPPING:
             life.is_expected_to_end = True
             life.move(State.STOPPING, now, now + STOP_DEADLINE)
-            self.tell(life, messages.STOP, True)
+            self._channels.tell(life, messages.STOP, True)
 
     def kill_all(self) -> None:
         """End every shard by force; they are reaped as always."""
@@ -257,11 +222,9 @@ class Shards:
                 self._bury(life, status, now)
 
     def _bury(self, life: Life, status: int, now: float) -> None:
-        stream = self._channels.pop(life.pid)
-        self._hear_out(life, stream)
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(stream)
-        stream.close()
+        for kind, *fields in self._channels.close(life):
+            if kind == messages.FAILED:
+                life.complaint = str(fields[0])
         self._watching.end(life)
         self.table[life.slot].end(life, now)
         self._estates.ended(life, self._node)
@@ -274,17 +237,6 @@ class Shards:
             reason += f": {life.complaint}"
         self.announce()
         self._observer.shard_ended(life, reason)
-
-    def _hear_out(self, life: Life, stream: channel.Channel) -> None:
-        """Read the last words of a dead shard: its FAILED may still lie in the channel."""
-        with contextlib.suppress(channel.ChannelError, OSError):
-            while not stream.is_closed:
-                received = stream.receive()
-                if not received:
-                    break
-                for kind, *fields in received:
-                    if kind == messages.FAILED:
-                        life.complaint = str(fields[0])
 
     # Watching
 

@@ -67,6 +67,7 @@ class Life:
     since: float = 0.0  # when the present state began
     deadline: float | None = None  # when the present state must have ended
     is_meshed: bool = False  # said HELLO: peers may dial it
+    is_leaving: bool = False  # it serves until its successor does, and leads no more
     is_expected_to_end: bool = False  # it was asked to, so its end is no failure
     complaint: str = ""  # why it ends: its own last words, or what its supervisor saw
 
@@ -104,10 +105,13 @@ class Slot:
 
     @property
     def leader(self) -> Life | None:
-        """The life new connections go to: the ready one, else the one that starts."""
+        """The life new connections go to: the ready one, else the one that starts.
+
+        One that asked for a successor takes connections until that is ready, but leads no more.
+        """
         for state in (State.READY, State.STARTING):
             for life in self.lives:
-                if life.state is state:
+                if life.state is state and not life.is_leaving:
                     return life
         return None
 
@@ -149,7 +153,7 @@ class Slot:
         return state
 
     def fail(self, life: Life, reason: str, now: float) -> float | None:
-        """Decide over a slot whose leader died; seconds until the retry, None for quarantine."""
+        """Decide over a slot that lost its leader; seconds until the retry, None for quarantine."""
         self.last_end = reason
         delay = self.backoff.failed(now - life.started)
         if delay is None:

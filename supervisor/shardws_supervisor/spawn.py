@@ -18,9 +18,9 @@ from typing import NoReturn, Protocol
 
 from shardws import log
 from shardws.errors import EXIT_CODES, EXIT_FAILED, EXIT_ORPHANED
+from shardws.shard.parent import signal_on_death
 from shardws_supervisor import logs, signals
 
-PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -36,13 +36,12 @@ def fork(
     *,
     name: str,
     foreign: Iterable[Closeable] = (),
-    death_signal: signal.Signals = signal.SIGTERM,
 ) -> int:
     """Fork a child that runs `body` and exits with its result; return its pid.
 
-    `foreign` are the parent's descriptors that the child closes; `name` is shown by ps and top;
-    `death_signal` is what the kernel sends the child when this process dies. OSError when the
-    system has no more processes.
+    `foreign` are the parent's descriptors that the child closes; `name` is shown by ps and top.
+    The kernel kills the child when this process dies. OSError when the system has no more
+    processes.
     """
     parent = os.getpid()
     sys.stdout.flush()
@@ -52,7 +51,7 @@ def fork(
     try:
         pid = os.fork()
         if pid == 0:
-            _child(body, name, foreign, parent, death_signal, before)
+            _child(body, name, foreign, parent, before)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
@@ -63,12 +62,11 @@ def _child(
     name: str,
     foreign: Iterable[Closeable],
     parent: int,
-    death_signal: signal.Signals,
     mask: set[signal.Signals | int] | set[int],
 ) -> NoReturn:
     code = EXIT_FAILED
     try:
-        die_with_parent(parent, death_signal)
+        die_with_parent(parent)
         _LIBC.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
         signals.reset_in_child()
         for item in foreign:
@@ -85,9 +83,9 @@ def _child(
         _leave(code)
 
 
-def die_with_parent(parent: int, death_signal: signal.Signals) -> None:
-    """Have the kernel end this process when its parent dies, also by kill -9."""
-    _LIBC.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, also by kill -9."""
+    signal_on_death(signal.SIGKILL)
     if os.getppid() != parent:  # it died between the fork and the prctl
         os._exit(EXIT_ORPHANED)
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, StartError
 from shardws.log import logger
-from shardws_supervisor import adopted, commands, handoff, spawn
+from shardws_supervisor import adopted, commands, handoff, spawn, succession
 from shardws_supervisor.admin import upkeep
 from shardws_supervisor.aide import Aide
 from shardws_supervisor.backoff import Policy
@@ -175,6 +175,9 @@ class Supervisor:
     def shard_ready(self, life: Life) -> None:
         if self.has_served:
             log.info("%s is ready (pid %d)", life.name, life.pid)
+        for other in self.table[life.slot].lives:
+            if other.is_leaving:
+                self.retire(other)
 
     def shard_ended(self, life: Life, reason: str) -> None:
         slot = self.table[life.slot]
@@ -186,29 +189,26 @@ class Supervisor:
         elif not self.has_served:
             self._cannot_start(life.complaint or f"{life.name} {reason} before it was ready")
         else:
-            self._mourn(slot, life, reason)
+            succession.died(slot, life, reason, time.monotonic())
+            if succession.is_hopeless(self.table):
+                self._complaint = f"every shard is quarantined; the last: {reason}"
+                self.stop(Level.NOW)
 
     def _cannot_start(self, reason: str) -> None:
         self._complaint = reason
         self._exit_code = EXIT_CANNOT_START
         self.stop(Level.NOW)
 
-    def _mourn(self, slot: Slot, life: Life, reason: str) -> None:
-        """Decide what follows from an unexpected death."""
-        if slot.leader is not None:
-            log.warning("%s (pid %d) %s", life.name, life.pid, reason)
-            return
-        now = time.monotonic()
-        delay = slot.fail(life, reason, now)
-        who = f"{life.name} (pid {life.pid}) {reason}"
-        if delay is not None:
-            log.error("%s; again in %.2f s", who, delay)
-            return
-        failures = slot.backoff.failures
-        log.critical("%s; it fell %d times in a row: quarantined until a reload", who, failures)
-        if self.table.are_all(State.QUARANTINED):
-            self._complaint = f"every shard is quarantined; the last: {reason}"
-            self.stop(Level.NOW)
+    def shard_leaving(self, life: Life) -> None:
+        """Start a successor; when that is ready, `shard_ready` lets this one go."""
+        if self.has_served and not self.level:
+            succession.leaving(self.table[life.slot], life, time.monotonic())
+
+    def stop_wanted(self, life: Life) -> None:
+        """Stop as by TERM; asking again, or from several shards, does not hasten it."""
+        if not self.level:
+            log.info("%s (pid %d) asks the server to stop", life.name, life.pid)
+            self.stop(Level.GRACEFUL)
 
     # What is asked for: by signals, and by control.py
 

@@ -16,7 +16,8 @@ from shardws.shard.serials import RESERVE
 from shardws.stats import SERIAL
 server = WebSocketServer()
 def on_connected(e):
-    if ids.unpack(e.connection_id).generation == 0:
+    parts = ids.unpack(e.connection_id)
+    if (parts.generation, parts.serial) == (0, 1):
         server._shard.row[SERIAL] = ids.SERIALS - RESERVE
     server.send_text(e.connection_id, json.dumps({"connection_id": e.connection_id}))
 server.on_connected = on_connected

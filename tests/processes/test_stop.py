@@ -172,15 +172,62 @@ def test_clients_of_a_killed_supervisor_are_told(run_server: RunServer) -> None:
     server.process.wait(DEADLINE)
 
 
-def test_term_for_one_shard_ends_it_in_order(run_server: RunServer) -> None:
+def test_a_stopped_shard_does_not_outlive_a_killed_supervisor(run_server: RunServer) -> None:
+    """TERM of the kernel stayed pending on it for ever, and it kept the port."""
     server = run_server(shards=2)
+    pids = children_of(server.pid)
+    stopped = server.shard(0)["pid"]
+    os.kill(stopped, signal.SIGSTOP)
+    eventually(lambda: is_stopped(stopped))
+    server.signal(signal.SIGKILL)
+    server.process.wait(DEADLINE)
+    eventually(lambda: not any(is_alive(pid) for pid in pids))
+    with socket.create_server((server.host, server.port)):
+        pass  # nobody holds the port
+
+
+def is_stopped(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "T"
+
+
+def test_a_shard_goes_on_after_cont(run_server: RunServer) -> None:
+    """As a shell's `fg` sends it; the kernel sends it for another reason."""
+    server = run_server(shards=1)
     client = server.connect()
-    hello = greeting(client)
-    os.kill(hello["pid"], signal.SIGTERM)
-    assert close_code(client) == 1001
-    server.wait_for_line(
-        rf"shard {hello['shard']} \(pid {hello['pid']}\) exited with 0 \(ok\); again"
-    )
+    pid = greeting(client)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: is_stopped(pid))
+    os.kill(pid, signal.SIGCONT)
+    client.send("well?")
+    assert client.recv(timeout=DEADLINE) == "well?"
+    assert server.shard_pids() == {0: pid}
+
+
+SHUTS_DOWN = """
+from shardws import WebSocketServer
+server = WebSocketServer()
+server.shutdown()  # nothing runs yet, so nothing ends
+async def on_data_in(e):
+    server.shutdown()
+    await server.shutdown_complete()
+    await server.send_text(e.connection_id, "asked")
+server.on_data_in = on_data_in
+"""
+
+
+def test_a_handler_shuts_the_whole_server_down(run_server: RunServer, write_app: WriteApp) -> None:
+    """It did nothing, without a word. Asking twice does not hasten the end."""
+    server = run_server(write_app(SHUTS_DOWN), shards=3)
+    pids = processes(server)
+    clients = [server.connect() for _ in range(6)]
+    clients[0].send("please")
+    assert clients[0].recv(timeout=DEADLINE) == "asked"
+    assert [close_code(client) for client in clients] == [1001] * 6
+    assert server.wait_for_exit() == 0
+    server.wait_for_line(r"shard \d \(pid \d+\) asks the server to stop")
+    assert "stopping (now)" not in server.log
+    assert_nothing_left(server, pids)
 
 
 def test_what_a_killed_supervisor_left_does_not_stop_the_next(run_server: RunServer) -> None:

@@ -76,7 +76,7 @@ if middle == 0:
         os.write(writer, b"alive")
         signal.pause()
         return 0
-    spawn.fork(body, name="x", death_signal=signal.SIGKILL)
+    spawn.fork(body, name="x")
     select.select([reader], [], [], 10)
     os._exit(0)
 os.waitpid(middle, 0)
@@ -87,7 +87,7 @@ assert select.select([reader], [], [], 10)[0] and os.read(reader, 1) == b"", "th
     "an orphan from the first moment ends at once": """
 middle = os.fork()
 if middle == 0:
-    spawn.die_with_parent(1 << 22, signal.SIGKILL)
+    spawn.die_with_parent(1 << 22)
     os._exit(0)
 assert end(middle) == "exited with 4 (orphaned)"
 """,

@@ -47,6 +47,8 @@ VALID: list[tuple[Any, ...]] = [
     (m.REPLY, 1, False, b""),
     (m.READY, 9001),
     (m.FAILED, "no module named 'x'\nline two"),
+    (m.LEAVING,),
+    (m.SHUTDOWN,),
     (m.PEERS, []),
     (m.PEERS, [(0, 0, 1), (511, 255, 4_194_304)]),
     (m.DRAIN, 1001, 1000, 30_000),
