@@ -7,6 +7,7 @@ not know handlers, other connections or other shards: it tells its Owner (the sh
 
 import asyncio
 import sys
+import time
 from typing import Final, cast
 
 from shardws.errors import HandshakeError
@@ -60,7 +61,7 @@ class Connection(Deadlines):
         self.reader = handshake.HandshakeReader(config.handshake)
         self.seen = self.owner.now
         if config.open_timeout:
-            self.expire_at(self.owner.now + config.open_timeout)
+            self.expire_in(config.open_timeout)
         self.owner.accepted(self)
 
     def data_received(self, data: bytes) -> None:
@@ -98,7 +99,7 @@ class Connection(Deadlines):
             # The peer may have left without reading what waits: that must not take for ever.
             self.state = ENDING
             self._cancel_parts()
-            self.expire_at(self.owner.now + LINGER_S)
+            self.expire_in(LINGER_S)
         return False  # the transport closes itself; connection_lost follows
 
     def pause_writing(self) -> None:
@@ -159,7 +160,7 @@ class Connection(Deadlines):
     def deny(self, error: HandshakeError) -> None:
         """Refuse the opening request once it is there: clients do not expect an answer before."""
         self.extra().refusal = error
-        self.expire_at(min(self.deadline or NEVER.again_at, self.owner.now + DENIED_S))
+        self.expire_at(min(self.deadline or NEVER.again_at, time.monotonic() + DENIED_S))
         self.feed_early()
 
     def feed_early(self) -> None:
@@ -226,7 +227,7 @@ class Connection(Deadlines):
         elif self.state == OPEN:
             self.state = CLOSING
             if session.config.wait_for_close:
-                self.expire_at(self.owner.now + self.config.close_timeout)
+                self.expire_in(self.config.close_timeout)
             else:
                 self._end()
 
@@ -239,7 +240,7 @@ class Connection(Deadlines):
         """Close TCP after what is written, and by force when that takes too long."""
         self.state = ENDING
         if self.transport is not None:
-            self.expire_at(self.owner.now + LINGER_S)
+            self.expire_in(LINGER_S)
             self.transport.close()
 
     def _linger(self) -> None:
@@ -247,7 +248,7 @@ class Connection(Deadlines):
         self.state = ENDING
         self.reader = None
         transport = cast(asyncio.Transport, self.transport)
-        self.expire_at(self.owner.now + LINGER_S)
+        self.expire_in(LINGER_S)
         self.set_reading(True)
         if transport.can_write_eof():
             transport.write_eof()

@@ -5,6 +5,7 @@ handlers. The wheel may call early: a deadline that moved ahead is entered again
 """
 
 import math
+import time
 
 from shardws.errors import HandshakeError
 from shardws.net.outbox import PING_BYTE, Outbox
@@ -25,6 +26,14 @@ class Deadlines(Outbox):
         if is_next or not self.entries:
             self.entries += 1
             self.owner.wake_at(self, deadline)
+
+    def expire_in(self, seconds: float) -> None:
+        """Set the deadline from this very moment.
+
+        After a stall of the process or a slow handler the owner's `now` is old, and a peer that is
+        to have two seconds for our last words would have none.
+        """
+        self.expire_at(time.monotonic() + seconds)
 
     def expire(self, now: float) -> None:
         """Act on a deadline; called by the wheel, once for each entry."""

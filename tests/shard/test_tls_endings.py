@@ -2,10 +2,12 @@
 
 import asyncio
 import ssl
+import time
 
 import pytest
 
 from shardws import WebSocketServer
+from shardws.net.connection import LINGER_S, Connection
 from tests.shard.serving import DEADLINE_S, Recorder, receive, run
 from tests.shard.tls_serving import (
     UPGRADE,
@@ -20,6 +22,12 @@ from tests.shard.tls_serving import (
 
 CLOSE_1000 = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
 TRUNCATED = "the peer closed TCP without ending the TLS stream"
+
+
+def only_connection(server: WebSocketServer) -> Connection:
+    assert server._pump is not None
+    (connection,) = server._pump.shard.connections
+    return connection
 
 
 async def opened(server: WebSocketServer, context: ssl.SSLContext | None = None) -> Stream:
@@ -199,11 +207,30 @@ def test_the_server_does_not_wait_for_ever_for_a_peer_that_keeps_tcp_open() -> N
         server.on_disconnected = lambda e: recorder.note("gone")
         async with secured(server):
             peer = await opened(server)
+            connection = only_connection(server)
             peer.say(CLOSE_1000)
             await peer.hear()
             assert peer.has_ended
-            assert recorder.events == []
+            assert connection.deadline <= time.monotonic() + LINGER_S
             await recorder.wait_for("gone")
+            await peer.close()
+
+    run(main())
+
+
+def test_a_stall_does_not_take_from_the_peers_time_for_our_last_words() -> None:
+    """The shard looks at its clock four times a second, but not while something holds it up."""
+
+    async def main() -> None:
+        server = tls_server()
+        async with secured(server):
+            peer = await opened(server)
+            connection = only_connection(server)
+            begun = time.monotonic()
+            connection.owner.now -= 60  # as after a stall
+            peer.say(CLOSE_1000)
+            await peer.hear()
+            assert connection.deadline >= begun + LINGER_S
             await peer.close()
 
     run(main())
