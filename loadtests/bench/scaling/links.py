@@ -2,7 +2,7 @@
 
 No client is connected. Memory is what each process has for itself; CPU is what timers take, those
 of links among them. The kernel's part is the growth of its slab on the whole machine, so another
-program that opens or closes many files spoils it.
+program that opens or closes many files spoils it; a growth below 0 is shown as 0.
 """
 
 import time
@@ -59,7 +59,7 @@ def figures_of(server: Server, slab_before_kib: int) -> dict[str, float]:
         PRIVATE: median(one.private for one in shards),
         PSS: median(one.pss for one in shards),
         ALL_PSS: processes.memory_of_all(server.pids).pss / 1024,
-        SLAB: (processes.slab_kib() - slab_before_kib) / 1024,
+        SLAB: max(0, processes.slab_kib() - slab_before_kib) / 1024,
         IDLE: idle_cpu_ms(server.pids, WATCH_S),
         START: server.start_s,
     }
