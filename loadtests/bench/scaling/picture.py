@@ -7,15 +7,25 @@ from collections.abc import Sequence
 from html import escape
 
 from loadtests.bench.plot import INK
+from loadtests.bench.scaling import messages
 from loadtests.bench.scaling.page import EACH_COLUMNS, FIXED_COLUMNS
 from loadtests.bench.scaling.sheet import Sheet
 
 WIDTH, PANEL = 720, 230
 LEFT, RIGHT, TOP, BOTTOM = 40, 190, 40, 30
-COLOURS = ("#2f6fb2", "#3a9a5c", "#c2603a", "#8a63b8")
+LABEL = 16  # the height of one
+COLOURS = {
+    messages.ECHO: "#2f6fb2",
+    messages.ECHO_16: "#3a9a5c",
+    messages.CROSS: "#c2603a",
+    messages.CROSS_16: "#8a63b8",
+    messages.EACH_ECHO: "#2f6fb2",
+    messages.EACH_ECHO_16: "#3a9a5c",
+    messages.EACH_CROSS_16: "#8a63b8",
+}
 PANELS = (
-    ("64 connections altogether", FIXED_COLUMNS),
-    ("64 connections on each shard", EACH_COLUMNS),
+    (f"{messages.FIXED} connections altogether", FIXED_COLUMNS),
+    (f"{messages.EACH} connections on each shard", EACH_COLUMNS),
 )
 
 
@@ -26,9 +36,18 @@ def places(sheet: Sheet) -> dict[int, float]:
     return {shards: LEFT + number * step for number, shards in enumerate(rows)}
 
 
-def curve(sheet: Sheet, column: str, colour: str, base: float, scale: float) -> list[str]:
-    """A line through the medians, bars from min to max, its name and last figure."""
-    at = places(sheet)
+def apart(levels: dict[str, float]) -> dict[str, float]:
+    """Levels from top to bottom, moved down where two labels would lie on each other."""
+    found: dict[str, float] = {}
+    lowest = float("-inf")
+    for name, level in sorted(levels.items(), key=lambda one: one[1]):
+        found[name] = lowest = max(level, lowest + LABEL)
+    return found
+
+
+def curve(sheet: Sheet, column: str, base: float, scale: float) -> list[str]:
+    """A line through the medians, and bars from min to max."""
+    at, colour = places(sheet), COLOURS[column]
     points = [(at[shards], base - y * scale) for shards, y in sheet.middles(column).items()]
     bars = [
         f"M{at[shards]:.1f} {base - found.low * scale:.1f}V{base - found.high * scale:.1f}"
@@ -36,13 +55,20 @@ def curve(sheet: Sheet, column: str, colour: str, base: float, scale: float) -> 
         if (found := sheet.spread(column, shards))
     ]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    last_x, last_y = points[-1]
-    last = list(sheet.middles(column).values())[-1]
-    label = escape(f"{column}: {last:.1f}")
     return [
         f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
         f'<path d="{"".join(bars)}" stroke="{colour}"/>',
-        f'<text x="{last_x + 8:.1f}" y="{last_y + 4:.1f}" fill="{colour}">{label}</text>',
+    ]
+
+
+def labels(sheet: Sheet, columns: Sequence[str], base: float, scale: float) -> list[str]:
+    """The name of each line and its last figure, at its end."""
+    last = {column: list(sheet.middles(column).values())[-1] for column in columns}
+    levels = apart({column: base - value * scale + 4 for column, value in last.items()})
+    return [
+        f'<text x="{WIDTH - RIGHT + 8}" y="{levels[column]:.1f}" fill="{COLOURS[column]}">'
+        f"{escape(column)}: {last[column]:.1f}</text>"
+        for column in columns
     ]
 
 
@@ -61,9 +87,9 @@ def panel(sheet: Sheet, title: str, columns: Sequence[str], top: float) -> list[
     ]
     for shards, x in places(sheet).items():
         lines.append(f'<text x="{x:.1f}" y="{base + 18}" text-anchor="middle">{shards}</text>')
-    for column, colour in zip(measured, COLOURS, strict=False):
-        lines += curve(sheet, column, colour, base, scale)
-    return lines
+    for column in measured:
+        lines += curve(sheet, column, base, scale)
+    return lines + labels(sheet, measured, base, scale)
 
 
 def svg(sheet: Sheet) -> str:

@@ -196,6 +196,11 @@ def test_a_picture_has_a_line_for_each_column() -> None:
     assert ">echo, depth 1: 11.0<" in made
 
 
+def test_labels_do_not_lie_on_each_other() -> None:
+    found = picture.apart({"low": 101.0, "high": 10.0, "near": 100.0, "next": 102.0})
+    assert found == {"high": 10.0, "near": 100.0, "low": 116.0, "next": 132.0}
+
+
 # -- what is computed ----------------------------------------------------------------------------
 
 
