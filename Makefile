@@ -20,7 +20,7 @@ run: $(VENV)/.run  ## serve the demo: HOST= PORT= SHARDS= ADMIN_PORT= APP=
 	$(BIN)/shardws run $(APP) --local-host $(HOST) --local-port $(PORT) --shards $(SHARDS) \
 		--admin 127.0.0.1:$(ADMIN_PORT)
 
-test: $(VENV)/.test  ## the whole test suite; PYTEST= passes options
+test: $(VENV)/.test  ## the whole test suite; PYTEST= passes options, SHARDWS_CODEC=python the other codec
 	$(BIN)/python -m pytest $(PYTEST)
 
 check: format-check lint types layers test pages-check  ## all gates

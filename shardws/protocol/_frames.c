@@ -12,10 +12,7 @@
 #include <Python.h>
 #include "_frames_bytes.h"
 #include "_frames_filler.h"
-
-#define FIN_TEXT 0x81
-#define FIN_BINARY 0x82
-#define MASKED 0x80
+#include "_frames_parse.h"
 
 static PyObject *
 unmask(PyObject *Py_UNUSED(module), PyObject *args)
@@ -35,126 +32,6 @@ unmask(PyObject *Py_UNUSED(module), PyObject *args)
                     stop - start, (const uint8_t *)key, 0);
     }
     return plain;
-}
-
-/* -- parse ---------------------------------------------------------------------------------------- */
-
-typedef struct {
-    const uint8_t *body; /* payload, behind its key */
-    Py_ssize_t size;
-    int kind;
-} Found;
-
-/* Read the header of an ordinary frame that is complete in [at, end); 1 found, 0 anything else. */
-static int
-find_frame(const uint8_t *at, const uint8_t *end, Py_ssize_t max_size, Found *found)
-{
-    if (end - at < 6 || (at[0] != FIN_TEXT && at[0] != FIN_BINARY) || !(at[1] & MASKED)) {
-        return 0;
-    }
-    uint64_t size = at[1] & 0x7F;
-    const uint8_t *body = at + 6;
-    if (size == 126) {
-        if (end - at < 8) {
-            return 0;
-        }
-        size = (uint64_t)at[2] << 8 | at[3];
-        if (size < 126) {
-            return 0;
-        }
-        body = at + 8;
-    }
-    else if (size == 127) {
-        if (end - at < 14) {
-            return 0;
-        }
-        size = 0;
-        for (int i = 2; i < 10; i++) {
-            size = size << 8 | at[i];
-        }
-        if (size < 65536) {
-            return 0;
-        }
-        body = at + 14;
-    }
-    if (size > (uint64_t)(end - body) || max_size < 0 || size > (uint64_t)max_size) {
-        return 0;
-    }
-    found->body = body;
-    found->size = (Py_ssize_t)size;
-    found->kind = at[0] & 0x0F;
-    return 1;
-}
-
-/* 1: appended; 0: not valid as text; -1: an exception is set. */
-static int
-append_item(PyObject *items, const Found *found)
-{
-    PyObject *payload = PyBytes_FromStringAndSize(NULL, found->size);
-    if (payload == NULL) {
-        return -1;
-    }
-    uint8_t *out = (uint8_t *)PyBytes_AS_STRING(payload);
-    uint64_t seen = unmask_into(out, found->body, found->size, found->body - 4, 0);
-    if (found->kind == 1 && seen & HIGH_BITS) {
-        Utf8 state = {0, 0, 0};
-        if (utf8_feed(&state, out, found->size) < 0 || state.need) {
-            Py_DECREF(payload);
-            return 0;
-        }
-    }
-    PyObject *kind = PyLong_FromLong(found->kind);
-    PyObject *item = kind != NULL ? PyTuple_New(3) : NULL;
-    if (item == NULL) {
-        Py_XDECREF(kind);
-        Py_DECREF(payload);
-        return -1;
-    }
-    PyTuple_SET_ITEM(item, 0, kind);
-    PyTuple_SET_ITEM(item, 1, payload);
-    Py_INCREF(Py_True);
-    PyTuple_SET_ITEM(item, 2, Py_True);
-    int failed = PyList_Append(items, item);
-    Py_DECREF(item);
-    return failed < 0 ? -1 : 1;
-}
-
-static PyObject *
-parse(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
-{
-    if (count < 2 || count > 3 || !PyBytes_Check(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "parse(data: bytes, max_size: int, start: int = 0)");
-        return NULL;
-    }
-    const uint8_t *data = (const uint8_t *)PyBytes_AS_STRING(args[0]);
-    const uint8_t *end = data + PyBytes_GET_SIZE(args[0]);
-    Py_ssize_t max_size = PyLong_AsSsize_t(args[1]);
-    Py_ssize_t start = count == 3 ? PyLong_AsSsize_t(args[2]) : 0;
-    if (PyErr_Occurred()) {
-        return NULL;
-    }
-    if (start < 0 || start > end - data) {
-        PyErr_SetString(PyExc_ValueError, "start is outside the data");
-        return NULL;
-    }
-    PyObject *items = PyList_New(0);
-    if (items == NULL) {
-        return NULL;
-    }
-    const uint8_t *at = data + start;
-    Found found;
-    while (find_frame(at, end, max_size, &found)) {
-        int appended = append_item(items, &found);
-        if (appended < 0) {
-            Py_DECREF(items);
-            return NULL;
-        }
-        if (!appended) {
-            break;
-        }
-        at = found.body + found.size;
-    }
-    return Py_BuildValue("Nn", items, (Py_ssize_t)(at - data));
 }
 
 /* -- join ----------------------------------------------------------------------------------------- */
@@ -254,6 +131,7 @@ fill_module(PyObject *module)
 
 static PyMethodDef module_methods[] = {
     {"parse", (PyCFunction)(void (*)(void))parse, METH_FASTCALL, NULL},
+    {"continuations", (PyCFunction)(void (*)(void))continuations, METH_FASTCALL, NULL},
     {"join", join, METH_O, NULL},
     {"unmask", unmask, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

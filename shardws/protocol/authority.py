@@ -1,4 +1,4 @@
-"""wsproto, as the authority for everything unusual: fragments and broken frames.
+"""wsproto, as the authority for everything unusual: compressed fragments and broken frames.
 
 The one file that imports wsproto. An Authority is made when it is needed and dropped at the next
 boundary of a message, because its state takes about 5 KiB; it holds a cycle, so the collector's

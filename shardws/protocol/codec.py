@@ -12,7 +12,18 @@ from typing import Final, Protocol
 from shardws.protocol import frames
 from shardws.protocol.frames import Frame, Item, header
 
-__all__ = ["BODY", "Filler", "Frame", "Item", "header", "join", "parse", "select", "unmask"]
+__all__ = [
+    "BODY",
+    "Filler",
+    "Frame",
+    "Item",
+    "continuations",
+    "header",
+    "join",
+    "parse",
+    "select",
+    "unmask",
+]
 
 
 class Filling(Protocol):
@@ -32,6 +43,9 @@ class Body(Protocol):
     @property
     def Filler(self) -> Callable[[int, int, bytes], Filling]: ...
     def parse(self, data: bytes, max_size: int, start: int = 0, /) -> tuple[list[Item], int]: ...
+    def continuations(
+        self, data: bytes, room: int, start: int = 0, /
+    ) -> tuple[list[bytes], int, bool]: ...
     def join(self, frames: list[Frame], /) -> bytes: ...
     def unmask(self, data: bytes, start: int, stop: int, key: bytes, /) -> bytes: ...
 
@@ -57,6 +71,7 @@ def select(forced: str) -> Body:
 body: Final = select(os.environ.get("SHARDWS_CODEC", ""))
 BODY: Final = body.BODY
 parse: Final = body.parse
+continuations: Final = body.continuations
 join: Final = body.join
 unmask: Final = body.unmask
 Filler: Final = body.Filler

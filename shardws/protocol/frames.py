@@ -10,10 +10,12 @@ tests/unit/protocol/test_frames.py runs each case through both.
 
 An ordinary frame is what wsproto would surely accept as a whole message: FIN, no RSV bit, text or
 binary, masked, its length in the shortest form, within the limit, complete, and valid as UTF-8 when
-it is text. `parse` takes the run of those and stops in front of anything else.
+it is text. `parse` takes the run of those and stops in front of anything else. `continuations` does
+the same inside an uncompressed message that comes in fragments.
 """
 
 import codecs
+from struct import Struct
 from typing import Final, TypeAlias
 
 TEXT: Final = 0x1
@@ -37,6 +39,28 @@ BODY: Final = "python"
 # Measured on CPython 3.11: one int XOR is faster below, four translates of a quarter each above.
 XOR_BELOW: Final = 640
 XOR_TABLES: Final = tuple(bytes(a ^ b for a in range(256)) for b in range(256))
+# A key as a little-endian number, times REPEAT[n], is the key n times.
+REPEAT: Final = tuple(sum(1 << 32 * at for at in range(n)) for n in range(XOR_BELOW // 4 + 2))
+
+# A header of up to 125 bytes behind it: its two bytes as one number, and the key as another.
+read_short: Final = Struct("<HI").unpack_from
+# By that first number: (kind or FIN, payload size, frame size, size in whole words, factor).
+Short: TypeAlias = tuple[int, int, int, int, int]
+
+from_bytes: Final = int.from_bytes
+
+
+def _short(first: int, mark: int) -> dict[int, Short]:
+    return {
+        first | (0x80 | size) << 8: (mark, size, size + 6, (size + 3) & ~3, REPEAT[(size + 3) >> 2])
+        for size in range(126)
+    }
+
+
+MESSAGES: Final = _short(FIN_TEXT, TEXT) | _short(FIN_BINARY, BINARY)
+CONTINUATIONS: Final = _short(0, 0) | _short(FIN, FIN)
+SENT: Final = (FIN_TEXT, FIN_BINARY, TEXT, BINARY, 0, FIN, FIN | CLOSE, FIN | PING, FIN | PONG)
+HEADERS: Final = {first: tuple(bytes((first, size)) for size in range(126)) for first in SENT}
 
 
 def unmask(data: bytes, start: int, stop: int, key: bytes) -> bytes:
@@ -48,12 +72,14 @@ def unmask(data: bytes, start: int, stop: int, key: bytes) -> bytes:
     if len(key) != 4 or start < 0 or size < 0 or stop > len(data):
         raise ValueError("range or key")
     if size < XOR_BELOW:
-        mask = int.from_bytes((key * ((size + 3) >> 2))[:size])
-        return (int.from_bytes(data[start:stop]) ^ mask).to_bytes(size)
-    plain = bytearray(data[start:stop])
+        words = (size + 3) >> 2
+        mask = from_bytes(key, "little") * REPEAT[words]
+        plain = from_bytes(data[start:stop], "little") ^ mask
+        return plain.to_bytes(words << 2, "little")[:size]
+    lanes = bytearray(data[start:stop])
     for lane in range(4):
-        plain[lane::4] = plain[lane::4].translate(XOR_TABLES[key[lane]])
-    return bytes(plain)
+        lanes[lane::4] = lanes[lane::4].translate(XOR_TABLES[key[lane]])
+    return bytes(lanes)
 
 
 def parse(data: bytes, max_size: int, start: int = 0) -> tuple[list[Item], int]:
@@ -66,37 +92,96 @@ def parse(data: bytes, max_size: int, start: int = 0) -> tuple[list[Item], int]:
     end = len(data)
     if not 0 <= start <= end:
         raise ValueError("start is outside the data")
-    while end - at >= 6:
-        first = data[at]
-        if first != FIN_TEXT and first != FIN_BINARY:
-            break
-        size = data[at + 1] - 0x80
-        if 0 <= size < 126:
-            body = at + 6
-        elif size == 126:
-            body = at + 8
-            size = data[at + 2] << 8 | data[at + 3]
-            if size < 126:
+    last = end - 6
+    while at <= last:
+        head, key = read_short(data, at)
+        if head in MESSAGES:
+            kind, size, whole, padded, factor = MESSAGES[head]
+            stop = at + whole
+            if stop > end or size > max_size:
                 break
-        elif size == 127:
-            body = at + 14
-            size = int.from_bytes(data[at + 2 : at + 10])
-            if size < 65536:
-                break
+            plain = from_bytes(data[at + 6 : stop], "little") ^ key * factor
+            payload = plain.to_bytes(padded, "little")[:size]
         else:
-            break
-        stop = body + size
-        if stop > end or size > max_size:
-            break
-        payload = unmask(data, body, stop, data[body - 4 : body])
-        if first == FIN_TEXT:
+            kind = head & 0x0F
+            if head & 0xFF not in (FIN_TEXT, FIN_BINARY):
+                break
+            payload, stop = _long(data, at, max_size)
+            if not stop:
+                break
+        if kind == TEXT and not payload.isascii():
             try:
                 payload.decode()
             except UnicodeDecodeError:
                 break
-        items.append((first & 0x0F, payload, True))
+        items.append((kind, payload, True))
         at = stop
     return items, at
+
+
+def continuations(data: bytes, room: int, start: int = 0) -> tuple[list[bytes], int, bool]:
+    """Return the run of continuation frames from `start` on, as the next of a message in progress.
+
+    (payloads, position of the first byte not taken, whether the last one taken ends the message).
+    The run ends behind a frame with FIN, and in front of anything that is not a continuation frame
+    without RSV bits, masked, its length in the shortest form, complete, and within `room`, the
+    bytes that all together may have. Text is not checked: a character may go over the edge.
+    ValueError when `start` is outside the data.
+    """
+    payloads: list[bytes] = []
+    at = start
+    end = len(data)
+    if not 0 <= start <= end:
+        raise ValueError("start is outside the data")
+    last = end - 6
+    while at <= last:
+        head, key = read_short(data, at)
+        if head in CONTINUATIONS:
+            fin, size, whole, padded, factor = CONTINUATIONS[head]
+            stop = at + whole
+            if stop > end or size > room:
+                break
+            plain = from_bytes(data[at + 6 : stop], "little") ^ key * factor
+            payload = plain.to_bytes(padded, "little")[:size]
+        else:
+            fin = head & FIN
+            if head & 0x7F:
+                break
+            payload, stop = _long(data, at, room)
+            if not stop:
+                break
+        payloads.append(payload)
+        room -= len(payload)
+        at = stop
+        if fin:
+            return payloads, at, True
+    return payloads, at, False
+
+
+def _long(data: bytes, at: int, max_size: int) -> tuple[bytes, int]:
+    """Return the payload of a masked frame of over 125 bytes, and the position behind it.
+
+    (b"", 0) when it is another frame, its length is not in the shortest form, or above `max_size`,
+    or it is not whole.
+    """
+    form = data[at + 1]
+    if form == 0xFE:
+        body, least = at + 8, 126
+        size = data[at + 2] << 8 | data[at + 3]
+    elif form == 0xFF:
+        body, least = at + 14, 65536
+        size = from_bytes(data[at + 2 : at + 10], "big")
+    else:
+        return b"", 0
+    stop = body + size
+    if not least <= size <= max_size or stop > len(data):
+        return b"", 0
+    if size < XOR_BELOW:
+        words = (size + 7) >> 2
+        masked = from_bytes(data[body - 4 : stop], "little")
+        plain = masked ^ (masked & 0xFFFF_FFFF) * REPEAT[words]
+        return plain.to_bytes(words << 2, "little")[4 : size + 4], stop
+    return unmask(data, body, stop, data[body - 4 : body]), stop
 
 
 def header(first: int, size: int) -> bytes:
@@ -112,7 +197,11 @@ def join(frames: list[Frame]) -> bytes:
     """Return the frames, unmasked as a server's are, one behind the other."""
     parts: list[bytes] = []
     for first, payload in frames:
-        parts.append(header(first, len(payload)))
+        size = len(payload)
+        if size < 126 and first in HEADERS:
+            parts.append(HEADERS[first][size])
+        else:
+            parts.append(header(first, size))
         parts.append(payload)
     return b"".join(parts)
 

@@ -4,11 +4,11 @@ Owns the rest of a frame or message in progress; knows the limits, but no replie
 At rest (at a frame boundary, no message in progress) a session has no Inbound. Who gets what:
 
     ordinary, whole             codec.parse: the fast lane
-    ordinary, not whole yet     arrival
+    plain, not whole yet        arrival: in several reads, in several frames, or in both
     ping, pong, close           here: every connection has them; wsproto could not answer a ping
                                 after our close frame, and refuses close code 1014
     compressed, one whole frame deflate
-    all else                    authority: fragments, and the verdict on broken frames
+    all else                    authority: compressed fragments, and the verdict on broken frames
 
 Bounds: a header or a control frame in progress is at most 131 bytes; a message never exceeds
 max_message_size, which is checked at the header, so before anything is allocated, and again while a
@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 from shardws.errors import ProtocolError
 from shardws.protocol import boundary, closing, codec
-from shardws.protocol.arrival import Arrival, Pieces, Whole, check_text
+from shardws.protocol.arrival import Arrival, Delivery, Message, Whole, check_text, too_large
 from shardws.protocol.authority import Authority
 from shardws.protocol.boundary import CONTINUATION, Header
 from shardws.protocol.deflate import Deflate
-from shardws.protocol.frames import CLOSE, FIN, FIN_BINARY, FIN_TEXT, RSV1, TEXT, Item
+from shardws.protocol.frames import CLOSE, TEXT, Item
 
 if TYPE_CHECKING:
     from shardws.protocol.session import SessionConfig
@@ -35,13 +35,12 @@ class Inbound:
     __slots__ = (
         "_arrival",
         "_authority",
-        "_buffer",
         "_config",
         "_deflate",
-        "_is_compressed",
+        "_delivery",
         "_is_inside",
         "_left",
-        "_size",
+        "_message",
         "is_over",
         "tail",
     )
@@ -49,20 +48,20 @@ class Inbound:
     def __init__(self, config: "SessionConfig", deflate: Deflate | None, tail: bytes = b"") -> None:
         self._config = config
         self._deflate = deflate
-        self._arrival: Arrival | None = None
+        self._delivery = Delivery(config.buffer_message)
+        self._message: Message | None = None  # uncompressed, in progress
+        self._arrival: Arrival | None = None  # the frame in progress, of that message or alone
         self._authority: Authority | None = None
-        self._buffer: bytearray | None = None  # the fragments so far, with BufferMessage
-        self._is_inside = False  # between two fragments of a message
-        self._is_compressed = False  # and that message is compressed
+        self._is_inside = False  # between two fragments of a message of the authority's
         self._left = 0  # payload bytes of the authority's frame still to come
-        self._size = 0  # bytes of the fragments so far
         self.tail = tail  # a header, or a control frame, that is not whole yet
         self.is_over = False  # the peer's close frame was read
 
     @property
     def is_between_messages(self) -> bool:
         """At rest, but for the bytes in `tail`."""
-        return self._arrival is None and not self._left and not self._is_inside
+        is_in_message = self._message is not None or self._is_inside
+        return self._arrival is None and not self._left and not is_in_message
 
     @property
     def is_at_rest(self) -> bool:
@@ -80,15 +79,25 @@ class Inbound:
         while at < len(data) and not self.is_over:
             if self._arrival is not None:
                 at = self._arrival.take(data, at, items)
-                if not self._arrival.missing:
-                    self._arrival = None
+                self._settle(self._arrival)
             elif self._left:
                 at = self._continue(data, at, items)
             else:
                 at = self._begin(data, at, items)
 
+    def _settle(self, arrival: Arrival) -> None:
+        """Wait for the rest of a frame, and of its message, or for nothing more."""
+        self._arrival = arrival if arrival.missing else None
+        if self._message is not None and self._message.is_over:
+            self._message = None
+
     def _begin(self, data: bytes, at: int, items: list[Item]) -> int:
-        if not self._is_inside:
+        if self._message is not None:
+            at = self._message.take_run(data, at, items)
+            if self._message.is_over:
+                self._message = None
+                return at
+        elif not self._is_inside:
             run, at = codec.parse(data, self._config.max_message_size, at)
             items += run
         found = boundary.read(data, at, self._deflate is not None)
@@ -118,31 +127,37 @@ class Inbound:
     def _data(self, data: bytes, at: int, found: Header, items: list[Item]) -> int:
         body = at + found.size
         stop = body + found.length
-        if (found.opcode == CONTINUATION) == self._is_inside:  # else the authority will object
-            self._count(found)
-        if not self._is_inside:
-            if found.first in (FIN_TEXT, FIN_BINARY) and stop > len(data):
-                return self._await(data, body, found)
-            if found.first & ~3 == FIN | RSV1 and stop <= len(data):
+        if self._message is not None:
+            if found.opcode != CONTINUATION:
+                raise ProtocolError(1002, "expected CONTINUATION, got a new message")
+            return self._fragment(self._message, data, body, found, items)
+        if not self._is_inside and found.opcode != CONTINUATION:  # else the authority will object
+            if not found.is_compressed:
+                return self._plain(data, body, found, items)
+            if found.is_final and stop <= len(data):
                 return self._inflate(data, body, found, items)
         self._is_inside = not found.is_final
         self._left = stop - at
         return self._continue(data, at, items)
 
-    def _count(self, found: Header) -> None:
-        """Count the sizes of fragments; a compressed message is counted while it inflates."""
-        if not self._is_inside:
-            self._size = 0
-            self._is_compressed = found.is_compressed
-        self._size += found.length
+    def _plain(self, data: bytes, body: int, found: Header, items: list[Item]) -> int:
+        """Begin an uncompressed message; the fast lane has refused it."""
         limit = self._config.max_message_size
-        if self._size > limit and not self._is_compressed:
-            raise ProtocolError(1009, f"message of more than {limit} bytes")
+        if found.is_final and self._delivery.is_kept:
+            if found.length > limit:
+                raise too_large(limit)
+            self._arrival = Whole(found.opcode, found.length, data[body - 4 : body])
+            return body
+        self._message = Message(found.opcode, limit, self._delivery)
+        return self._fragment(self._message, data, body, found, items)
 
-    def _await(self, data: bytes, body: int, found: Header) -> int:
-        kind = Whole if self._config.buffer_message else Pieces
-        self._arrival = kind(found.opcode, found.length, data[body - 4 : body])
-        return body
+    def _fragment(
+        self, message: Message, data: bytes, body: int, found: Header, items: list[Item]
+    ) -> int:
+        message.begin(found.length, data[body - 4 : body], found.is_final)
+        at = message.take(data, body, items)
+        self._settle(message)
+        return at
 
     def _inflate(self, data: bytes, body: int, found: Header, items: list[Item]) -> int:
         assert self._deflate is not None
@@ -158,8 +173,8 @@ class Inbound:
         stop = min(len(data), at + self._left)
         pieces = self._ask(data[at:stop])
         self._left -= stop - at
-        for piece in pieces:
-            self._deliver(piece, items)
+        for kind, payload, eom in pieces:
+            self._delivery.add(kind, payload, eom, items)
         if not self._left and not self._is_inside:
             self._authority = None
         return stop
@@ -168,18 +183,3 @@ class Inbound:
         if self._authority is None:
             self._authority = Authority(self._deflate, self._config.max_message_size)
         return self._authority.feed(data)
-
-    def _deliver(self, piece: Item, items: list[Item]) -> None:
-        kind, payload, eom = piece
-        if not self._config.buffer_message:
-            if payload or eom:
-                items.append(piece)
-        elif self._buffer is not None:
-            self._buffer += payload
-            if eom:
-                items.append((kind, bytes(self._buffer), True))
-                self._buffer = None
-        elif eom:
-            items.append(piece)
-        else:
-            self._buffer = bytearray(payload)

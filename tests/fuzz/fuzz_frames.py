@@ -20,7 +20,7 @@ BODIES = [codec.select("python"), codec.select("")]
 
 def use(body: codec.Body) -> None:
     """Put one body of the codec in use for the whole room."""
-    for name in ("parse", "join", "unmask", "Filler"):
+    for name in ("parse", "continuations", "join", "unmask", "Filler"):
         setattr(codec, name, getattr(body, name))
 
 

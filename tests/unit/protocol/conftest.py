@@ -20,7 +20,7 @@ else:
 def body(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> codec.Body:
     """One body of the codec, in use for the whole room."""
     chosen: codec.Body = request.param
-    for name in ("parse", "join", "unmask", "Filler", "BODY"):
+    for name in ("parse", "continuations", "join", "unmask", "Filler", "BODY"):
         monkeypatch.setattr(codec, name, getattr(chosen, name))
     return chosen
 

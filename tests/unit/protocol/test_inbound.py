@@ -12,7 +12,7 @@ from shardws.protocol.deflate import Deflate
 from shardws.protocol.frames import Item
 from shardws.protocol.inbound import Inbound
 from shardws.protocol.session import Session, SessionConfig, State
-from tests.unit.protocol.client import close, frame, talk
+from tests.unit.protocol.client import close, frame, pieces_of, talk, whole
 from tests.unit.protocol.streams import CASES, LIMIT, VIOLATIONS, Case
 
 TEXT = "grüße aus Köln; ".encode() * 20
@@ -174,9 +174,10 @@ def test_a_message_in_parts_goes_out_as_it_is() -> None:
 
 
 def test_the_authority_lives_for_one_message(body: codec.Body) -> None:
-    inbound, items = Inbound(SessionConfig(), None), list[Item]()
+    inbound, items = Inbound(SessionConfig(), agreed()), list[Item]()
     seen = []
-    for data in (frame(0x81), frame(1, b"a"), frame(0x89), frame(0x80, b"b"), frame(0x81)):
+    half, rest = frame(0x41, PACKED[:HALF]), frame(0x80, PACKED[HALF:])
+    for data in (frame(0x81), half, frame(0x89), rest, frame(0x81)):
         inbound.receive(data, 0, items)
         seen.append((inbound._authority is not None, inbound.is_at_rest))
     busy, at_rest = (True, False), (False, True)
@@ -188,6 +189,17 @@ def test_ordinary_frames_and_pings_make_no_authority(body: codec.Body) -> None:
     for piece in (frame(0x89), frame(0x81, b"abc")[:-1], b"x", frame(0xC1, PACKED), frame(0x8A)):
         inbound.receive(piece, 0, items)
         assert inbound._authority is None
+
+
+def test_plain_fragments_make_no_authority(body: codec.Body, config: SessionConfig) -> None:
+    stream = frame(1, b"a") + frame(0x89) + frame(0, b"b" * 200) * 3 + frame(0) + frame(0x80, b"c")
+    for size in (0, 1, 3):
+        inbound, items = Inbound(config, agreed()), list[Item]()
+        for piece in pieces_of(stream, size):
+            inbound.receive(piece, 0, items)
+            assert inbound._authority is None
+        assert whole(items) == [(9, b""), (1, b"a" + b"b" * 600 + b"c")]
+        assert inbound.is_at_rest
 
 
 def test_what_waits_is_bounded(body: codec.Body) -> None:
@@ -231,7 +243,7 @@ def test_an_error_of_ours_is_no_verdict_on_the_peer(
 
     monkeypatch.setattr(Authority, "feed", broken)
     with pytest.raises(RuntimeError):
-        Session(SessionConfig()).receive(frame(1, b"a"))
+        Session(SessionConfig()).receive(frame(0x83))
 
 
 def test_an_inbound_raises_with_the_items_in_front(body: codec.Body) -> None:

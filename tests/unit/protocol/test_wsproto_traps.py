@@ -179,10 +179,11 @@ def test_its_state_is_dropped_at_rest(body: codec.Body) -> None:
         return sum(isinstance(found, Connection) for found in gc.get_objects())
 
     before = states()
-    sessions = [Session(SessionConfig()) for _ in range(20)]
+    sessions = [compressed_session(SessionConfig()) for _ in range(20)]
+    packed = pack(PLAIN)
     for tried in sessions:
-        talk(tried, frame(1, b"a"))
+        talk(tried, frame(0x41, packed[:5]))
     assert states() == before + 20
     for tried in sessions:
-        talk(tried, frame(0x80, b"b"))
+        talk(tried, frame(0x80, packed[5:]))
     assert states() == before

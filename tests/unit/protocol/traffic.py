@@ -64,12 +64,12 @@ def payload(source: Source) -> bytes:
 
 
 def message(source: Source, is_compressed: bool) -> bytes:
-    """A whole message in one to four frames, perhaps with a control frame between them."""
+    """A whole message in one to four frames, or many, perhaps with control frames between them."""
     body = payload(source)
     kind = 1 + source.randrange(2)
     if is_compressed:
         body, kind = pack(body), kind | 0x40
-    parts = 1 + source.randrange(4)
+    parts = 1 + source.randrange(4) if source.randrange(4) else 1 + len(body)
     size = len(body) // parts + 1
     stream = b""
     for part in range(parts):

@@ -1,0 +1,197 @@
+/* parse() and continuations() of _frames.c: runs of whole frames in.
+ *
+ * A length from the wire is compared with what is there before anything is added or allocated.
+ */
+
+#ifndef SHARDWS_FRAMES_PARSE_H
+#define SHARDWS_FRAMES_PARSE_H
+
+#include "_frames_bytes.h"
+
+#define FIN 0x80
+#define FIN_TEXT 0x81
+#define FIN_BINARY 0x82
+#define MASKED 0x80
+
+typedef struct {
+    const uint8_t *body; /* payload, behind its key */
+    Py_ssize_t size;
+} Found;
+
+/* Read the header of a masked frame that is complete in [at, end), whatever its first byte says;
+ * 1 found; 0 anything else, or a length above max_size or not in its shortest form. */
+static int
+find_frame(const uint8_t *at, const uint8_t *end, Py_ssize_t max_size, Found *found)
+{
+    if (end - at < 6 || !(at[1] & MASKED)) {
+        return 0;
+    }
+    uint64_t size = at[1] & 0x7F;
+    const uint8_t *body = at + 6;
+    if (size == 126) {
+        if (end - at < 8) {
+            return 0;
+        }
+        size = (uint64_t)at[2] << 8 | at[3];
+        if (size < 126) {
+            return 0;
+        }
+        body = at + 8;
+    }
+    else if (size == 127) {
+        if (end - at < 14) {
+            return 0;
+        }
+        size = 0;
+        for (int i = 2; i < 10; i++) {
+            size = size << 8 | at[i];
+        }
+        if (size < 65536) {
+            return 0;
+        }
+        body = at + 14;
+    }
+    if (size > (uint64_t)(end - body) || max_size < 0 || size > (uint64_t)max_size) {
+        return 0;
+    }
+    found->body = body;
+    found->size = (Py_ssize_t)size;
+    return 1;
+}
+
+/* 1: appended; 0: not valid as text; -1: an exception is set. */
+static int
+append_item(PyObject *items, const Found *found, int first)
+{
+    PyObject *payload = PyBytes_FromStringAndSize(NULL, found->size);
+    if (payload == NULL) {
+        return -1;
+    }
+    uint8_t *out = (uint8_t *)PyBytes_AS_STRING(payload);
+    uint64_t seen = unmask_into(out, found->body, found->size, found->body - 4, 0);
+    if (first == FIN_TEXT && seen & HIGH_BITS) {
+        Utf8 state = {0, 0, 0};
+        if (utf8_feed(&state, out, found->size) < 0 || state.need) {
+            Py_DECREF(payload);
+            return 0;
+        }
+    }
+    PyObject *kind = PyLong_FromLong(first & 0x0F);
+    PyObject *item = kind != NULL ? PyTuple_New(3) : NULL;
+    if (item == NULL) {
+        Py_XDECREF(kind);
+        Py_DECREF(payload);
+        return -1;
+    }
+    PyTuple_SET_ITEM(item, 0, kind);
+    PyTuple_SET_ITEM(item, 1, payload);
+    Py_INCREF(Py_True);
+    PyTuple_SET_ITEM(item, 2, Py_True);
+    int failed = PyList_Append(items, item);
+    Py_DECREF(item);
+    return failed < 0 ? -1 : 1;
+}
+
+/* Bytes to read and the largest size, of parse() and continuations(). */
+typedef struct {
+    const uint8_t *data;
+    const uint8_t *at;
+    const uint8_t *end;
+    Py_ssize_t max_size;
+} Input;
+
+/* 0, or -1 with an exception; `usage` is the words of a TypeError. */
+static int
+read_arguments(PyObject *const *args, Py_ssize_t count, const char *usage, Input *input)
+{
+    if (count < 2 || count > 3 || !PyBytes_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, usage);
+        return -1;
+    }
+    Py_ssize_t size = PyBytes_GET_SIZE(args[0]);
+    input->max_size = PyLong_AsSsize_t(args[1]);
+    Py_ssize_t start = count == 3 ? PyLong_AsSsize_t(args[2]) : 0;
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    if (start < 0 || start > size) {
+        PyErr_SetString(PyExc_ValueError, "start is outside the data");
+        return -1;
+    }
+    input->data = (const uint8_t *)PyBytes_AS_STRING(args[0]);
+    input->at = input->data + start;
+    input->end = input->data + size;
+    return 0;
+}
+
+static PyObject *
+parse(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    Input in;
+    if (read_arguments(args, count, "parse(data: bytes, max_size: int, start: int = 0)", &in) < 0) {
+        return NULL;
+    }
+    PyObject *items = PyList_New(0);
+    if (items == NULL) {
+        return NULL;
+    }
+    Found found;
+    while (in.at < in.end && (in.at[0] == FIN_TEXT || in.at[0] == FIN_BINARY) &&
+           find_frame(in.at, in.end, in.max_size, &found)) {
+        int appended = append_item(items, &found, in.at[0]);
+        if (appended < 0) {
+            Py_DECREF(items);
+            return NULL;
+        }
+        if (!appended) {
+            break;
+        }
+        in.at = found.body + found.size;
+    }
+    return Py_BuildValue("Nn", items, (Py_ssize_t)(in.at - in.data));
+}
+
+/* -- continuations -------------------------------------------------------------------------------- */
+
+/* 0, or -1 with an exception. */
+static int
+append_payload(PyObject *payloads, const Found *found)
+{
+    PyObject *payload = PyBytes_FromStringAndSize(NULL, found->size);
+    if (payload == NULL) {
+        return -1;
+    }
+    unmask_into((uint8_t *)PyBytes_AS_STRING(payload), found->body, found->size, found->body - 4, 0);
+    int failed = PyList_Append(payloads, payload);
+    Py_DECREF(payload);
+    return failed;
+}
+
+static PyObject *
+continuations(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    Input in;
+    if (read_arguments(args, count, "continuations(data: bytes, room: int, start: int = 0)", &in) <
+        0) {
+        return NULL;
+    }
+    PyObject *payloads = PyList_New(0);
+    if (payloads == NULL) {
+        return NULL;
+    }
+    int is_last = 0;
+    Found found;
+    while (!is_last && in.at < in.end && !(in.at[0] & ~FIN) &&
+           find_frame(in.at, in.end, in.max_size, &found)) {
+        if (append_payload(payloads, &found) < 0) {
+            Py_DECREF(payloads);
+            return NULL;
+        }
+        is_last = in.at[0] == FIN;
+        in.max_size -= found.size;
+        in.at = found.body + found.size;
+    }
+    return Py_BuildValue("NnO", payloads, (Py_ssize_t)(in.at - in.data), is_last ? Py_True : Py_False);
+}
+
+#endif
