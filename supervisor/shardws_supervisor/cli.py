@@ -20,7 +20,7 @@ from shardws.errors import (
     TLSSetupError,
 )
 from shardws.settings import Assignment, sources
-from shardws_supervisor import connections, operate, preview, serve
+from shardws_supervisor import connections, operate, preview, serve, signals
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -40,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # its reader has seen enough, as in `shardws conns | head -3`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
-    except KeyboardInterrupt:  # before the supervisor takes signals: while the probe imports
+    except signals.Interrupted as error:  # before the supervisor runs: while the probe imports
+        code = EXIT_OK if error.number is signal.SIGTERM else 128 + error.number
+        return complain(f"told to end by {error.number.name} while it started", code)
+    except KeyboardInterrupt:
         return complain("interrupted", 128 + signal.SIGINT)
     except TLSSetupError as error:
         return complain(str(error), error.exit_code)  # with the code, as the model's users know it

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from shardws.log import logger
 from shardws.settings import Assignment
-from shardws_supervisor import logs, probe, versions
+from shardws_supervisor import logs, probe, signals, versions
 from shardws_supervisor.plan import Planner, read
 from shardws_supervisor.supervisor import Supervisor
 
@@ -22,7 +22,11 @@ def warn(warnings: Sequence[str]) -> None:
 
 
 def serve(reference: str, gather: Callable[[], Sequence[Assignment]]) -> int:
-    """Run the server and return its exit code; ShardwsError when it cannot start."""
+    """Run the server and return its exit code; ShardwsError when it cannot start.
+
+    signals.Interrupted when it is told to end before the supervisor runs.
+    """
+    signals.end_the_start()
     planner = Planner(reference, gather)
     logs.configure(1, "text", "")  # until the settings say otherwise
     early = read(planner.early(), planner.load, ())

@@ -2,7 +2,8 @@
 
 Owns the handlers and the wake-up pipe of the supervisor; knows not what a signal means (that is
 supervisor.py) beyond the list of those that are taken. The pipe only wakes: what arrived is in the
-list, so a flood of one signal cannot displace another.
+list, so a flood of one signal cannot displace another. Before there is a loop, a signal that ends
+the start is an exception, as Ctrl-C is in Python.
 """
 
 import contextlib
@@ -33,6 +34,30 @@ FOR_THE_SUPERVISOR = (
     signal.SIGTTOU,
     signal.SIGPIPE,
 )
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends the start."""
+
+    def __init__(self, number: int) -> None:
+        self.number = signal.Signals(number)
+        super().__init__(self.number.name)
+
+
+def end_the_start() -> None:
+    """Until `Signals.install`: TERM and HUP raise Interrupted; HUP stays ignored under nohup.
+
+    CHLD is the default again: a starter that ignores it passes that on, and then the kernel keeps
+    no exit status for us to wait for.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(number)
 
 
 class Signals:

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.conftest import RunServer, WriteApp, children_of, eventually, greeting
+from tests.processes.conftest import (
+    RunServer,
+    WriteApp,
+    children_of,
+    eventually,
+    greeting,
+    is_alive,
+)
 
 pytestmark = pytest.mark.processes
 
@@ -228,6 +235,37 @@ def test_ctrl_c_while_the_application_is_probed_is_one_line(
     assert server.wait_for_exit(10) == 128 + signal.SIGINT
     assert server.lines[-1] == "shardws: interrupted"
     assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 128 + signal.SIGHUP)]
+)
+def test_a_signal_while_the_application_is_probed_is_one_line(
+    launch: RunServer, write_app: WriteApp, number: signal.Signals, code: int
+) -> None:
+    """It was a death by the signal, without a word."""
+    reference = write_app(
+        "import os, sys, time\nsys.stderr.write(f'importing {os.getpid()}\\n')\ntime.sleep(60)\n"
+    )
+    server = launch(reference)
+    probe = int(server.wait_for_line(r"importing (\d+)")[1])
+    server.signal(number)
+    assert server.wait_for_exit(10) == code
+    assert server.lines[-1] == f"shardws: told to end by {number.name} while it started"
+    assert "Traceback" not in server.log
+    eventually(lambda: not is_alive(probe))
+
+
+def test_a_starter_may_ignore_the_ends_of_its_children(run_server: RunServer) -> None:
+    """The probe ended without a status to wait for: a traceback."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        server = run_server(shards=1)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    os.kill(greeting(server.connect())["pid"], signal.SIGKILL)
+    server.wait_for_line("was killed by SIGKILL; again in")
+    server.wait_for_status(lambda report: report["ready"])
 
 
 TAKES_THE_PORT = """
