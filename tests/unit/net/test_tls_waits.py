@@ -179,3 +179,30 @@ def test_tickets_go_with_the_last_words_when_nothing_else_was_said() -> None:
     assert wired.has_ended
     assert wired.client.session is not None
     assert wired.client.session.has_ticket
+
+
+@pytest.mark.parametrize("kind", ["nobody asks", "traced", "chosen", "judged"])
+def test_the_request_arrives_wherever_its_way_is_cut(kind: str) -> None:
+    """Finished and the request leave a client of TLS 1.3 together; TCP may cut them anywhere."""
+    request = b"GET / HTTP/1.1\r\n\r\n"
+    at, size = 0, 1
+    while at < size:
+        guard = Stub(is_traced=kind == "traced", is_choosing=kind == "chosen")
+        guard.is_judging = kind == "judged"
+        wired = Wired(guard)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            wired.client.do_handshake()
+        wired.pass_on()
+        if guard.chosen is not None:
+            guard.chosen.start(CONTEXT)
+            wired.pass_on()
+        wired.client.do_handshake()
+        data = wired.say(request)
+        wired.wire.data_received(data[:at])
+        wired.wire.data_received(data[at:])
+        if guard.is_judging:
+            wired.wire.admit()
+            guard.turn()
+        assert wired.upper.received == request, at
+        assert wired.raw.reads()
+        at, size = at + 1, len(data)

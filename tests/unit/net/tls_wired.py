@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import ssl
 from collections.abc import Callable
 from typing import Any, cast
@@ -22,6 +23,15 @@ CALLS = selftest.choose().calls
 AUTHORITY = trustme.CA(key_type=trustme.KeyType.ECDSA)
 LEAF = AUTHORITY.issue_cert("a.example", key_type=trustme.KeyType.ECDSA)
 CONTEXT = contexts.build(TLSConfig(cert_store=LEAF.private_key_and_cert_chain_pem.bytes()))
+
+
+@functools.cache
+def trusting(version: str) -> ssl.SSLContext:
+    """Return a client's context that trusts our authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    AUTHORITY.configure_trust(context)
+    context.maximum_version = ssl.TLSVersion[version]
+    return context
 
 
 class Call:
@@ -189,11 +199,8 @@ class Wired:
         self.raw = Raw()
         self.wire = TLSTransport(self.guard, cast(Connection, self.upper))
         self.wire.connection_made(cast(asyncio.Transport, self.raw))
-        context = ssl.create_default_context()
-        AUTHORITY.configure_trust(context)
-        context.maximum_version = ssl.TLSVersion[version]
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.client = context.wrap_bio(self._in, self._out, server_hostname="a.example")
+        self.client = trusting(version).wrap_bio(self._in, self._out, server_hostname="a.example")
         self.has_ended = False
 
     def shake(self) -> "Wired":
