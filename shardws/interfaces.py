@@ -45,9 +45,7 @@ class Source(Protocol):
 class Recipient(Protocol):
     """A connection as routing sees it: what can be sent to, disconnected and put into groups.
 
-    `send_shared` is `send` with the finished plain frame at hand, made once for many recipients;
-    a connection with deflate or fragmentation of its own goes by the payload instead. Outcomes
-    are known at once. Routing alone writes `groups`; None stands for the empty set.
+    Outcomes are known at once. Routing alone writes `groups`; None stands for the empty set.
     """
 
     @property
@@ -56,7 +54,6 @@ class Recipient(Protocol):
     groups: set[str] | None
 
     def send(self, kind: int, payload: bytes) -> SendOutcome: ...
-    def send_shared(self, kind: int, payload: bytes, frame: bytes) -> SendOutcome: ...
     def stream(self, kind: int, source: Source) -> SendOutcome: ...
     def disconnect(self, code: int, reason: str) -> SendOutcome: ...
 

@@ -16,7 +16,7 @@ from shardws.net.owner import Policy
 from shardws.net.record import BLOCKED_PARTS, BLOCKED_WIRE, CLOSING, LOST, OPEN, Record
 from shardws.outcomes import QUEUED, Outcome, SendOutcome
 from shardws.protocol import codec
-from shardws.protocol.frames import CLOSE, Frame, header
+from shardws.protocol.frames import CLOSE, header
 from shardws.protocol.session import Session
 
 if TYPE_CHECKING:
@@ -57,22 +57,11 @@ class Outbox(Record):
             self.flush()
         return QUEUED
 
-    def send_shared(self, kind: int, payload: bytes, frame: bytes) -> SendOutcome:
-        """Queue a message that goes to many; `frame` is its finished plain frame."""
-        session = self.session
+    def send_whole(self, kind: int, payload: bytes) -> SendOutcome:
+        """Queue one message that is none of the parts of an announced one (see `sharing`)."""
         if self.state != OPEN or self.blocked:
             return self._divert(kind, payload, is_part=False)
-        if session is None or not session.is_plain:
-            return self.send(kind, payload)
-        if not self.outbox and not self.corked:
-            self.owner.flush_later(self)
-        self.outbox.append((FRAMED, frame))
-        self.is_framed = True
-        self.size = size = len(payload)
-        self.pending += size
-        if self.pending > TURN_BYTES:
-            self.flush()
-        return QUEUED
+        return self.send(kind, payload)
 
     def stream(self, kind: int, source: Source) -> SendOutcome:
         """Queue one message that is read from `source` as the queue drains.
@@ -115,7 +104,11 @@ class Outbox(Record):
         self.active = self.owner.now
         count = len(frames) - (self.is_framed and frames[0][0] == ANSWER)
         if pending < LARGE_BYTES:
-            data = self._joined(frames) if self.is_framed else codec.join(frames)
+            if self.is_framed:
+                self.is_framed = False
+                data = self.owner.joiner.join(frames)
+            else:
+                data = codec.join(frames)
             counters.sent(count, len(data))
             transport.write(data)
             return
@@ -129,12 +122,6 @@ class Outbox(Record):
             else:
                 transport.write(header(frame[0], len(frame[1])))
                 transport.write(frame[1])
-
-    def _joined(self, frames: list[Frame]) -> bytes:
-        """Join frames of which some are finished already."""
-        self.is_framed = False
-        join = codec.join
-        return b"".join([frame[1] if frame[0] < 0 else join([frame]) for frame in frames])
 
     @property
     def is_ready(self) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shardws.net.connection import Connection
     from shardws.net.deadlines import Deadlines
     from shardws.net.outbox import Outbox
+    from shardws.net.sharing import Joiner
 
 
 class Policy(IntEnum):
@@ -55,6 +56,7 @@ class Owner(Protocol):
     config: ConnectionConfig
     row: Words
     counters: Counting
+    joiner: "Joiner"
     now: float  # the loop's time at the last tick
     clock: Clock  # the loop's time now
 

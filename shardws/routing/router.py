@@ -19,7 +19,7 @@ from shardws.errors import NoSuchConnection, ShardwsError, UsageError, is_sendab
 from shardws.ids import GENERATION_SHIFT, MAX_ID, NODE_SHIFT
 from shardws.interfaces import Recipient, Remote, RoutingSink, Source
 from shardws.outcomes import QUEUED, FailedSend, Outcome, SendOutcome
-from shardws.routing.fanout import Fanout, Frames
+from shardws.routing.fanout import Fanout, Share
 from shardws.routing.groups import Groups, Interest, check_name
 from shardws.routing.identity import ADMIN_SLOT, place_of, slot_of
 from shardws.routing.link import Link
@@ -45,7 +45,7 @@ QUERY_SECONDS: Final = 5.0
 class Router:
     """The one place that knows how to reach a ConnectionId.
 
-    `frame_of(kind, payload)` makes the plain frame that many recipients share.
+    `share(recipients, kind, payload)` sends one message to many and returns those that are full.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Router:
         mesh: Mesh,
         registry: Registry,
         sink: RoutingSink,
-        frame_of: Frames,
+        share: Share,
         remote: Remote | None = None,
     ) -> None:
         self.mesh = mesh
@@ -64,7 +64,7 @@ class Router:
         self._remote = remote
         self._groups = Groups()
         self._interest = Interest()
-        self._fanout = Fanout(registry, self._groups, frame_of, sink)
+        self._fanout = Fanout(registry, self._groups, share, sink)
         self._queries = Queries(mesh.loop, sink.answer)
         self.receiver = Receiver(
             mesh, registry, self._groups, self._interest, self._fanout, self._queries, sink

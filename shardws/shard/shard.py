@@ -18,8 +18,8 @@ from shardws.net.connection import Connection
 from shardws.net.deadlines import Deadlines
 from shardws.net.outbox import Outbox
 from shardws.net.owner import ConnectionConfig
+from shardws.net.sharing import Joiner, share
 from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
-from shardws.protocol import codec
 from shardws.protocol.keepalive import Wheel
 from shardws.protocol.proxy import Endpoint
 from shardws.protocol.request import Request
@@ -56,11 +56,6 @@ from shardws.tls.site import Site
 TICK_S: Final = 0.25  # of the wheel: deadlines are seconds, a quarter late is on time
 
 
-def frame_of(kind: int, payload: bytes) -> bytes:
-    """Return the plain frame of a message that goes to many."""
-    return codec.join([(0x80 | kind, payload)])
-
-
 class Shard:
     """The connections of one process; see the module docstring."""
 
@@ -85,6 +80,7 @@ class Shard:
         self.now = loop.time()
         self.dispatch = dispatcher(loop, handlers, self.row, self.log)
         self.counters = self.dispatch.counters
+        self.joiner = Joiner()
         self.received = self.dispatch.received  # of Owner: one call less for each message
         self.dispatch.forget = self._forget
         self.dispatch.ended = self._leave
@@ -98,7 +94,7 @@ class Shard:
             row=self.row,
         )
         self.reports = Reports(self)
-        self.router = router(self.mesh, self.registry, self.reports, frame_of)
+        self.router = router(self.mesh, self.registry, self.reports, share)
         self.router.limit_groups(settings[table.MAX_GROUPS])
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()

@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from shardws import ids
-from shardws.interfaces import Source
+from shardws.interfaces import Recipient, Source
 from shardws.outcomes import QUEUED, SETTLED, Outcome, SendOutcome
 from shardws.routing.identity import Identity
 from shardws.routing.mesh import Mesh
@@ -61,7 +61,6 @@ class FakeConnection:
         self.id = connection_id
         self.groups: set[str] | None = None
         self.got: list[tuple[int, bytes]] = []
-        self.frames: list[bytes] = []
         self.sources: list[tuple[int, Source]] = []
         self.closed: tuple[int, str] | None = None
         self.outcome = Outcome.QUEUED
@@ -75,10 +74,6 @@ class FakeConnection:
             self.got.append((kind, payload))
         self.arrived.notify()
         return SETTLED[self.outcome]
-
-    def send_shared(self, kind: int, payload: bytes, frame: bytes) -> SendOutcome:
-        self.frames.append(frame)
-        return self.send(kind, payload)
 
     def stream(self, kind: int, source: Source) -> SendOutcome:
         self.sources.append((kind, source))
@@ -94,6 +89,10 @@ class FakeConnection:
 
     async def wait_for(self, count: int) -> None:
         await self.arrived.until(lambda: len(self.got) >= count)
+
+
+def share(recipients: list[Recipient], kind: int, payload: bytes) -> list[Recipient]:
+    return [one for one in recipients if one.send(kind, payload).outcome is Outcome.FULL]
 
 
 class Sink:
@@ -137,9 +136,7 @@ class Shard:
         self.mesh = Mesh(
             asyncio.get_running_loop(), self.identity, directory, row=self.stats, **options
         )
-        self.router = Router(
-            self.mesh, self.registry, self.sink, lambda kind, payload: b"%d:" % kind + payload
-        )
+        self.router = Router(self.mesh, self.registry, self.sink, share)
 
     @property
     def peer(self) -> Peer:

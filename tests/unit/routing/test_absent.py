@@ -9,7 +9,7 @@ from shardws.errors import NoSuchConnection, ShardwsError
 from shardws.outcomes import GONE, QUEUED, Outcome, SendOutcome
 from shardws.routing.router import Router
 from shardws.stats import SENDS_FAILED
-from tests.unit.routing.harness import LOOPS, Town, run, soon
+from tests.unit.routing.harness import LOOPS, Town, run, share, soon
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)
 
@@ -79,7 +79,7 @@ def test_other_nodes_are_the_remotes_business(loop: str) -> None:
     async def story(town: Town) -> None:
         (shard,) = await town.meet(1)
         far = Far()
-        router = Router(shard.mesh, shard.registry, shard.sink, lambda _, payload: payload, far)
+        router = Router(shard.mesh, shard.registry, shard.sink, share, far)
         there = ids.pack(3, 0, 0, 1)
         assert router.send(there, 1, b"x") is QUEUED
         assert router.disconnect(there, 1001, "bye") is GONE

@@ -29,7 +29,7 @@ def test_groups_across_shards(loop: str) -> None:
         assert left.router.publish("room", 1, b"one") is QUEUED
         await b2.wait_for(1)
         assert [len(c.got) for c in (a1, a2, b1, b2, c1, c2)] == [1, 0, 1, 1, 0, 0]
-        assert b1.frames == [b"1:one"]
+        assert b1.got == [(1, b"one")]
         assert await soon(left.router.leave(b1.id, "room")) is Outcome.QUEUED
         assert await soon(left.router.leave(a1.id, "room")) is Outcome.QUEUED
         left.router.publish("room", 1, b"two")
@@ -108,7 +108,6 @@ def test_broadcast_reaches_every_connection_once(loop: str) -> None:
         for connection in connections:
             await connection.wait_for(1)
         assert [c.got for c in connections] == [[(2, b"all")]] * 6
-        assert {frame for c in connections for frame in c.frames} == {b"2:all"}
 
     run(loop, story)
 
