@@ -23,6 +23,11 @@ class Page:
         self._free: list[int] = []  # cells given back
         self._unused = 0  # cells from here on were never used
 
+    @property
+    def capacity(self) -> int:
+        """How many connections fit."""
+        return len(self._cells)
+
     def enter(self, serial: int) -> int:
         """Note a connection; return its cell, or -1 when the page is full."""
         if self._free:

@@ -51,6 +51,9 @@ FIELDS: Final = (
     Field("protocol_errors", "counter", "connections", "connections closed for a violation"),
     Field("handler_errors", "counter", "events", "exceptions raised by handlers"),
     Field("errors", "counter", "events", "Error events"),
+    Field(
+        "no_descriptors", "counter", "connections", "connections refused for want of a descriptor"
+    ),
 )
 INDEX: Final[dict[str, int]] = {field.name: index for index, field in enumerate(FIELDS)}
 
@@ -78,6 +81,7 @@ SENDS_FAILED: Final = INDEX["sends_failed"]
 PROTOCOL_ERRORS: Final = INDEX["protocol_errors"]
 HANDLER_ERRORS: Final = INDEX["handler_errors"]
 ERRORS: Final = INDEX["errors"]
+NO_DESCRIPTORS: Final = INDEX["no_descriptors"]
 
 Words = memoryview  # of format "Q": one row, or all of them
 

@@ -2,7 +2,8 @@
 
 Owns the end of the pair on which an acceptor hands sockets over, one descriptor a message; starts
 like a Listener. Reads to the end of the stream: what was on its way when the shard began to drain
-is taken, so that its client is told and not reset.
+is taken, so that its client is told and not reset. A process without a free descriptor gets a
+message without one: the kernel has closed that client's socket (recv(2), MSG_CTRUNC).
 """
 
 import array
@@ -24,9 +25,17 @@ log = logger("net")
 class Receiver:
     """Takes connections for one shard."""
 
-    def __init__(self, make: Callable[[], asyncio.Protocol], way: socket.socket, port: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[], asyncio.Protocol],
+        way: socket.socket,
+        port: int,
+        dropped: Callable[[], None],
+    ) -> None:
+        """`dropped` hears of each client that was lost for want of a descriptor."""
         self.port = port  # of the one socket that all shards share
         self._make = make
+        self._dropped = dropped
         self._way = way
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_started = False
@@ -59,6 +68,8 @@ class Receiver:
                 data, ancillary = b"", []
             for _, _, packed in ancillary:
                 self._adopt(loop, socket.socket(fileno=array.array("i", packed[:4])[0]))
+            if data and not ancillary:
+                self._dropped()
             if not data:
                 loop.remove_reader(self._way)
                 self._way.close()

@@ -7,8 +7,9 @@ Facts to have before reading:
   comes in as AllowedClients and MaxConnections say; a handler may overrule only the first.
 - A trusted proxy may always connect: AllowedClients is then about the client whose address it
   tells in X-Forwarded-For or Forwarded, and about the proxy itself when it tells none.
-- A client that is turned away because the server is full does not count as a connection, though it
-  lingers for its answer; when too many linger, further ones get none.
+- A client that is turned away because the server is full, or this process has no descriptor for
+  it (`descriptors`), does not count as a connection, though it lingers for its answer; when too
+  many linger, or descriptors are too few, further ones get none.
 """
 
 import asyncio
@@ -26,7 +27,9 @@ from shardws.net.record import HOLD_DECISION, OPENING
 from shardws.net.resolver import REFRESH_S, Resolver, SystemLookup
 from shardws.protocol.request import Request
 from shardws.settings import table
-from shardws.stats import ACCEPTED, CONNECTIONS
+from shardws.shard import descriptors
+from shardws.shard.descriptors import Descriptors
+from shardws.stats import ACCEPTED, CONNECTIONS, NO_DESCRIPTORS
 
 if TYPE_CHECKING:
     from shardws.shard.shard import Shard
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
 RETRY_AFTER_S: Final = 5
 MOST_TURNED_AWAY: Final = 1000
 NO_PROXY: Final = "off"
-OWN_DESCRIPTORS: Final = 64  # stdio, loop, listener, log, and what the application opens
 
 Verdict = Callable[[Connection, bool], None]
 
@@ -48,6 +50,9 @@ class Admission:
         self._row = shard.row
         self._turned_away = 0
         self._prefaces: set[Preface] = set()  # they wait for a PROXY header
+        limit, page = descriptors.limit_now(), shard.place.page
+        # What is not in the census would be lost in silence with this process.
+        self._descriptors = Descriptors(shard.log, limit, limit if page is None else page.capacity)
         self._setting = ""  # AllowedClients as `_clients` was made of it
         self._clients = AllowedClients("*")
         self._resolver: Resolver | None = None
@@ -83,18 +88,38 @@ class Admission:
             self._refreshing.cancel()
             self._refreshing = None
 
-    def resolve_limit(self, descriptors: int) -> None:
+    def resolve_limit(self) -> None:
         """Let MaxConnections read as what holds when only this process serves.
 
-        StartError (10024) when more is wanted than its descriptors allow.
+        StartError (10024) when more is wanted than its descriptors allow, or none fits.
         """
         settings = self._shard.settings
-        wanted, most = settings[table.MAX_CONNECTIONS], descriptors - OWN_DESCRIPTORS
-        if wanted > most:
-            reason = f"MaxConnections is {wanted}, but RLIMIT_NOFILE {descriptors} allows {most}"
+        limit = descriptors.limit_now()
+        wanted, most = settings[table.MAX_CONNECTIONS], limit - descriptors.OWN
+        if wanted > most or most < 1:
+            reason = f"MaxConnections is {wanted}, but RLIMIT_NOFILE {limit} allows {max(0, most)}"
             raise StartError(reason, code=10024)
         settings.resolve(table.MAX_CONNECTIONS, wanted or most)
         self._limit = settings[table.MAX_CONNECTIONS]
+        self._descriptors = Descriptors(self._shard.log, limit, most)
+
+    # -- descriptors -------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Count the descriptors anew; called by the shard at each tick."""
+        self._descriptors.look(self._clients_here())
+
+    def dropped(self) -> None:
+        """Count a socket that was handed over, but for which there was no descriptor."""
+        self._row[ACCEPTED] += 1
+        self._refuse_for_descriptors()
+
+    def _refuse_for_descriptors(self) -> None:
+        self._row[NO_DESCRIPTORS] += 1
+        self._descriptors.refuse(self._clients_here())
+
+    def _clients_here(self) -> int:
+        return int(self._row[CONNECTIONS]) + self._turned_away + len(self._prefaces)
 
     # -- a PROXY header ----------------------------------------------------------------------
 
@@ -115,6 +140,9 @@ class Admission:
         row[CONNECTIONS] += 1
         if self._limit and self._shard.place.stats.total(CONNECTIONS) > self._limit:
             self._turn_away(connection)
+        elif row[CONNECTIONS] + self._turned_away > self._descriptors.room:
+            self._refuse_for_descriptors()
+            self._turn_away(connection)
         elif not self._clients.is_open:
             self._verify(connection, self._ask)
         elif self._dispatch.handlers.on_connection_request is not None:
@@ -132,7 +160,8 @@ class Admission:
         self._row[CONNECTIONS] -= 1
         self._turned_away += 1
         connection.extra().is_counted = False
-        if self._turned_away > MOST_TURNED_AWAY:
+        can_wait = self._descriptors.allow_answer(self._clients_here())
+        if self._turned_away > MOST_TURNED_AWAY or not can_wait:
             connection.abort()
         elif self._dispatch.handlers.on_connection_request is None:
             connection.deny(_full())

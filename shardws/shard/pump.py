@@ -7,7 +7,6 @@ needed. Must not know what the application does.
 
 import asyncio
 import os
-import resource
 import secrets
 from typing import Final
 
@@ -64,7 +63,7 @@ class Pump:
         site = certificates.build(settings)
         self.shard.secure(site)
         host, port, use_ipv6, is_exclusive, backlog = configuration.binding(settings)
-        self.shard.admission.resolve_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self.shard.admission.resolve_limit()
         address = sockets.resolve(host, port, use_ipv6)
         bound = sockets.bind(address, use_ipv6, share=not is_exclusive)
         bound.listen(backlog)  # at once, so that clients may connect before the loop turns

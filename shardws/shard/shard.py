@@ -95,7 +95,7 @@ class Shard:
         )
         self.reports = Reports(self)
         self.router = router(self.mesh, self.registry, self.reports, share)
-        self.router.limit_groups(settings[table.MAX_GROUPS])
+        self._limit()
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
         self._unflushed: list[Outbox] = []
@@ -143,6 +143,7 @@ class Shard:
             )
         for connection in self._wheel.advance(now):
             connection.expire(now)
+        self.admission.look()
         self._beat_due = now + TICK_S
         self._beat = self.loop.call_at(self._beat_due, self._tick)
 
@@ -151,9 +152,13 @@ class Shard:
         self.config = new = configuration.connection_config(self.settings)
         for room in (self.journal, self.admission, self.opening):
             room.reconfigure()
-        self.router.limit_groups(self.settings[table.MAX_GROUPS])
+        self._limit()
         if row.when is When.LIVE:  # the others are for connections accepted from now on
             configuration.follow(self.connections, new)
+
+    def _limit(self) -> None:
+        self.router.limit_groups(self.settings[table.MAX_GROUPS])
+        self.dispatch.tasks.limit = self.settings[table.HANDLER_TIMEOUT]
 
     def find(self, connection_id: int) -> Connection:
         """Return a connection here that has an id, open or not; NoSuchConnection (1117)."""

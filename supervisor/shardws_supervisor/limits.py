@@ -2,15 +2,15 @@
 
 Owns the arithmetic and the raising of RLIMIT_NOFILE; knows no settings. The limit counts per
 process, so each shard has it for itself: what is left after its own needs is room for clients.
+What a shard does when it has none left all the same is in shardws.shard.descriptors.
 """
 
 import resource
 from dataclasses import dataclass
 
 from shardws.errors import StartError
+from shardws.shard.descriptors import OWN
 
-# A shard's own: stdio, loop, listener, channel, mesh socket, log, and what the application opens.
-OWN = 64
 # Per other row of the mesh: the link dialed and the link accepted; two rows a slot while reloading.
 PER_PEER = 4
 

@@ -200,6 +200,8 @@ def test_when_too_many_linger_for_their_503_more_get_no_answer(
             writer.close()
             await ws.close()
 
+    run(main())
+
 
 def test_a_denied_client_that_sends_nothing_is_told_so_at_a_short_deadline(
     monkeypatch: pytest.MonkeyPatch,

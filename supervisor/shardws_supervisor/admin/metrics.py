@@ -58,6 +58,11 @@ MEMORY_ROWS: Final = (
     Row("shardws_protocol_errors", "protocol_errors", "Connections closed for a violation."),
     Row("shardws_handler_errors", "handler_errors", "Exceptions raised by handlers."),
     Row("shardws_error_events", "errors", "Error events."),
+    Row(
+        "shardws_no_descriptor_connections",
+        "no_descriptors",
+        "Connections refused because the shard had no descriptor for them.",
+    ),
 )
 REPORT_ROWS: Final = (
     Row("shardws_uptime_seconds", "uptime", "Age of the shard's process.", False),

@@ -6,12 +6,13 @@ from collections.abc import Callable
 import pytest
 
 from shardws.errors import StartError
+from shardws.shard.descriptors import OWN
 from shardws_supervisor import limits
 
 
 def test_room_is_what_a_shard_does_not_need_itself() -> None:
     room = limits.room_for(1024, 4)
-    assert room.per_shard == 1024 - limits.OWN - 4 * limits.PER_PEER
+    assert room.per_shard == 1024 - OWN - 4 * limits.PER_PEER
     assert room.whole == 4 * room.per_shard
 
 
