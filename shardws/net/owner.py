@@ -12,6 +12,7 @@ from shardws.errors import HandshakeError
 from shardws.hotpath import Counting
 from shardws.interfaces import Clock
 from shardws.net.options import UNTOUCHED, SocketOptions
+from shardws.net.texts import Texts
 from shardws.outcomes import LaterSend, Outcome, SendOutcome
 from shardws.protocol.handshake import HandshakeConfig
 from shardws.protocol.keepalive import Keepalive
@@ -59,6 +60,7 @@ class Owner(Protocol):
     joiner: "Joiner"
     now: float  # the loop's time at the last tick
     clock: Clock  # the loop's time now
+    texts: Texts
 
     def accepted(self, connection: "Connection") -> None: ...
     def requested(self, connection: "Connection", request: Request) -> None: ...

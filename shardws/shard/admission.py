@@ -13,7 +13,6 @@ Facts to have before reading:
 """
 
 import asyncio
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -201,7 +200,8 @@ class Admission:
         peer = connection.remote_host
         host, port = forwarded_client(request.headers_text, peer, self._trusted)
         if host != peer:
-            connection.remote_host, connection.remote_port = sys.intern(host), port or 0
+            connection.remote_host = self._shard.texts.shared(host)
+            connection.remote_port = port or 0
         if peer in self._trusted:
             self._verify(connection, then, is_behind=True)
         else:

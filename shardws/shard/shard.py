@@ -6,7 +6,6 @@ implements `net.connection.Owner`. Must not know how it came to life: a forked p
 """
 
 import asyncio
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from shardws.net.deadlines import Deadlines
 from shardws.net.outbox import Outbox
 from shardws.net.owner import ConnectionConfig
 from shardws.net.sharing import Joiner, share
+from shardws.net.texts import Texts
 from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.protocol.keepalive import Wheel
 from shardws.protocol.proxy import Endpoint
@@ -78,6 +78,7 @@ class Shard:
         self.config: ConnectionConfig = configuration.connection_config(settings)
         self.clock = loop.time
         self.now = loop.time()
+        self.texts = Texts()
         self.dispatch = dispatcher(loop, handlers, self.row, self.log)
         self.counters = self.dispatch.counters
         self.joiner = Joiner()
@@ -183,7 +184,7 @@ class Shard:
         """Return the protocol for a client at `source`; None: at the other end of the socket."""
         connection = Connection(self)
         if source is not None:
-            connection.remote_host, connection.remote_port = sys.intern(source[0]), source[1]
+            connection.remote_host, connection.remote_port = self.texts.shared(source[0]), source[1]
         return connection if self.security is None else self.security.wrap(connection)
 
     def accepted(self, connection: Connection) -> None:

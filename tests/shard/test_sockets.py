@@ -171,6 +171,21 @@ def test_addresses_of_an_ipv6_client() -> None:
     run(main())
 
 
+def test_connections_from_one_address_share_its_text() -> None:
+    async def main() -> None:
+        server = new_server()
+        async with listening(server) as url:
+            await client(url)
+            await client(url)
+            assert server._shard is not None
+            first, second = server._shard.connections
+            assert first.remote_host is second.remote_host
+            assert first.local_address is second.local_address is first.remote_host
+            assert len(server._shard.texts) == 1
+
+    run(main())
+
+
 @pytest.mark.surface("MaxConnections")
 def test_max_connections_reads_back_what_descriptors_allow() -> None:
     async def main() -> None:
