@@ -14,6 +14,7 @@ that answers UNREACHABLE, the only outcome that says "it may have arrived, or no
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
@@ -65,7 +66,7 @@ class Ledger:
         self._wanted = first - 1  # the newest message that is awaited
         self._waiters: dict[int, list[Future]] = {}
         self._watchers: dict[int, Watcher] = {}  # rising numbers; bounded by SYNC_EVERY and queue
-        self._failures: dict[int, Outcome] = {}  # in the order of their coming
+        self._failures: OrderedDict[int, Outcome] = OrderedDict()  # in the order of their coming
         self._forgotten = 0  # the highest number among failures no longer kept
         self._progress_at = 0.0
 
@@ -97,8 +98,18 @@ class Ledger:
         return future
 
     def watch(self, number: int, watcher: Watcher) -> None:
-        """Have `watcher` called if a message fails of which nothing is known yet."""
-        self._watchers[number] = watcher
+        """Have `watcher` called if a message fails: now when that is known already."""
+        if (
+            number > self.confirmed
+            and number > self._forgotten
+            and number not in self._failures
+            and not self.is_down
+        ):
+            self._watchers[number] = watcher
+            return
+        outcome = self.outcome(number)
+        if outcome is not None and not outcome.is_success:
+            watcher(outcome)
 
     def fail(self, number: int, outcome: Outcome) -> bool:
         """Take a RESULT; return whether somebody waited for it, or it is of no matter any more."""
@@ -106,8 +117,7 @@ class Ledger:
             return True
         self._failures[number] = outcome
         if len(self._failures) > KEPT:
-            oldest = next(iter(self._failures))
-            del self._failures[oldest]
+            oldest, _ = self._failures.popitem(last=False)
             self._forgotten = max(self._forgotten, oldest)
         is_watched = self._tell(number, outcome)
         return self._resolve(number, outcome) or is_watched
@@ -120,9 +130,9 @@ class Ledger:
         self._progress_at = self._now()
         for waiting in [key for key in self._waiters if key <= number]:
             self._resolve(waiting, Outcome.QUEUED)
-        watchers = self._watchers
-        while watchers and (oldest := next(iter(watchers))) <= number:
-            del watchers[oldest]
+        if self._watchers:
+            # Made anew: to take out the oldest one by one walks over the traces of those before.
+            self._watchers = {key: one for key, one in self._watchers.items() if key > number}
 
     def expire(self, patience: float) -> int:
         """Give up on waiters when no confirmation came for `patience` seconds; return how many.
@@ -195,11 +205,7 @@ class PendingSend(SendOutcome):
         return outcome
 
     def if_failed(self, callback: Watcher) -> None:
-        outcome = self._ledger.outcome(self._number)
-        if outcome is None:
-            self._ledger.watch(self._number, callback)
-        elif not outcome.is_success:
-            callback(outcome)
+        self._ledger.watch(self._number, callback)
 
     def __repr__(self) -> str:
         outcome = self.outcome

@@ -1,7 +1,8 @@
 """Messages that are streamed to a connection of another shard, piece by piece.
 
-Owns both ends: what this shard reads and sends, and what it takes for its own connections. Must not
-know files or frames: content comes and goes as a Source. Facts to have before reading:
+Owns who streams to whom: what this shard reads and sends (`outgoing`), and what it takes for its
+own connections. Must not know files or frames: content comes and goes as a Source. Facts to have
+before reading:
 
     STREAM          asker to owner: FIRST, MORE ... LAST (empty), or BROKEN when the rest is lost
     STREAM_CREDIT   owner to asker: so many bytes more may come
@@ -24,116 +25,23 @@ from shardws.log import Adapter
 from shardws.outcomes import FailedSend, LaterSend, Outcome, Report, SendOutcome
 from shardws.routing.inbound import Inbound
 from shardws.routing.link import Link
+from shardws.routing.outgoing import WINDOW, Outgoing, nothing
 from shardws.routing.registry import Registry
 from shardws.wire.codec import encode
 from shardws.wire.messages import (
-    STREAM,
     STREAM_BROKEN,
     STREAM_CREDIT,
     STREAM_END,
     STREAM_FIRST,
     STREAM_LAST,
-    STREAM_MORE,
 )
 
-WINDOW: Final = 256 * 1024
-PIECE_BYTES: Final = 64 * 1024
 LARGEST_WINDOW: Final = 2 << 20  # what no owner of this version grants more than
 MOST_STREAMS: Final = 1024  # of this shard at a time; more are FULL
-RETRY_SECONDS: Final = 0.02  # until a full link is tried again
 WATCH_SECONDS: Final = 1.0
 
 Answer = Callable[[Inbound, bytes], None]
 Full = Callable[[Inbound, int], None]
-
-
-def _nothing() -> None:
-    """Stand in for who reads a source, before and afterwards."""
-
-
-class Outgoing:
-    """A source of this shard on its way to a connection elsewhere."""
-
-    def __init__(
-        self, streams: "Streams", token: int, link: Link, connection_id: int, kind: int,
-        source: Source, result: LaterSend,
-    ) -> None:  # fmt: skip
-        self.link = link
-        self.credit = WINDOW  # bytes
-        self._streams = streams
-        self._token = token
-        self._connection_id = connection_id
-        self._kind = kind
-        self._source = source
-        self._result = result
-        self._part = STREAM_FIRST
-        self._unsent: bytes | None = None  # a frame the link did not take yet
-        self._is_read = False  # all of the source
-        self._has_begun = False
-        self._is_over = False
-        self._retry: asyncio.TimerHandle | None = None
-        source.wake = self.go_on
-
-    def go_on(self) -> None:
-        """Send what the credit and the link allow."""
-        while self._offer() and self.credit > 0 and not self._is_read and not self._is_over:
-            try:
-                piece = self._source.read(min(PIECE_BYTES, self.credit))
-            except OSError as error:
-                self._break_off(error)
-                return
-            if piece is None:
-                return
-            if not piece and self._part == STREAM_MORE:
-                self._send(STREAM_LAST, b"")
-            else:
-                self._send(self._part, piece)
-                self._part = STREAM_MORE
-            self.credit -= len(piece)
-
-    def _break_off(self, error: OSError) -> None:
-        self._streams.log.warning(
-            "a file could not be read to its end: %s", error,
-            extra={"connection_id": self._connection_id},
-        )  # fmt: skip
-        if self._has_begun:
-            fields = self._token, self._connection_id, self._kind, STREAM_BROKEN, b""
-            self.link.answer(encode(STREAM, *fields))  # past the bound: it must not be lost
-        self.end(Outcome.DROPPED)
-
-    def _send(self, part: int, piece: bytes) -> None:
-        self._is_read = part == STREAM_LAST
-        self._unsent = encode(STREAM, self._token, self._connection_id, self._kind, part, piece)
-
-    def _offer(self) -> bool:
-        """Give the link what waits; False when it is full or down."""
-        if self._unsent is None:
-            return True
-        if self.link.is_down:
-            self.end(Outcome.UNREACHABLE)
-        elif self.link.offer(self._unsent):
-            self._unsent = None
-            self._has_begun = True
-            return True
-        elif not self._has_begun:
-            # Not kept for later: what is sent next must not overtake it.
-            self.link.refused[self._connection_id] = None
-            self.end(Outcome.FULL)
-        elif self._retry is None:
-            self._retry = self._streams.loop.call_later(RETRY_SECONDS, self._try_again)
-        return False
-
-    def _try_again(self) -> None:
-        self._retry = None
-        self.go_on()
-
-    def end(self, outcome: Outcome) -> None:
-        """Let go, once."""
-        if self._streams.drop_outgoing(self._token):
-            self._unsent, self._is_over = None, True
-            self._source.wake = _nothing  # no cycle: an outcome nobody looks at reports as it dies
-            self._source.finish(outcome)
-            self._result.settle(outcome)
 
 
 class Incoming:
@@ -142,7 +50,7 @@ class Incoming:
     def __init__(
         self, streams: "Streams", inbound: Inbound, token: int, connection_id: int
     ) -> None:
-        self.wake: Callable[[], None] = _nothing
+        self.wake: Callable[[], None] = nothing
         self._streams = streams
         self._inbound = inbound
         self._token = token

@@ -8,6 +8,7 @@ import pytest
 from shardws.interfaces import Source
 from shardws.outcomes import LaterSend, Outcome, SendOutcome
 from shardws.routing import streams
+from shardws.routing.outgoing import WINDOW
 from shardws.wire import messages as m
 from shardws.wire.codec import encode
 from tests.unit.routing.harness import (
@@ -131,7 +132,7 @@ def test_a_connection_that_does_not_read_holds_back_the_source(loop: str) -> Non
         sent = left.router.stream(there.id, 2, content)
         await there.arrived.until(lambda: bool(there.sources))
         await soon(left.router.send(there.id, 1, b"the link goes on"))
-        assert content.given == streams.WINDOW
+        assert content.given == WINDOW
         there.is_reading = True
         there.go_on()
         assert await soon(sent) is Outcome.QUEUED
@@ -271,7 +272,7 @@ def test_streams_of_a_shard_are_bounded(loop: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "wrong",
     [
-        [(m.STREAM, 1, 1, 2, m.STREAM_FIRST, bytes(streams.WINDOW + 1))],
+        [(m.STREAM, 1, 1, 2, m.STREAM_FIRST, bytes(WINDOW + 1))],
         [(m.STREAM, 1, 1, 2, m.STREAM_FIRST, b"x")] * 2,
     ],
     ids=["more than granted", "twice begun"],
