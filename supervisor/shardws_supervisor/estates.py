@@ -1,9 +1,9 @@
 """What dead shards leave behind: connections that were told Connected and never Disconnected.
 
 Owns the ids a dead shard's page of the census shows, until a living one has been asked to tell the
-application: the successor in the slot, or any ready shard when the slot is given up. Knows no
-process and no channel. Each id is handed over once; when the heir dies before it has fired the
-event, that event is lost with it.
+application: the successor in the slot, or any ready shard when none will come: the slot is given
+up or quarantined, or the server ends. Knows no process and no channel. Each id is handed over once;
+when the heir dies before it has fired the event, that event is lost with it.
 """
 
 from collections.abc import Callable
@@ -38,16 +38,28 @@ class Estates:
             log.warning("%s left %d connections behind", life.name, len(left))
             self._owed.setdefault(life.slot, []).extend(left)
 
-    def settle(self, table: SlotTable) -> None:
-        """Hand over what is owed to whoever is ready for it."""
+    def settle(self, table: SlotTable, *, is_ending: bool = False) -> None:
+        """Hand over what is owed to whoever is ready for it.
+
+        While the server ends nobody is waited for, and one that drains will do.
+        """
         ready = {life.slot: life for life in table.lives(State.READY)}
+        if is_ending and not ready:
+            ready = {life.slot: life for life in table.lives(State.DRAINING)}
         if not ready:
             return
         for slot in list(self._owed):
             heir = ready.get(slot)
-            if heir is None and slot in table.slots:
+            if heir is None and not is_ending and slot in table.slots and table[slot].has_future:
                 continue  # its successor is on the way
             self._hand_over(heir or next(iter(ready.values())), self._owed.pop(slot))
+
+    def close(self) -> None:
+        """Say what nobody was left to be told."""
+        lost = sum(map(len, self._owed.values()))
+        if lost:
+            log.error("nobody is left to tell that %d connections of dead shards ended", lost)
+        self._owed.clear()
 
     def _hand_over(self, heir: Life, owed: list[int]) -> None:
         for start in range(0, len(owed), BATCH):

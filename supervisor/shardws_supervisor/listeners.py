@@ -128,6 +128,7 @@ class Listening(Protocol):
 
     def add(self, slot: int) -> socket.socket | None: ...
     def remove(self, slot: int) -> None: ...
+    def renew(self, slot: int) -> None: ...
     def are_listening(self) -> bool: ...
     def others(self, slot: int) -> list[socket.socket]: ...
     def close(self) -> None: ...
@@ -161,6 +162,15 @@ class Listeners:
         sock = self._sockets.pop(slot, None)
         if sock:
             sock.close()
+
+    def renew(self, slot: int) -> None:
+        """Send clients of a slot whose shard is dead elsewhere: reset those who wait, take no more.
+
+        The kernel gives no client to a socket that is bound and does not listen.
+        """
+        if slot in self._sockets:
+            self.remove(slot)
+            self.add(slot)
 
     def are_listening(self) -> bool:
         """Tell whether a shard has called `listen` on each."""
@@ -200,6 +210,9 @@ class OneListener:
 
     def remove(self, slot: int) -> None:
         """Nothing, too."""
+
+    def renew(self, slot: int) -> None:
+        """Nothing: the acceptor hands over to living shards only."""
 
     def are_listening(self) -> bool:
         """Tell whether the acceptor has called `listen`."""

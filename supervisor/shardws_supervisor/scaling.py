@@ -51,4 +51,4 @@ class Scaling:
         for life in list(slot.lives):
             self._shards.drain(life, CODE_RESTART, plan, time.monotonic())
         if not slot.lives:
-            self._shards.table.remove(index)
+            self._shards.remove_slot(index)

@@ -31,6 +31,7 @@ from shardws_supervisor.slots import Life, Slot, SlotTable, State
 from shardws_supervisor.watching import STOP_DEADLINE, Watching, send
 
 DRAIN_GRACE = 5.0  # seconds beyond the shard's own drain deadline, as STOP_DEADLINE
+LISTEN_PATIENCE = 1.0  # seconds that clients may wait at a slot for the next shard
 FORK_PAUSE = 1.0  # seconds until a fork that failed is tried again
 
 log = logger("supervisor.shards")
@@ -73,6 +74,7 @@ class Shards:
         self._channels = Channels(selector, self._understand)
         self.errands = Errands(self._channels.tell)
         self._estates = Estates(census, self._channels.tell)
+        self._is_ending = False
         self._node = 0
         self._watching = Watching(memory)
 
@@ -88,11 +90,23 @@ class Shards:
         self.table[index].is_retiring = True
         self._listeners.remove(index)
 
+    def remove_slot(self, index: int) -> None:
+        """Give a slot up that nobody lives in; ValueError while somebody does."""
+        self.table.remove(index)
+        self._estates.settle(self.table, is_ending=self._is_ending)
+
+    def rest(self, slot: Slot, now: float) -> None:
+        """Let no client wait at a slot that will not serve soon."""
+        if slot.rests_until(now) > LISTEN_PATIENCE:
+            self._listeners.renew(slot.index)
+
     def close_port(self) -> None:
-        """Refuse connects, as soon as the shards have closed their sockets too."""
+        """Begin to end: refuse connects, as soon as the shards have closed their sockets too."""
         self._listeners.close()
         if self._handoff:
             self._handoff.end()
+        self._is_ending = True
+        self._estates.settle(self.table, is_ending=True)  # before the heirs are told to drain
 
     # Starting
 
@@ -164,7 +178,7 @@ class Shards:
             life.move(State.READY, life.since)
             if self._handoff:
                 self._handoff.add(life)
-            self._estates.settle(self.table)
+            self._estates.settle(self.table, is_ending=self._is_ending)
             self._observer.shard_ready(life)
         elif kind == messages.FAILED:
             life.complaint = str(fields[0])
@@ -214,6 +228,11 @@ class Shards:
         for life in self.table.lives():
             send(life, signal.SIGKILL)
 
+    def leave(self) -> None:
+        """Let go of all; some shards are left only after an error of our own."""
+        self.kill_all()
+        self._estates.close()
+
     def reap(self, now: float) -> None:
         """Take note of every shard that has ended."""
         for life in self.table.lives():
@@ -228,7 +247,6 @@ class Shards:
         self._watching.end(life)
         self.table[life.slot].end(life, now)
         self._estates.ended(life, self._node)
-        self._estates.settle(self.table)
         self._memory.clear_gauges(life.row)
         self.errands.ended(life)
         self._take_no_more(life)
@@ -237,6 +255,7 @@ class Shards:
             reason += f": {life.complaint}"
         self.announce()
         self._observer.shard_ended(life, reason)
+        self._estates.settle(self.table, is_ending=self._is_ending)
 
     # Watching
 

@@ -18,6 +18,7 @@ life leads it.
 """
 
 import enum
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -124,6 +125,19 @@ class Slot:
         if self.rest is not State.VACANT or not self.lives:
             return self.rest
         return self.lives[0].state
+
+    @property
+    def has_future(self) -> bool:
+        """Whether a life will begin here without anybody's help."""
+        return self.rest is not State.QUARANTINED and not self.is_retiring
+
+    def rests_until(self, now: float) -> float:
+        """Return when somebody may serve here, in seconds from now; 0 while somebody does."""
+        if self.leader or any(life.state is State.READY for life in self.lives):
+            return 0.0
+        if self.rest is State.QUARANTINED:
+            return math.inf
+        return max(0.0, self.until - now) if self.rest is State.BACKOFF else 0.0
 
     def next_generation(self) -> int | None:
         """Return the next generation whose row is free; None while both rows are in use."""

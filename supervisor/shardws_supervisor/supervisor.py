@@ -182,14 +182,16 @@ class Supervisor:
     def shard_ended(self, life: Life, reason: str) -> None:
         slot = self.table[life.slot]
         if slot.is_retiring and not slot.lives:
-            self.table.remove(slot.index)
+            self._shards.remove_slot(slot.index)
             log.info("%s is given up; %d shards remain", life.name, len(self.table))
         elif life.is_expected_to_end or self.level:
             log.debug("%s (pid %d) %s", life.name, life.pid, reason)
         elif not self.has_served:
             self._cannot_start(life.complaint or f"{life.name} {reason} before it was ready")
         else:
-            succession.died(slot, life, reason, time.monotonic())
+            now = time.monotonic()
+            succession.died(slot, life, reason, now)
+            self._shards.rest(slot, now)
             if succession.is_hopeless(self.table):
                 self._complaint = f"every shard is quarantined; the last: {reason}"
                 self.stop(Level.NOW)
@@ -289,7 +291,7 @@ class Supervisor:
         return [self._selector, self._signals, *self.ground.foreign(), *self._control.foreign()]
 
     def _leave(self) -> None:
-        self._shards.kill_all()  # some are left only after an error of our own
+        self._shards.leave()
         for aide in self._aides:
             aide.end()
         self._control.close()

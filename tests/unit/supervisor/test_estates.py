@@ -77,3 +77,26 @@ def test_many_ids_come_in_messages_of_bounded_size() -> None:
     successor.move(State.READY, 2.0)
     world.estates.settle(world.table)
     assert [len(batch) for _, batch in world.told] == [BATCH, 1]
+
+
+def test_a_quarantined_slot_leaves_to_any_ready_shard() -> None:
+    world = World()
+    witness = world.begin(1, 0)
+    witness.move(State.READY, 0.5)
+    world.die(world.begin(0, 0), 7)
+    assert world.told == []
+    world.table[0].rest = State.QUARANTINED
+    world.estates.settle(world.table)
+    assert world.told == [(1, [ids.pack(3, 0, 0, 7)])]
+
+
+def test_at_the_end_a_shard_that_drains_is_told() -> None:
+    world = World()
+    witness = world.begin(1, 0)
+    witness.move(State.READY, 0.5)
+    witness.move(State.DRAINING, 0.6)
+    world.die(world.begin(0, 0), 7)
+    assert world.told == []
+    world.estates.settle(world.table, is_ending=True)
+    assert world.told == [(1, [ids.pack(3, 0, 0, 7)])]
+    world.estates.close()  # nothing is left

@@ -221,3 +221,19 @@ def test_a_port_that_was_asked_for_stays() -> None:
     with socket.socket() as sock:
         address = Address(socket.AF_INET, "127.0.0.1", 9001)
         assert listeners.settled(address, sock) is address
+
+
+def test_a_renewed_socket_takes_nobody_until_it_listens() -> None:
+    bound = Listeners(Address(socket.AF_INET, "127.0.0.1", 0), is_exclusive=True)
+    bound.add(0).listen()
+    where = ("127.0.0.1", bound.address.port)
+    with socket.create_connection(where, 5) as waiting:
+        bound.renew(0)
+        with pytest.raises(ConnectionResetError):
+            waiting.recv(1)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(where, 5)
+    bound.renew(7)  # a slot that is not there
+    bound.add(0).listen()
+    socket.create_connection(where, 5).close()
+    bound.close()
