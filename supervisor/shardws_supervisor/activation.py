@@ -31,6 +31,9 @@ class PassedListener:
     def remove(self, slot: int) -> None:
         """Leave it: the other slots accept on it."""
 
+    def renew(self, slot: int) -> None:
+        """Leave it, too: nobody waits at a slot of his own."""
+
     def others(self, slot: int) -> list[socket.socket]:
         """Return what a child has to let go of: a shard nothing, others (slot -1) the socket."""
         return [self.sock] if slot < 0 else []
