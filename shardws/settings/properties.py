@@ -85,6 +85,7 @@ class SettingProperties:
     disconnect_status_description = Property(table.DISCONNECT_STATUS_DESCRIPTION)
     wait_for_close_response = Property(table.WAIT_FOR_CLOSE_RESPONSE)
     close_timeout = Property(table.CLOSE_TIMEOUT)
+    handler_timeout = Property(table.HANDLER_TIMEOUT)
     ping_interval = Property(table.PING_INTERVAL)
     ping_timeout = Property(table.PING_TIMEOUT)
     in_buffer_size = Property(table.IN_BUFFER_SIZE)

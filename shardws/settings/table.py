@@ -448,6 +448,19 @@ CLOSE_TIMEOUT: Final[Row[float]] = Row(
     module="shardws.shard.configuration",
     text="How long a closing connection may take to answer our close frame.",
 )
+HANDLER_TIMEOUT: Final[Row[float]] = Row(
+    name="handler_timeout",
+    vendor="HandlerTimeout",
+    kind=Seconds(),
+    default=0.0,
+    low=0,
+    high=86400,
+    group=Group.CONNECTIONS,
+    when=When.LIVE,
+    module="shardws.shard.shard",
+    text="An async handler that runs longer is cancelled: Error 436 tells, and its connection goes "
+    "on with what waited behind it. 0: it may run for ever, while its client is not read.",
+)
 PING_INTERVAL: Final[Row[float]] = Row(
     name="ping_interval",
     vendor="PingInterval",

@@ -167,7 +167,7 @@ class Dispatcher:
 
     async def _guard(self, connection_id: int, name: str, result: Awaitable[None]) -> None:
         try:
-            await result
+            await self.tasks.within(result)
         except self.faults as error:
             raise_if_ours(error)
             self.failed(connection_id, name, error)
@@ -234,7 +234,7 @@ class Dispatcher:
         result: Awaitable[None],
     ) -> None:
         try:
-            await result
+            await self.tasks.within(result)
         except self.faults as error:
             raise_if_ours(error)
             self.failed(connection.id, name, error)

@@ -5,7 +5,7 @@ know what they do.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 PATIENCE_S: Final = 60.0  # with a handler that still runs when its client has gone
@@ -25,6 +25,7 @@ class Tasks:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.is_over = False  # the time for handlers is up: only ends are still told
         self.patience = PATIENCE_S
+        self.limit = 0.0  # HandlerTimeout in seconds; 0: none
         self._loop = loop
         self._running: set[asyncio.Task[None]] = set()
 
@@ -37,6 +38,19 @@ class Tasks:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
+
+    def within(self, work: Awaitable[None]) -> Awaitable[None]:
+        """Return the work of a handler as something that raises TimeoutError at the limit."""
+        return self._limited(work, self.limit) if self.limit else work
+
+    async def _limited(self, work: Awaitable[None], limit: float) -> None:
+        try:
+            async with asyncio.timeout(limit) as timeout:
+                await work
+        except TimeoutError as error:
+            if timeout.expired():  # its cause shows where the handler was
+                raise TimeoutError(f"it ran longer than HandlerTimeout, {limit:g} s") from error
+            raise  # of its own
 
     def expect(self, task: asyncio.Task[None], tell: Callable[[], None]) -> None:
         """Have `tell` called if the task still runs in `patience` seconds; it goes on anyway."""
