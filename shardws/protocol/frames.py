@@ -15,6 +15,7 @@ the same inside an uncompressed message that comes in fragments.
 """
 
 import codecs
+from collections.abc import Callable
 from struct import Struct
 from typing import Final, TypeAlias
 
@@ -42,23 +43,28 @@ XOR_TABLES: Final = tuple(bytes(a ^ b for a in range(256)) for b in range(256))
 # A key as a little-endian number, times REPEAT[n], is the key n times.
 REPEAT: Final = tuple(sum(1 << 32 * at for at in range(n)) for n in range(XOR_BELOW // 4 + 2))
 
-# A header of up to 125 bytes behind it: its two bytes as one number, and the key as another.
-read_short: Final = Struct("<HI").unpack_from
-# By that first number: (kind or FIN, payload size, frame size, size in whole words, factor).
-Short: TypeAlias = tuple[int, int, int, int, int]
-
 from_bytes: Final = int.from_bytes
 
-
-def _short(first: int, mark: int) -> dict[int, Short]:
-    return {
-        first | (0x80 | size) << 8: (mark, size, size + 6, (size + 3) & ~3, REPEAT[(size + 3) >> 2])
+# By the second byte of a frame, for masked ones of up to 125 bytes: what reads its first byte, key
+# (as a little-endian number) and masked payload; sizes of the payload, of the frame, and of the
+# payload in whole words; the factor that repeats the key.
+Short: TypeAlias = tuple[Callable[[bytes, int], tuple[int, int, bytes]], int, int, int, int]
+NOT_SHORT: Final[tuple[Short | None, ...]] = (None,)
+SHORT: Final[tuple[Short | None, ...]] = (
+    *(NOT_SHORT * 0x80),
+    *(
+        (
+            Struct(f"<BxI{size}s").unpack_from,
+            size,
+            size + 6,
+            (size + 3) & ~3,
+            REPEAT[(size + 3) >> 2],
+        )
         for size in range(126)
-    }
+    ),
+    *(NOT_SHORT * 2),
+)
 
-
-MESSAGES: Final = _short(FIN_TEXT, TEXT) | _short(FIN_BINARY, BINARY)
-CONTINUATIONS: Final = _short(0, 0) | _short(FIN, FIN)
 SENT: Final = (FIN_TEXT, FIN_BINARY, TEXT, BINARY, 0, FIN, FIN | CLOSE, FIN | PING, FIN | PONG)
 HEADERS: Final = {first: tuple(bytes((first, size)) for size in range(126)) for first in SENT}
 
@@ -94,27 +100,28 @@ def parse(data: bytes, max_size: int, start: int = 0) -> tuple[list[Item], int]:
         raise ValueError("start is outside the data")
     last = end - 6
     while at <= last:
-        head, key = read_short(data, at)
-        if head in MESSAGES:
-            kind, size, whole, padded, factor = MESSAGES[head]
+        short = SHORT[data[at + 1]]
+        if short is not None:
+            read, size, whole, padded, factor = short
             stop = at + whole
             if stop > end or size > max_size:
                 break
-            plain = from_bytes(data[at + 6 : stop], "little") ^ key * factor
+            first, key, masked = read(data, at)
+            plain = from_bytes(masked, "little") ^ key * factor
             payload = plain.to_bytes(padded, "little")[:size]
         else:
-            kind = head & 0x0F
-            if head & 0xFF not in (FIN_TEXT, FIN_BINARY):
+            first = data[at]
+            if first not in (FIN_TEXT, FIN_BINARY):
                 break
             payload, stop = _long(data, at, max_size)
             if not stop:
                 break
-        if kind == TEXT and not payload.isascii():
-            try:
-                payload.decode()
-            except UnicodeDecodeError:
-                break
-        items.append((kind, payload, True))
+        if first == FIN_BINARY:
+            items.append((BINARY, payload, True))
+        elif first == FIN_TEXT and (payload.isascii() or _is_text(payload)):
+            items.append((TEXT, payload, True))
+        else:
+            break
         at = stop
     return items, at
 
@@ -135,27 +142,38 @@ def continuations(data: bytes, room: int, start: int = 0) -> tuple[list[bytes], 
         raise ValueError("start is outside the data")
     last = end - 6
     while at <= last:
-        head, key = read_short(data, at)
-        if head in CONTINUATIONS:
-            fin, size, whole, padded, factor = CONTINUATIONS[head]
+        short = SHORT[data[at + 1]]
+        if short is not None:
+            read, size, whole, padded, factor = short
             stop = at + whole
             if stop > end or size > room:
                 break
-            plain = from_bytes(data[at + 6 : stop], "little") ^ key * factor
+            first, key, masked = read(data, at)
+            plain = from_bytes(masked, "little") ^ key * factor
             payload = plain.to_bytes(padded, "little")[:size]
         else:
-            fin = head & FIN
-            if head & 0x7F:
+            first = data[at]
+            if first & ~FIN:
                 break
             payload, stop = _long(data, at, room)
             if not stop:
                 break
+        if first & ~FIN:
+            break
         payloads.append(payload)
         room -= len(payload)
         at = stop
-        if fin:
+        if first:
             return payloads, at, True
     return payloads, at, False
+
+
+def _is_text(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _long(data: bytes, at: int, max_size: int) -> tuple[bytes, int]:
