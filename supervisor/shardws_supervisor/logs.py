@@ -3,10 +3,12 @@
 Owns the one handler on the loggers `shardws` and `asyncio`; knows not who logs. Every process of
 the server writes to the same file, opened for appending, one write per line, so lines of two
 processes do not mix. A file that was moved away (logrotate) is noticed at the next line, so USR1
-has only to be obeyed by the supervisor; a full disk costs lines, which are counted and told, never
-the server.
+has only to be obeyed by the supervisor. A full disk costs lines, never the server: it is told on
+stderr when that begins, and in the file, with their number, when it is over.
 """
 
+import contextlib
+import errno
 import json
 import logging
 import os
@@ -71,6 +73,7 @@ class LineHandler(logging.Handler):
         super().__init__()
         self.path = path
         self.lost = 0
+        self._is_torn = False  # the last line that was written is not whole
         self._file = self._open()
 
     def _open(self) -> int:
@@ -91,10 +94,26 @@ class LineHandler(logging.Handler):
             line = f"unprintable log record: {record.msg!r}\n".encode("utf-8", "backslashreplace")
         try:
             self._follow()
-            self._tell_losses()
-            os.write(self._file, line)
-        except OSError:
-            self.lost += 1
+            self._tell_losses(record)
+            self._write(line)
+        except OSError as error:
+            self._lose(error)
+
+    def _write(self, line: bytes) -> None:
+        """Write a line behind whole ones; OSError when not all of it could be."""
+        mend, self._is_torn = b"\n" if self._is_torn else b"", False
+        written = os.write(self._file, mend + line)
+        if written < len(mend + line):  # the disk is full
+            self._is_torn = written > 0 or bool(mend)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _lose(self, error: OSError) -> None:
+        """Count a line that could not be written; the first one is told where that still can be."""
+        if not self.lost and self.path is not None:
+            text = f"shardws: log file {self.path} cannot be written: {error.strerror}\n"
+            with contextlib.suppress(OSError):
+                os.write(STDERR, text.encode())
+        self.lost += 1
 
     def _follow(self) -> None:
         """Open the file anew when the path no longer leads to it."""
@@ -107,9 +126,13 @@ class LineHandler(logging.Handler):
         if not is_same:
             self.reopen()
 
-    def _tell_losses(self) -> None:
+    def _tell_losses(self, cause: logging.LogRecord) -> None:
         if self.lost:
-            os.write(self._file, f"{self.lost} log lines were lost\n".encode())
+            name, text = "shardws.logs", "%d log lines were lost"
+            attributes = {**cause.__dict__, "name": name, "msg": text, "args": (self.lost,)}
+            attributes |= {"levelno": logging.WARNING, "levelname": "WARNING", "exc_info": None}
+            told = logging.makeLogRecord(attributes)
+            self._write((self.format(told) + "\n").encode("utf-8", "backslashreplace"))
             self.lost = 0
 
     def reopen(self) -> None:

@@ -119,6 +119,7 @@ class Reloads:
         self._owner = owner
         self._selector = selector
         self._current: Reload | None = None
+        self._is_followed = False  # by another
 
     @property
     def is_running(self) -> bool:
@@ -137,6 +138,12 @@ class Reloads:
         self._current = Reload(self._owner, self._selector)
         return ""
 
+    def follow(self) -> None:
+        """Have another begin when this one is over: what it reads may have changed meanwhile."""
+        if not self._is_followed:
+            log.info("a reload is under way already; another follows")
+        self._is_followed = True
+
     def advance(self, now: float) -> None:
         """Go on with the one that is under way; without one, renew certificates."""
         if self._current is None:
@@ -144,6 +151,9 @@ class Reloads:
         elif self._current.advance(now):
             self.outcome = self._current.outcome
             self._current = None
+            if self._is_followed:
+                self._is_followed = False
+                self.begin()
 
     def cancel(self) -> None:
         """Give it up: the server stops."""

@@ -218,7 +218,7 @@ class Supervisor:
         if number in ASKED:
             self.stop(ASKED[signal.Signals(number)])
         elif number == signal.SIGHUP:
-            self.reload()
+            self.reloads.follow() if self.reloads.is_running else self.reload()
         elif number in (signal.SIGTTIN, signal.SIGTTOU):
             self._step(1 if number == signal.SIGTTIN else -1)
         elif number == signal.SIGUSR1:

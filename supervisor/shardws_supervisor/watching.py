@@ -25,6 +25,12 @@ def send(life: Life, number: signal.Signals) -> None:
         os.kill(life.pid, number)
 
 
+def abort(life: Life) -> None:
+    """Have a shard write its stacks and end, a stopped one too; KILL follows if it does not."""
+    send(life, signal.SIGABRT)
+    send(life, signal.SIGCONT)
+
+
 class Watching:
     """The watches over all shards."""
 
@@ -51,7 +57,7 @@ class Watching:
         log.error("%s (pid %d) is late in state %s", life.name, life.pid, life.state.value)
         if life.state is State.STARTING:
             life.complaint = f"it was not ready within {now - life.started:.0f} s"
-            send(life, signal.SIGABRT)  # writes the stacks; KILL follows if it does not end
+            abort(life)
             life.move(State.STOPPING, now, now + STOP_DEADLINE)
         else:
             send(life, signal.SIGKILL)
@@ -66,7 +72,7 @@ class Watching:
             who = f"{life.name} (pid {life.pid})"
             log.error("%s has not turned its loop for %s: ABRT, its stacks follow", who, silence)
             life.complaint = f"its loop stood still for {silence}"
-            send(life, signal.SIGABRT)
+            abort(life)
         elif verdict is health.Verdict.KILL:
             log.error("%s (pid %d) did not end by ABRT: KILL", life.name, life.pid)
             send(life, signal.SIGKILL)

@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from shardws_supervisor.client import Refused
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
@@ -162,7 +163,8 @@ def test_a_successor_that_dies_leaves_the_incumbent_serving(
     assert client.recv(timeout=DEADLINE) == "still here"
 
 
-def test_a_reload_during_a_reload_is_refused(run_server: RunServer, write_app: WriteApp) -> None:
+def test_a_reload_during_a_reload(run_server: RunServer, write_app: WriteApp) -> None:
+    """A command is refused; a signal cannot be: one more reload follows, however many came."""
     server = run_server(write_version(write_app, "one"))
     write_app(
         "import time, os\nwhile not os.path.exists('go'): time.sleep(0.02)\nVERSION = 'x'\n"
@@ -170,10 +172,16 @@ def test_a_reload_during_a_reload_is_refused(run_server: RunServer, write_app: W
     )
     server.signal(signal.SIGHUP)
     server.wait_for_status(lambda report: report["phase"] == "reloading")
+    with pytest.raises(Refused, match="a reload is under way already"):
+        server.ask("reload")
     server.signal(signal.SIGHUP)
-    server.wait_for_line("a reload is under way already")
+    server.wait_for_line("a reload is under way already; another follows")
+    server.signal(signal.SIGHUP)
+    write_version(write_app, "two")
     (server.run_dir.parent / "go").touch()
-    server.wait_for_line("reloaded: 2 shards replaced")
+    eventually(lambda: server.log.count("reloaded: 2 shards replaced") == 2)
+    assert greeting(server.connect())["version"] == "two"
+    assert server.log.count(": reloading") == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -135,12 +135,14 @@ def test_a_hanging_shard_is_aborted_with_its_stacks(
     assert witness.recv(timeout=DEADLINE) == "fine"
 
 
-def test_a_stopped_shard_is_killed(run_server: RunServer) -> None:
-    """SIGSTOP also keeps ABRT from being delivered; KILL is not to be held up."""
+def test_a_stopped_shard_is_aborted_with_its_stacks(run_server: RunServer) -> None:
+    """SIGSTOP keeps ABRT from being delivered until CONT follows."""
     server = run_server("examples.demo:server", "--heartbeat-timeout", "1s")
     pid = server.shard(0)["pid"]
     os.kill(pid, signal.SIGSTOP)
-    server.wait_for_line(rf"shard 0 \(pid {pid}\) did not end by ABRT: KILL")
+    server.wait_for_line("ABRT, its stacks follow")
+    server.wait_for_line("Fatal Python error: Aborted")
+    server.wait_for_line(rf"shard 0 \(pid {pid}\) was killed by SIGABRT")
     wait_for_new_pid(server, 0, pid)
     assert not is_alive(pid)
 

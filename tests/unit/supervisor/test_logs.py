@@ -111,23 +111,45 @@ def test_a_file_that_cannot_be_opened_at_the_start_is_an_error(tmp_path: Path) -
     assert caught.value.code == 302
 
 
+@pytest.mark.parametrize("style", ["text", "json"])
 def test_a_full_disk_costs_lines_that_are_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], style: str
 ) -> None:
-    handler = logs.configure(1, "text", str(tmp_path / "log"))
+    handler = logs.configure(1, style, str(tmp_path / "log"))
     full = os.open("/dev/full", os.O_WRONLY)
     monkeypatch.setattr(handler, "_follow", lambda: None)
     good, handler._file = handler._file, full
     log.logger("x").info("lost")
     log.logger("x").info("lost too")
     assert handler.lost == 2
+    told = f"shardws: log file {tmp_path / 'log'} cannot be written: No space left on device\n"
+    assert capfd.readouterr().err == told  # once
     handler._file = good
     log.logger("x").info("back")
-    text = (tmp_path / "log").read_text()
-    assert text.startswith("2 log lines were lost\n")
-    assert "back" in text
+    first, second = (tmp_path / "log").read_text().splitlines()
+    assert "2 log lines were lost" in first
+    assert "warning" in first
+    assert "shardws.logs" in first
+    assert "back" in second
     assert handler.lost == 0
+    if style == "json":
+        assert json.loads(first)["message"] == "2 log lines were lost"
     os.close(full)
+
+
+def test_a_line_that_is_written_in_part_does_not_run_into_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure(1, "text", str(tmp_path / "log"))
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:20]))
+    log.logger("x").info("torn")
+    monkeypatch.setattr(os, "write", write)
+    log.logger("x").info("whole")
+    torn, lost, whole = (tmp_path / "log").read_text().splitlines()
+    assert len(torn) == 20
+    assert lost.endswith("warning shardws.logs: 1 log lines were lost")
+    assert whole.endswith("info shardws.x: whole")
 
 
 def test_a_record_with_wrong_arguments_harms_nobody(tmp_path: Path) -> None:
