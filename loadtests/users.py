@@ -241,6 +241,8 @@ class Broadcast(DemoUser):
 class SlowReader(DemoUser):
     """Asks for much, does not read for a while, then reads: the server must bear it.
 
+    Binary: websocket-client looks at each byte of a text in Python, 0.2 s for all of it.
+
     The server may drop what does not fit its bound, or end the connection: both are its right and
     counted under their names. What arrives must be in order.
     """
@@ -257,7 +259,7 @@ class SlowReader(DemoUser):
         with self.connected() as client:
             with client.failures_as("slow reader sends"):
                 for number in range(self.BURST):
-                    client.send_quietly(f"{number:08}".ljust(self.SIZE, "."))
+                    client.send_quietly(f"{number:08}".ljust(self.SIZE, ".").encode())
             gevent.sleep(self.SLEEP_S)
             with client.measured("slow reader catches up") as measurement:
                 arrived = self.read_all(client, measurement)
