@@ -75,6 +75,9 @@ bench-quick: $(VENV)/.run .venv-bench/.bench  ## the same in under two minutes, 
 bench-scaling: $(VENV)/.run  ## cost of shards, links and idle connections, eight minutes; writes docs/topics/scaling.md; BENCH= passes options
 	$(BIN)/python -m loadtests.bench.scaling --write docs/topics/scaling.md $(BENCH)
 
+bench-routing: $(VENV)/.run  ## CPU of a send to another shard, against its budget, half a minute; BENCH= passes options
+	$(BIN)/python -m loadtests.bench.routing $(BENCH)
+
 bench-check: $(VENV)/.run  ## instructions per message by callgrind against the stored table; UPDATE=1 stores
 	$(BIN)/python -m loadtests.micro.instructions $(if $(UPDATE),--update)
 
@@ -113,4 +116,4 @@ $(VENV)/.check: $(INPUTS) | $(BIN)/python
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
-.PHONY: run test check format format-check lint types layers pages pages-check compliance tls-scan stress load load-ui bench bench-quick bench-scaling bench-check bench-micro clean help
+.PHONY: run test check format format-check lint types layers pages pages-check compliance tls-scan stress load load-ui bench bench-quick bench-scaling bench-routing bench-check bench-micro clean help

@@ -23,6 +23,7 @@ struct options {
     bool text, tls;
     bool greeted;             /* the server speaks first, also in modes that do not need it */
     bool matched;             /* pair: partners are chosen when all are open */
+    bool together;            /* pair: from the same shard instead of two */
     int pids[MAX_PIDS], pid_count;   /* of the server, for its CPU time */
 };
 

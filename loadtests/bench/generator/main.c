@@ -1,8 +1,8 @@
 /* main.c: WebSocket load generator for the benchmarks: options, phases, figures.
  *
  *   generator MODE --port N [--port2 N] [--connections N] [--size BYTES] [--depth N] [--text]
- *             [--tls] [--greeted] [--matched] [--warmup S] [--seconds S] [--drain S]
- *             [--pids P,P,P]
+ *             [--tls] [--greeted] [--matched] [--together] [--warmup S] [--seconds S]
+ *             [--drain S] [--pids P,P,P]
  *
  *   echo       each connection keeps DEPTH messages on the way
  *   broadcast  connection 0 sends "*..."; all, itself too, must get it as it was sent
@@ -14,7 +14,8 @@
  * --greeted: the server's first message on a connection is its own, of any content. --matched: the
  * halves of pairs are chosen by lot when all are open, from two shards where there are two; without
  * it a half that came to its partner's shard connects again, which does not help with a server that
- * gives each connection to the shard with the fewest.
+ * gives each connection to the shard with the fewest. --together: matched within each shard, to
+ * compare with.
  *
  * Prints one line of JSON: {"ok": true, "messages": N, "seconds": S, "server_cpu_s": ...,
  * "client_cpu_s": ..., "p50_us": ..., "p99_us": ...}, or {"ok": false, "error": "..."} and exit
@@ -145,7 +146,7 @@ static void parse(int argc, char **argv) {
         {"size", 1, 0, 's'},   {"depth", 1, 0, 'd'}, {"text", 0, 0, 't'},
         {"tls", 0, 0, 'S'},    {"warmup", 1, 0, 'w'}, {"seconds", 1, 0, 'D'},
         {"pids", 1, 0, 'P'},   {"drain", 1, 0, 'R'}, {"greeted", 0, 0, 'g'},
-        {"matched", 0, 0, 'a'}, {0, 0, 0, 0},
+        {"matched", 0, 0, 'a'}, {"together", 0, 0, 'o'}, {0, 0, 0, 0},
     };
     for (int name; (name = getopt_long(argc, argv, "", NAMES, NULL)) != -1;) switch (name) {
         case 'p': options.port = atoi(optarg); break;
@@ -157,6 +158,7 @@ static void parse(int argc, char **argv) {
         case 'S': options.tls = true; break;
         case 'g': options.greeted = true; break;
         case 'a': options.matched = true; break;
+        case 'o': options.matched = options.together = true; break;
         case 'w': options.warmup_s = atof(optarg); break;
         case 'D': options.seconds = atof(optarg); break;
         case 'R': options.drain_s = atof(optarg); break;

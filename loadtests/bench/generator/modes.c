@@ -143,6 +143,14 @@ static void part(struct conn **lot, int i) {
     fail("more than half of the connections are on shard %d", lot[i]->shard);
 }
 
+/* The halves of pair i get to one shard: its second changes with a later one. */
+static void bring_together(struct conn **lot, int i) {
+    for (int k = i + 2; k < conn_count && lot[i]->shard != lot[i + 1]->shard; k++)
+        if (lot[k]->shard == lot[i]->shard) swap(&lot[i + 1], &lot[k]);
+    if (lot[i]->shard != lot[i + 1]->shard)
+        fail("an odd number of connections is on shard %d", lot[i]->shard);
+}
+
 /* The same lot every time, so that runs compare. */
 static void match(void) {
     struct conn **lot = calloc((size_t)conn_count, sizeof *lot);
@@ -155,7 +163,10 @@ static void match(void) {
     }
     bool parted = !is_on_one_shard();
     for (int i = 0; i < conn_count; i += 2) {
-        if (parted && lot[i]->shard == lot[i + 1]->shard) part(lot, i);
+        if (options.together)
+            bring_together(lot, i);
+        else if (parted && lot[i]->shard == lot[i + 1]->shard)
+            part(lot, i);
     }
     for (int i = 0; i < conn_count; i++) {
         lot[i]->partner = lot[i ^ 1];

@@ -18,6 +18,7 @@ from loadtests.bench.matrix import Section, Workload
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
 MATCHED = ("--matched",)
+TOGETHER = ("--together",)
 
 
 @dataclass
@@ -106,3 +107,20 @@ def test_otherwise_a_single_shard_is_a_failure() -> None:
         pytest.raises(RunFailed, match="all connections are on one shard"),
     ):
         load(board, 1)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3])
+def test_halves_that_are_together_are_on_one_shard(shards: int) -> None:
+    with switchboard(lambda serial: serial % shards) as board:
+        assert load(board, 24, TOGETHER).messages > 0
+    assert len({one for way in board.ways for one in way}) == 48
+    assert all(one == other for one, other in board.shards_of_ways())
+    assert {shard for way in board.shards_of_ways() for shard in way} == set(range(shards))
+
+
+def test_a_shard_with_an_odd_number_cannot_be_together() -> None:
+    with (
+        switchboard(lambda serial: int(serial == 0)) as board,
+        pytest.raises(RunFailed, match="an odd number of connections is on shard"),
+    ):
+        load(board, 4, TOGETHER)
