@@ -14,6 +14,8 @@ first generation frees it. Facts to have before reading, all about wsproto 1.3.2
   the extension it gets from us, for messages that come in several frames or reads.
 """
 
+from typing import Final
+
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, TextMessage
 from wsproto.extensions import Extension
@@ -21,7 +23,9 @@ from wsproto.frame_protocol import FrameDecoder, FrameProtocol, Opcode, RsvBits
 
 from shardws.errors import ProtocolError
 from shardws.protocol.deflate import NAME, Deflate, Inflation
-from shardws.protocol.frames import BINARY, TEXT, Item
+from shardws.protocol.frames import BINARY, FIN, TEXT, Item, header
+
+NO_KEY: Final = bytes(4)  # a masking key that changes nothing
 
 
 class Inflating(Extension):
@@ -113,3 +117,8 @@ class Authority:
                 reason = "text is not valid UTF-8" if event.code == 1007 else event.reason
                 raise ProtocolError(int(event.code), reason or "protocol error")
         return pieces
+
+    def feed_fragment(self, payload: bytes, is_last: bool) -> list[Item]:
+        """Feed one continuation frame in place of several: each would cost wsproto 15 us."""
+        first, length, *extended = header(FIN if is_last else 0, len(payload))
+        return self.feed(bytes((first, length | 0x80, *extended)) + NO_KEY + payload)

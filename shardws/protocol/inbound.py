@@ -97,7 +97,11 @@ class Inbound:
             if self._message.is_over:
                 self._message = None
                 return at
-        elif not self._is_inside:
+        elif self._authority is not None:
+            at = self._ask_run(self._authority, data, at, items)
+            if not self._is_inside:
+                return at
+        else:
             run, at = codec.parse(data, self._config.max_message_size, at)
             items += run
         found = boundary.read(data, at, self._deflate is not None)
@@ -169,15 +173,27 @@ class Inbound:
         items.append((found.opcode, plain, True))
         return stop
 
+    def _ask_run(self, authority: Authority, data: bytes, at: int, items: list[Item]) -> int:
+        """Put several whole fragments of the authority's message before it as one."""
+        payloads, stop, is_last = codec.continuations(data, len(data), at)
+        if len(payloads) < 2:
+            return at
+        self._is_inside = not is_last
+        self._hear(authority.feed_fragment(b"".join(payloads), is_last), items)
+        return stop
+
     def _continue(self, data: bytes, at: int, items: list[Item]) -> int:
         stop = min(len(data), at + self._left)
         pieces = self._ask(data[at:stop])
         self._left -= stop - at
+        self._hear(pieces, items)
+        return stop
+
+    def _hear(self, pieces: list[Item], items: list[Item]) -> None:
         for kind, payload, eom in pieces:
             self._delivery.add(kind, payload, eom, items)
         if not self._left and not self._is_inside:
             self._authority = None
-        return stop
 
     def _ask(self, data: bytes) -> list[Item]:
         if self._authority is None:

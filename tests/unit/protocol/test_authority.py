@@ -63,6 +63,14 @@ def test_compressed_fragments(size: int) -> None:
     assert feed(authority, frame(1, b"a") + frame(0x80, b"b"), size)[-1] == (1, b"b", True)
 
 
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
+def test_one_fragment_in_place_of_several(size: int) -> None:
+    authority, payload = Authority(None, LIMIT), bytes(size)
+    authority.feed(frame(2, b"a"))
+    assert authority.feed_fragment(payload, False) == [(2, payload, False)]
+    assert authority.feed_fragment(payload, True) == [(2, payload, True)]
+
+
 def test_a_close_between_compressed_fragments() -> None:
     assert feed(Authority(shared(), LIMIT), frame(0x41, packed()) + close(1000), 0)
 

@@ -184,6 +184,23 @@ def test_the_authority_lives_for_one_message(body: codec.Body) -> None:
     assert seen == [at_rest, busy, busy, at_rest, at_rest]
 
 
+def test_a_flood_of_compressed_fragments_is_few_frames_to_the_authority(
+    body: codec.Body, config: SessionConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed, fed = Authority.feed, []
+
+    def counted(self: Authority, data: bytes) -> list[Item]:
+        fed.append(data)
+        return feed(self, data)
+
+    monkeypatch.setattr(Authority, "feed", counted)
+    tiny = [frame(0, PACKED[at : at + 1]) for at in range(1, len(PACKED))]
+    stream = frame(0x41, PACKED[:1]) + b"".join(tiny[:20]) + frame(0x89) + b"".join(tiny[20:])
+    heard = talk(Session(config, agreed()), stream + frame(0) + frame(0x80) + BEHIND)
+    assert heard.messages == [(9, b""), (1, TEXT), (1, b"behind")]
+    assert len(fed) == 3
+
+
 def test_ordinary_frames_and_pings_make_no_authority(body: codec.Body) -> None:
     inbound, items = Inbound(SessionConfig(), agreed()), list[Item]()
     for piece in (frame(0x89), frame(0x81, b"abc")[:-1], b"x", frame(0xC1, PACKED), frame(0x8A)):
