@@ -139,7 +139,7 @@ class Admission:
         row[CONNECTIONS] += 1
         if self._limit and self._shard.place.stats.total(CONNECTIONS) > self._limit:
             self._turn_away(connection)
-        elif row[CONNECTIONS] + self._turned_away > self._descriptors.room:
+        elif self._clients_here() > self._descriptors.room:
             self._refuse_for_descriptors()
             self._turn_away(connection)
         elif not self._clients.is_open:
