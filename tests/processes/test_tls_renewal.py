@@ -101,3 +101,28 @@ def test_a_reload_with_a_broken_certificate_is_refused(
     assert visit(server, authority.context()).subject == "first"
     assert server.shard_pids() == pids
     assert server.status()["reload_outcome"].startswith("reload refused")
+
+
+def test_a_reload_takes_up_other_tls_settings(
+    run_server: RunServer, authority: Authority, tmp_path: Path
+) -> None:
+    """What cannot work is refused, and changes nothing."""
+    config = tmp_path / "s.toml"
+    common = 'use_ssl = true\nssl_cert_store = "store.pem"\n'
+    config.write_text(common)
+    server = run_server("examples.demo:server", "--config", "s.toml")
+    assert {visit(server, authority.context(version)).subject for version in VERSIONS} == {"first"}
+
+    config.write_text(common + "ssl_enabled_protocols = 12288\n")
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("reloaded: 2 shards replaced")
+    assert server.status()["tls"]["protocols"] == ["TLSv1.3"]
+    assert visit(server, authority.context(VERSIONS[1])).subject == "first"
+    with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"):
+        visit(server, authority.context(VERSIONS[0]))
+
+    config.write_text(common + 'ssl_enabled_cipher_suites = "NOT_A_SUITE"\n')
+    server.signal(signal.SIGHUP)
+    server.wait_for_line(r"error.*reload refused: .*NOT_A_SUITE")
+    assert server.status()["tls"]["protocols"] == ["TLSv1.3"]
+    assert visit(server, authority.context(VERSIONS[1])).subject == "first"

@@ -5,6 +5,7 @@ import ssl
 import subprocess
 
 import pytest
+from websockets.sync.client import connect as blocking_client
 
 from shardws import Connected, WebSocketServer
 from tests.shard.serving import DEADLINE_S, Recorder, receive, run
@@ -192,3 +193,20 @@ def subject_of(ws: object) -> str:
     """Return the common name in the certificate that a client was shown."""
     found = ws.transport.get_extra_info("ssl_object").getpeercert()  # type: ignore[attr-defined]
     return str(dict(pair[0] for pair in found["subject"])["commonName"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_that_reads_in_another_thread_is_served(version: ssl.TLSVersion) -> None:
+    """Python's blocking client reads and writes with one OpenSSL object from two threads."""
+
+    def talk(url: str) -> None:
+        for _ in range(20):
+            with blocking_client(url, ssl=trusting(version), legacy=True) as ws:
+                ws.send("hello")
+                assert ws.recv(DEADLINE_S) == "hello"
+
+    async def main() -> None:
+        async with secured(tls_server()) as url:
+            await asyncio.to_thread(talk, url)
+
+    run(main())

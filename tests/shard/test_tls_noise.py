@@ -15,6 +15,7 @@ from tests.shard.tls_serving import (
     UPGRADE,
     Plain,
     Stream,
+    s_client,
     secured,
     tls_server,
     trusting,
@@ -235,3 +236,20 @@ def test_a_burst_of_handshakes_is_served_whole() -> None:
             await asyncio.gather(*(ws.close() for ws in clients))
 
     run(main())
+
+
+def test_a_flood_of_key_updates_ends_one_client(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def main() -> None:
+        recorder = Recorder()
+        server = tls_server(recorder)
+        async with bystander(server):
+            await s_client(server, "-tls1_3", commands=b"K\n" * 33, answer=b"KEYUPDATE\n")
+            (error,) = await recorder.wait_for("error")
+            assert error[1] == 284
+        assert len([event for event in recorder.events if event[0] == "error"]) == 1
+
+    run(main())
+    (line,) = lines(caplog)
+    assert "too many records without data" in line

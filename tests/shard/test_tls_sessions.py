@@ -84,7 +84,7 @@ def test_a_client_may_renegotiate_only_if_allowed(is_allowed: bool) -> None:
         server = tls_server()
         server.ssl_enable_renegotiation = is_allowed
         async with secured(server):
-            found = await s_client(server, "-tls1_2", commands=b"R\n")
+            found = await s_client(server, "-tls1_2", commands=b"R\n", answer=b"RENEGOTIATING\n")
             assert "RENEGOTIATING" in found
             assert ("no renegotiation" in found) is not is_allowed
             ws = await wss(f"wss://127.0.0.1:{server.local_port}")

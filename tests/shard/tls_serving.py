@@ -279,22 +279,22 @@ def limited(version: ssl.TLSVersion, ciphers: str = "", curve: str = "") -> ssl.
     return context
 
 
-async def s_client(server: WebSocketServer, *options: str, commands: bytes = b"") -> str:
-    """Return what `openssl s_client` prints; each line of `commands` waits for an answer."""
-    place = f"127.0.0.1:{server.local_port}"
+async def s_client(
+    server: WebSocketServer, *options: str, commands: bytes = b"", answer: bytes = b"\n"
+) -> str:
+    """Return what `openssl s_client` prints; after each line of `commands` it waits for `answer`."""
     process = await asyncio.create_subprocess_exec(
-        "openssl", "s_client", "-connect", place, *options,
+        "openssl", "s_client", "-port", str(server.local_port), *options,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdin is not None
     assert process.stdout is not None
-    found = await asyncio.wait_for(process.stdout.readuntil(b"---\nSSL handshake"), DEADLINE_S)
+    found = await asyncio.wait_for(process.stdout.readuntil(b"SSL handshake"), DEADLINE_S)
     for command in commands.splitlines(keepends=True):
         process.stdin.write(command)
-        found += await asyncio.wait_for(process.stdout.read(65536), DEADLINE_S)
+        found += await asyncio.wait_for(process.stdout.readuntil(answer), DEADLINE_S)
     process.stdin.close()
-    found += await asyncio.wait_for(process.stdout.read(), DEADLINE_S)
-    await asyncio.wait_for(process.wait(), DEADLINE_S)
+    found += (await asyncio.wait_for(process.communicate(), DEADLINE_S))[0]
     return found.decode(errors="replace")
