@@ -16,6 +16,7 @@ from shardws.routing.link import Link
 
 FIRST_SECONDS: Final = 0.02
 MOST_SECONDS: Final = 1.0
+PATIENCE_SECONDS: Final = 3.0  # of tries before that is told
 
 
 def longer(delay: float) -> float:
@@ -51,6 +52,7 @@ class Dialer:
     async def _dial(self, link: Link, pid: int) -> None:
         peer = link.incarnation
         path = socket_path(self._run_directory, row_of(slot_of(peer), generation_of(peer)))
+        since = self._loop.time()
         is_told = False
         while True:
             if link.backoff:
@@ -60,8 +62,9 @@ class Dialer:
                 await self._loop.create_unix_connection(lambda: link, sock=sock)
                 break
             except (OSError, PeerError) as error:
-                if not is_told:
-                    self._log.info("%s cannot be dialed, trying on: %s", describe(peer), error)
-                is_told = True
+                # A peer that has just ended, or is about to listen, is the ordinary course.
+                if not is_told and self._loop.time() - since >= PATIENCE_SECONDS:
+                    self._log.warning("%s cannot be dialed, trying on: %s", describe(peer), error)
+                    is_told = True
             link.backoff = longer(link.backoff)
         self._tasks.pop(link, None)

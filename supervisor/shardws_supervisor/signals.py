@@ -47,6 +47,7 @@ class Interrupted(KeyboardInterrupt):
 def end_the_start() -> None:
     """Until `Signals.install`: TERM and HUP raise Interrupted; HUP stays ignored under nohup.
 
+    What would only ask a serving supervisor for something is ignored, as there is nothing to do it.
     CHLD is the default again: a starter that ignores it passes that on, and then the kernel keeps
     no exit status for us to wait for.
     """
@@ -54,6 +55,8 @@ def end_the_start() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+    for number in (signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
@@ -88,6 +91,13 @@ class Signals:
                 pass
         taken, self._recorded = self._recorded, []
         return taken
+
+    def leave(self) -> None:
+        """Close, and be deaf: Python gives signals back their defaults before the process ends."""
+        for number in TAKEN:
+            if number != signal.SIGCHLD:
+                signal.signal(number, signal.SIG_IGN)
+        self.close()
 
     def close(self) -> None:
         """Give the descriptors back; also called in a forked child, which shares them."""

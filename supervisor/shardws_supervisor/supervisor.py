@@ -30,7 +30,7 @@ from shardws_supervisor.scaling import CODE_RESTART, Scaling
 from shardws_supervisor.shards import Shards
 from shardws_supervisor.signals import Signals
 from shardws_supervisor.slots import Life, Slot, SlotTable, State
-from shardws_supervisor.stopping import ASKED, Level, harsher
+from shardws_supervisor.stopping import ASKED, Insistence, Level
 
 CODE_STOP: Final = 1001  # going away
 TICK: Final = 0.5  # seconds between two looks at heartbeats
@@ -54,6 +54,7 @@ class Supervisor:
         self._exit_code = EXIT_FAILED  # with a complaint
         self._complaint = ""
         self._drain_at: float | None = None
+        self._insistence = Insistence()
         self._signals = Signals()
         self._selector = selectors.DefaultSelector()
         self.reloads = Reloads(self, self._selector)
@@ -72,13 +73,15 @@ class Supervisor:
         )
         policy = Policy(attempts=plan.respawn_attempts)
         self._scaling = Scaling(self._shards, policy, self.ground.memory.slots)
-        self._aides: list[Aide] = [self._handoff] if self._handoff else []
-        self._aides += upkeep.aides(self.ground, plan, self.started, self.foreign)
+        self.aides: list[Aide] = [self._handoff] if self._handoff else []
+        self.aides += upkeep.aides(self.ground, plan, self.started, self.foreign)
         self._control = Control(
             self.ground.run_directory.control_path,
             self._selector,
             lambda request: commands.run(self, request),
             time.monotonic,
+            commands.PUSHES,
+            lambda: [aide.pid for aide in self.aides],
         )
 
     @property
@@ -92,7 +95,9 @@ class Supervisor:
     @property
     def is_ready(self) -> bool:
         """Whether a load balancer should send clients here."""
-        return self.has_served and not self.level and bool(self.table.lives(State.READY))
+        if self.level or (self._handoff and not self._handoff.pid):  # nobody accepts
+            return False
+        return self.has_served and bool(self.table.lives(State.READY))
 
     # The loop
 
@@ -128,7 +133,7 @@ class Supervisor:
             adopted.reap(self._known_children())
         self._shards.check(now)
         self._control.expire(now)
-        for aide in self._aides:
+        for aide in self.aides:
             aide.advance(now)
         self._advance(now)
         self.ground.notifier.update(commands.phase(self), lambda: commands.summary(self), now)
@@ -207,7 +212,7 @@ class Supervisor:
             succession.leaving(self.table[life.slot], life, time.monotonic())
 
     def stop_wanted(self, life: Life) -> None:
-        """Stop as by TERM; asking again, or from several shards, does not hasten it."""
+        """Stop as by TERM."""
         if not self.level:
             log.info("%s (pid %d) asks the server to stop", life.name, life.pid)
             self.stop(Level.GRACEFUL)
@@ -216,7 +221,7 @@ class Supervisor:
 
     def _heed(self, number: int) -> None:
         if number in ASKED:
-            self.stop(ASKED[signal.Signals(number)])
+            self.stop(self._insistence.level(self.level, ASKED[signal.Signals(number)]))
         elif number == signal.SIGHUP:
             self.reloads.follow() if self.reloads.is_running else self.reload()
         elif number in (signal.SIGTTIN, signal.SIGTTOU):
@@ -225,15 +230,14 @@ class Supervisor:
             self.reopen_logs()
 
     def stop(self, asked: Level) -> None:
-        """End the server; asked again, hasten it."""
-        level = harsher(self.level, asked)
-        if level is self.level:
+        """End the server, at least that harshly; asking the same again changes nothing."""
+        if asked <= self.level:
             return
         now = time.monotonic()
-        log.info("stopping (%s)", level.name.lower())
-        is_first, self.level = not self.level, level
+        log.info("stopping (%s)", asked.name.lower())
+        is_first, self.level = not self.level, asked
         self.reloads.cancel()
-        if is_first and level is Level.GRACEFUL and self.plan.drain_delay:
+        if is_first and asked is Level.GRACEFUL and self.plan.drain_delay:
             self._drain_at = now + self.plan.drain_delay
             return
         self._drain_at = None
@@ -284,7 +288,7 @@ class Supervisor:
         return [*self._own_descriptors(), *self._shards.foreign()]
 
     def _known_children(self) -> set[int]:
-        aides = {aide.pid for aide in self._aides}
+        aides = {aide.pid for aide in self.aides}
         return aides | self.reloads.pids | {life.pid for life in self.table.lives()}
 
     def _own_descriptors(self) -> list[spawn.Closeable]:
@@ -292,9 +296,9 @@ class Supervisor:
 
     def _leave(self) -> None:
         self._shards.leave()
-        for aide in self._aides:
+        for aide in self.aides:
             aide.end()
         self._control.close()
         self.ground.leave()
         self._selector.close()
-        self._signals.close()
+        self._signals.leave()

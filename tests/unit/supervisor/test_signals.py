@@ -9,7 +9,7 @@ import pytest
 
 PREAMBLE = """
 import os, select, signal
-from shardws_supervisor.signals import LONGEST, Signals, reset_in_child
+from shardws_supervisor.signals import LONGEST, Signals, end_the_start, reset_in_child
 signals = Signals()
 signals.install()
 def send(*numbers):
@@ -41,6 +41,16 @@ assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
 assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 send(signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+assert signals.take() == []
+""",
+    "leaving: what comes until the process has ended does nothing": """
+signals.leave()
+import atexit
+atexit.register(lambda: send(signal.SIGTERM, signal.SIGTTOU, signal.SIGHUP, signal.SIGINT))
+""",
+    "starting: what asks for something is ignored": """
+end_the_start()
+send(signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
 assert signals.take() == []
 """,
     "closing": """
