@@ -1,9 +1,10 @@
-"""How many CPUs this process may really use.
+"""How many CPUs this process may really use, and how much memory.
 
-Owns the reading of affinity and of the cgroup's quota; knows no shard. A container with a quota of
+Owns the reading of affinity and of the cgroup's limits; knows no shard. A container with a quota of
 two CPUs on a machine of 64 shows 64 CPUs everywhere else. cgroup v2 keeps the quota in `cpu.max`
-("max 100000" or "150000 100000"), v1 in `cpu.cfs_quota_us` and `cpu.cfs_period_us`; every group on
-the way up to the root may set one, and the smallest counts.
+("max 100000" or "150000 100000") and the memory in `memory.max`, v1 in `cpu.cfs_quota_us` and
+`cpu.cfs_period_us`, and in `memory.limit_in_bytes`; every group on the way up to the root may set
+one, and the smallest counts.
 """
 
 import math
@@ -13,6 +14,7 @@ from pathlib import Path, PurePosixPath
 MINIMUM = 2  # so that sends between shards are exercised everywhere, and one crash is not all
 GROUPS = Path("/proc/self/cgroup")
 ROOT = Path("/sys/fs/cgroup")
+NO_LIMIT = 1 << 60  # v1 says no limit by a number above all memory
 
 
 def automatic_shards(limit: int) -> int:
@@ -29,26 +31,45 @@ def shards_for(affinity: int, allowed: float | None, limit: int) -> int:
 
 def quota(groups: Path, root: Path) -> float | None:
     """Return the cgroup's CPU quota in CPUs, None when there is none."""
+    found = [
+        _quota_v2(folder / "cpu.max") if is_v2 else _quota_v1(folder)
+        for is_v2, folder in _folders(groups, root, "cpu")
+    ]
+    return min((value for value in found if value), default=None)
+
+
+def memory_limit(groups: Path = GROUPS, root: Path = ROOT) -> int | None:
+    """Return the cgroup's limit of memory in bytes, None when there is none."""
+    found = [
+        _memory(folder / ("memory.max" if is_v2 else "memory.limit_in_bytes"))
+        for is_v2, folder in _folders(groups, root, "memory")
+    ]
+    return min((value for value in found if value), default=None)
+
+
+def _folders(groups: Path, root: Path, controller: str) -> list[tuple[bool, Path]]:
+    """Return the groups from those in /proc/self/cgroup up to the root, and which are of v2."""
     try:
         lines = groups.read_text().splitlines()
     except OSError:
+        return []
+    found = []
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if not controllers:
+            found += [(True, root / part) for part in _upwards(path)]
+        elif controller in controllers.split(","):
+            found += [(False, root / controller / part) for part in _upwards(path)]
+    return found
+
+
+def _memory(file: Path) -> int | None:
+    try:
+        allowed = int(file.read_text())
+    except (OSError, ValueError):  # "max" is none
         return None
-    found = [
-        value for line in lines for value in _quotas_of(line, root) if value is not None and value
-    ]
-    return min(found, default=None)
-
-
-def _quotas_of(line: str, root: Path) -> list[float | None]:
-    """Return the quotas on the way from one line of /proc/self/cgroup up to the root."""
-    _, _, rest = line.partition(":")
-    controllers, _, path = rest.partition(":")
-    if not controllers:
-        return [_quota_v2(root / part / "cpu.max") for part in _upwards(path)]
-    if "cpu" in controllers.split(","):
-        base = root / "cpu"
-        return [_quota_v1(base / part) for part in _upwards(path)]
-    return []
+    return allowed if 0 < allowed < NO_LIMIT else None
 
 
 def _upwards(path: str) -> list[str]:

@@ -16,7 +16,7 @@ from shardws import stats
 from shardws.census import Census
 from shardws.controlsocket import default_directory
 from shardws.errors import StartError
-from shardws_supervisor import activation, limits, listeners, logs, rundir, spawn
+from shardws_supervisor import activation, cpus, limits, listeners, logs, rundir, spawn
 from shardws_supervisor.notify import Notifier
 from shardws_supervisor.plan import MOST_SHARDS, Plan
 
@@ -60,6 +60,7 @@ class Ground:
         # A shard may get more than its share of the connections, so a page holds all that fit it.
         self.census = Census(self.memory.rows, self.room.per_shard)
         self.notifier = Notifier(os.environ, os.getpid())
+        self.memory_limit = cpus.memory_limit()
         self.boot_nonce = secrets.token_hex(8)
         self.is_tls = plan.is_tls
 
@@ -115,6 +116,13 @@ class Ground:
             self.room.per_shard,
             f", MaxConnections {plan.max_connections}" if plan.max_connections else "",
         )
+        if self.memory_limit is not None:
+            needed = limits.memory_needed(self.max_connections, plan.shards, is_tls=self.is_tls)
+            log.log(
+                logging.WARNING if needed > self.memory_limit else logging.INFO,
+                "the control group allows %d MiB of memory; %d idle connections take about %d MiB",
+                self.memory_limit >> 20, self.max_connections, needed >> 20,
+            )  # fmt: skip
 
     def announce(self, plan: Plan, shards: int) -> None:
         """Say that clients can connect; what starts the server waits for this line on stderr."""

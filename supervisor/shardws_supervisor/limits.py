@@ -1,4 +1,4 @@
-"""How many connections the descriptors of this host allow.
+"""How many connections the descriptors of this host allow, and what they take of its memory.
 
 Owns the arithmetic and the raising of RLIMIT_NOFILE; knows no settings. The limit counts per
 process, so each shard has it for itself: what is left after its own needs is room for clients.
@@ -13,6 +13,10 @@ from shardws.shard.descriptors import OWN
 
 # Per other row of the mesh: the link dialed and the link accepted; two rows a slot while reloading.
 PER_PEER = 4
+# Resident, measured (docs/topics/memory.md); a shard's own pages, without those it shares.
+SHARD_BYTES = 14 << 20
+IDLE_BYTES = 2_300
+TLS_IDLE_BYTES = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,11 @@ def effective_connections(wanted: int, room: Room) -> int:
             code=10024,
         )
     return wanted or room.whole
+
+
+def memory_needed(connections: int, shards: int, *, is_tls: bool) -> int:
+    """Return about how many bytes so many idle connections take, with the processes."""
+    return shards * SHARD_BYTES + connections * (TLS_IDLE_BYTES if is_tls else IDLE_BYTES)
 
 
 def raise_descriptor_limit() -> int:

@@ -60,3 +60,25 @@ def test_a_quota_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
 
 def test_no_cgroups_at_all(tmp_path: Path) -> None:
     assert cpus.quota(tmp_path / "none", tmp_path) is None
+
+
+def test_the_memory_of_v2_is_the_smallest_on_the_way_up(tmp_path: Path) -> None:
+    write(tmp_path / "root/a/b/memory.max", "max\n")
+    write(tmp_path / "root/a/memory.max", "268435456\n")
+    write(tmp_path / "root/memory.max", "1073741824\n")
+    write(tmp_path / "groups", "0::/a/b\n")
+    assert cpus.memory_limit(tmp_path / "groups", tmp_path / "root") == 256 << 20
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [("1048576\n", 1 << 20), ("9223372036854771712\n", None), ("-1\n", None), ("x", None)],
+)
+def test_the_memory_of_v1(tmp_path: Path, text: str, limit: int | None) -> None:
+    write(tmp_path / "root/memory/c/memory.limit_in_bytes", text)
+    write(tmp_path / "groups", "5:memory:/c\n4:cpu,cpuacct:/c\n")
+    assert cpus.memory_limit(tmp_path / "groups", tmp_path / "root") == limit
+
+
+def test_no_memory_limit_without_cgroups(tmp_path: Path) -> None:
+    assert cpus.memory_limit(tmp_path / "none", tmp_path) is None

@@ -48,3 +48,9 @@ assert limits.raise_descriptor_limit() == hard, "raised before"
 def test_the_soft_limit_is_raised_to_the_hard_one(run_script: Callable[[str], str]) -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 100
     run_script(SCRIPT)
+
+
+def test_what_connections_take_of_memory() -> None:
+    plain = limits.memory_needed(100_000, 4, is_tls=False)
+    assert 200 << 20 < plain < 400 << 20
+    assert limits.memory_needed(100_000, 4, is_tls=True) > 10 * (plain - (4 * 14 << 20))
