@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from websockets.asyncio.client import connect
@@ -24,7 +25,18 @@ class Swarm:
         self.pids: set[int] = set()
         self.is_over = asyncio.Event()
         self.connected = 0
-        self.all_connected = asyncio.Event()
+        self._progress = asyncio.Event()
+
+    async def wait_until(self, what: Callable[[], bool]) -> None:
+        """Return once `what` is true; it is looked at when a client has met a server or a close."""
+        async with asyncio.timeout(DEADLINE):
+            while not what():
+                self._progress.clear()
+                await self._progress.wait()
+
+    @property
+    def told(self) -> int:
+        return self.seen["closed 1012"]
 
     async def client(self) -> None:
         while not self.is_over.is_set():
@@ -33,14 +45,14 @@ class Swarm:
                     hello = json.loads(await socket.recv())
                     self.pids.add(hello["pid"])
                     self.connected += 1
-                    if self.connected == CLIENTS:
-                        self.all_connected.set()
+                    self._progress.set()
                     await self.echo(socket)
             except ConnectionClosed as closed:
                 code = closed.rcvd.code if closed.rcvd else 1006
                 self.seen[f"closed {code}"] += 1
             except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
                 self.seen[repr(error)] += 1
+            self._progress.set()
 
     async def echo(self, socket: object) -> None:
         number = 0
@@ -56,9 +68,12 @@ async def reload_under(swarm: Swarm) -> None:
     async with asyncio.TaskGroup() as group:
         for _ in range(CLIENTS):
             group.create_task(swarm.client())
-        await asyncio.wait_for(swarm.all_connected.wait(), DEADLINE)
+        await swarm.wait_until(lambda: swarm.connected >= CLIENTS)
         server.ask("reload")
         await asyncio.to_thread(server.wait_for_status, lambda report: report["phase"] == "serving")
+        # The server may be done before the last clients have read what it told them.
+        after = set(server.shard_pids().values())
+        await swarm.wait_until(lambda: swarm.pids > after and swarm.told >= CLIENTS)
         swarm.is_over.set()
 
 
