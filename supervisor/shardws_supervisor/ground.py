@@ -16,6 +16,7 @@ from shardws import stats
 from shardws.census import Census
 from shardws.controlsocket import default_directory
 from shardws.errors import StartError
+from shardws.stats import CONNECTED
 from shardws_supervisor import activation, cpus, limits, listeners, logs, rundir, spawn
 from shardws_supervisor.notify import Notifier
 from shardws_supervisor.plan import MOST_SHARDS, Plan
@@ -134,6 +135,7 @@ class Ground:
 
     def leave(self) -> None:
         """Give everything back, in the end."""
+        log.info("the server has ended; %d WebSockets were served", self.memory.total(CONNECTED))
         self._close_sockets()
         self.notifier.close()
         self.run_directory.remove()

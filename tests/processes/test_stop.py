@@ -64,6 +64,7 @@ def test_term_closes_every_client_with_1001(run_server: RunServer) -> None:
     assert_nothing_left(server, pids)
     assert "Traceback" not in server.log
     assert "error" not in server.log
+    assert "the server has ended; 8 WebSockets were served" in server.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
