@@ -21,14 +21,14 @@ def test_an_interrupt_within_the_loop_is_raised_by_do_events_and_costs_no_client
 ) -> None:
     """Ctrl-C that fell into a callback of the loop was swallowed, and dropped its connection."""
     assert program.server._shard is not None
-    dispatch = program.server._shard.dispatch
-    received = dispatch.received
+    shard = program.server._shard
+    received = shard.received
 
     def interrupted(*arguments: Any) -> None:
         signal.raise_signal(signal.SIGINT)
         received(*arguments)
 
-    monkeypatch.setattr(dispatch, "received", interrupted)
+    monkeypatch.setattr(shard, "received", interrupted)
     program.server.on_data_in = lambda e: program.events.append(("data", e.text))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
