@@ -10,7 +10,7 @@ A send returns the Outcome that the application itself would get. ControlError: 
 nothing, because none runs, it has gone, or it is silent. Many tasks may share one client: requests
 go out in the order of the calls, 64 KiB of them at a time, without waiting for each other's
 answers. The connection is opened when it is needed, again after a restart of the server too, and
-given back after IDLE seconds without a request, since the server serves 32 at once.
+given back after IDLE seconds without a request, since the server serves 256 at once.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ from typing import Final
 CONTROL_SOCKET: Final = "control.sock"  # in the run directory
 LONGEST_REQUEST: Final = 64 << 10  # bytes: of a line, and of all that wait for their answer
 LONGEST_REPLY: Final = 4 << 20  # bytes: of a line, and of all that a client leaves unread
-MOST_CLIENTS: Final = 32
+MOST_CLIENTS: Final = 256  # that push; operators find a place beyond that
 PATIENCE: Final = 30.0  # seconds a client may be silent; `top` asks every second or two
 
 

@@ -22,7 +22,7 @@ from shardws.shard import certificates
 from shardws.tls.facts import DAY, CertificateFacts
 from shardws.tls.site import Site
 from shardws_supervisor import plan as plans
-from shardws_supervisor.control import Pending, Reply
+from shardws_supervisor.answers import Pending, Reply
 from shardws_supervisor.errands import Answer, Errands
 from shardws_supervisor.slots import SlotTable, State
 from shardws_supervisor.stamps import Stamps, stamps_of

@@ -61,6 +61,7 @@ class Client:
         self._sock = socket.socket(socket.AF_UNIX)
         self._sock.settimeout(DEADLINE)
         self._rest = b""
+        self._has_answered = False
         try:
             self._sock.connect(os.fspath(path / controlsocket.CONTROL_SOCKET))
         except OSError as error:
@@ -72,14 +73,22 @@ class Client:
             return f"the server in {self.path} belongs to another user"
         return f"no server runs in {self.path}"
 
+    def _why_not(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            return f"the server in {self.path} does not answer"
+        if self._has_answered:
+            return f"the server in {self.path} has gone"
+        most = controlsocket.MOST_CLIENTS
+        return f"the server in {self.path} has gone, or serves {most} clients already"
+
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Ask and return the answer; Refused with the reason, StartError when it is gone."""
         try:
             self._sock.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
             reply: dict[str, Any] = json.loads(self._line())
         except (OSError, ValueError) as error:
-            reason = "does not answer" if isinstance(error, TimeoutError) else "has gone"
-            raise StartError(f"the server in {self.path} {reason}", exit_code=EXIT_FAILED) from None
+            raise StartError(self._why_not(error), exit_code=EXIT_FAILED) from None
+        self._has_answered = True
         if not reply.pop("ok", False):
             raise Refused(str(reply.get("error", "refused")))
         return reply

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from shardws import stats
 from shardws_supervisor import certificates, connections, status, versions
-from shardws_supervisor.control import Pending, Reply, Request
+from shardws_supervisor.answers import Pending, Reply, Request
 from shardws_supervisor.errands import Errands
 from shardws_supervisor.ground import Ground
 from shardws_supervisor.plan import Plan
@@ -67,6 +67,7 @@ def _status(server: Server, _request: Request) -> Reply:
         "uptime": round(time.monotonic() - server.started, 3),
         "run_directory": str(ground.run_directory.path),
         "max_connections": ground.max_connections,
+        "memory_limit": ground.memory_limit,
         "reloads": server.reloads.count,
         "reload_outcome": server.reloads.outcome,
         "tls": certificates.report(server.plan.site, time.time()),
@@ -81,12 +82,12 @@ def _stop(server: Server, request: Request) -> Reply:
     if not isinstance(is_now, bool):
         raise ValueError("now must be true or false")
     server.stop(Level.NOW if is_now else Level.GRACEFUL)
-    return {}
+    return {"phase": phase(server)}
 
 
 def _drain(server: Server, _request: Request) -> Reply:
     server.stop(Level.GRACEFUL)
-    return {}
+    return {"phase": phase(server)}
 
 
 def _reload(server: Server, _request: Request) -> Reply:
@@ -119,6 +120,9 @@ COMMANDS: dict[str, Callable[[Server, Request], Reply]] = {
     "scale": _scale,
     "reopen-logs": _reopen_logs,
 }
+
+
+PUSHES = connections.PUSHES
 
 
 def run(server: Server, request: Request) -> Reply | Pending:

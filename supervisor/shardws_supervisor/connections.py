@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from shardws import ids
 from shardws.errors import NoSuchConnection, ShardwsError
-from shardws_supervisor.control import Pending, Reply, Request
+from shardws_supervisor.answers import Pending, Reply, Request
 from shardws_supervisor.errands import Answer, Errands
 from shardws_supervisor.plan import Plan
 from shardws_supervisor.slots import Life, SlotTable, State
@@ -19,6 +19,7 @@ from shardws_supervisor.slots import Life, SlotTable, State
 MOST_LISTED: Final = 500  # of each shard: shard.roster.MOST
 CLOSING: Final = ("code", "reason")
 PAYLOAD: Final = ("text", "data")
+PUSHES: Final = frozenset({"send", "publish", "broadcast"})  # what other programs are there for
 SORTED_BY: Final = ("id", "queue_bytes", "silent", "address")
 
 

@@ -3,8 +3,9 @@
 Owns the Unix socket (0600, in the 0700 run directory) and its clients; knows no command: a
 `Commands` answers. Every client is bounded: LONGEST_REQUEST of a line and of lines that wait,
 MOST_AT_ONCE requests under way, LONGEST_REPLY unread, PATIENCE seconds of silence, MOST_CLIENTS at
-once (shardws.controlsocket). What a client does wrong, it is told once and closed; the supervisor's
-loop never waits for one. Answers keep the order of the requests.
+once (shardws.controlsocket) and some beyond that for operators (places.py); all of them together
+MOST_UNREAD. What a client does wrong, it is told once and closed; the supervisor's loop never waits
+for one. Answers keep the order of the requests.
 
     {"do": "status"}            -> {"ok": true, ...}
     {"do": "scale", "shards": 4} -> {"ok": true} or {"ok": false, "error": "..."}
@@ -16,52 +17,23 @@ import os
 import selectors
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from shardws.controlsocket import LONGEST_REPLY, LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
-from shardws.errors import ShardwsError, StartError
+from shardws.errors import StartError
 from shardws.log import logger
+from shardws_supervisor.answers import Pending, Reply, Request, guarded, refusal, settled
+from shardws_supervisor.places import Kind, Places, idlest, pid_of
 from shardws_supervisor.spawn import Closeable
 
 MOST_AT_ONCE: Final = 32  # requests of one client under way; the next ones wait in its buffer
 PIECE: Final = 64 << 10  # bytes of replies that are gathered for one write
-
-Request = dict[str, Any]
-Reply = dict[str, Any]
+MOST_UNREAD: Final = 32 << 20  # bytes of replies that all clients together leave unread
+NO_PLACE: Final = 10024  # in errors.ERROR_CODES: too many
 
 log = logger("supervisor.control")
-
-
-class Pending:
-    """A reply that comes later; later requests of the client are answered behind it."""
-
-    def __init__(self) -> None:
-        self._make: Callable[[], Reply] | None = None
-        self._then: Callable[[], None] | None = None
-
-    def fill(self, make: Callable[[], Reply]) -> None:
-        """Settle it: `make` returns the reply, or raises as a command does."""
-        self._make = make
-        if self._then is not None:
-            self._then()
-
-    @property
-    def is_settled(self) -> bool:
-        return self._make is not None
-
-    def then(self, call: Callable[[], None]) -> None:
-        """Have `call` called when it is settled, at once when it is already."""
-        self._then = call
-        if self._make is not None:
-            call()
-
-    def reply(self) -> Reply:
-        """Return the reply of what is settled, or raise."""
-        assert self._make is not None
-        return self._make()
-
 
 Commands = Callable[[Request], Reply | Pending]
 
@@ -69,16 +41,27 @@ Commands = Callable[[Request], Reply | Pending]
 class Client:
     """One connection of an operator's program."""
 
-    __slots__ = ("events", "is_busy", "last", "received", "sock", "unsent", "waiting")
+    __slots__ = ("events", "is_busy", "kind", "last", "received", "sock", "unsent", "waiting")
 
-    def __init__(self, sock: socket.socket, now: float) -> None:
+    def __init__(self, sock: socket.socket, kind: Kind, now: float) -> None:
         self.sock = sock
+        self.kind = kind
         self.last = now
         self.received = bytearray()
         self.unsent = bytearray()
         self.waiting: deque[Pending] = deque()  # in the order of the requests
         self.is_busy = False  # its requests are being looked at, further down the stack
         self.events = selectors.EVENT_READ
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, and nothing of it waits to be read."""
+        if self.is_busy or self.waiting or self.unsent:
+            return False
+        try:
+            return not self.sock.recv(1, socket.MSG_PEEK)
+        except OSError:  # BlockingIOError, or an end that nobody has seen yet
+            return True
 
 
 class Control:
@@ -90,12 +73,21 @@ class Control:
         selector: selectors.BaseSelector,
         commands: Commands,
         clock: Callable[[], float],
+        pushes: Collection[str] = (),
+        family: Callable[[], Collection[int]] = tuple,
     ) -> None:
-        """Bind and listen; StartError when the path cannot be bound."""
+        """Bind and listen; StartError when the path cannot be bound.
+
+        `pushes` are the commands that clients beyond MOST_CLIENTS are refused; `family` returns the
+        pids of children that always have a place.
+        """
         self._selector = selector
         self._commands = commands
         self._clock = clock
+        self._pushes = pushes
+        self._places = Places(family)
         self._clients: set[Client] = set()
+        self._unread = 0  # bytes of replies, of all clients
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         mask = os.umask(0o177)  # 0600 from the first moment, not after a chmod
         try:
@@ -115,17 +107,31 @@ class Control:
     def _accept(self) -> None:
         try:
             sock, _ = self._sock.accept()
-        except OSError:  # it is gone again, or there are no descriptors: the next turn tries again
+        except ConnectionError:  # it is gone again
             return
-        if len(self._clients) >= MOST_CLIENTS:
-            self._drop_gone()
-        if len(self._clients) >= MOST_CLIENTS:
-            sock.close()
+        except OSError:  # no descriptors: the next turn tries again, with one more
+            self._make_room(Kind.ORDINARY)
             return
         sock.setblocking(False)
-        client = Client(sock, self._clock())
+        if self._places.is_taken(Kind.ORDINARY, self._clients):
+            self._drop_gone()
+        kind = self._places.kind_for(pid_of(sock), self._clients)
+        if kind is not Kind.ORDINARY and not self._make_room(kind):
+            sock.close()
+            return
+        client = Client(sock, kind, self._clock())
         self._clients.add(client)
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._turn(client))
+
+    def _make_room(self, kind: Kind) -> bool:
+        """See to it that a place of that kind is free; False when all are in use."""
+        if kind is not Kind.ORDINARY and not self._places.is_taken(kind, self._clients):
+            return True
+        client = idlest(kind, self._clients)
+        if client is None:
+            return False
+        self._drop(client)
+        return True
 
     def _drop_gone(self) -> None:
         """Drop clients whose end waits to be read: the kernel may tell of a newcomer first."""
@@ -182,7 +188,7 @@ class Control:
             return False
         line = bytes(client.received[:end])
         del client.received[: end + 1]
-        answer = self._reply_to(line)
+        answer = self._reply_to(line, is_spare=client.kind is Kind.SPARE)
         client.waiting.append(answer)
         answer.then(lambda: self._settled(client))
         return True
@@ -196,16 +202,18 @@ class Control:
         """Reply to the oldest request if its answer is there."""
         if client not in self._clients or not client.waiting or not client.waiting[0].is_settled:
             return False
-        self._reply(client, _guarded(client.waiting.popleft().reply))
+        self._reply(client, guarded(client.waiting.popleft().reply))
         return True
 
-    def _reply_to(self, line: bytes) -> Pending:
+    def _reply_to(self, line: bytes, *, is_spare: bool) -> Pending:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
             return settled(refusal("the request is no JSON"))
         if not isinstance(request, dict) or not isinstance(request.get("do"), str):
             return settled(refusal('a request is a JSON object like {"do": "status"}'))
+        if is_spare and request["do"] in self._pushes:
+            return settled(refusal(f"{MOST_CLIENTS} clients are served already", NO_PLACE))
         pending: list[Pending] = []
 
         def run() -> Reply:
@@ -215,16 +223,23 @@ class Control:
                 return {}
             return answer
 
-        reply = _guarded(run)
+        reply = guarded(run)
         return pending[0] if pending else settled(reply)
 
     def _reply(self, client: Client, reply: Reply) -> None:
-        client.unsent += json.dumps(reply).encode() + b"\n"
+        line = json.dumps(reply).encode() + b"\n"
+        client.unsent += line
+        self._unread += len(line)
         if len(client.unsent) > PIECE:
             self._write_some(client)
         if len(client.unsent) > LONGEST_REPLY:
-            log.warning("a control client does not read its answers and is dropped")
-            self._drop(client)
+            self._drop_unread(client)
+        elif self._unread > MOST_UNREAD:
+            self._drop_unread(max(self._clients, key=lambda one: len(one.unsent)))
+
+    def _drop_unread(self, client: Client) -> None:
+        log.warning("a control client does not read its answers and is dropped")
+        self._drop(client)
 
     def _write_some(self, client: Client) -> None:
         if client in self._clients:
@@ -236,6 +251,7 @@ class Control:
             while client.unsent:
                 sent = client.sock.send(client.unsent)
                 del client.unsent[:sent]
+                self._unread -= sent
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.unsent else 0)
         if wanted != client.events:
             client.events = wanted
@@ -244,8 +260,11 @@ class Control:
     def _drop(self, client: Client) -> None:
         if client in self._clients:
             self._clients.remove(client)
+            self._unread -= len(client.unsent)
+            client.unsent.clear()
             self._selector.unregister(client.sock)
             client.sock.close()
+            self._places.left(self._clients)
 
     def expire(self, now: float) -> None:
         """Drop clients that have been silent for too long."""
@@ -258,25 +277,3 @@ class Control:
             self._drop(client)
         self._selector.unregister(self._sock)
         self._sock.close()
-
-
-def refusal(reason: str, code: int | None = None) -> Reply:
-    """Return the reply to a request that cannot be served."""
-    return {"ok": False, "error": reason, **({} if code is None else {"code": code})}
-
-
-def settled(reply: Reply) -> Pending:
-    """Return what is known already as what comes later does."""
-    pending = Pending()
-    pending.fill(lambda: reply)
-    return pending
-
-
-def _guarded(make: Callable[[], Reply]) -> Reply:
-    """Return a reply with its "ok"; what a command raises becomes a refusal."""
-    try:
-        return {"ok": True, **make()}
-    except ShardwsError as error:
-        return refusal(error.description, error.code)
-    except (ValueError, TypeError) as error:
-        return refusal(str(error))

@@ -11,11 +11,11 @@ from typing import Final
 
 from shardws.errors import ShardwsError
 from shardws.wire import messages
-from shardws_supervisor.control import Pending, Reply
+from shardws_supervisor.answers import Pending, Reply
 from shardws_supervisor.slots import Life
 
 DEADLINE: Final = 5.0  # seconds for all answers
-MOST: Final = 1024  # errands under way: 32 clients with 32 requests each
+MOST: Final = 1024  # errands under way, of all clients
 MOST_BYTES: Final = 512 << 10  # of them: a shard that leaves 1 MiB of its channel unread is killed
 
 

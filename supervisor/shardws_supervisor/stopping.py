@@ -1,7 +1,8 @@
 """How a stop gets harsher: graceful, at once, by force.
 
-Owns the levels; knows no process. Each signal that asks for less patience than there is left
-raises the level; asking again always hastens.
+Owns the levels; knows no process. A signal that comes after another one hastens: who sends it again
+has lost patience. Nothing else does by repetition: `drain` and `stop` over the control socket, and
+the first signal after them (`systemctl stop` after `shardws drain`), leave a graceful stop alone.
 """
 
 import enum
@@ -27,3 +28,15 @@ ASKED = {
 def harsher(level: Level, asked: Level) -> Level:
     """Return the level after a request: the one asked for, at least one more than before."""
     return Level(min(Level.KILL, max(asked, level + 1)))
+
+
+class Insistence:
+    """The signals so far."""
+
+    def __init__(self) -> None:
+        self._is_asked = False
+
+    def level(self, level: Level, asked: Level) -> Level:
+        """Return the level that a signal asks for, while the server is at `level`."""
+        was_asked, self._is_asked = self._is_asked, True
+        return harsher(level, asked) if was_asked else max(level, asked)

@@ -167,7 +167,7 @@ def test_a_long_answer_is_taken(fixture: Fixture) -> None:
 def test_an_end_before_any_answer_may_mean_too_many_clients(fixture: Fixture) -> None:
     (request,) = fixture.asked(1)
     fixture.line.connection_lost(None)
-    assert why(request) == "the server in /run/x has gone, or serves 32 clients already"
+    assert why(request) == "the server in /run/x has gone, or serves 256 clients already"
     assert fixture.rooms == 1
 
 

@@ -59,6 +59,20 @@ def test_a_server_that_goes(serve: Serve, answer: bytes) -> None:
     assert caught.value.exit_code == 1
 
 
+def test_too_many_clients_are_not_taken_for_a_dead_server(serve: Serve) -> None:
+    with Client(serve([b""])) as server, pytest.raises(StartError) as caught:
+        server.ask("status")
+    assert caught.value.description.endswith(" has gone, or serves 256 clients already")
+
+
+def test_a_server_that_goes_after_an_answer(serve: Serve) -> None:
+    with Client(serve([b'{"ok": true}\n'])) as server:
+        server.ask("status")
+        with pytest.raises(StartError, match="has gone") as caught:
+            server.ask("status")
+    assert caught.value.description.endswith(" has gone")
+
+
 def test_a_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "DEADLINE", 0.05)
     with socket.socket(socket.AF_UNIX) as listener:

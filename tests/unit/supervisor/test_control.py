@@ -1,6 +1,8 @@
 """control: requests in lines, bounded, answered in a loop that is turned by hand."""
 
+import contextlib
 import json
+import os
 import selectors
 import socket
 from collections.abc import Iterator
@@ -11,7 +13,9 @@ import pytest
 
 from shardws.controlsocket import LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
 from shardws.errors import StartError
-from shardws_supervisor.control import MOST_AT_ONCE, Control, Pending
+from shardws_supervisor.answers import Pending
+from shardws_supervisor.control import MOST_AT_ONCE, MOST_UNREAD, Control
+from shardws_supervisor.places import FAMILY_PLACES, SPARE_PLACES
 
 
 class Fixture:
@@ -22,7 +26,10 @@ class Fixture:
         self.now = 0.0
         self.asked: list[dict[str, Any]] = []
         self.selector = selectors.DefaultSelector()
-        self.control = Control(path, self.selector, self.answer, lambda: self.now)
+        self.family: list[int] = []
+        self.control = Control(
+            path, self.selector, self.answer, lambda: self.now, ("push",), lambda: self.family
+        )
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(request)
@@ -146,26 +153,103 @@ def test_silent_clients_expire(fixture: Fixture) -> None:
         assert fixture.ask(lively, b'{"do": "a"}\n')["ok"]
 
 
-def test_more_clients_than_allowed_are_turned_away(fixture: Fixture) -> None:
+@contextlib.contextmanager
+def full(fixture: Fixture) -> Iterator[list[socket.socket]]:
+    """Hold every ordinary place."""
     held = [fixture.dial() for _ in range(MOST_CLIENTS)]
     fixture.turn()
-    with fixture.dial() as late:
-        fixture.turn()
-        assert late.recv(1) == b""
+    yield held
     for sock in held:
         sock.close()
+
+
+NO_PUSH = {"ok": False, "error": "256 clients are served already", "code": 10024}
+FULL_SAID = "256 control clients are served: newcomers can look and steer, but not push"
+
+
+def test_operators_find_a_place_when_backends_have_taken_all(
+    fixture: Fixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    """32 backends locked the operator out: `stop` said that the server had gone."""
+    with full(fixture), fixture.dial() as operator, fixture.dial() as backend:
+        assert fixture.ask(operator, b'{"do": "stop"}\n') == {"ok": True, "did": "stop"}
+        assert fixture.ask(backend, b'{"do": "push"}\n') == NO_PUSH
+    assert [record.getMessage() for record in caplog.records] == [FULL_SAID]
+
+
+def test_who_came_late_may_push_once_there_is_room(
+    fixture: Fixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "shardws.supervisor.control")
+    with full(fixture) as held, fixture.dial() as backend:
+        assert fixture.ask(backend, b'{"do": "push"}\n') == NO_PUSH
+        held.pop().close()
+        fixture.turn()
+        assert fixture.ask(backend, b'{"do": "push"}\n')["ok"]
+    fixture.turn()
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [FULL_SAID, "the control socket has room for every client again"]
+
+
+def test_of_those_beyond_the_bound_the_idlest_gives_way(fixture: Fixture) -> None:
+    with full(fixture), contextlib.ExitStack() as late:
+        spare = []
+        for fixture.now in range(1, SPARE_PLACES + 1):
+            spare.append(late.enter_context(fixture.dial()))
+            fixture.turn()
+        spare[0].sendall(b'{"do": "a"}\n')  # not read yet: it must not be lost
+        newcomer = late.enter_context(fixture.dial())
+        fixture.control._accept()
+        assert fixture.ask(newcomer, b'{"do": "a"}\n')["ok"]
+        assert json.loads(spare[0].recv(65536))["ok"]
+        assert spare[1].recv(1) == b""
+        assert fixture.ask(spare[2], b'{"do": "a"}\n')["ok"]
+
+
+def test_nobody_gives_way_in_the_middle_of_a_request(fixture: Fixture) -> None:
+    Later(fixture)
+    with full(fixture), contextlib.ExitStack() as late:
+        for _ in range(SPARE_PLACES):
+            late.enter_context(fixture.dial()).sendall(b'{"do": "later"}\n')
+        fixture.turn()
+        newcomer = late.enter_context(fixture.dial())
+        fixture.turn()
+        assert newcomer.recv(1) == b""
+
+
+def test_a_child_of_the_server_has_a_place_of_its_own(fixture: Fixture) -> None:
+    """/livez was red while backends held all places."""
+    fixture.family = [os.getpid()]
+    with contextlib.ExitStack() as children:
+        socks = [children.enter_context(fixture.dial()) for _ in range(FAMILY_PLACES)]
+        fixture.turn()
+        fixture.now = 1.0
+        assert fixture.ask(socks[0], b'{"do": "push"}\n')["ok"]
+        assert fixture.ask(children.enter_context(fixture.dial()), b'{"do": "push"}\n')["ok"]
+        assert len(fixture.control.foreign()) == 1 + FAMILY_PLACES
+        fixture.family = []
+        with full(fixture):
+            assert len(fixture.control.foreign()) == 1 + FAMILY_PLACES + MOST_CLIENTS
+
+
+def test_what_all_clients_leave_unread_is_bounded(fixture: Fixture) -> None:
+    many = MOST_UNREAD // 3_000_000 + 4
+    with contextlib.ExitStack() as stack:
+        for _ in range(many):
+            stack.enter_context(fixture.dial()).sendall(b'{"do": "much"}\n' * 3)
+        fixture.turn()
+        left = len(fixture.control.foreign()) - 1
+        assert 0 < left < many, "some are dropped, not all"
+        assert fixture.control._unread <= MOST_UNREAD
 
 
 def test_who_has_gone_makes_room_at_once(fixture: Fixture) -> None:
     """The newcomer may be reported before the ends of those who make room for it."""
-    held = [fixture.dial() for _ in range(MOST_CLIENTS)]
-    fixture.turn()
-    held.pop().close()
-    with fixture.dial() as late:
-        fixture.control._accept()
-        assert fixture.ask(late, b'{"do": "a"}\n')["ok"]
-    for sock in held:
-        sock.close()
+    with full(fixture) as held:
+        held.pop().close()
+        with fixture.dial() as late:
+            fixture.control._accept()
+            assert fixture.ask(late, b'{"do": "push"}\n')["ok"]
 
 
 def test_an_accept_that_fails_is_tried_again(
@@ -178,8 +262,25 @@ def test_an_accept_that_fails_is_tried_again(
     with monkeypatch.context() as patched, fixture.dial() as sock:
         patched.setattr(fixture.control, "_sock", Failing())
         fixture.control._accept()
+        assert len(fixture.control.foreign()) == 1, "nobody to give way: it waits"
         patched.undo()
         assert fixture.ask(sock, b'{"do": "a"}\n')["ok"]
+
+
+def test_without_descriptors_the_idlest_gives_way(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the loop would turn on the newcomer without end."""
+
+    class Failing:
+        def accept(self) -> None:
+            raise OSError(24, "Too many open files")
+
+    with fixture.dial() as idle, monkeypatch.context() as patched:
+        fixture.turn()
+        patched.setattr(fixture.control, "_sock", Failing())
+        fixture.control._accept()
+        assert idle.recv(1) == b""
 
 
 def test_a_reply_that_comes_later_keeps_its_place(tmp_path: Path) -> None:

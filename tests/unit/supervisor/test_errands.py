@@ -6,7 +6,7 @@ import pytest
 
 from shardws.errors import ShardwsError
 from shardws.wire import messages
-from shardws_supervisor.control import Pending, Reply
+from shardws_supervisor.answers import Pending, Reply
 from shardws_supervisor.errands import DEADLINE, MOST, MOST_BYTES, Answer, Errands
 from shardws_supervisor.slots import Life
 

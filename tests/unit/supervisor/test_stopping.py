@@ -2,7 +2,7 @@
 
 import pytest
 
-from shardws_supervisor.stopping import Level, harsher
+from shardws_supervisor.stopping import Insistence, Level, harsher
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,16 @@ from shardws_supervisor.stopping import Level, harsher
 )
 def test_asking_again_hastens(level: Level, asked: Level, after: Level) -> None:
     assert harsher(level, asked) is after
+
+
+def test_the_first_signal_leaves_a_graceful_stop_alone() -> None:
+    """`systemctl stop` after `shardws drain` threw every client out."""
+    insistence = Insistence()
+    assert insistence.level(Level.GRACEFUL, Level.GRACEFUL) is Level.GRACEFUL
+    assert insistence.level(Level.GRACEFUL, Level.GRACEFUL) is Level.NOW
+    assert insistence.level(Level.NOW, Level.GRACEFUL) is Level.KILL
+
+
+def test_a_signal_may_ask_for_less_patience_at_once() -> None:
+    assert Insistence().level(Level.GRACEFUL, Level.NOW) is Level.NOW
+    assert Insistence().level(Level.NONE, Level.GRACEFUL) is Level.GRACEFUL
