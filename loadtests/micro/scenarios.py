@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import uvloop
 
+from loadtests.micro.spreading import broadcasting, sending_across
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
 from shardws.events import Handlers
 from shardws.log import Adapter
@@ -273,6 +274,10 @@ SCENARIOS = (
     Scenario("session_125", "session: message of 125 B in", repeated(receiving)),
     Scenario("handshake", "opening request in, 101 out", repeated(opening)),
     Scenario("wire_deliver", "DELIVER of 100 B, there and back", repeated(wiring)),
+    Scenario(
+        "cross_send", "send to another shard, all but clients", partial(sending_across, PER_BATCH)
+    ),
+    Scenario("broadcast", "delivery to one of many", repeated(partial(broadcasting, PER_BATCH))),
     Scenario("dispatch", "item to a plain handler", repeated(dispatching)),
     Scenario("echo_125", "the whole way: 125 B, 16 in a read", partial(echoing, False)),
     Scenario("echo_lone", "the way of one message in a read, no kernel", partial(echoing, True)),

@@ -1,0 +1,165 @@
+"""Scenarios of messages to elsewhere and to many: a link between two shards, and a broadcast.
+
+Both take the number of messages of one batch. The shards of the first are two sets of routing on
+one loop, with real Unix sockets between them and a connection that keeps nothing.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import uvloop
+
+from shardws import ids
+from shardws.hotpath import Counters
+from shardws.net.connection import Connection
+from shardws.net.outbox import Outbox
+from shardws.net.record import OPEN
+from shardws.net.sharing import Joiner, share
+from shardws.outcomes import QUEUED, Outcome, SendOutcome
+from shardws.protocol.session import Session, SessionConfig
+from shardws.routing.identity import Identity
+from shardws.routing.mesh import Mesh
+from shardws.routing.registry import Registry
+from shardws.routing.router import Router
+from shardws.stats import Stats
+
+LINK_LIMIT_S = 60.0
+SUBSCRIBERS = 8
+TEXT = 1
+
+
+class Drain:
+    """A connection that counts down what it is still to be sent."""
+
+    groups: set[str] | None = None
+
+    def __init__(self, connection_id: int) -> None:
+        self.id = connection_id
+        self.missing = 0
+        self.is_done = asyncio.Event()
+
+    def expect(self, count: int) -> None:
+        self.missing = count
+        self.is_done.clear()
+
+    def send(self, kind: int, payload: bytes) -> SendOutcome:
+        self.missing -= 1
+        if not self.missing:
+            self.is_done.set()
+        return QUEUED
+
+
+class Sink:
+    """Told of failures, and there are none."""
+
+    def fail(self, *told: Any) -> None:
+        raise AssertionError(told)
+
+    send_failed = sends_lost = ready_to_send = answer = fail
+
+
+class Routing:
+    """One shard's routing, in a directory that it shares with the other."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, directory: str, slot: int) -> None:
+        self.identity = Identity(0, slot, 0, os.getpid(), "0" * 16)
+        self.mesh = Mesh(loop, self.identity, directory)
+        self.registry = Registry()
+        sink = cast(Any, Sink())
+        self.router = Router(self.mesh, self.registry, sink, lambda *message: ())
+
+    async def meet(self, others: "list[Routing]") -> None:
+        await self.mesh.start()
+        self.mesh.set_peers([(one.identity.row, 0, os.getpid()) for one in others])
+
+
+def fail(outcome: Outcome) -> None:
+    raise AssertionError(outcome)
+
+
+@contextmanager
+def sending_across(per_batch: int) -> Iterator[Callable[[int], None]]:
+    """Messages of 100 B whose failures are looked at, by id to a connection of the other shard."""
+    loop = uvloop.new_event_loop()
+    directory = tempfile.mkdtemp(prefix="micro-")
+    here, there = shards = [Routing(loop, directory, slot) for slot in (0, 1)]
+    drain = Drain(ids.pack(0, 1, 0, 1))
+    there.registry.add(cast(Any, drain))
+    payload = bytes(100)
+
+    async def meet() -> None:
+        for one in shards:
+            await one.meet(shards)
+        async with asyncio.timeout(LINK_LIMIT_S):
+            assert await here.router.send(drain.id, TEXT, payload) is Outcome.QUEUED
+
+    async def run(batches: int) -> None:
+        async with asyncio.timeout(LINK_LIMIT_S):
+            for _ in range(batches):
+                drain.expect(per_batch)
+                for _ in range(per_batch):
+                    here.router.send(drain.id, TEXT, payload).if_failed(fail)
+                await drain.is_done.wait()
+
+    async def part() -> None:
+        for one in shards:
+            await one.mesh.close()
+
+    try:
+        loop.run_until_complete(meet())
+        yield lambda batches: loop.run_until_complete(run(batches))
+        loop.run_until_complete(part())
+    finally:
+        loop.close()
+        shutil.rmtree(directory)
+
+
+class Keeper:
+    """As much of a shard as its connections ask for when they send."""
+
+    config = None
+    now = 0.0
+
+    def __init__(self) -> None:
+        self.counters = Counters(Stats(1).row(0), 0, 1, 2, 3)
+        self.joiner = Joiner()
+        self.unflushed: list[Outbox] = []
+        self.size = 0
+
+    def flush_later(self, connection: Outbox) -> None:
+        self.unflushed.append(connection)
+
+    def write(self, data: bytes) -> None:
+        """In place of each connection's transport."""
+        self.size += len(data)
+
+
+def subscribed(keeper: Keeper) -> Connection:
+    connection = Connection(cast(Any, keeper))
+    connection.state = OPEN
+    connection.session = Session(SessionConfig())
+    connection.transport = cast(Any, keeper)
+    return connection
+
+
+def broadcasting(per_batch: int) -> Callable[[], object]:
+    """Several messages of 125 B in one turn to SUBSCRIBERS, without the kernel; per delivery."""
+    keeper = Keeper()
+    connections = [subscribed(keeper) for _ in range(SUBSCRIBERS)]
+    payload = bytes(125)
+
+    def once() -> None:
+        for _ in range(per_batch // SUBSCRIBERS):
+            assert not share(connections, TEXT, payload)
+        unflushed, keeper.unflushed = keeper.unflushed, []
+        for connection in unflushed:
+            connection.flush()
+        assert keeper.size == per_batch * 127
+        keeper.size = 0
+
+    return once
