@@ -9,7 +9,7 @@ started by `shardws run` with one shard, uvloop's by uvloop_tls.py; they alterna
 Uvloop's TLS reads into a new object of 256 KiB each time. In a fresh process glibc maps and unmaps
 that; when the first connection has closed, and with it a buffer of that size was freed, glibc keeps
 such memory, and the reads become cheap. So uvloop's is measured as it comes, behind some clients
-that have left, and `mapping`, with glibc told to go on as it begins: a server that no client has left yet.
+that have left, and `mapping`, with glibc told to go on as it begins, as if none had left yet.
 """
 
 import argparse
