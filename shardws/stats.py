@@ -2,8 +2,9 @@
 
 Owns the layout of an anonymous shared mapping made before the fork; knows no process. A shard
 writes its own row with plain stores of 64-bit words (atomic on every machine uvloop supports);
-all others only read. Counters only rise, over respawns too: the successor goes on from what it
-finds. The supervisor clears the gauges of a row before it gives the row to a new process.
+all others only read. The last words of a row are the supervisor's. Counters only rise, over
+respawns too: the successor goes on from what it finds. The supervisor clears the gauges of a row
+before it gives the row to a new process.
 """
 
 import mmap
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAGIC: Final = 0x73686172647773  # "shardws"
-VERSION: Final = 1
+VERSION: Final = 2
 WORD: Final = 8
 HEADER_WORDS: Final = 64
 ROW_WORDS: Final = 64  # 512 bytes: whole cache lines, so that rows do not share one
@@ -54,6 +55,10 @@ FIELDS: Final = (
     Field(
         "no_descriptors", "counter", "connections", "connections refused for want of a descriptor"
     ),
+    # By the supervisor, which alone sees a process begin and end.
+    Field("restarts", "counter", "processes", "processes after the first of the slot"),
+    Field("crashes", "counter", "processes", "processes that ended without having been asked to"),
+    Field("ended_cpu", "mark", "microseconds", "CPU time of processes that have ended"),
 )
 INDEX: Final[dict[str, int]] = {field.name: index for index, field in enumerate(FIELDS)}
 
@@ -82,6 +87,9 @@ PROTOCOL_ERRORS: Final = INDEX["protocol_errors"]
 HANDLER_ERRORS: Final = INDEX["handler_errors"]
 ERRORS: Final = INDEX["errors"]
 NO_DESCRIPTORS: Final = INDEX["no_descriptors"]
+RESTARTS: Final = INDEX["restarts"]
+CRASHES: Final = INDEX["crashes"]
+ENDED_CPU: Final = INDEX["ended_cpu"]
 
 Words = memoryview  # of format "Q": one row, or all of them
 

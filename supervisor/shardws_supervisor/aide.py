@@ -10,6 +10,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from typing import Any
 
 from shardws.log import logger
 from shardws_supervisor import spawn
@@ -29,13 +30,19 @@ class Aide:
         body: Callable[[], int],
         foreign: Callable[[], list[spawn.Closeable]],
         policy: Policy = POLICY,
+        *,
+        process_name: str = "",
     ) -> None:
+        """`process_name` is what ps shows, 15 characters of it; without it, `name` with ours."""
         self.name = name
+        self._process_name = process_name or f"shardws-{name}"
         self.pid = 0  # 0 while it does not run
+        self.last_end = ""
         self._body = body
         self._foreign = foreign
         self._policy = policy
         self._failures = 0
+        self._begun = 0  # processes
         self._started = 0.0
         self._due = 0.0
 
@@ -58,12 +65,13 @@ class Aide:
         try:
             self.pid = spawn.fork(
                 self._body,
-                name=f"shardws-{self.name}",
+                name=self._process_name,
                 foreign=[*self._foreign(), *prepared],
             )
         except OSError as error:
             log.error("%s cannot be forked: %s", self.name, error.strerror)
             self._postpone(now)
+        self._begun += bool(self.pid)
         self._started = now
         self._forked()
 
@@ -71,7 +79,8 @@ class Aide:
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if not pid:
             return
-        log.error("%s (pid %d) %s", self.name, self.pid, spawn.ending(status))
+        self.last_end = spawn.ending(status)
+        log.error("%s (pid %d) %s", self.name, self.pid, self.last_end)
         self.pid = 0
         if now - self._started >= self._policy.stable:
             self._failures = 0
@@ -80,6 +89,16 @@ class Aide:
     def _postpone(self, now: float) -> None:
         self._failures += 1
         self._due = now + self._policy.delay(self._failures, random.random())  # noqa: S311 - no secret
+
+    def report(self, now: float) -> dict[str, Any]:
+        """Return what `status` shows of it; `now` is monotonic seconds."""
+        return {
+            "name": self.name,
+            "pid": self.pid,
+            "restarts": max(0, self._begun - 1),
+            "last_end": self.last_end,
+            "uptime": round(now - self._started, 3) if self.pid else 0.0,
+        }
 
     def kill(self) -> None:
         """End the present child; another follows."""

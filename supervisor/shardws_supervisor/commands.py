@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from shardws import stats
 from shardws_supervisor import certificates, connections, status, versions
+from shardws_supervisor.aide import Aide
 from shardws_supervisor.answers import Pending, Reply, Request
 from shardws_supervisor.errands import Errands
 from shardws_supervisor.ground import Ground
@@ -28,6 +29,7 @@ class Server(Protocol):
     started: float
     reloads: Reloads
     plan: Plan
+    aides: list[Aide]
 
     @property
     def table(self) -> SlotTable: ...
@@ -72,6 +74,7 @@ def _status(server: Server, _request: Request) -> Reply:
         "reload_outcome": server.reloads.outcome,
         "tls": certificates.report(server.plan.site, time.time()),
         "certificate_renewals": server.reloads.certificates.renewals,
+        "aides": [aide.report(time.monotonic()) for aide in server.aides],
         **versions.report(),
         **status.report(server.table, ground.memory),
     }

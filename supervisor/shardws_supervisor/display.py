@@ -103,6 +103,8 @@ def status(report: Report, rates: dict[int, Report]) -> list[str]:
         "",
         *columns([HEADINGS, *(_row(shard, rates) for shard in report["shards"])]),
     ]
+    if report["aides"]:
+        lines += ["", *(_aide(aide) for aide in report["aides"])]
     ends = [shard for shard in report["shards"] if shard["last_end"]]
     if ends:
         lines += ["", *(f"shard {end['shard']} last {end['last_end']}" for end in ends)]
@@ -111,6 +113,13 @@ def status(report: Report, rates: dict[int, Report]) -> list[str]:
     if report.get("tls") is not None:
         lines += ["", *_certificates(report["tls"])]
     return lines
+
+
+def _aide(aide: Report) -> str:
+    where = f"pid {aide['pid']}  up {duration(aide['uptime'])}" if aide["pid"] else "does not run"
+    restarts = f"  {aide['restarts']} restarts" if aide["restarts"] else ""
+    last = f"  last {aide['last_end']}" if aide["last_end"] else ""
+    return f"{aide['name']}  {where}{restarts}{last}"
 
 
 def _certificates(tls: Report) -> list[str]:

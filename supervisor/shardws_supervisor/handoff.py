@@ -29,7 +29,7 @@ class Handoff(Aide):
         memory: stats.Stats,
         foreign: Callable[[], list[Closeable]],
     ) -> None:
-        super().__init__("acceptor", self._run, foreign, QUICK)
+        super().__init__("acceptor", self._run, foreign, QUICK, process_name="shardws-accept")
         self._listener = listener
         self._memory = memory
         self._ways: dict[int, socket.socket] = {}  # by row: our copy of the acceptor's end

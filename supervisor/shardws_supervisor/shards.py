@@ -19,7 +19,7 @@ from shardws.log import logger
 from shardws.settings import Source
 from shardws.shard import process
 from shardws.wire import messages
-from shardws_supervisor import channel, spawn
+from shardws_supervisor import channel, spawn, tally
 from shardws_supervisor.backoff import Backoff, Policy
 from shardws_supervisor.channels import Channels
 from shardws_supervisor.errands import Errands
@@ -77,6 +77,12 @@ class Shards:
         self._is_ending = False
         self._node = 0
         self._watching = Watching(memory)
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether somebody accepts connections, and somebody takes them."""
+        is_accepting = self._handoff is None or bool(self._handoff.pid)
+        return is_accepting and bool(self.table.lives(State.READY))
 
     def add_slot(self, index: int, policy: Policy) -> Slot:
         """Take a slot into use: bind its socket; StartError when that fails."""
@@ -153,7 +159,9 @@ class Shards:
             theirs.close()
             if way is not None:
                 way.close()
+        is_first = slot.generation < 0
         life = slot.begin(generation, pid, now, now + plan.start_timeout)
+        tally.begun(self._memory, life, is_first=is_first)
         self._channels.open(life, ours)
         self._watching.begin(life, plan.heartbeat_timeout, now)
         log.debug("shard %d: generation %d has pid %d", slot.index, generation, pid)
@@ -236,8 +244,9 @@ class Shards:
     def reap(self, now: float) -> None:
         """Take note of every shard that has ended."""
         for life in self.table.lives():
-            pid, status = os.waitpid(life.pid, os.WNOHANG)
+            pid, status, usage = os.wait4(life.pid, os.WNOHANG)
             if pid:
+                tally.ended(self._memory, life, usage)
                 self._bury(life, status, now)
 
     def _bury(self, life: Life, status: int, now: float) -> None:

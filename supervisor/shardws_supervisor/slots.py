@@ -101,7 +101,6 @@ class Slot:
     until: float = 0.0  # end of BACKOFF
     generation: int = -1  # the last one used
     is_retiring: bool = False  # scaled away: it is given up when its last life has ended
-    restarts: int = 0  # lives after the first
     last_end: str = ""  # how the last life that was not asked to ended
 
     @property
@@ -153,7 +152,6 @@ class Slot:
         moved(self.rest, State.STARTING)
         if any(life.generation & 1 == generation & 1 for life in self.lives):
             raise ValueError(f"the row of slot {self.index}, generation {generation} is in use")
-        self.restarts += self.generation >= 0
         self.generation = generation
         life = Life(self.index, generation, pid, now, since=now, deadline=deadline)
         self.lives.append(life)

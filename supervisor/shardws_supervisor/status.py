@@ -1,7 +1,8 @@
 """What `status`, `top`, /status and /metrics show: slots and shared memory as plain data.
 
 Owns the shape of the report; changes nothing. Counters are summed over both rows of a slot, so they
-do not fall back when a shard is respawned; gauges belong to the lives of now.
+do not fall back when a shard is respawned, and so is its CPU time: that of the dead is in shared
+memory, that of the living the kernel knows. Gauges belong to the lives of now.
 """
 
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shardws import ids, stats
+from shardws_supervisor import tally
 from shardws_supervisor.slots import Life, Slot, SlotTable
 
 _PAGE = os.sysconf("SC_PAGESIZE")
@@ -43,7 +45,6 @@ def shard_report(slot: Slot, memory: stats.Stats, now: float) -> dict[str, Any]:
     report: dict[str, Any] = {
         "shard": slot.index,
         "state": slot.state.value,
-        "restarts": slot.restarts,
         "failures": slot.backoff.failures,
         "last_end": slot.last_end,
     }
@@ -56,7 +57,8 @@ def shard_report(slot: Slot, memory: stats.Stats, now: float) -> dict[str, Any]:
     report["pid"] = leader.pid if leader else 0
     report["uptime"] = round(now - leader.started, 3) if leader else 0.0
     report["rss"] = sum(life["rss"] for life in report["lives"])
-    report["cpu_seconds"] = sum(life["cpu_seconds"] for life in report["lives"])
+    living = sum(life["cpu_seconds"] for life in report["lives"])
+    report["cpu_seconds"] = tally.ended_cpu(rows) + living
     return report
 
 

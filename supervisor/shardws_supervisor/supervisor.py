@@ -95,9 +95,7 @@ class Supervisor:
     @property
     def is_ready(self) -> bool:
         """Whether a load balancer should send clients here."""
-        if self.level or (self._handoff and not self._handoff.pid):  # nobody accepts
-            return False
-        return self.has_served and bool(self.table.lives(State.READY))
+        return self.has_served and not self.level and self._shards.is_serving
 
     # The loop
 
@@ -143,8 +141,7 @@ class Supervisor:
         if not self.has_served and self.table.are_all(State.READY):
             return QUICK
         now = time.monotonic()
-        resting = [] if self.level else [slot for slot in self.table if slot.rest is State.BACKOFF]
-        ends = [slot.until for slot in resting]
+        ends = [slot.until for slot in self.table if slot.rest is State.BACKOFF and not self.level]
         ends += [life.deadline for life in self.table.lives() if life.deadline is not None]
         ends += [] if self._drain_at is None else [self._drain_at]
         return max(0.0, min([TICK, *(end - now for end in ends)]))
@@ -237,11 +234,10 @@ class Supervisor:
         log.info("stopping (%s)", asked.name.lower())
         is_first, self.level = not self.level, asked
         self.reloads.cancel()
-        if is_first and asked is Level.GRACEFUL and self.plan.drain_delay:
-            self._drain_at = now + self.plan.drain_delay
-            return
-        self._drain_at = None
-        self._end_shards(now)
+        delay = self.plan.drain_delay if is_first and asked is Level.GRACEFUL else 0.0
+        self._drain_at = now + delay if delay else None
+        if self._drain_at is None:
+            self._end_shards(now)
 
     def _end_shards(self, now: float) -> None:
         self._shards.close_port()
@@ -288,8 +284,8 @@ class Supervisor:
         return [*self._own_descriptors(), *self._shards.foreign()]
 
     def _known_children(self) -> set[int]:
-        aides = {aide.pid for aide in self.aides}
-        return aides | self.reloads.pids | {life.pid for life in self.table.lives()}
+        shards = {life.pid for life in self.table.lives()}
+        return shards | self.reloads.pids | {aide.pid for aide in self.aides}
 
     def _own_descriptors(self) -> list[spawn.Closeable]:
         return [self._selector, self._signals, *self.ground.foreign(), *self._control.foreign()]

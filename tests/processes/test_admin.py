@@ -189,6 +189,37 @@ def test_counters_do_not_fall_back_when_a_shard_is_killed(run_server: RunServer)
     assert str(pid) not in text.replace(".", " ").split(), "never a pid"
 
 
+def test_counters_outlive_the_admin_child_and_a_slot_that_was_given_up(
+    run_server: RunServer,
+) -> None:
+    """CPU time fell when the admin child died, restarts when a slot came back."""
+    server, port = start(run_server, shards=2)
+    for _ in range(2):  # so that both processes of each slot have used CPU time
+        assert server.ask("reload")
+        server.wait_for_status(lambda report: report["phase"] == "serving")
+    os.kill(server.shard(1)["pid"], signal.SIGKILL)
+    server.wait_for_status(lambda report: report["shards"][1]["crashes"] == 1)
+    server.wait_for_status(lambda report: report["shards"][1]["state"] == "ready")
+    eventually(lambda: scrape(port)["shardws_restarts_total"] == {"0": 2, "1": 3})
+    before = scrape(port)
+    assert before["shardws_crashes_total"] == {"0": 0, "1": 1}
+    (admin,) = server.status()["aides"]
+    os.kill(admin["pid"], signal.SIGKILL)
+    server.wait_for_status(lambda report: report["aides"][0]["restarts"] == 1)
+    server.wait_for_status(lambda report: report["aides"][0]["pid"])
+    server.ask("scale", shards=1)
+    server.wait_for_status(lambda report: len(report["shards"]) == 1)
+    eventually(lambda: is_served(port))
+    less = scrape(port)
+    server.ask("scale", shards=2)
+    server.wait_for_status(lambda report: report["ready"] and len(report["shards"]) == 2)
+    again = scrape(port)
+    for name in ("shardws_cpu_seconds_total", "shardws_restarts_total", "shardws_crashes_total"):
+        for shard in ("0", "1"):
+            assert before[name][shard] <= less[name][shard] <= again[name][shard], name
+    assert 'shardws_aide_restarts_total{aide="admin"} 1.0' in get(port, "/metrics")[1]
+
+
 def test_the_dashboard_and_what_it_asks_for(run_server: RunServer) -> None:
     server, port = start(run_server)
     client = server.connect()

@@ -28,7 +28,7 @@ HANDOFF = ("examples.demo:server", "--accept-mode", "handoff")
 
 def acceptor_of(server: RunningServer) -> int:
     for pid in children_of(server.pid):
-        if Path(f"/proc/{pid}/comm").read_text() == "shardws-accepto\n":
+        if Path(f"/proc/{pid}/comm").read_text() == "shardws-accept\n":
             return pid
     pytest.fail("no acceptor")
 
@@ -72,6 +72,9 @@ def test_a_killed_acceptor_refuses_nobody(run_server: RunServer) -> None:
     greeting(server.connect())  # waits in the backlog until the next acceptor is there
     server.wait_for_line(rf"acceptor \(pid {first}\) was killed by SIGKILL")
     assert acceptor_of(server) != first
+    (aide,) = server.status()["aides"]
+    assert (aide["name"], aide["pid"], aide["restarts"]) == ("acceptor", acceptor_of(server), 1)
+    assert aide["last_end"] == "was killed by SIGKILL"
     client.send("still here")
     assert client.recv(timeout=DEADLINE) == "still here"
 

@@ -24,6 +24,9 @@ NAMES_METRICS = (
 )
 
 
+NUMBERS = {11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
+
+
 def exposed() -> set[str]:
     """Return the names of all samples of a server with one shard."""
     memory = stats.Stats(1)
@@ -38,6 +41,7 @@ def exposed() -> set[str]:
         "max_connections": 1,
         "uptime": 1.0,
         "reloads": 0,
+        "aides": [{"name": "admin", "pid": 1, "restarts": 0}],
     }
     page = metrics.Exposition(memory).page(report, "")[0].decode()
     return set(re.findall(r"^([a-z_]+)[{ ]", page, re.MULTILINE))
@@ -54,6 +58,13 @@ def test_every_metric_that_is_named_is_there(file: Path) -> None:
 def test_every_metric_is_described() -> None:
     text = (ROOT / "docs" / "how-to" / "monitoring.md").read_text()
     assert exposed() <= set(re.findall(r"\bshardws_[a-z_]+\b", text))
+
+
+def test_the_number_of_alert_rules_that_is_told_is_right() -> None:
+    rules = (DEPLOY / "prometheus" / "alerts.yml").read_text().count("- alert:")
+    told = re.compile(r"(?:has|and) (\w+)(?: alert)? rules")
+    for page in (DEPLOY / "README.md", ROOT / "docs" / "how-to" / "monitoring.md"):
+        assert told.findall(page.read_text()) == [NUMBERS[rules]], page
 
 
 def test_the_grafana_dashboard_has_no_two_panels_in_one_place() -> None:

@@ -1,7 +1,7 @@
 """/metrics: the Prometheus exposition.
 
 Owns the names of the metrics; asks nobody. Counters and amounts come from shared memory, so they
-are there while the supervisor is silent; states, ages and restarts from its report. Names carry
+are there while the supervisor is silent; states, ages and CPU time from its report. Names carry
 their unit and counters end in `_total`; the label is `shard`, never a pid, and both rows of a slot
 are summed: a respawned shard goes on in the same series. prometheus_client gives the format alone:
 its multiprocess mode, with a file per process, is not used.
@@ -21,7 +21,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 
 from shardws import stats
-from shardws_supervisor import versions
+from shardws_supervisor import tally, versions
 from shardws_supervisor.admin import slots
 from shardws_supervisor.slots import State
 
@@ -63,48 +63,23 @@ MEMORY_ROWS: Final = (
         "no_descriptors",
         "Connections refused because the shard had no descriptor for them.",
     ),
+    Row("shardws_restarts", "restarts", "Processes after the first in this slot."),
+    Row("shardws_crashes", "crashes", "Processes that ended without having been asked to."),
 )
 REPORT_ROWS: Final = (
     Row("shardws_uptime_seconds", "uptime", "Age of the shard's process.", False),
     Row("shardws_resident_memory_bytes", "rss", "Resident memory of the shard.", False),
-    Row("shardws_restarts", "restarts", "Processes after the first in this slot."),
 )
 # Words of shared memory that are no metric of their own.
 UNSHOWN: Final = frozenset({"pid", "generation", "heartbeat", "started"})
 
 
-class Cpu:
-    """CPU seconds per shard that do not fall back when a process ends.
-
-    The kernel forgets a process with its time, so what was last seen of it is kept here.
-    """
-
-    def __init__(self) -> None:
-        self._ended: dict[int, float] = {}  # by shard
-        self._living: dict[int, dict[int, float]] = {}  # by shard and pid
-
-    def update(self, shards: Iterable[Report]) -> dict[int, float]:
-        """Return the seconds of each shard of a report."""
-        for shard in shards:
-            number = shard["shard"]
-            before = self._living.get(number, {})
-            now = {life["pid"]: life["cpu_seconds"] for life in shard["lives"]}
-            ended = sum(seconds for pid, seconds in before.items() if pid not in now)
-            self._ended[number] = self._ended.get(number, 0.0) + ended
-            # A process that ends right now shows zeros before it is out of the table.
-            self._living[number] = {pid: max(s, before.get(pid, 0.0)) for pid, s in now.items()}
-        return {n: self._ended[n] + sum(living.values()) for n, living in self._living.items()}
-
-
 class Collector:
     """Makes the metrics of one scrape; `report` is None while the supervisor is silent."""
 
-    def __init__(
-        self, memory: stats.Stats, report: Report | None, cpu: Mapping[int, float]
-    ) -> None:
+    def __init__(self, memory: stats.Stats, report: Report | None) -> None:
         self._memory = memory
         self._report = report
-        self._cpu = cpu
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family."""
@@ -120,12 +95,7 @@ class Collector:
             yield _per_shard(row, words)
         if self._report is not None:
             yield from _of_report(self._report)
-            cpu = CounterMetricFamily(
-                "shardws_cpu_seconds", "CPU time, user and system.", labels=["shard"]
-            )
-            for slot, seconds in sorted(self._cpu.items()):
-                cpu.add_metric([str(slot)], seconds)
-            yield cpu
+            yield _cpu(words, self._report["shards"])
 
 
 def _of_report(report: Report) -> Iterator[Metric]:
@@ -146,9 +116,35 @@ def _of_report(report: Report) -> Iterator[Metric]:
         for state in State:
             states.add_metric([name, state.value], float(shard["state"] == state.value))
     yield states
+    yield from _of_aides(report["aides"])
     tls = report.get("tls")
     if tls is not None:
         yield from _of_certificates(tls["certificates"])
+
+
+def _cpu(words: Mapping[str, Mapping[str, int]], shards: Iterable[Report]) -> Metric:
+    """Return the CPU time per shard; of one that was given up, what is in shared memory."""
+    seconds = {name: tally.ended_cpu([row]) for name, row in words.items()}
+    # The report's own sum: shared memory may know of an end that the report does not.
+    seconds |= {str(shard["shard"]): shard["cpu_seconds"] for shard in shards}
+    family = CounterMetricFamily(
+        "shardws_cpu_seconds", "CPU time, user and system.", labels=["shard"]
+    )
+    for name, value in seconds.items():
+        family.add_metric([name], value)
+    return family
+
+
+def _of_aides(aides: Iterable[Report]) -> Iterator[Metric]:
+    up = GaugeMetricFamily("shardws_aide_up", "1 while the child runs.", labels=["aide"])
+    again = CounterMetricFamily(
+        "shardws_aide_restarts", "Processes after the first.", labels=["aide"]
+    )
+    for aide in aides:
+        up.add_metric([aide["name"]], float(aide["pid"] != 0))
+        again.add_metric([aide["name"]], aide["restarts"])
+    yield up
+    yield again
 
 
 def _of_certificates(certificates: Iterable[Report]) -> Iterator[Metric]:
@@ -186,15 +182,11 @@ class Exposition:
 
     def __init__(self, memory: stats.Stats) -> None:
         self._memory = memory
-        self._cpu = Cpu()
-        self._seconds: dict[int, float] = {}
 
     def page(self, report: Report | None, accept: str) -> tuple[bytes, str]:
         """Return the text and its content type, in the format that `accept` prefers."""
-        if report is not None:
-            self._seconds = self._cpu.update(report["shards"])
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Collector(self._memory, report, self._seconds))
+        registry.register(Collector(self._memory, report))
         encode: Callable[[CollectorRegistry], bytes]
         encode, content_type = choose_encoder(accept)
         return encode(registry), content_type

@@ -2,18 +2,18 @@
 
 Owns the way of summing; changes nothing. A slot has two rows, used in turn by its processes. A
 counter is the sum of both, so it does not fall when a shard is respawned; so is a gauge of amounts
-(connections, bytes), since a successor and its predecessor may both live; of two lags the worse one
-counts.
+(connections, bytes, time), since a successor and its predecessor may both live; of two lags the
+worse one counts.
 """
 
 from shardws import ids, stats
 
-AMOUNTS = frozenset({"connections", "queue_bytes", "link_bytes"})
+AMOUNTS = frozenset({"connections", "queue_bytes", "link_bytes", "ended_cpu"})
 
 
 def used(memory: stats.Stats) -> list[int]:
     """Return the slots that a process uses or has used."""
-    started = [stats.PID, stats.ACCEPTED, stats.LINKS_IN, stats.LINKS_OUT]
+    started = [stats.PID, stats.ACCEPTED, stats.LINKS_IN, stats.LINKS_OUT, stats.ENDED_CPU]
     return [
         slot
         for slot in range(memory.slots)

@@ -30,7 +30,11 @@ kill()
 aide.advance(102.0 + POLICY.stable * 2)
 aide.advance(102.0 + POLICY.stable * 2 + POLICY.first)
 assert aide.pid, "a long life wipes the slate clean"
+report = aide.report(102.0 + POLICY.stable * 2 + POLICY.first)
+assert (report["name"], report["restarts"], report["uptime"]) == ("helper", 3, 0.0), report
+assert (report["pid"], report["last_end"]) == (aide.pid, "was killed by SIGKILL"), report
 aide.end()
+assert aide.report(0.0)["pid"] == 0
 aide.end()
 assert open(f"/proc/self/task/{os.getpid()}/children").read() == ""
 """
@@ -52,7 +56,7 @@ helper.advance(1.0)
 assert helper.pid == 0
 spawn.fork = good
 helper.advance(1.0 + aide.POLICY.first)
-assert helper.pid
+assert helper.pid and helper.report(2.0)["restarts"] == 0
 helper.end()
 """
     )

@@ -65,7 +65,7 @@ def report(uptime: float, *shards: dict[str, Any], **fields: Any) -> dict[str, A
     return {
         "url": "ws://127.0.0.1:9001", "phase": "serving", "ready": True, "pid": 99,
         "uptime": uptime, "max_connections": 1000, "totals": totals, "shards": list(shards),
-        "reload_outcome": "", **fields,
+        "reload_outcome": "", "aides": [], **fields,
     }  # fmt: skip
 
 
@@ -115,6 +115,17 @@ def test_the_picture_with_rates_and_news() -> None:
     assert text[4].split()[6:9] == ["1.5k", "10", "2.0Ki"]
     assert text[4].split()[-1] == "100"
     assert text[5:] == ["", "shard 0 last was killed by SIGKILL", "", "reloaded: 1 shards replaced"]
+
+
+def test_the_children_that_are_no_shards() -> None:
+    admin = {"name": "admin", "pid": 7, "uptime": 61.0, "restarts": 0, "last_end": ""}
+    dead = {**admin, "name": "acceptor", "pid": 0, "restarts": 2, "last_end": "exited with 3"}
+    text = display.status(report(1.0, shard(0), aides=[dead, admin]), {})
+    assert text[5:] == [
+        "",
+        "acceptor  does not run  2 restarts  last exited with 3",
+        "admin  pid 7  up 1m01s",
+    ]
 
 
 def row(**fields: Any) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """status: counters over both rows of a slot, gauges of the lives of now."""
 
 import os
+import resource
 from pathlib import Path
 
 from shardws import ids, stats
-from shardws_supervisor import status
+from shardws_supervisor import status, tally
 from shardws_supervisor.backoff import Backoff, Policy
 from shardws_supervisor.slots import Slot, SlotTable, State
 
@@ -43,10 +44,13 @@ def test_a_report_over_a_respawn() -> None:
     first.move(State.READY, 1.0)
     row = memory.row(ids.row_of(1, 0))
     row[stats.MESSAGES_IN], row[stats.CONNECTIONS] = 7, 3
+    tally.begun(memory, first, is_first=True)
+    tally.ended(memory, first, resource.struct_rusage([2.0, 0.5, *[0] * 14]))
     slot.end(first, 2.0)
     slot.last_end = "was killed by SIGKILL"
     memory.clear_gauges(ids.row_of(1, 0))
     second = slot.begin(1, os.getpid(), 2.0, 30.0)
+    tally.begun(memory, second, is_first=False)
     second.move(State.READY, 3.0)
     row = memory.row(ids.row_of(1, 1))
     row[stats.MESSAGES_IN], row[stats.CONNECTIONS], row[stats.LOOP_LAG] = 5, 2, 40
@@ -54,6 +58,8 @@ def test_a_report_over_a_respawn() -> None:
     vacant, shard = report["shards"]
     assert (shard["messages_in"], shard["connections"], shard["loop_lag"]) == (12, 2, 40)
     assert (shard["state"], shard["restarts"], shard["pid"]) == ("ready", 1, os.getpid())
+    assert (shard["crashes"], vacant["restarts"]) == (1, 0)
+    assert shard["cpu_seconds"] > 2.5, "of the dead and the living"
     assert shard["last_end"] == "was killed by SIGKILL"
     assert [life["generation"] for life in shard["lives"]] == [1]
     assert shard["rss"] > 0

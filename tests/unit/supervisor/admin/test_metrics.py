@@ -1,18 +1,18 @@
 """metrics: names with units, counters that end in _total, the label shard, no falling back."""
 
+import resource
 from typing import Any
 
-import pytest
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
 from prometheus_client.parser import text_string_to_metric_families
 
 from shardws import stats
-from shardws_supervisor import status
+from shardws_supervisor import status, tally
 from shardws_supervisor.admin import metrics
 from shardws_supervisor.backoff import Backoff, Policy
-from shardws_supervisor.slots import Slot, SlotTable
+from shardws_supervisor.slots import Life, Slot, SlotTable
 
 Families = dict[str, Any]
 
@@ -38,6 +38,7 @@ def report_of(memory: stats.Stats, slots: int) -> dict[str, Any]:
         "max_connections": 500,
         "uptime": 2.5,
         "reloads": 3,
+        "aides": [],
     }
 
 
@@ -117,24 +118,54 @@ def test_every_word_of_shared_memory_has_a_metric_or_a_reason() -> None:
         assert row.is_counter == (field.kind == "counter")
 
 
-def shard(*lives: tuple[int, float]) -> dict[str, Any]:
-    return {"shard": 0, "lives": [{"pid": pid, "cpu_seconds": cpu} for pid, cpu in lives]}
+def ended(memory: stats.Stats, slot: int, seconds: float) -> None:
+    """Note that a process of a slot has used CPU time and ended by itself."""
+    tally.ended(memory, Life(slot, 0, 77, 0.0), resource.struct_rusage([seconds, *[0] * 15]))
 
 
-@pytest.mark.parametrize(
-    ("reports", "seconds"),
-    [
-        ([[(1, 2.0)], [(1, 3.0)]], 3.0),
-        ([[(1, 2.0)], [(2, 0.5)]], 2.5),
-        ([[(1, 2.0)], [(1, 2.5), (2, 0.5)], [(2, 1.0)]], 3.5),
-        ([[(1, 2.0)], [(1, 0.0)], [(2, 0.5)]], 2.5),
-        ([[(1, 2.0)], [], [(2, 1.0)], [(3, 1.0)]], 4.0),
-    ],
-)
-def test_cpu_time_survives_its_process(
-    reports: list[list[tuple[int, float]]], seconds: float
-) -> None:
-    cpu = metrics.Cpu()
-    seen = [cpu.update([shard(*lives)])[0] for lives in reports]
-    assert seen == sorted(seen)
-    assert seen[-1] == seconds
+def test_cpu_time_and_restarts_outlive_the_admin_child_and_the_slot() -> None:
+    """They were kept by the admin child, and by the slot: both forget."""
+    memory = memory_of(2)
+    ended(memory, 0, 1.5)
+    ended(memory, 1, 2.25)
+    tally.begun(memory, Life(1, 1, 78, 0.0), is_first=False)
+    for slots in (2, 1, 2):  # scaled down and up
+        families = scrape(memory, report_of(memory, slots))
+        assert by_shard(families["shardws_cpu_seconds"]) == {"0": 1.5, "1": 2.25}
+        assert by_shard(families["shardws_restarts"]) == {"0": 0.0, "1": 1.0}
+        assert by_shard(families["shardws_crashes"]) == {"0": 1.0, "1": 1.0}
+
+
+def test_an_end_the_report_does_not_know_is_not_counted_twice() -> None:
+    memory = memory_of(1)
+    report = report_of(memory, 1)
+    report["shards"][0]["cpu_seconds"] = 3.0  # of a process that ends right after the report
+    ended(memory, 0, 3.0)
+    assert by_shard(scrape(memory, report)["shardws_cpu_seconds"]) == {"0": 3.0}
+
+
+def test_an_end_that_was_asked_for_is_no_crash() -> None:
+    memory = memory_of(1)
+    life = Life(0, 0, 77, 0.0, is_expected_to_end=True)
+    tally.ended(memory, life, resource.struct_rusage([0.0] * 16))
+    assert by_shard(scrape(memory, None)["shardws_crashes"]) == {"0": 0.0}
+
+
+def test_aides_are_seen() -> None:
+    memory = memory_of(1)
+    aides = [
+        {"name": "acceptor", "pid": 0, "restarts": 3},
+        {"name": "admin", "pid": 12, "restarts": 0},
+    ]
+    families = scrape(memory, {**report_of(memory, 1), "aides": aides})
+    samples = {
+        (sample.name, sample.labels["aide"]): sample.value
+        for name in ("shardws_aide_up", "shardws_aide_restarts")
+        for sample in families[name].samples
+    }
+    assert samples == {
+        ("shardws_aide_up", "acceptor"): 0.0,
+        ("shardws_aide_up", "admin"): 1.0,
+        ("shardws_aide_restarts_total", "acceptor"): 3.0,
+        ("shardws_aide_restarts_total", "admin"): 0.0,
+    }

@@ -18,6 +18,7 @@ REPORT: Report = {
     "phase": "serving",
     "max_connections": 10,
     "uptime": 1.5,
+    "aides": [],
     "reloads": 0,
     "shards": [],
 }
