@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from shardws import controlsocket
-from shardws.controlline import Line, Reply, Request, encode
+from shardws.controlline import Data, Line, Reply, Request, encode, octets
 from shardws.errors import ControlError, Refused, StateError
 from shardws.outcomes import OUTCOME_CODES, Outcome
 
@@ -32,8 +32,6 @@ __all__ = ["Client", "ControlError", "Refused", "Roster", "connect"]
 DEADLINE: Final = 10.0  # seconds for one call; the server gives its shards 5
 MOST_WAITING: Final = 16 << 20  # bytes of requests that wait to be written
 OUTCOMES: Final = {code: outcome for outcome, code in OUTCOME_CODES.items()}
-
-Data = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ class Client:
 
     async def send_text(self, connection_id: int, text: str | bytes) -> Outcome:
         """Send one text message; bytes must be UTF-8, or UnicodeDecodeError is raised."""
-        words = text if isinstance(text, str) else text.decode()
+        words = text if isinstance(text, str) else octets(text).decode()
         return await self._deliver("send", words, id=connection_id)
 
     async def publish(self, group: str, data: str | Data) -> Outcome:
@@ -116,7 +114,9 @@ class Client:
     async def _deliver(self, do: str, data: str | Data, **arguments: Any) -> Outcome:
         if isinstance(data, str):
             return await self._outcome(do, text=data, **arguments)
-        return await self._outcome(do, data=base64.b64encode(data).decode("ascii"), **arguments)
+        return await self._outcome(
+            do, data=base64.b64encode(octets(data)).decode("ascii"), **arguments
+        )
 
     async def _outcome(self, do: str, **arguments: Any) -> Outcome:
         try:

@@ -18,6 +18,7 @@ from shardws.errors import ControlError, UsageError
 IDLE: Final = PATIENCE * 2 / 3  # before the server ends it, with a request of ours on the way
 
 Reply = dict[str, Any]
+Data = bytes | bytearray | memoryview
 
 
 class Request:
@@ -42,6 +43,15 @@ def encode(do: str, arguments: dict[str, Any]) -> bytes:
         reason = f"a request is at most {LONGEST_REQUEST} bytes, this one has {len(line)}"
         raise UsageError(reason, code=213)
     return line
+
+
+def octets(data: Data) -> bytes:
+    """Return bytes of a buffer; UsageError 213 for all else."""
+    try:
+        return bytes(memoryview(data))
+    except TypeError:
+        reason = f"a message is text, bytes or a buffer, not {type(data).__name__}"
+        raise UsageError(reason, code=213) from None
 
 
 class Line(asyncio.Protocol):

@@ -163,5 +163,5 @@ def _text(errand: Errand, name: str) -> str:
 def _number(errand: Errand, name: str, default: int) -> int:
     value = errand.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise UsageError(f"{name} must be a whole number", code=213)
+        raise UsageError(f"{name} must be a whole number of 0 or more", code=213)
     return value

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from shardws.errors import (
     EXIT_OK,
@@ -20,9 +21,12 @@ from shardws.errors import (
     TLSSetupError,
 )
 from shardws.settings import Assignment, sources
-from shardws_supervisor import connections, operate, preview, serve, signals
+from shardws_supervisor import connections, operate, preview, serve, signals, versions
 
 Command = Callable[[argparse.Namespace], int]
+
+LEAST_INTERVAL: Final = 0.1
+MOST_INTERVAL: Final = 20.0  # the server drops who is silent for 30 s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="A WebSocket server for all cores: one port, N processes.",
         allow_abbrev=False,
     )
+    version = f"shardws {versions.of('shardws')}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND")
     _add_run(commands)
     preview.add_commands(commands)
@@ -76,8 +82,10 @@ def build_parser() -> argparse.ArgumentParser:
         commands, "status", operate.status, "what the server does, per shard"
     ).add_argument("--json", action="store_true", help="as JSON")
     top = _add_operation(commands, "top", operate.top, "the same, live, with rates")
-    top.add_argument("--interval", type=float, default=1.0, metavar="SECONDS")
-    top.add_argument("--count", type=int, default=None, metavar="N", help="stop after N pictures")
+    top.add_argument("--interval", type=_interval, default=1.0, metavar="SECONDS")
+    top.add_argument(
+        "--count", type=_number, default=None, metavar="N", help="stop after N pictures"
+    )
     _add_operation(commands, "reload", operate.reload, "replace the shards one by one")
     scale = _add_operation(commands, "scale", operate.scale, "change the number of shards")
     scale.add_argument("shards", type=int, metavar="N")
@@ -90,13 +98,30 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _interval(text: str) -> float:
+    """Read seconds to sleep; a server is asked at most ten times a second."""
+    seconds = float(text)
+    if not LEAST_INTERVAL <= seconds <= MOST_INTERVAL:  # nor is nan
+        what = f"{LEAST_INTERVAL:g} to {MOST_INTERVAL:g} seconds, not {text}"
+        raise argparse.ArgumentTypeError(what)
+    return seconds
+
+
+def _number(text: str) -> int:
+    """Read a number of things to show."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"1 or more, not {text}")
+    return number
+
+
 def _add_connection_commands(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
 ) -> None:
     conns = _add_operation(commands, "conns", operate.conns, "list connections, the newest")
     conns.add_argument("--shard", type=int, default=None, metavar="N", help="of one shard")
     conns.add_argument("--sort", choices=connections.SORTED_BY, default="id")
-    conns.add_argument("--limit", type=int, default=100, metavar="N", help="of each shard")
+    conns.add_argument("--limit", type=_number, default=100, metavar="N", help="of each shard")
     conns.add_argument("--json", action="store_true", help="as JSON")
     conn = _add_operation(commands, "conn", operate.conn, "show one connection")
     conn.add_argument("id", type=int, metavar="ID")

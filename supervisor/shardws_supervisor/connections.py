@@ -4,13 +4,14 @@ Owns their names, the choice of the shards that are asked, and the joining of wh
 doing is in shardws.shard.errands. An id tells its owner by arithmetic: nobody else is asked.
 """
 
+import ipaddress
 import json
 import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from shardws import ids
-from shardws.errors import NoSuchConnection, ShardwsError
+from shardws.errors import NoSuchConnection, ShardwsError, UsageError
 from shardws_supervisor.answers import Pending, Reply, Request
 from shardws_supervisor.errands import Answer, Errands
 from shardws_supervisor.plan import Plan
@@ -100,8 +101,20 @@ def _send(server: Server, request: Request) -> Pending:
 def _kick(server: Server, request: Request) -> Pending:
     if "id" in request:
         return _to_owner(server, request, "close", *CLOSING)
-    errand = _errand(request, "kick", "address", *CLOSING)
+    errand = {**_errand(request, "kick", *CLOSING), "address": _address(request)}
     return _ask(server, _serving(server), 0, errand, _sum)
+
+
+def _address(request: Request) -> str:
+    """Return the address to kick as shards know it; UsageError 213 when it is none."""
+    text = request.get("address")
+    try:
+        if isinstance(text, str):
+            # `conns` shows IPv6 in brackets.
+            return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        pass
+    raise UsageError(f"{text!r:.60} is no IP address", code=213)
 
 
 def _sum(answers: list[Answer | None]) -> Reply:

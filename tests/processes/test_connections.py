@@ -48,6 +48,12 @@ def test_kick_by_id_and_by_address(run_server: RunServer) -> None:
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "you")
     assert command(server, "kick", "--ip", "10.1.2.3").stdout == "0 connections closed\n"
     server.wait_for_status(lambda report: report["totals"]["connections"] == 2)
+    assert command(server, "kick", "--ip", "[::1]").stdout == "0 connections closed\n"
+    nonsense = command(server, "kick", "--ip", "nonsense")
+    assert (nonsense.returncode, nonsense.stderr) == (
+        1,
+        "shardws: 'nonsense' is no IP address\n",
+    )
     assert command(server, "kick", "--ip", "127.0.0.1").stdout == "2 connections closed\n"
     for client in others:
         with pytest.raises(ConnectionClosed):
@@ -112,6 +118,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no text": ({"do": "broadcast", "text": 5}, "text must be text"),
     "no group": ({"do": "publish", "text": "x"}, "group must be text"),
     "bad limit": ({"do": "conns", "limit": "many"}, "limit must be a whole number"),
+    "negative limit": ({"do": "conns", "limit": -1}, "limit must be a whole number of 0 or more"),
+    "no address": ({"do": "kick", "address": "nonsense"}, "'nonsense' is no IP address"),
+    "a number": ({"do": "kick", "address": 7}, "7 is no IP address"),
+    "nobody": ({"do": "kick"}, "None is no IP address"),
     "bad sort": ({"do": "conns", "sort": "luck"}, "sort by one of id, queue_bytes"),
     "bad shard": ({"do": "conns", "shard": 77}, "no shard 77 serves now"),
     "bad code": ({"do": "kick", "address": "127.0.0.1", "code": 1005}, "a close frame cannot"),

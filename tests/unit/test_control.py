@@ -216,6 +216,24 @@ def test_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     run(calls)
 
 
+@pytest.mark.parametrize("data", [7, None, ["x"]])
+def test_what_is_no_message_is_said_as_in_the_application(tmp_path: Path, data: Any) -> None:
+    """The server's own words, not a TypeError of base64."""
+
+    async def calls() -> None:
+        server = Server(tmp_path)
+        async with server.running(), connect(tmp_path) as client:
+            for call in (client.send(7, data), client.send_text(7, data), client.broadcast(data)):
+                with pytest.raises(
+                    UsageError, match="a message is text, bytes or a buffer"
+                ) as caught:
+                    await call
+                assert caught.value.code == 213
+        assert not server.asked
+
+    run(calls)
+
+
 def test_a_server_that_is_silent(tmp_path: Path) -> None:
     """The answer that comes too late is not taken for that of the next request."""
 
