@@ -112,29 +112,38 @@ static PyType_Spec counters_spec = {
     .slots = counters_slots,
 };
 
+/* The function that `maker` returns; `kind` is the class it was made for. */
 static PyObject *
-record(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+make(PyObject *kind, PyObject *const *args, Py_ssize_t count)
 {
-    if (count < 1 || !PyType_Check(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "a named tuple's class, and its fields");
-        return NULL;
-    }
-    PyTypeObject *type = (PyTypeObject *)args[0];
-    if (!PyType_HasFeature(type, Py_TPFLAGS_TUPLE_SUBCLASS) || type->tp_alloc != PyType_GenericAlloc ||
-        type->tp_basicsize != PyTuple_Type.tp_basicsize) {
-        PyErr_SetString(PyExc_TypeError, "not the class of a named tuple");
-        return NULL;
-    }
-    PyObject *made = type->tp_alloc(type, count - 1);
+    PyTypeObject *type = (PyTypeObject *)kind;
+    PyObject *made = type->tp_alloc(type, count);
     if (made != NULL) {
 #if PY_VERSION_HEX >= 0x030E0000
         ((PyTupleObject *)made)->ob_hash = -1; /* not known yet */
 #endif
-        for (Py_ssize_t at = 1; at < count; at++) {
-            PyTuple_SET_ITEM(made, at - 1, Py_NewRef(args[at]));
+        for (Py_ssize_t at = 0; at < count; at++) {
+            PyTuple_SET_ITEM(made, at, Py_NewRef(args[at]));
         }
     }
     return made;
+}
+
+static PyMethodDef make_method = {
+    "make", (PyCFunction)(void (*)(void))make, METH_FASTCALL, "See hotpath.maker.",
+};
+
+static PyObject *
+maker(PyObject *Py_UNUSED(module), PyObject *kind)
+{
+    PyTypeObject *type = (PyTypeObject *)kind;
+    if (!PyType_Check(kind) || type->tp_base != &PyTuple_Type ||
+        !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) || type->tp_alloc != PyType_GenericAlloc ||
+        type->tp_basicsize != PyTuple_Type.tp_basicsize || !PyObject_HasAttrString(kind, "_fields")) {
+        PyErr_SetString(PyExc_TypeError, "not the class of a named tuple");
+        return NULL;
+    }
+    return PyCFunction_New(&make_method, kind);
 }
 
 static int
@@ -146,11 +155,11 @@ module_exec(PyObject *module)
         return -1;
     }
     Py_DECREF(type);
-    return 0;
+    return PyModule_AddStringConstant(module, "BODY", "c");
 }
 
 static PyMethodDef module_methods[] = {
-    {"record", (PyCFunction)(void (*)(void))record, METH_FASTCALL, "See hotpath.record."},
+    {"maker", maker, METH_O, "See hotpath.maker."},
     {NULL},
 };
 

@@ -7,8 +7,9 @@ memoryview and one named tuple made by its own `__new__` were 0.6 us of that.
 """
 
 import os
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from shardws.stats import BYTES_IN, BYTES_OUT, MESSAGES_IN, MESSAGES_OUT, Words
 
@@ -22,6 +23,14 @@ class Counting(Protocol):
     def sent(self, messages: int, size: int, /) -> None: ...
 
 
+class Body(NamedTuple):
+    """What both bodies offer."""
+
+    BODY: str
+    Counters: Callable[..., Counting]
+    maker: Callable[[type[Any]], Callable[..., Any]]
+
+
 class Counters:
     """The counters of messages in a row of shared memory; each call is seen by all at once."""
 
@@ -32,8 +41,10 @@ class Counters:
     ) -> None:
         """IndexError for a word that the row has not; ValueError when its words are not of 64 bits.
 
-        The four numbers are positions in the row.
+        The four numbers are positions in the row. BufferError when that cannot be written.
         """
+        if row.readonly:
+            raise BufferError("the row is read-only")
         if row.format != "Q":
             raise ValueError("words of format Q")
         for index in (messages_in, bytes_in, messages_out, bytes_out):
@@ -58,29 +69,37 @@ class Counters:
         self._row[self._bytes_out] += size
 
 
-def record(kind: type[T], /, *fields: Any) -> T:
-    """Return a named tuple of these fields, which are not counted; TypeError for another class."""
-    return tuple.__new__(kind, fields)
+def maker(kind: type[T], /) -> Callable[..., T]:
+    """Return a function of its fields that makes a named tuple, and may count on their number.
+
+    TypeError for a class that is no named tuple's.
+    """
+    if tuple not in kind.__bases__ or "_fields" not in vars(kind):
+        raise TypeError("not the class of a named tuple")
+    return kind
 
 
-def select(forced: str) -> tuple[Any, Any]:
-    """Return the bodies of Counters and record, by the words of `protocol.codec.select`."""
+BODY: Final = "python"
+
+
+def select(forced: str) -> Body:
+    """Return the body to use, by the words of `protocol.codec.select`.
+
+    One that was built of other source than this, and lacks something, is as good as none.
+    """
     if forced != "python":
         try:
-            extension = import_module("shardws._hotpath")
-        except ImportError:
+            extension = cast(Body, import_module("shardws._hotpath"))
+            return Body(extension.BODY, extension.Counters, extension.maker)
+        except (ImportError, AttributeError) as error:
             if forced == "c":
-                raise
-        else:
-            return extension.Counters, extension.record
-    return Counters, record
+                raise ImportError("shardws._hotpath was not built of this source") from error
+    return Body(BODY, Counters, maker)
 
 
-_body = select(os.environ.get("SHARDWS_CODEC", ""))
-make_event: Final = _body[1]
+body: Final = select(os.environ.get("SHARDWS_CODEC", ""))
 
 
 def counters(row: Words) -> Counting:
     """Return the counters of a shard's row."""
-    made: Counting = _body[0](row, MESSAGES_IN, BYTES_IN, MESSAGES_OUT, BYTES_OUT)
-    return made
+    return body.Counters(row, MESSAGES_IN, BYTES_IN, MESSAGES_OUT, BYTES_OUT)

@@ -36,6 +36,8 @@ class Nowhere:
     """Stands in for the router until there is one, so that a send need not look."""
 
     def __getattr__(self, name: str) -> Never:
+        if name.startswith("_"):  # what copy and the like look for
+            raise AttributeError(name)
         raise StateError(NOT_RUNNING)
 
 

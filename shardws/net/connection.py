@@ -29,8 +29,6 @@ from shardws.protocol import handshake
 from shardws.protocol.keepalive import NEVER
 from shardws.protocol.session import Session, State
 
-# How long a refused peer may go on sending after our last byte (RFC 6455 7.1.1; RFC 9112 9.6).
-LINGER_S: Final = 2.0
 # How long a client that is denied anyway may take for its opening request.
 DENIED_S: Final = 3.0
 # A plain name: looking up a member of an enumeration would be seen in the cost of a message.
@@ -64,16 +62,17 @@ class Connection(Deadlines):
         self.owner.accepted(self)
 
     def data_received(self, data: bytes) -> None:
-        session = self.session
+        session, owner = self.session, self.owner
         if session is None:
             self._read_request(data)
             return
-        owner = self.owner
         self.seen = owner.now
         self.corked = True
         items = session.receive(data)
         if items:
             owner.received(self, items, len(data))
+        else:
+            owner.counters.received(0, len(data))
         # What follows is `settle`, without the call.
         self.corked = False
         if session.replies:
@@ -96,9 +95,8 @@ class Connection(Deadlines):
     def eof_received(self) -> bool:
         if self.state in (OPEN, CLOSING):
             # The peer may have left without reading what waits: that must not take for ever.
-            self.state = ENDING
             self._cancel_parts()
-            self.expire_in(LINGER_S)
+            self._begin_end()
         return False  # the transport closes itself; connection_lost follows
 
     def pause_writing(self) -> None:
@@ -180,6 +178,7 @@ class Connection(Deadlines):
         self.corked = True
         self.outbox.append((ANSWER, answer))
         self.is_framed = True
+        self.uncounted = 1
         self.schedule_keepalive(self.owner.now)
 
     def feed_rest(self) -> None:
@@ -208,7 +207,12 @@ class Connection(Deadlines):
         if self.state != OPEN:
             return GONE if self.state == LOST else DROPPED
         session.close(code, reason)
-        if not self.corked:
+        if self.corked:
+            # The close frame takes its place now: what is sent afterwards must not overtake it.
+            self._take_replies(session)
+            self.flush()
+            self._follow(session)
+        else:
             self.settle(session)
         return QUEUED
 
@@ -219,16 +223,13 @@ class Connection(Deadlines):
         self._cancel_parts()
         if session.state is State.CLOSED:
             ending = session.ending
-            if ending is not None and ending.error is not None:
-                self._linger()
-            else:
+            if ending is not None and ending.is_clean and not self.waiting:
                 self._end()
+            else:  # the peer may still send, and something of ours may not have left yet
+                self._linger()
         elif self.state == OPEN:
             self.state = CLOSING
-            if session.config.wait_for_close:
-                self.expire_in(self.config.close_timeout)
-            else:
-                self._end()
+            self.expire_in(self.config.close_timeout)
 
     def _cancel_parts(self) -> None:
         """No message in parts can go on."""
@@ -237,17 +238,15 @@ class Connection(Deadlines):
 
     def _end(self) -> None:
         """Close TCP after what is written, and by force when that takes too long."""
-        self.state = ENDING
+        self._begin_end()
         if self.transport is not None:
-            self.expire_in(LINGER_S)
             self.transport.close()
 
     def _linger(self) -> None:
         """Send FIN but go on reading: closing with unread bytes would reset our last words away."""
-        self.state = ENDING
+        self._begin_end()
         self.reader = None
         transport = cast(asyncio.Transport, self.transport)
-        self.expire_in(LINGER_S)
         self.set_reading(True)
         if transport.can_write_eof():
             transport.write_eof()

@@ -6,11 +6,17 @@ handlers. The wheel may call early: a deadline that moved ahead is entered again
 
 import math
 import time
+from typing import Final
 
 from shardws.errors import HandshakeError
 from shardws.net.outbox import PING_BYTE, Outbox
-from shardws.net.record import DECIDING, HOLD_APPLICATION, LOST, OPEN, OPENING
+from shardws.net.record import DECIDING, ENDING, HOLD_APPLICATION, LOST, OPEN, OPENING
 from shardws.protocol.keepalive import NEVER, Action, round_trip, token
+
+# How long a peer may go on sending after our last byte (RFC 6455 7.1.1; RFC 9112 9.6), and how much
+# of what was written before it has to take in that time to be given as much again.
+LINGER_S: Final = 2.0
+LINGER_BYTES: Final = 64 * 1024
 
 
 class Deadlines(Outbox):
@@ -51,8 +57,24 @@ class Deadlines(Outbox):
             self.refuse(self.refusal or HandshakeError(408, "no opening request in time"))
         elif self.state == DECIDING:
             self.refuse(HandshakeError(503, "the application did not decide in time"))
+        elif self.state == ENDING and self._is_leaving():
+            self.expire_in(LINGER_S)
         else:
             self.abort()
+
+    def _begin_end(self) -> None:
+        """Give the peer LINGER_S, longer while it takes what was written."""
+        self.state = ENDING
+        waiting = self.waiting
+        if waiting:
+            self.extra().waiting = waiting
+        self.expire_in(LINGER_S)
+
+    def _is_leaving(self) -> bool:
+        """Tell whether the peer still takes, at a fair pace, what was written before the end."""
+        extras = self.extra()
+        before, extras.waiting = extras.waiting, self.waiting
+        return before - extras.waiting >= max(1, min(before, LINGER_BYTES))
 
     # -- keepalive ---------------------------------------------------------------------------
 
@@ -82,6 +104,7 @@ class Deadlines(Outbox):
             self.extra().quiet_since = self._moved_at
         self.ping_at = now
         self.outbox.append((PING_BYTE, token(now)))  # past the bound: it must not be refused
+        self.uncounted += 1
         self.flush()
         self.active = active
 

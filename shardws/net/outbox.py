@@ -16,7 +16,7 @@ from shardws.net.owner import Policy
 from shardws.net.record import BLOCKED_PARTS, BLOCKED_WIRE, CLOSING, LOST, OPEN, Record
 from shardws.outcomes import QUEUED, Outcome, SendOutcome
 from shardws.protocol import codec
-from shardws.protocol.frames import CLOSE, header
+from shardws.protocol.frames import BINARY, CLOSE, Frame, header
 from shardws.protocol.session import Session
 
 if TYPE_CHECKING:
@@ -50,7 +50,11 @@ class Outbox(Record):
         if session.deflate is None and not session.config.max_frame_size:  # `is_plain`
             outbox.append((0x80 | kind, payload))
         else:
-            outbox += session.frames_of(kind, payload)
+            frames = session.frames_of(kind, payload)
+            self.uncounted += len(frames) - 1
+            outbox += frames
+        if kind > BINARY:
+            self.uncounted += 1
         self.size = size = len(payload)
         self.pending += size
         if self.pending > TURN_BYTES:
@@ -88,7 +92,9 @@ class Outbox(Record):
         assert session is not None
         if not self.outbox and not self.corked:
             self.owner.flush_later(self)
-        self.outbox += session.frames_of(kind, payload, is_first, is_last)
+        frames = session.frames_of(kind, payload, is_first, is_last)
+        self.uncounted += len(frames) - (kind <= BINARY and is_last)
+        self.outbox += frames
         self.size = len(payload)
         self.pending += self.size
 
@@ -102,7 +108,8 @@ class Outbox(Record):
         pending, self.pending = self.pending, 0
         counters = self.owner.counters
         self.active = self.owner.now
-        count = len(frames) - (self.is_framed and frames[0][0] == ANSWER)
+        count = len(frames) - self.uncounted
+        self.uncounted = 0
         if pending < LARGE_BYTES:
             if self.is_framed:
                 self.is_framed = False
@@ -113,15 +120,24 @@ class Outbox(Record):
             transport.write(data)
             return
         self.is_framed = False
-        counters.sent(count, pending)
-        for frame in frames:
-            if frame[0] < 0:
-                transport.write(frame[1])
-            elif len(frame[1]) < LARGE_BYTES:
-                transport.write(codec.join([frame]))
-            else:
-                transport.write(header(frame[0], len(frame[1])))
-                transport.write(frame[1])
+        counters.sent(count, sum(map(self._write_large, frames)))
+
+    def _write_large(self, frame: Frame) -> int:
+        """Write one frame, its payload copied once at most; return the bytes."""
+        first, payload = frame
+        transport = self.transport
+        if transport is None:  # it broke at a write before
+            return 0
+        if first < 0:
+            transport.write(payload)
+            return len(payload)
+        head = header(first, len(payload))
+        if len(payload) < LARGE_BYTES:
+            transport.write(b"".join((head, payload)))
+        else:
+            transport.write(head)
+            transport.write(payload)
+        return len(head) + len(payload)
 
     @property
     def is_ready(self) -> bool:
@@ -184,10 +200,12 @@ class Outbox(Record):
             self.late_pong = reply
         else:
             self.outbox.append(reply)
+            self.uncounted += 1
 
     def _send_late_pong(self) -> None:
         if self.late_pong is not None and self.state in (OPEN, CLOSING):
             self.outbox.append(self.late_pong)
+            self.uncounted += 1
             self.late_pong = None
             self.flush()
 

@@ -74,6 +74,7 @@ class Record(asyncio.Protocol):
         "state",
         "task",
         "transport",
+        "uncounted",
         "was_opened",
     )
 
@@ -90,6 +91,7 @@ class Record(asyncio.Protocol):
         self.pending = 0  # payload bytes in outbox
         self.size = 0  # payload bytes of the last message that was taken
         self.is_framed = False  # some of outbox are finished frames
+        self.uncounted = 0  # of outbox: what is no message, or not the last frame of one
         self.corked = False  # inside data_received: its end will flush
         self.blocked = 0
         self.late_pong: Frame | None = None

@@ -5,12 +5,14 @@ Owns the first byte of each frame we send; knows no session. A frame is (first b
 RFC 7692 6).
 """
 
-from typing import Final
+from typing import Any, Final
 
 from shardws.errors import UsageError
 from shardws.protocol.frames import FIN, Frame
 
 MAX_CONTROL: Final = 125  # RFC 6455 5.5
+# Well above net.outbox.LARGE_BYTES: below that frames go to `codec.join`, which takes bytes alone.
+VIEWED_BYTES: Final = 128 * 1024
 
 
 def split(
@@ -18,14 +20,18 @@ def split(
 ) -> list[Frame]:
     """Return a message, or a part of one, as frames of at most `max_size` bytes; 0: one frame.
 
-    `first`: the opcode, with RSV1 when the payload is compressed.
+    `first`: the opcode, with RSV1 when the payload is compressed. Of VIEWED_BYTES and more the
+    payloads are views: they are copied once, behind their headers.
     """
     lead = first if is_first else 0
     fin = FIN if is_last else 0
     if not max_size or len(payload) <= max_size:
         return [(lead | fin, payload)]
+    whole: Any = payload
+    if len(payload) >= VIEWED_BYTES:
+        whole = memoryview(payload)
     frames: list[Frame] = [
-        (0, payload[at : at + max_size]) for at in range(0, len(payload), max_size)
+        (0, whole[at : at + max_size]) for at in range(0, len(payload), max_size)
     ]
     frames[0] = (lead, frames[0][1])
     frames[-1] = (fin, frames[-1][1])

@@ -24,8 +24,9 @@ _VERSION: Final = re.compile(rb"HTTP/1\.[1-9]")
 _FIELD: Final = re.compile(rb"[%b]++:[%b]*+" % (_TOKEN, _VALUE))
 _ABSOLUTE: Final = re.compile(rb"(?:https?|wss?)://([^/?]*+)[/?]?.*+", re.IGNORECASE | re.DOTALL)
 # Narrower than RFC 3986: sub-delims and percent escapes occur in no real host, but do in attacks.
+LAST_PORT: Final = 65535
 _HOST: Final = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z._~-]{1,32})?\]|[0-9A-Za-z._~-]{1,255})(?::[0-9]{0,5})?"
+    rb"(?:\[[0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z._~-]{1,32})?\]|[0-9A-Za-z._~-]{1,255})(?::([0-9]{0,5}))?"
 )
 
 # Lone LF and lone CR lead to smuggling (RFC 9112 2.2); the last CR may still get its LF.
@@ -35,7 +36,8 @@ _CLEAN: Final = re.compile(rb"(?:[%b]++|\r\n)*+(?:\r\Z)?" % _VALUE)
 
 def is_host(value: bytes) -> bool:
     """Tell whether `value` is a host with an optional port."""
-    return _HOST.fullmatch(value) is not None
+    found = _HOST.fullmatch(value)
+    return found is not None and int(found[1] or 0) <= LAST_PORT
 
 
 def check_line_bytes(data: bytes | bytearray, start: int, end: int) -> None:

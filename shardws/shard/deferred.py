@@ -20,7 +20,7 @@ from shardws import events
 from shardws.events import DataIn
 from shardws.net.connection import Connection
 from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK
-from shardws.protocol.frames import CLOSE
+from shardws.protocol.frames import BINARY, CLOSE
 from shardws.protocol.session import Item
 from shardws.shard.dispatch import D, Dispatcher
 
@@ -53,7 +53,8 @@ class DeferredDispatcher(Dispatcher):
     # -- what the shard reports --------------------------------------------------------------
 
     def received(self, connection: Connection, items: list[Item], size: int) -> None:
-        self.counters.received(len(items), size)
+        messages = sum(kind <= BINARY and eom for kind, _, eom in items)
+        self.counters.received(messages, size)
         for kind, payload, eom in items:
             if kind == events.FORMAT_PING:
                 connection.take_reply()

@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any, TypeGuard, TypeVar
 
-from shardws import events
+from shardws import events, hotpath
 from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import DataIn, Handlers
-from shardws.hotpath import counters, make_event
 from shardws.log import Adapter
 from shardws.net.connection import Connection
 from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST
@@ -24,6 +23,8 @@ from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
 from shardws.shard.tasks import Tasks, raise_if_ours
 from shardws.stats import ERRORS, HANDLER_ERRORS, PROTOCOL_ERRORS, Words
+
+make_data_in = hotpath.body.maker(DataIn)
 
 D = TypeVar("D", bound=events.Decision)
 
@@ -64,7 +65,7 @@ class Dispatcher:
         self.loop = loop
         self.handlers = handlers
         self.row = row
-        self.counters = counters(row)
+        self.counters = hotpath.counters(row)
         self.log = log
         self.forget: Callable[[Connection], None] = lambda connection: None
         self.ended: Callable[[Connection], None] = lambda connection: None
@@ -74,20 +75,22 @@ class Dispatcher:
 
     def received(self, connection: Connection, items: list[Item], size: int) -> None:
         """Hand the items of one read to on_data_in; control frames end here."""
-        self.counters.received(len(items), size)
+        messages = 0
         handler = self.handlers.on_data_in
         connection_id = connection.id
         session = connection.session
         assert session is not None
         state = session.state
         for kind, payload, eom in items:
-            if kind > BINARY and not self._is_data(connection, kind, payload, len(items) == 1):
+            if kind <= BINARY:
+                messages += eom
+            elif not self._is_data(connection, kind, payload, len(items) == 1):
                 continue
             if connection.holds:
                 self.hold(connection, "on_data_in", DataIn(connection_id, kind, payload, eom))
             elif handler is not None:
                 try:
-                    result = handler(make_event(DataIn, connection_id, kind, payload, eom))
+                    result = handler(make_data_in(connection_id, kind, payload, eom))
                 except self.faults as error:
                     self.failed(connection_id, "on_data_in", error)
                 else:
@@ -95,6 +98,7 @@ class Dispatcher:
                         self.start(connection, "on_data_in", result)
                     if session.state is not state:
                         break  # it disconnected the client: what came behind is as if never read
+        self.counters.received(messages, size)
 
     @staticmethod
     def _is_data(connection: Connection, kind: int, payload: bytes, is_alone: bool) -> bool:
@@ -295,5 +299,5 @@ class Dispatcher:
     def error(self, connection_id: int, code: int, description: str = "") -> None:
         """Fire an Error event: trouble with no caller to raise to."""
         self.row[ERRORS] += 1
-        text = description or ERROR_CODES[code].text
-        self.fire_remote("on_error", events.Error(connection_id, code, text))
+        description = description or ERROR_CODES[code].text
+        self.fire_remote("on_error", events.Error(connection_id, code, description))

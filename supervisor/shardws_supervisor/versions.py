@@ -7,6 +7,7 @@ import functools
 import platform
 from importlib import metadata
 
+from shardws import hotpath
 from shardws.protocol import codec
 
 NAMES = ("shardws", "uvloop", "wsproto", "pyOpenSSL")
@@ -24,9 +25,16 @@ def of(name: str) -> str:
 def banner() -> str:
     """Return the line at the start of the log."""
     versions = ", ".join(f"{name} {of(name)}" for name in NAMES)
-    return f"{versions}, Python {platform.python_version()}, {codec.BODY} codec"
+    return f"{versions}, Python {platform.python_version()}, {_codec()} codec"
 
 
 def report() -> dict[str, str]:
     """Return what `status` says of it."""
-    return {"version": of("shardws"), "python": platform.python_version(), "codec": codec.BODY}
+    return {"version": of("shardws"), "python": platform.python_version(), "codec": _codec()}
+
+
+def _codec() -> str:
+    """Return which bodies run; they differ where one of the extensions could not be built."""
+    if hotpath.body.BODY == codec.BODY:
+        return codec.BODY
+    return f"{codec.BODY} (with {hotpath.body.BODY} hot path)"

@@ -282,7 +282,7 @@ def limited(version: ssl.TLSVersion, ciphers: str = "", curve: str = "") -> ssl.
 async def s_client(
     server: WebSocketServer, *options: str, commands: bytes = b"", answer: bytes = b"\n"
 ) -> str:
-    """Return what `openssl s_client` prints; after each line of `commands` it waits for `answer`."""
+    """Return what `openssl s_client` prints; it waits for `answer` to each line of `commands`."""
     process = await asyncio.create_subprocess_exec(
         "openssl", "s_client", "-port", str(server.local_port), *options,
         stdin=asyncio.subprocess.PIPE,

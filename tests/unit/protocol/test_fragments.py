@@ -60,3 +60,12 @@ def test_frames_join() -> None:
     found: list[Frame] = fragments.split(1, b"a" * 300, 200)
     wire = b"\x01" + length_of(200, 0) + b"a" * 200 + b"\x80" + length_of(100, 0) + b"a" * 100
     assert codec.join(found) == wire
+
+
+@pytest.mark.parametrize(("size", "kind"), [(1000, bytes), (1_000_000, memoryview)])
+def test_a_large_message_is_not_copied_to_be_split(size: int, kind: type) -> None:
+    payload = bytes(range(250)) * (size // 250)
+    frames = fragments.split(2, payload, 300)
+    assert {type(part) for _, part in frames} == {kind}
+    assert {len(part) for _, part in frames[:-1]} == {300}
+    assert b"".join(part for _, part in frames) == payload

@@ -59,3 +59,15 @@ def test_trap_frames_in_the_segment_of_the_request_are_lost() -> None:
     assert request is not None
     assert reader.rest == b"\x81\x80\x00\x00\x00\x00"
     assert accept(request).startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize("port", [b"", b"0", b"65535"])
+def test_a_port_of_the_host(port: bytes) -> None:
+    data = REQUEST.replace(b"example.com", b"example.com:" + port)
+    assert HandshakeReader(HandshakeConfig()).receive(data) is not None
+
+
+@pytest.mark.parametrize("port", [b"65536", b"99999", b"100000"])
+def test_a_port_of_the_host_that_no_port_can_have(port: bytes) -> None:
+    """wsproto does not look at it."""
+    assert status_of(REQUEST.replace(b"example.com", b"example.com:" + port)) == 400
