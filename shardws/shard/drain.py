@@ -1,7 +1,8 @@
 """Ending a shard's connections: paced, then by force.
 
 Owns the order of a drain: the listener is closed already; close frames go out at `rate` per second
-until all are gone or the deadline passes; what is left is aborted. Must not know why it happens.
+until all are gone or the deadline passes; what is left is cut off, with a close frame on its way if
+TCP takes one at once. Must not know why it happens.
 
 A connection that has not sent its opening request yet is turned away when the server stops. When
 it only restarts (1012), it may finish its opening first and is closed then: to a client that knocks
@@ -12,13 +13,18 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+from shardws.protocol.session import Session
+
 POLL_S: Final = 0.05
 CODE_RESTART: Final = 1012
+TURNS: Final = 2  # of the loop until a close frame is with the kernel: our flush, the transport's
 
 
 class Ends(Protocol):
     """A connection, as a drain sees it."""
 
+    @property
+    def session(self) -> Session | None: ...
     @property
     def is_opening(self) -> bool: ...
     def disconnect(self, code: int, reason: str) -> object: ...
@@ -51,8 +57,24 @@ async def drain(shard: Drainable, code: int, reason: str, rate: float, deadline:
             told.add(one)
             one.disconnect(code, reason)
         await asyncio.sleep(min(POLL_S, max(0.0, end - loop.time())))
+    return await cut(shard, code, reason)
+
+
+async def cut(shard: Drainable, code: int, reason: str) -> int:
+    """End every connection within a few turns of the loop; return how many there were.
+
+    Each is told `code` as well as that can be done; the application is told `reason` of those that
+    had no time to answer.
+    """
     left = list(shard.connections)
     for connection in left:
+        connection.disconnect(code, reason)
+    if left:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+    for connection in left:
+        if connection.session is not None:
+            connection.session.lost(reason)
         connection.abort()
     if left:
         await asyncio.sleep(0)  # connection_lost of each runs in the next turn

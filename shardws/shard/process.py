@@ -41,6 +41,7 @@ from shardws.wire import codec, messages
 
 CODE_STOP: Final = 1001
 CODE_RESTART: Final = 1012
+STOPS: Final = "the server stops"
 ORPHAN_DRAIN_S: Final = 1.0
 TERM_DRAIN_S: Final = 5.0
 TERM_PATIENCE_S: Final = 10.0  # from TERM until it ends without having seen a successor
@@ -142,6 +143,7 @@ class ShardProcess:
         self._is_leaving = False
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._cutting: asyncio.Task[int] | None = None
         application.attach(self.shard)
 
     def _make_listener(self, context: ShardContext) -> Listener | Receiver | None:
@@ -260,10 +262,9 @@ class ShardProcess:
     def _end(self, code: int, rate: float, deadline: float) -> None:
         """Start to end; a second call with a shorter deadline hastens it."""
         if self._ending is not None:
-            if deadline:
-                return
-            for connection in list(self.shard.connections):
-                connection.abort()
+            if not deadline and self._cutting is None:
+                cut = drain.cut(self.shard, CODE_STOP, STOPS)
+                self._cutting = self.loop.create_task(cut)
             return
         self._ending = self.loop.create_task(self._drain(code, rate, deadline))
 
@@ -272,7 +273,7 @@ class ShardProcess:
             await self.listener.exhausted()
         elif self.listener is not None:
             self.listener.close()
-        reason = "the server restarts" if code == CODE_RESTART else "the server stops"
+        reason = "the server restarts" if code == CODE_RESTART else STOPS
         end = self.loop.time() + deadline + LATE_HANDLERS_S
         left = await drain.drain(self.shard, code, reason, rate, deadline)
         if left and deadline:

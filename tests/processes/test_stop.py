@@ -19,9 +19,11 @@ from tests.processes.conftest import (
     greeting,
     is_alive,
 )
+from tests.shard.test_closing import UPGRADE
 
 pytestmark = pytest.mark.processes
 
+CLOSE_FRAME = b"\x88\x12" + (1001).to_bytes(2) + b"the server stops"
 BLOCKING = """
 import time
 from shardws import WebSocketServer
@@ -65,6 +67,33 @@ def test_term_closes_every_client_with_1001(run_server: RunServer) -> None:
     assert "Traceback" not in server.log
     assert "error" not in server.log
     assert "the server has ended; 8 WebSockets were served" in server.log
+
+
+@pytest.mark.parametrize("is_draining", [False, True])
+def test_who_is_cut_off_is_told_1001(run_server: RunServer, is_draining: bool) -> None:
+    """They got 1006, and the log said that the connection had been lost."""
+    options = ["--drain-rate", "1", "--drain-deadline", "60s", "--log-connections"]
+    server = run_server("examples.demo:server", *options, shards=1)
+    with socket.create_connection((server.host, server.port), DEADLINE) as silent:
+        silent.sendall(UPGRADE)
+        received = b""
+        while b"connection_id" not in received:
+            received += silent.recv(65536)
+        clients = [server.connect() for _ in range(9)]
+        for client in clients:
+            greeting(client)
+        if is_draining:
+            server.ask("drain")
+            server.wait_for_line(r"stopping \(graceful\)")
+        server.ask("stop", now=True)
+        assert [close_code(client) for client in clients] == [1001] * 9
+        while CLOSE_FRAME not in received:
+            data = silent.recv(65536)
+            assert data, "it ended without a close frame"
+            received += data
+    assert server.wait_for_exit() == 0
+    assert "the connection was lost" not in server.log
+    assert "1006 the server stops" in server.log, "of the one who never answered"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
