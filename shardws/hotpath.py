@@ -9,6 +9,7 @@ memoryview and one named tuple made by its own `__new__` were 0.6 us of that.
 import os
 from collections.abc import Callable
 from importlib import import_module
+from types import MethodType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from shardws.stats import BYTES_IN, BYTES_OUT, MESSAGES_IN, MESSAGES_OUT, Words
@@ -76,7 +77,7 @@ def maker(kind: type[T], /) -> Callable[..., T]:
     """
     if tuple not in kind.__bases__ or "_fields" not in vars(kind):
         raise TypeError("not the class of a named tuple")
-    return kind
+    return MethodType(kind.__new__, kind)  # a quarter less than calling the class
 
 
 BODY: Final = "python"
