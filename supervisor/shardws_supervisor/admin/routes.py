@@ -92,9 +92,7 @@ class Routes:
             return unanswered(error)
         if report["ready"]:
             return Response(b"ok\n")
-        phase = report["phase"]
-        reason = "no shard is ready" if phase in ("serving", "reloading") else phase
-        return Response(f"{reason}\n".encode(), status=503)
+        return Response(f"{reason_of(report)}\n".encode(), status=503)
 
     async def _dashboard(self, _request: Request) -> Response:
         return self._page
@@ -123,6 +121,15 @@ def number(text: str, most: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most):
         raise http.BadRequest(400, f"limit must be 1 to {most}")
     return int(text)
+
+
+def reason_of(report: dict[str, Any]) -> str:
+    """Return in a few words why a server is not ready."""
+    if report["phase"] not in ("serving", "reloading"):
+        return str(report["phase"])
+    if any(aide["name"] == "acceptor" and not aide["pid"] for aide in report["aides"]):
+        return "nobody accepts connections"
+    return "no shard is ready"
 
 
 def unanswered(error: Unanswered) -> Response:

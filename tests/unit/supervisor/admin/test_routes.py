@@ -24,6 +24,10 @@ REPORT: Report = {
 }
 
 
+ADMIN = {"name": "admin", "pid": 7}
+ACCEPTOR = {"name": "acceptor", "pid": 8}
+
+
 class Supervisor:
     """Answers with a report, or not at all."""
 
@@ -65,6 +69,8 @@ def answer(
         ({"ready": False, "phase": "stopping"}, 503, "stopping"),
         ({"ready": False, "phase": "serving"}, 503, "no shard is ready"),
         ({"ready": False, "phase": "reloading"}, 503, "no shard is ready"),
+        ({"ready": False, "aides": [ADMIN, ACCEPTOR]}, 503, "no shard is ready"),
+        ({"ready": False, "aides": [{**ACCEPTOR, "pid": 0}]}, 503, "nobody accepts connections"),
         ({"ready": True, "phase": "reloading"}, 200, "ok"),
     ],
 )
