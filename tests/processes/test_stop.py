@@ -1,9 +1,11 @@
 """Stopping: clients are told, the deadline holds, and nothing is left behind."""
 
+import contextlib
 import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -43,6 +45,17 @@ def close_code(client: ClientConnection) -> int:
         return closed.rcvd.code if closed.rcvd else 1006
 
 
+@contextlib.contextmanager
+def silent_client(server: RunningServer) -> Iterator[socket.socket]:
+    """Open a WebSocket that answers to nothing; its greeting has been read."""
+    with socket.create_connection((server.host, server.port), DEADLINE) as sock:
+        sock.sendall(UPGRADE)
+        received = b""
+        while not received.endswith(b"}"):
+            received += sock.recv(65536)
+        yield sock
+
+
 def processes(server: RunningServer) -> list[int]:
     return [server.pid, *children_of(server.pid)]
 
@@ -74,11 +87,7 @@ def test_who_is_cut_off_is_told_1001(run_server: RunServer, is_draining: bool) -
     """They got 1006, and the log said that the connection had been lost."""
     options = ["--drain-rate", "1", "--drain-deadline", "60s", "--log-connections"]
     server = run_server("examples.demo:server", *options, shards=1)
-    with socket.create_connection((server.host, server.port), DEADLINE) as silent:
-        silent.sendall(UPGRADE)
-        received = b""
-        while b"connection_id" not in received:
-            received += silent.recv(65536)
+    with silent_client(server) as silent:
         clients = [server.connect() for _ in range(9)]
         for client in clients:
             greeting(client)
@@ -87,6 +96,7 @@ def test_who_is_cut_off_is_told_1001(run_server: RunServer, is_draining: bool) -
             server.wait_for_line(r"stopping \(graceful\)")
         server.ask("stop", now=True)
         assert [close_code(client) for client in clients] == [1001] * 9
+        received = b""
         while CLOSE_FRAME not in received:
             data = silent.recv(65536)
             assert data, "it ended without a close frame"
