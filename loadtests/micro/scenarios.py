@@ -20,6 +20,7 @@ from loadtests.micro.spreading import broadcasting, sending_across
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
 from shardws.events import Handlers
 from shardws.log import Adapter
+from shardws.net.record import OPEN
 from shardws.protocol import codec, handshake
 from shardws.protocol.handshake import HandshakeConfig, HandshakeReader
 from shardws.protocol.session import Session, SessionConfig
@@ -137,7 +138,7 @@ class Nobody:
 
     id = CONNECTION_ID
     holds = 0
-    session = Session(SessionConfig())
+    state = OPEN
 
 
 def dispatching() -> Callable[[], object]:

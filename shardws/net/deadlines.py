@@ -14,9 +14,10 @@ from shardws.net.record import DECIDING, ENDING, HOLD_APPLICATION, LOST, OPEN, O
 from shardws.protocol.keepalive import NEVER, Action, round_trip, token
 
 # How long a peer may go on sending after our last byte (RFC 6455 7.1.1; RFC 9112 9.6), and how much
-# of what was written before it has to take in that time to be given as much again.
+# of what was written before it has to take in that time to be given as much again, up to a limit.
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 64 * 1024
+LONGEST_END_S: Final = 60.0
 
 
 class Deadlines(Outbox):
@@ -57,7 +58,7 @@ class Deadlines(Outbox):
             self.refuse(self.refusal or HandshakeError(408, "no opening request in time"))
         elif self.state == DECIDING:
             self.refuse(HandshakeError(503, "the application did not decide in time"))
-        elif self.state == ENDING and self._is_leaving():
+        elif self.state == ENDING and self._is_leaving(now):
             self.expire_in(LINGER_S)
         else:
             self.abort()
@@ -66,15 +67,17 @@ class Deadlines(Outbox):
         """Give the peer LINGER_S, longer while it takes what was written."""
         self.state = ENDING
         waiting = self.waiting
-        if waiting:
+        if waiting or self.extras is not None:
             self.extra().waiting = waiting
+            self.extra().ends_by = time.monotonic() + LONGEST_END_S
         self.expire_in(LINGER_S)
 
-    def _is_leaving(self) -> bool:
+    def _is_leaving(self, now: float) -> bool:
         """Tell whether the peer still takes, at a fair pace, what was written before the end."""
         extras = self.extra()
         before, extras.waiting = extras.waiting, self.waiting
-        return before - extras.waiting >= max(1, min(before, LINGER_BYTES))
+        has_moved = before - extras.waiting >= max(1, min(before, LINGER_BYTES))
+        return has_moved and now < extras.ends_by
 
     # -- keepalive ---------------------------------------------------------------------------
 

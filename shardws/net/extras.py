@@ -27,4 +27,5 @@ class Extras:
     early: bytes = b""  # of the opening request, read while the address is decided on
     refusal: HandshakeError | None = None  # what the opening request will be answered with
     is_counted: bool = True  # False: turned away because the server is full
+    ends_by: float = 0.0  # when the end has lasted long enough, whatever the peer still takes
     waiting: int = 0  # bytes in the transport when the idle time, or the end, was last looked at

@@ -48,13 +48,18 @@ class Receiver:
         self._is_started = True
 
     async def exhausted(self) -> None:
-        """Wait until all that was on its way is a connection, LONGEST_END seconds at most."""
+        """Wait until all that was on its way is a connection, LONGEST_END seconds at most.
+
+        The acceptor has usually let go by then; a shard that ends by itself has to.
+        """
         if not self._is_started:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_END):
                 await self._end.wait()
                 await asyncio.gather(*self._tasks)
+        if not self._end.is_set():
+            self._let_go()
 
     def _take(self) -> None:
         loop = asyncio.get_running_loop()
@@ -71,10 +76,13 @@ class Receiver:
             if data and not ancillary:
                 self._dropped()
             if not data:
-                loop.remove_reader(self._way)
-                self._way.close()
-                self._end.set()
+                self._let_go()
                 return
+
+    def _let_go(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._way)
+        self._way.close()
+        self._end.set()
 
     def _adopt(self, loop: asyncio.AbstractEventLoop, client: socket.socket) -> None:
         client.setblocking(False)

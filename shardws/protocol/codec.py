@@ -60,9 +60,11 @@ def select(forced: str) -> Body:
     if forced != "python":
         try:
             from shardws.protocol import _frames
-        except ImportError:
+
+            _ = _frames.continuations  # not there when it was built of older source
+        except (ImportError, AttributeError) as error:
             if forced == "c":
-                raise
+                raise ImportError("_frames was not built of this source") from error
         else:
             return _frames
     return frames

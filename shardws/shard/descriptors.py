@@ -65,7 +65,7 @@ class Descriptors:
         if opened:
             self._looks.append(max(0, opened - clients))
             self._take_in(min(self._looks))
-        if self._refused and clients <= self.room - min(SPARE, self.room // 8):
+        if self._refused and self.room and clients <= self.room - min(SPARE, self.room // 8):
             self._log.info("descriptors are free again; %d clients were refused", self._refused)
             self._refused = 0
 

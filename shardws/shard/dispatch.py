@@ -16,7 +16,7 @@ from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import DataIn, Handlers
 from shardws.log import Adapter
 from shardws.net.connection import Connection
-from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST
+from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST, OPEN
 from shardws.outcomes import SendOutcome
 from shardws.protocol.closing import ABNORMAL
 from shardws.protocol.frames import BINARY, CLOSE, PING
@@ -78,11 +78,10 @@ class Dispatcher:
         messages = 0
         handler = self.handlers.on_data_in
         connection_id = connection.id
-        session = connection.session
-        assert session is not None
-        state = session.state
         for kind, payload, eom in items:
             if kind <= BINARY:
+                if connection.state != OPEN:
+                    break  # its handler disconnected it: what came behind is as if never read
                 messages += eom
             elif not self._is_data(connection, kind, payload, len(items) == 1):
                 continue
@@ -96,8 +95,6 @@ class Dispatcher:
                 else:
                     if result is not None:
                         self.start(connection, "on_data_in", result)
-                    if session.state is not state:
-                        break  # it disconnected the client: what came behind is as if never read
         self.counters.received(messages, size)
 
     @staticmethod

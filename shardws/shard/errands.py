@@ -22,6 +22,7 @@ from typing import Any, Final, Protocol
 
 from shardws.errors import NoSuchConnection, ShardwsError, UsageError
 from shardws.events import FORMAT_BINARY, FORMAT_TEXT
+from shardws.net.addresses import parse_address
 from shardws.net.connection import Connection
 from shardws.outcomes import SendOutcome
 from shardws.routing.registry import Registry
@@ -92,11 +93,20 @@ def _close(shard: Place, connection: Connection, errand: Errand) -> Answer:
 
 
 def _kick(shard: Place, errand: Errand) -> Answer:
-    address = _text(errand, "address")
+    try:
+        address = parse_address(_text(errand, "address"))
+    except ValueError:
+        raise UsageError("an address to kick is an IP address", code=213) from None
     code, reason = _closing(errand)
     count = 0
+    known: dict[str, bool] = {}  # an IPv4 client of an IPv6 socket is shown as ::ffff:192.0.2.1
     for connection in shard.registry.snapshot():
-        if isinstance(connection, Connection) and connection.remote_host == address:
+        if not isinstance(connection, Connection) or not connection.remote_host:
+            continue
+        host = connection.remote_host
+        if host not in known:
+            known[host] = parse_address(host) == address
+        if known[host]:
             shard.router.disconnect(connection.id, code, reason)
             count += 1
     return {"count": count}

@@ -45,8 +45,8 @@ STOPS: Final = "the server stops"
 ORPHAN_DRAIN_S: Final = 1.0
 TERM_DRAIN_S: Final = 5.0
 TERM_PATIENCE_S: Final = 10.0  # from TERM until it ends without having seen a successor
-ORPHAN_LIMIT_S: Final = 4.0  # to SIGALRM, which nobody catches
-TERM_LIMIT_S: Final = 20.0  # to the same, while the supervisor has not said DRAIN
+ORPHAN_LIMIT_S: Final = 6.0  # to SIGALRM, which nobody catches
+TERM_LIMIT_S: Final = 25.0  # to the same, while the supervisor has not said DRAIN
 HANDLERS_S: Final = 5.0  # what a handler that still runs at the end may take
 LATE_HANDLERS_S: Final = 1.0  # of it, what lies beyond the deadline of the drain
 

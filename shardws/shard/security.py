@@ -149,7 +149,7 @@ class Security:
         self, wire: TLSFlow, event: events.SSLConnectionRequest, result: Awaitable[None]
     ) -> None:
         try:
-            await result
+            await self._dispatch.tasks.within(result)
         except self._dispatch.faults as error:
             raise_if_ours(error)
             self._failed_to_choose(wire, error)
@@ -225,7 +225,7 @@ class Security:
     ) -> None:
         ending = REFUSED_LATE
         try:
-            await result
+            await self._dispatch.tasks.within(result)
         except self._dispatch.faults as error:
             raise_if_ours(error)
             self._dispatch.failed(connection.id, "on_ssl_client_authentication", error)

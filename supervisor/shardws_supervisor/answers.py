@@ -59,5 +59,5 @@ def guarded(make: Callable[[], Reply]) -> Reply:
         return {"ok": True, **make()}
     except ShardwsError as error:
         return refusal(error.description, error.code)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         return refusal(str(error))

@@ -31,6 +31,7 @@ from shardws_supervisor.spawn import Closeable
 MOST_AT_ONCE: Final = 32  # requests of one client under way; the next ones wait in its buffer
 PIECE: Final = 64 << 10  # bytes of replies that are gathered for one write
 MOST_UNREAD: Final = 32 << 20  # bytes of replies that all clients together leave unread
+DEAF_SECONDS: Final = 1.0  # without a descriptor for a newcomer
 NO_PLACE: Final = 10024  # in errors.ERROR_CODES: too many
 
 log = logger("supervisor.control")
@@ -88,6 +89,7 @@ class Control:
         self._places = Places(family)
         self._clients: set[Client] = set()
         self._unread = 0  # bytes of replies, of all clients
+        self._deaf_until = 0.0  # nobody is accepted before; 0: it listens
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         mask = os.umask(0o177)  # 0600 from the first moment, not after a chmod
         try:
@@ -110,7 +112,9 @@ class Control:
         except ConnectionError:  # it is gone again
             return
         except OSError:  # no descriptors: the next turn tries again, with one more
-            self._make_room(Kind.ORDINARY)
+            if not self._make_room(Kind.ORDINARY):
+                self._selector.unregister(self._sock)  # else it would wake the loop for ever
+                self._deaf_until = self._clock() + DEAF_SECONDS
             return
         sock.setblocking(False)
         if self._places.is_taken(Kind.ORDINARY, self._clients):
@@ -146,7 +150,9 @@ class Control:
                 self._drop(client)
 
     def _turn(self, client: Client) -> None:
-        """Read, answer and write for one client."""
+        """Read, answer and write for one client; the events of one turn may have dropped it."""
+        if client not in self._clients:
+            return
         try:
             self._write(client)
             data = client.sock.recv(LONGEST_REQUEST)
@@ -267,7 +273,10 @@ class Control:
             self._places.left(self._clients)
 
     def expire(self, now: float) -> None:
-        """Drop clients that have been silent for too long."""
+        """Drop clients that have been silent for too long; listen again after want of room."""
+        if self._deaf_until and now >= self._deaf_until:
+            self._deaf_until = 0.0
+            self._selector.register(self._sock, selectors.EVENT_READ, self._accept)
         for client in [client for client in self._clients if now - client.last > PATIENCE]:
             self._drop(client)
 
@@ -275,5 +284,6 @@ class Control:
         """Close all descriptors."""
         for client in list(self._clients):
             self._drop(client)
-        self._selector.unregister(self._sock)
+        if not self._deaf_until:
+            self._selector.unregister(self._sock)
         self._sock.close()

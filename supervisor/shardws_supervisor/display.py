@@ -103,7 +103,7 @@ def status(report: Report, rates: dict[int, Report]) -> list[str]:
         "",
         *columns([HEADINGS, *(_row(shard, rates) for shard in report["shards"])]),
     ]
-    if report["aides"]:
+    if report.get("aides"):  # a server of an older version says nothing of them
         lines += ["", *(_aide(aide) for aide in report["aides"])]
     ends = [shard for shard in report["shards"] if shard["last_end"]]
     if ends:

@@ -18,9 +18,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from shardws.errors import StartError, code_of_errno
+from shardws.log import logger
 from shardws.net import portlock
 
 IPV4, IPV6, BOTH = 0, 1, 2  # the setting UseIPv6
+
+log = logger("supervisor.listeners")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +171,15 @@ class Listeners:
 
         The kernel gives no client to a socket that is bound and does not listen.
         """
-        if slot in self._sockets:
-            self.remove(slot)
-            self.add(slot)
+        old = self._sockets.get(slot)
+        if old is None:
+            return
+        try:
+            self._sockets[slot] = bind(self.address, is_shared=True)
+        except StartError as error:  # the address has left this host, for instance
+            log.warning("slot %d keeps its socket, where clients may wait: %s", slot, error)
+            return
+        old.close()
 
     def are_listening(self) -> bool:
         """Tell whether a shard has called `listen` on each."""

@@ -142,7 +142,8 @@ class LineHandler(logging.Handler):
         try:
             new = self._open()
         except StartError as error:
-            os.write(STDERR, f"shardws: {error.description}\n".encode())
+            with contextlib.suppress(OSError):
+                os.write(STDERR, f"shardws: {error.description}\n".encode())
             return
         os.close(self._file)
         self._file = new

@@ -246,7 +246,7 @@ class Shards:
         for life in self.table.lives():
             pid, status, usage = os.wait4(life.pid, os.WNOHANG)
             if pid:
-                tally.ended(self._memory, life, usage)
+                tally.ended(self._memory, life, status, usage)
                 self._bury(life, status, now)
 
     def _bury(self, life: Life, status: int, now: float) -> None:

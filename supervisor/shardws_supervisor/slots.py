@@ -229,9 +229,10 @@ class SlotTable:
             if not states or life.state in states
         ]
 
-    def life_of(self, pid: int) -> Life | None:
-        """Return the life with that pid."""
-        return next((life for life in self.lives() if life.pid == pid), None)
+    def ends_of_rest(self) -> list[float]:
+        """Return when slots that rest are to begin again."""
+        resting = [slot for slot in self if slot.rest is State.BACKOFF and not slot.is_retiring]
+        return [slot.until for slot in resting]
 
     def peers(self) -> list[tuple[int, int, int]]:
         """Return what PEERS says: row, generation and pid of each life in the mesh."""

@@ -9,7 +9,6 @@ thread and no event loop of asyncio, so that fork is safe, and it never imports 
     USR1   open the log file anew                               CHLD        a child ended
 """
 
-import contextlib
 import selectors
 import signal
 import time
@@ -141,7 +140,7 @@ class Supervisor:
         if not self.has_served and self.table.are_all(State.READY):
             return QUICK
         now = time.monotonic()
-        ends = [slot.until for slot in self.table if slot.rest is State.BACKOFF and not self.level]
+        ends = [] if self.level else self.table.ends_of_rest()
         ends += [life.deadline for life in self.table.lives() if life.deadline is not None]
         ends += [] if self._drain_at is None else [self._drain_at]
         return max(0.0, min([TICK, *(end - now for end in ends)]))
@@ -251,9 +250,10 @@ class Supervisor:
 
     def reload(self) -> str:
         """Begin a rolling restart with the code and settings of now; return why not, or ""."""
-        refusal = "no reload while the server starts or stops"
-        if self.has_served and not self.level:
-            refusal = self.reloads.begin()
+        is_serving = self.has_served and not self.level
+        refusal = (
+            self.reloads.begin() if is_serving else "no reload while the server starts or stops"
+        )
         if refusal:
             log.warning("%s", refusal)
         return refusal
@@ -264,8 +264,10 @@ class Supervisor:
 
     def _step(self, step: int) -> None:
         if self.has_served and not self.level:
-            with contextlib.suppress(ValueError):
+            try:
                 self.scale(self._scaling.count + step)
+            except (ValueError, StartError) as error:
+                log.warning("%s", error)
 
     def reopen_logs(self) -> None:
         self.ground.log_handler.reopen()

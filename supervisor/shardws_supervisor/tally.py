@@ -18,11 +18,14 @@ def begun(memory: stats.Stats, life: Life, *, is_first: bool) -> None:
         memory.row(life.row)[stats.RESTARTS] += 1
 
 
-def ended(memory: stats.Stats, life: Life, usage: struct_rusage) -> None:
-    """Count the end of a process that has been reaped, with what the kernel says of its time."""
+def ended(memory: stats.Stats, life: Life, status: int, usage: struct_rusage) -> None:
+    """Count the end of a process that has been reaped, with what the kernel says of its time.
+
+    One that asked for a successor was itself told to end, so an orderly end is no crash.
+    """
     row = memory.row(life.row)
     row[stats.ENDED_CPU] += round((usage.ru_utime + usage.ru_stime) * 1e6)
-    if not life.is_expected_to_end:
+    if not life.is_expected_to_end and not (life.is_leaving and status == 0):
         row[stats.CRASHES] += 1
 
 

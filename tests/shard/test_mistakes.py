@@ -114,7 +114,11 @@ def test_a_violation_and_a_loss_are_one_log_line_each(caplog: pytest.LogCaptureF
     assert sum("ended without a close frame: 1006" in line for line in lines) == 1
 
 
-def test_data_behind_a_disconnect_in_the_handler_is_not_delivered() -> None:
+@pytest.mark.parametrize("tail", [b"", b"\x88\x82\x00\x00\x00\x00\x03\xe8"], ids=["", "close"])
+@pytest.mark.parametrize("raises", [False, True])
+def test_data_behind_a_disconnect_in_the_handler_is_not_delivered(
+    raises: bool, tail: bytes
+) -> None:
     """What one read had brought was delivered after the handler had closed the connection."""
 
     async def main() -> None:
@@ -125,6 +129,8 @@ def test_data_behind_a_disconnect_in_the_handler_is_not_delivered() -> None:
         def on_data_in(e: DataIn) -> None:
             recorder.note("data", e.text)
             server.disconnect(e.connection_id)
+            if raises:
+                raise RuntimeError
 
         def on_disconnected(e: Disconnected) -> None:
             recorder.note("disconnected", e.status_code)
@@ -134,7 +140,7 @@ def test_data_behind_a_disconnect_in_the_handler_is_not_delivered() -> None:
         async with listening(server) as url:
             ws = await client(url)
             frame = b"\x82\x81\x00\x00\x00\x00"
-            ws.transport.write(frame + b"1" + frame + b"2" + frame + b"3")
+            ws.transport.write(frame + b"1" + frame + b"2" + frame + b"3" + tail)
             await recorder.wait_for("disconnected")
             assert recorder.events == [("data", b"1"), ("disconnected", 1000)]
 

@@ -26,6 +26,14 @@ def test_without_the_extension_the_python_body_runs(monkeypatch: pytest.MonkeyPa
         codec.select("c")
 
 
+def test_an_extension_of_older_source_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    extension = pytest.importorskip("shardws.protocol._frames", exc_type=ImportError)
+    monkeypatch.delattr(extension, "continuations")
+    assert codec.select("") is frames
+    with pytest.raises(ImportError, match="was not built of this source"):
+        codec.select("c")
+
+
 def test_another_word_is_refused() -> None:
     with pytest.raises(ValueError, match="'rust'"):
         codec.select("rust")

@@ -117,3 +117,18 @@ def test_no_proc_is_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_limit_is_the_soft_one(monkeypatch: pytest.MonkeyPatch, soft: int, limit: int) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, resource.RLIM_INFINITY))
     assert descriptors.limit_now() == limit
+
+
+def test_without_any_room_nothing_is_said_to_be_free_again(lines: pytest.LogCaptureFixture) -> None:
+    """The application holds them all: a line for each tick, in turns."""
+    process = Process(1024)
+    made = Descriptors(LOG, 1024, 5000, process.count)
+    for _ in range(LOOKS):
+        made.look(0)
+    assert made.room == 0
+    made.refuse(1)
+    made.look(0)
+    assert "free again" not in lines.text
+    process.opened = 20
+    made.look(0)
+    assert "descriptors are free again; 1 clients were refused" in lines.text

@@ -1,6 +1,7 @@
 """control: requests in lines, bounded, answered in a loop that is turned by hand."""
 
 import contextlib
+import errno
 import json
 import os
 import selectors
@@ -252,21 +253,6 @@ def test_who_has_gone_makes_room_at_once(fixture: Fixture) -> None:
             assert fixture.ask(late, b'{"do": "push"}\n')["ok"]
 
 
-def test_an_accept_that_fails_is_tried_again(
-    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Failing:
-        def accept(self) -> None:
-            raise OSError(24, "Too many open files")
-
-    with monkeypatch.context() as patched, fixture.dial() as sock:
-        patched.setattr(fixture.control, "_sock", Failing())
-        fixture.control._accept()
-        assert len(fixture.control.foreign()) == 1, "nobody to give way: it waits"
-        patched.undo()
-        assert fixture.ask(sock, b'{"do": "a"}\n')["ok"]
-
-
 def test_without_descriptors_the_idlest_gives_way(
     fixture: Fixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -367,3 +353,47 @@ def test_a_reply_that_is_there_already_is_given_at_once(fixture: Fixture) -> Non
     fixture.control._commands = lambda request: pending
     with fixture.dial() as sock:
         assert fixture.ask(sock, b'{"do": "x"}\n') == {"ok": False, "error": "no shard"}
+
+
+def test_a_client_that_was_dropped_earlier_in_the_turn_is_left_alone(fixture: Fixture) -> None:
+    """Its event of the same turn came all the same, and ended the supervisor with ValueError."""
+    sock = fixture.dial()
+    fixture.turn()
+    sock.sendall(b'{"do": "much"}\n' * 3)  # more than the kernel takes: some is left to be written
+    (key,) = [
+        key for key, _ in fixture.selector.select(5) if key.fileobj is not fixture.control._sock
+    ]
+    key.data()
+    (client,) = fixture.control._clients
+    assert client.unsent
+    fixture.control._drop(client)
+    key.data()
+    assert not fixture.control._clients
+    sock.close()
+
+
+def test_without_descriptors_the_loop_is_not_woken_for_ever(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listening = fixture.control._sock
+
+    class Deaf:
+        def accept(self) -> None:
+            raise OSError(errno.EMFILE, "too many open files")
+
+        def fileno(self) -> int:
+            return listening.fileno()
+
+        def close(self) -> None:
+            listening.close()
+
+    waiting = fixture.dial()
+    monkeypatch.setattr(fixture.control, "_sock", Deaf())
+    fixture.turn()  # ends: nothing is ready any more
+    monkeypatch.setattr(fixture.control, "_sock", listening)
+    fixture.control.expire(0.5)
+    assert not fixture.selector.select(0)
+    fixture.now = 1.0
+    fixture.control.expire(1.0)
+    assert fixture.ask(waiting, b'{"do": "one"}\n') == {"ok": True, "did": "one"}
+    waiting.close()

@@ -237,3 +237,20 @@ def test_a_renewed_socket_takes_nobody_until_it_listens() -> None:
     bound.add(0).listen()
     socket.create_connection(where, 5).close()
     bound.close()
+
+
+def test_a_socket_that_cannot_be_renewed_is_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The address has left the host: the other slots must not be harmed."""
+    bound = Listeners(Address(socket.AF_INET, "127.0.0.1", 0), is_exclusive=True)
+    bound.add(0).listen()
+
+    def refuse(address: Address, *, is_shared: bool) -> socket.socket:
+        raise StartError("cannot listen: the address is not one of this host")
+
+    monkeypatch.setattr(listeners, "bind", refuse)
+    bound.renew(0)
+    assert "slot 0 keeps its socket" in caplog.text
+    socket.create_connection(("127.0.0.1", bound.address.port), 5).close()
+    bound.close()

@@ -45,7 +45,7 @@ def test_a_report_over_a_respawn() -> None:
     row = memory.row(ids.row_of(1, 0))
     row[stats.MESSAGES_IN], row[stats.CONNECTIONS] = 7, 3
     tally.begun(memory, first, is_first=True)
-    tally.ended(memory, first, resource.struct_rusage([2.0, 0.5, *[0] * 14]))
+    tally.ended(memory, first, 9, resource.struct_rusage([2.0, 0.5, *[0] * 14]))
     slot.end(first, 2.0)
     slot.last_end = "was killed by SIGKILL"
     memory.clear_gauges(ids.row_of(1, 0))

@@ -120,7 +120,7 @@ def test_every_word_of_shared_memory_has_a_metric_or_a_reason() -> None:
 
 def ended(memory: stats.Stats, slot: int, seconds: float) -> None:
     """Note that a process of a slot has used CPU time and ended by itself."""
-    tally.ended(memory, Life(slot, 0, 77, 0.0), resource.struct_rusage([seconds, *[0] * 15]))
+    tally.ended(memory, Life(slot, 0, 77, 0.0), 9, resource.struct_rusage([seconds, *[0] * 15]))
 
 
 def test_cpu_time_and_restarts_outlive_the_admin_child_and_the_slot() -> None:
@@ -146,9 +146,12 @@ def test_an_end_the_report_does_not_know_is_not_counted_twice() -> None:
 
 def test_an_end_that_was_asked_for_is_no_crash() -> None:
     memory = memory_of(1)
-    life = Life(0, 0, 77, 0.0, is_expected_to_end=True)
-    tally.ended(memory, life, resource.struct_rusage([0.0] * 16))
+    usage = resource.struct_rusage([0.0] * 16)
+    tally.ended(memory, Life(0, 0, 77, 0.0, is_expected_to_end=True), 9, usage)
+    tally.ended(memory, Life(0, 1, 78, 0.0, is_leaving=True), 0, usage)  # by TERM, of its own
     assert by_shard(scrape(memory, None)["shardws_crashes"]) == {"0": 0.0}
+    tally.ended(memory, Life(0, 2, 79, 0.0, is_leaving=True), 9, usage)  # it did not come so far
+    assert by_shard(scrape(memory, None)["shardws_crashes"]) == {"0": 1.0}
 
 
 def test_aides_are_seen() -> None:
