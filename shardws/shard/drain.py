@@ -17,7 +17,9 @@ from shardws.protocol.session import Session
 
 POLL_S: Final = 0.05
 CODE_RESTART: Final = 1012
-TURNS: Final = 2  # of the loop until a close frame is with the kernel: our flush, the transport's
+# Of the loop, until a close frame is with the kernel (our flush, the transport's), and until a
+# socket that was accepted is a connection.
+TURNS: Final = 2
 
 
 class Ends(Protocol):
@@ -47,6 +49,8 @@ async def drain(shard: Drainable, code: int, reason: str, rate: float, deadline:
     start = loop.time()
     end = start + deadline
     told: set[Ends] = set()
+    for _ in range(TURNS):
+        await asyncio.sleep(0)  # what was accepted in this very turn becomes a connection
     while loop.time() < end and any(True for _ in shard.connections):
         allowed = int((loop.time() - start) * rate) + 1 if rate else None
         # Looked up anew each time: what was accepted last may only now have become a connection.

@@ -51,8 +51,8 @@ def test_the_client_that_does_not_fit_is_answered_and_the_log_says_why_once(
     server = run_server(write_app(HUNGRY), "--accept-mode", mode, shards=1)
     clients = fill(server)
     room = int(server.wait_for_line(SHORT)[1])
-    assert len(clients) <= room
-    assert room - len(clients) <= 2  # clients that were refused may not be gone yet
+    # Counted anew at each tick; and clients that were refused may not be gone yet.
+    assert abs(room - len(clients)) <= 2
     for _ in range(3):
         with pytest.raises(InvalidStatus):
             server.connect()
@@ -91,8 +91,8 @@ def test_clients_that_are_refused_and_stay_do_not_take_the_last_descriptors(
         for client in silent:
             client.setblocking(False)
         eventually(lambda: sum(map(is_closed, silent)) >= 2 * FEW)
-        opened = len(list(Path(f"/proc/{shard}/fd").iterdir()))
-        assert opened < FEW
+        # Those of one turn of the loop are open together before the first of them is sent off.
+        eventually(lambda: len(list(Path(f"/proc/{shard}/fd").iterdir())) < FEW)
         # Accepting goes on: who comes now is sent off or answered, not left in the backlog.
         late = stack.enter_context(socket.create_connection((server.host, server.port), DEADLINE))
         with contextlib.suppress(ConnectionResetError):
