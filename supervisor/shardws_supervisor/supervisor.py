@@ -96,8 +96,6 @@ class Supervisor:
         """Whether a load balancer should send clients here."""
         return self.has_served and not self.level and self._shards.is_serving
 
-    # The loop
-
     def run(self) -> int:
         """Serve until told to stop; return the exit code. StartError when it cannot start."""
         self._signals.install()
@@ -250,10 +248,9 @@ class Supervisor:
 
     def reload(self) -> str:
         """Begin a rolling restart with the code and settings of now; return why not, or ""."""
-        is_serving = self.has_served and not self.level
-        refusal = (
-            self.reloads.begin() if is_serving else "no reload while the server starts or stops"
-        )
+        refusal = "no reload while the server starts or stops"
+        if self.has_served and not self.level:
+            refusal = self.reloads.begin()
         if refusal:
             log.warning("%s", refusal)
         return refusal
