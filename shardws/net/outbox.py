@@ -3,7 +3,8 @@
 Owns the outgoing frames and their bound; must not know requests, deadlines or handlers.
 
 Frames sent from inside `data_received` of the same connection leave in one write at its end; all
-others leave in one write at the end of the loop turn. Nothing ever waits for a timer. The bound of
+others leave in one write at the end of the loop turn, a crowd's some turns later (shard.flushing).
+Nothing ever waits for a timer. The bound of
 the outgoing queue is the transport's high mark: above it `send` answers by policy until the
 transport has drained below the low mark.
 """

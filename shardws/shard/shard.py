@@ -15,7 +15,6 @@ from shardws.events import Handlers
 from shardws.log import shard_logger
 from shardws.net.connection import Connection
 from shardws.net.deadlines import Deadlines
-from shardws.net.outbox import Outbox
 from shardws.net.owner import ConnectionConfig
 from shardws.net.sharing import Joiner, share
 from shardws.net.texts import Texts
@@ -34,6 +33,7 @@ from shardws.settings.values import Settings
 from shardws.shard import configuration
 from shardws.shard.admission import Admission
 from shardws.shard.dispatch import Dispatcher
+from shardws.shard.flushing import Flusher
 from shardws.shard.journal import Journal
 from shardws.shard.opening import Opening
 from shardws.shard.place import Place
@@ -99,7 +99,7 @@ class Shard:
         self._limit()
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
-        self._unflushed: list[Outbox] = []
+        self.flush_later = Flusher(loop, self.log).add  # of Owner, too
         self._wheel: Wheel[Deadlines] = Wheel(self.now, TICK_S)
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
@@ -247,12 +247,6 @@ class Shard:
         self.row[SENDS_FAILED] += 1
         return FailedSend(connection_id, outcome, self.reports.send_failed)
 
-    def flush_later(self, connection: Outbox) -> None:
-        """Write the connection's outbox at the end of this loop turn."""
-        if not self._unflushed:
-            self.loop.call_soon(self._flush)
-        self._unflushed.append(connection)
-
     def wake_at(self, connection: Deadlines, due: float) -> None:
         self._wheel.add(connection, due)
 
@@ -282,14 +276,3 @@ class Shard:
         connection.session = None
         connection.request = None
         connection.extras = None
-
-    def _flush(self) -> None:
-        connections, self._unflushed = self._unflushed, []
-        for connection in connections:
-            try:
-                connection.flush()
-            except Exception:
-                # Whatever is wrong with one connection's frames, the others must be written.
-                self.log.exception("connection %d could not be written", connection.id)
-                if connection.transport is not None:
-                    connection.transport.abort()

@@ -1,0 +1,64 @@
+"""Writes what connections were sent, at the end of the loop turn, and a crowd's a little later.
+
+Owns the list of connections with something to write; must not know what it is.
+
+A message to a thousand connections takes some ten milliseconds to write, and while that lasts the
+next ones arrive. Written each by itself they would cost a system call per connection and message.
+So before a crowd is written the loop turns a few times more: what was on its way joins the same
+writes. A turn with nothing to read takes some 4 us and a write 8 to 12, so a turn for each
+PER_TURN connections costs about a hundredth of what follows; MOST_SECONDS bounds it in any case.
+Measured with 1000 subscribers and 8 messages on the way: 8 messages in a write instead of 5.
+"""
+
+import asyncio
+from typing import Final
+
+from shardws.log import Adapter
+from shardws.net.outbox import Outbox
+
+CROWD: Final = 256  # connections; fewer are written at once
+PER_TURN: Final = 32
+MOST_SECONDS: Final = 0.002
+
+
+class Flusher:
+    """The connections of one shard that are to be written."""
+
+    __slots__ = ("_loop", "_turns", "_unflushed", "_until", "log")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, log: Adapter) -> None:
+        self._loop = loop
+        self.log = log
+        self._unflushed: list[Outbox] = []
+        self._turns = 0  # that this crowd has waited
+        self._until = 0.0
+
+    def add(self, connection: Outbox) -> None:
+        """Have a connection's outbox written; once, until that has been done."""
+        if not self._unflushed:
+            self._loop.call_soon(self._flush)
+        self._unflushed.append(connection)
+
+    def _flush(self) -> None:
+        count = len(self._unflushed)
+        if count >= CROWD and self._may_wait(count):
+            self._loop.call_soon(self._flush)
+            return
+        self._turns = 0
+        connections, self._unflushed = self._unflushed, []
+        for connection in connections:
+            try:
+                connection.flush()
+            except Exception:
+                # Whatever is wrong with one connection's frames, the others must be written.
+                self.log.exception("connection %d could not be written", connection.id)
+                if connection.transport is not None:
+                    connection.transport.abort()
+
+    def _may_wait(self, count: int) -> bool:
+        """Count one more turn that a crowd waits; False when it has waited long enough."""
+        now = self._loop.time()
+        if not self._turns:
+            self._until = now + MOST_SECONDS
+        self._turns += 1
+        return self._turns <= count // PER_TURN and now < self._until
