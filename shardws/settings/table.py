@@ -433,8 +433,8 @@ WAIT_FOR_CLOSE_RESPONSE: Final[Row[bool]] = Row(
     group=Group.CONNECTIONS,
     when=When.LIVE,
     module="shardws.shard.configuration",
-    text="True: after our close frame wait for the client's, up to CloseTimeout. False: end the "
-    "TCP connection right away.",
+    text="True: after our close frame wait for the client's, up to CloseTimeout. False: end "
+    "TCP behind it (FIN); what still arrives is dropped.",
 )
 CLOSE_TIMEOUT: Final[Row[float]] = Row(
     name="close_timeout",
