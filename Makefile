@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # HOST is `make run`'s address with a default; for a load test only a given one counts.
 LOADED := $(if $(filter command,$(origin HOST)),--host $(HOST))
-SOURCES := shardws supervisor tests loadtests examples
+SOURCES := shardws supervisor tests loadtests benchmarks examples tools
 # The extension is built by the editable install: its source is a reason to install again.
 INPUTS := pyproject.toml $(wildcard shardws/_*.c shardws/protocol/_frames*.[ch])
 
@@ -45,15 +45,15 @@ compliance: $(VENV)/.test  ## the Autobahn|Testsuite; CASES= passes options (tes
 	$(BIN)/python -m tests.compliance.run $(CASES)
 
 pages: $(VENV)/.check  ## write the generated pages of docs/reference
-	$(BIN)/python -m shardws.settings.render
-	$(BIN)/python -m tests.surface
+	$(BIN)/python -m tools.render
+	$(BIN)/python -m tools.surface
 
 pages-check: $(VENV)/.check  ## compare them with the tables and tests
-	$(BIN)/python -m shardws.settings.render --check
-	$(BIN)/python -m tests.surface --check
+	$(BIN)/python -m tools.render --check
+	$(BIN)/python -m tools.surface --check
 
 tls-scan: $(VENV)/.test  ## testssl.sh against the demo, two minutes; SCAN=--write writes docs/reference/tls-scan.txt
-	$(BIN)/python -m tests.tls_scan $(SCAN)
+	$(BIN)/python -m tools.tls_scan $(SCAN)
 
 stress: $(VENV)/.test  ## the process tests ten times; COUNT=, PYTEST=
 	for i in $$(seq $(or $(COUNT),10)); do \
@@ -66,23 +66,23 @@ load-ui: $(VENV)/.load  ## the same with locust's web page on 127.0.0.1:8089
 	$(BIN)/python -m loadtests.run --ui $(LOADED) $(LOAD)
 
 bench: $(VENV)/.run .venv-bench/.bench  ## this server and others side by side, writes docs/benchmarks.md; FULL=1, BENCH= passes options
-	$(BIN)/python -m loadtests.bench --matrix $(if $(FULL),full,default) --write docs \
+	$(BIN)/python -m benchmarks --matrix $(if $(FULL),full,default) --write docs \
 		--json build/bench/last.json $(BENCH)
 
 bench-quick: $(VENV)/.run .venv-bench/.bench  ## the same in under two minutes, writes nothing
-	$(BIN)/python -m loadtests.bench --matrix quick $(BENCH)
+	$(BIN)/python -m benchmarks --matrix quick $(BENCH)
 
 bench-scaling: $(VENV)/.run  ## cost of shards, links and idle connections, eight minutes; writes docs/topics/scaling.md; BENCH= passes options
-	$(BIN)/python -m loadtests.bench.scaling --write docs/topics/scaling.md $(BENCH)
+	$(BIN)/python -m benchmarks.scaling --write docs/topics/scaling.md $(BENCH)
 
 bench-routing: $(VENV)/.run  ## CPU of a send to another shard, against its budget, half a minute; BENCH= passes options
-	$(BIN)/python -m loadtests.bench.routing $(BENCH)
+	$(BIN)/python -m benchmarks.routing $(BENCH)
 
 bench-check: $(VENV)/.run  ## instructions per message by callgrind against the stored table; UPDATE=1 stores
-	$(BIN)/python -m loadtests.micro.instructions $(if $(UPDATE),--update)
+	$(BIN)/python -m benchmarks.micro.instructions $(if $(UPDATE),--update)
 
 bench-micro: $(VENV)/.test $(VENV)/.load  ## the same paths against the clock, by pytest-benchmark; PYTEST= passes options
-	$(BIN)/python -m pytest loadtests/micro --benchmark-only $(PYTEST)
+	$(BIN)/python -m pytest benchmarks/micro --benchmark-only $(PYTEST)
 
 clean:
 	rm -rf build dist *.egg-info $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -108,7 +108,7 @@ $(VENV)/.check: $(INPUTS) | $(BIN)/python
 	touch $@ $(VENV)/.test $(VENV)/.load $(VENV)/.run
 
 # The contestants of the benchmark, apart from what we ship and test with.
-.venv-bench/.bench: loadtests/bench/requirements.txt
+.venv-bench/.bench: benchmarks/requirements.txt
 	[ -x .venv-bench/bin/python ] || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -r $<
 	touch $@

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtests.bench import certificate
+from benchmarks import certificate
 from loadtests.serving import Processes, StartFailed, end_on_term, free_port
 
 PROJECT = Path(__file__).resolve().parent.parent

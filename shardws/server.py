@@ -21,8 +21,8 @@ from shardws.settings import config
 from shardws.settings.properties import SettingProperties
 from shardws.settings.values import Settings
 from shardws.shard import configuration, files, snapshot
-from shardws.shard.pump import IDLE_S, Pump
-from shardws.shard.reports import SET, change
+from shardws.shard.embedded import IDLE_S, EmbeddedShard
+from shardws.shard.routing_sink import SET, change
 from shardws.shard.shard import Shard
 from shardws.shard.snapshot import ConnectionSnapshot
 from shardws.stats import CONNECTIONS
@@ -53,7 +53,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         self.connections = Connections()
         self._shard: Shard | None = None
         self._router: Router = NOWHERE
-        self._pump: Pump | None = None
+        self._embedded: EmbeddedShard | None = None
         self._shutdown: asyncio.Task[None] | None = None
 
     # -- how it runs -----------------------------------------------------------------------
@@ -67,7 +67,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     @property
     def shard(self) -> int:
         """The slot of the shard that runs this code, 0 in a single process."""
-        return self._running().place.slot
+        return self._running().context.slot
 
     @property
     def listening(self) -> bool:
@@ -78,14 +78,14 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     def listening(self, wanted: bool) -> None:
         if wanted == self.settings.is_listening:
             return
-        if self._shard is not None and self._pump is None:
+        if self._shard is not None and self._embedded is None:
             raise StateError("the supervisor decides whether this server listens")
         if wanted:
-            if self._pump is None or self._pump.is_over:
-                self._pump = Pump(self)
-            self._pump.listen()
-        elif self._pump is not None:
-            self._pump.stop_listening()
+            if self._embedded is None or self._embedded.is_over:
+                self._embedded = EmbeddedShard(self)
+            self._embedded.listen()
+        elif self._embedded is not None:
+            self._embedded.stop_listening()
 
     def do_events(self) -> None:
         """Process what is waiting; returns within about 10 ms when nothing is (SPEC 2).
@@ -93,12 +93,12 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         Handlers run in here, outside of the event loop, so that they may block in a send. After
         `shutdown` it only waits, so that a `while True` around it does no harm.
         """
-        if self._pump is None:
+        if self._embedded is None:
             raise StateError("set listening to True first")
-        if self._pump.is_over:
+        if self._embedded.is_over:
             time.sleep(IDLE_S)
         else:
-            self._pump.do_events()
+            self._embedded.do_events()
 
     def interrupt(self, connection_id: int) -> None:
         """End a blocking send of a connection with SendInterrupted 301 (SPEC 2).
@@ -106,8 +106,8 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         May be called from a handler that runs meanwhile, or from another thread. Nothing happens
         when no send of that connection blocks.
         """
-        if self._pump is not None:
-            self._pump.interrupt(connection_id)
+        if self._embedded is not None:
+            self._embedded.interrupt(connection_id)
 
     def shutdown(self) -> None:
         """Stop listening, close every client with 1001, and end; idempotent (SPEC 2).
@@ -115,11 +115,11 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         On a loop that runs already this only starts; await `shutdown_complete()` to see the end.
         Under `shardws run` the whole server stops, all shards, as by TERM to the supervisor.
         """
-        if self._pump is not None:
-            if not self._pump.is_over:
-                self._shutdown = self._pump.shutdown()
-        elif self._shard is not None and self._shard.place.stop_server is not None:
-            self._shard.place.stop_server()
+        if self._embedded is not None:
+            if not self._embedded.is_over:
+                self._shutdown = self._embedded.shutdown()
+        elif self._shard is not None and self._shard.context.stop_server is not None:
+            self._shard.context.stop_server()
 
     async def shutdown_complete(self) -> None:
         """Shut down, and return when the last client is gone (ours).
@@ -137,7 +137,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     @property
     def web_socket_connection_count(self) -> int:
         """Connections of the whole server, from shared memory (SPEC 1)."""
-        return 0 if self._shard is None else self._shard.place.stats.total(CONNECTIONS)
+        return 0 if self._shard is None else self._shard.context.stats.total(CONNECTIONS)
 
     async def connection(self, connection_id: int) -> ConnectionSnapshot:
         """Return what is known of a connection, on any shard, at this moment (ours).
@@ -168,7 +168,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
         A shard that does not answer in 5 s, or goes down meanwhile, is left out.
         """
-        return sorted(await self._running().reports.all_ids())
+        return sorted(await self._running().routing_sink.all_ids())
 
     # -- sending ---------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         if outcome is Outcome.FULL:
             raise ShardwsError(code=135)
         if outcome is not None and not outcome.is_success:
-            self._running().reports.send_failed(connection_id, outcome)
+            self._running().routing_sink.send_failed(connection_id, outcome)
 
     # -- inner -----------------------------------------------------------------------------
 

@@ -52,9 +52,9 @@ class Connection(Deadlines):
         # Thousands of connections share one address text: behind a proxy, and at this end anyway.
         peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         if peer and not self.remote_host:
-            self.remote_host, self.remote_port = self.owner.texts.shared(peer[0]), peer[1]
+            self.remote_host, self.remote_port = self.owner.interned.shared(peer[0]), peer[1]
         if here:
-            self.local_address = self.owner.texts.shared(here[0])
+            self.local_address = self.owner.interned.shared(here[0])
         self.reader = handshake.HandshakeReader(config.handshake)
         self.seen = self.owner.now
         if config.open_timeout:

@@ -20,7 +20,7 @@ from shardws.net.owner import Policy
 from shardws.net.parts import Announced, Stream, piece_bytes
 from shardws.net.record import BLOCKED_PARTS, BLOCKED_WIRE, OPEN
 from shardws.outcomes import QUEUED, LaterSend, Outcome, SendOutcome
-from shardws.protocol.fragments import MAX_CONTROL
+from shardws.protocol.fragmentation import MAX_CONTROL
 from shardws.stats import SENDS_FAILED
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from shardws.errors import HandshakeError
 from shardws.hotpath import Counting
 from shardws.interfaces import Clock
+from shardws.net.interning import InternedTexts
 from shardws.net.options import UNTOUCHED, SocketOptions
-from shardws.net.texts import Texts
 from shardws.outcomes import LaterSend, Outcome, SendOutcome
 from shardws.protocol.handshake import HandshakeConfig
 from shardws.protocol.keepalive import Keepalive
@@ -60,7 +60,7 @@ class Owner(Protocol):
     joiner: "Joiner"
     now: float  # the loop's time at the last tick
     clock: Clock  # the loop's time now
-    texts: Texts
+    interned: InternedTexts
 
     def accepted(self, connection: "Connection") -> None: ...
     def requested(self, connection: "Connection", request: Request) -> None: ...

@@ -26,7 +26,7 @@ import asyncio
 from typing import Final, Protocol
 
 from shardws.net.connection import Connection
-from shardws.net.gate import Gate
+from shardws.net.handshake_limiter import HandshakeLimiter
 from shardws.tls.contexts import ServerContext
 from shardws.tls.endings import Ending
 from shardws.tls.engine import State, TLSEngine
@@ -46,7 +46,7 @@ SORRY: Final = b"\x15\x03\x03\x00\x02\x02\x50"
 class Guard(Protocol):
     """What TLS asks of its shard."""
 
-    gate: Gate
+    gate: HandshakeLimiter
     loop: asyncio.AbstractEventLoop
 
     def engine(self, connection: Connection) -> TLSEngine: ...

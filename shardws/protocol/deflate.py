@@ -18,8 +18,8 @@ import zlib
 from typing import Final
 
 from shardws.errors import ProtocolError
-from shardws.protocol import offers
-from shardws.protocol.offers import Offer
+from shardws.protocol import extension_offers
+from shardws.protocol.extension_offers import Offer
 
 NAME: Final = "permessage-deflate"
 PROFILES: Final = ("off", "shared", "dedicated")
@@ -76,7 +76,7 @@ def negotiate(text: str | list[str], profile: Profile) -> "tuple[str, Deflate] |
     """
     if profile.name == "off":
         return None
-    for offer in offers.parse(text if isinstance(text, str) else ",".join(text)):
+    for offer in extension_offers.parse(text if isinstance(text, str) else ",".join(text)):
         terms = _terms(offer, profile.name == "shared")
         if terms is not None:
             agreed = profile.agree(terms)

@@ -11,7 +11,7 @@ from shardws.events import (
     FORMAT_PONG,
     FORMAT_TEXT,
 )
-from shardws.protocol.fragments import MAX_CONTROL
+from shardws.protocol.fragmentation import MAX_CONTROL
 
 
 def message_of(data: str | bytes, data_format: int = FORMAT_AUTOMATIC) -> tuple[int, bytes]:

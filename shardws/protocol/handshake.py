@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shardws.errors import HandshakeError, StateError
-from shardws.protocol import head
-from shardws.protocol.answer import accept, parse_headers, refuse, select_protocol
+from shardws.protocol import request_head
 from shardws.protocol.origin import Origins
 from shardws.protocol.request import Request, authority_of
+from shardws.protocol.response import accept, parse_headers, refuse, select_protocol
 
 __all__ = [
     "HandshakeConfig",
@@ -81,7 +81,7 @@ class HandshakeReader:
         config = self._config
         if self._buffer is None:
             # The ordinary case: the whole head in the first segment, no buffer.
-            match = head.HEAD.match(data, 0, config.max_header_bytes)
+            match = request_head.HEAD.match(data, 0, config.max_header_bytes)
             if match is not None and match.end(1) + _VERSION_BYTES <= config.max_line_bytes:
                 return self._finish(data, match)
             self._buffer = bytearray()
@@ -96,9 +96,9 @@ class HandshakeReader:
         if end >= 0:
             whole = bytes(buffer) + data[room:] if len(data) > room else bytes(buffer)
             self._buffer = None
-            match = head.HEAD.match(whole)
+            match = request_head.HEAD.match(whole)
             if match is None:
-                raise head.diagnose_fields(whole[self._line_end + 2 : end])
+                raise request_head.diagnose_fields(whole[self._line_end + 2 : end])
             return self._finish(whole, match)
         if len(buffer) >= self._config.max_header_bytes:
             if self._line_end < 0:
@@ -114,15 +114,15 @@ class HandshakeReader:
             stop = line_end
             if stop < 0:  # a CR at the end may be half of the line end
                 stop = len(buffer) - buffer.endswith(b"\r")
-            head.check_line_bytes(buffer, start, min(stop, limit))
+            request_head.check_line_bytes(buffer, start, min(stop, limit))
             if stop > limit:
                 raise HandshakeError(414, "the request line is too long")
             if line_end < 0:
                 return
-            head.check_line(bytes(buffer[:line_end]))
+            request_head.check_line(bytes(buffer[:line_end]))
             self._line_end = line_end
             start = line_end
-        head.check_header_bytes(buffer, start, end)
+        request_head.check_header_bytes(buffer, start, end)
 
     def _finish(self, data: bytes, match: re.Match[bytes]) -> Request:
         end = match.end()
@@ -130,7 +130,7 @@ class HandshakeReader:
         raw = data[:end]
         target = match[1]
         if not target.startswith(b"/"):
-            head.check_target(target)
+            request_head.check_target(target)
         if raw.count(b"\r\n") - 2 > self._config.max_headers:
             raise HandshakeError(431, "too many header lines")
         self._check_fields(raw, target)
@@ -141,7 +141,7 @@ class HandshakeReader:
         """Apply the rules of RFC 6455 4.2.1 to a head of good grammar."""
         fields = _collect_fields(raw)
         host = fields.get(b"host", b"")
-        if not head.is_host(host):
+        if not request_head.is_host(host):
             raise HandshakeError(400, "malformed Host" if host else "Host is missing")
         _check_body(fields)
         if not (

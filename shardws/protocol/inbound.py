@@ -8,7 +8,7 @@ At rest (at a frame boundary, no message in progress) a session has no Inbound. 
     ping, pong, close           here: every connection has them; wsproto could not answer a ping
                                 after our close frame, and refuses close code 1014
     compressed, one whole frame deflate
-    all else                    authority: compressed fragments, and the verdict on broken frames
+    all else                    wsproto_fallback: compressed fragments, and the verdict on broken frames
 
 Bounds: a header or a control frame in progress is at most 131 bytes; a message never exceeds
 max_message_size, which is checked at the header, so before anything is allocated, and again while a
@@ -18,12 +18,12 @@ compressed message inflates.
 from typing import TYPE_CHECKING
 
 from shardws.errors import ProtocolError
-from shardws.protocol import boundary, closing, codec
-from shardws.protocol.arrival import Arrival, Delivery, Message, Whole, check_text, too_large
-from shardws.protocol.authority import Authority
-from shardws.protocol.boundary import CONTINUATION, Header
+from shardws.protocol import closing, codec, frame_header
 from shardws.protocol.deflate import Deflate
+from shardws.protocol.frame_header import CONTINUATION, FrameHeader
 from shardws.protocol.frames import CLOSE, TEXT, Item
+from shardws.protocol.reassembly import Delivery, Message, Reassembly, Whole, check_text, too_large
+from shardws.protocol.wsproto_fallback import WsprotoFallback
 
 if TYPE_CHECKING:
     from shardws.protocol.session import SessionConfig
@@ -33,14 +33,14 @@ class Inbound:
     """The frames of one client behind the fast lane."""
 
     __slots__ = (
-        "_arrival",
-        "_authority",
         "_config",
         "_deflate",
         "_delivery",
+        "_fallback",
         "_is_inside",
         "_left",
         "_message",
+        "_reassembly",
         "is_over",
         "tail",
     )
@@ -50,10 +50,12 @@ class Inbound:
         self._deflate = deflate
         self._delivery = Delivery(config.buffer_message)
         self._message: Message | None = None  # uncompressed, in progress
-        self._arrival: Arrival | None = None  # the frame in progress, of that message or alone
-        self._authority: Authority | None = None
-        self._is_inside = False  # between two fragments of a message of the authority's
-        self._left = 0  # payload bytes of the authority's frame still to come
+        self._reassembly: Reassembly | None = (
+            None  # the frame in progress, of that message or alone
+        )
+        self._fallback: WsprotoFallback | None = None
+        self._is_inside = False  # between two fragments of a message of the wsproto_fallback's
+        self._left = 0  # payload bytes of the wsproto_fallback's frame still to come
         self.tail = tail  # a header, or a control frame, that is not whole yet
         self.is_over = False  # the peer's close frame was read
 
@@ -61,7 +63,7 @@ class Inbound:
     def is_between_messages(self) -> bool:
         """At rest, but for the bytes in `tail`."""
         is_in_message = self._message is not None or self._is_inside
-        return self._arrival is None and not self._left and not is_in_message
+        return self._reassembly is None and not self._left and not is_in_message
 
     @property
     def is_at_rest(self) -> bool:
@@ -77,17 +79,17 @@ class Inbound:
             data, at = self.tail + data[at:], 0
             self.tail = b""
         while at < len(data) and not self.is_over:
-            if self._arrival is not None:
-                at = self._arrival.take(data, at, items)
-                self._settle(self._arrival)
+            if self._reassembly is not None:
+                at = self._reassembly.take(data, at, items)
+                self._settle(self._reassembly)
             elif self._left:
                 at = self._continue(data, at, items)
             else:
                 at = self._begin(data, at, items)
 
-    def _settle(self, arrival: Arrival) -> None:
+    def _settle(self, arrival: Reassembly) -> None:
         """Wait for the rest of a frame, and of its message, or for nothing more."""
-        self._arrival = arrival if arrival.missing else None
+        self._reassembly = arrival if arrival.missing else None
         if self._message is not None and self._message.is_over:
             self._message = None
 
@@ -97,14 +99,14 @@ class Inbound:
             if self._message.is_over:
                 self._message = None
                 return at
-        elif self._authority is not None:
-            at = self._ask_run(self._authority, data, at, items)
+        elif self._fallback is not None:
+            at = self._ask_run(self._fallback, data, at, items)
             if not self._is_inside:
                 return at
         else:
             run, at = codec.parse(data, self._config.max_message_size, at)
             items += run
-        found = boundary.read(data, at, self._deflate is not None)
+        found = frame_header.read(data, at, self._deflate is not None)
         if found is None:
             self.tail = data[at:]
             return len(data)
@@ -115,7 +117,7 @@ class Inbound:
             return self._control(data, at, found, items)
         return self._data(data, at, found, items)
 
-    def _control(self, data: bytes, at: int, found: Header, items: list[Item]) -> int:
+    def _control(self, data: bytes, at: int, found: FrameHeader, items: list[Item]) -> int:
         body = at + found.size
         stop = body + found.length
         if stop > len(data):
@@ -128,14 +130,16 @@ class Inbound:
         items.append((found.opcode, payload, True))
         return stop
 
-    def _data(self, data: bytes, at: int, found: Header, items: list[Item]) -> int:
+    def _data(self, data: bytes, at: int, found: FrameHeader, items: list[Item]) -> int:
         body = at + found.size
         stop = body + found.length
         if self._message is not None:
             if found.opcode != CONTINUATION:
                 raise ProtocolError(1002, "expected CONTINUATION, got a new message")
             return self._fragment(self._message, data, body, found, items)
-        if not self._is_inside and found.opcode != CONTINUATION:  # else the authority will object
+        if (
+            not self._is_inside and found.opcode != CONTINUATION
+        ):  # else the wsproto_fallback will object
             if not found.is_compressed:
                 return self._plain(data, body, found, items)
             if found.is_final and stop <= len(data):
@@ -144,26 +148,26 @@ class Inbound:
         self._left = stop - at
         return self._continue(data, at, items)
 
-    def _plain(self, data: bytes, body: int, found: Header, items: list[Item]) -> int:
+    def _plain(self, data: bytes, body: int, found: FrameHeader, items: list[Item]) -> int:
         """Begin an uncompressed message; the fast lane has refused it."""
         limit = self._config.max_message_size
         if found.is_final and self._delivery.is_kept:
             if found.length > limit:
                 raise too_large(limit)
-            self._arrival = Whole(found.opcode, found.length, data[body - 4 : body])
+            self._reassembly = Whole(found.opcode, found.length, data[body - 4 : body])
             return body
         self._message = Message(found.opcode, limit, self._delivery)
         return self._fragment(self._message, data, body, found, items)
 
     def _fragment(
-        self, message: Message, data: bytes, body: int, found: Header, items: list[Item]
+        self, message: Message, data: bytes, body: int, found: FrameHeader, items: list[Item]
     ) -> int:
         message.begin(found.length, data[body - 4 : body], found.is_final)
         at = message.take(data, body, items)
         self._settle(message)
         return at
 
-    def _inflate(self, data: bytes, body: int, found: Header, items: list[Item]) -> int:
+    def _inflate(self, data: bytes, body: int, found: FrameHeader, items: list[Item]) -> int:
         assert self._deflate is not None
         stop = body + found.length
         packed = codec.unmask(data, body, stop, data[body - 4 : body])
@@ -173,13 +177,15 @@ class Inbound:
         items.append((found.opcode, plain, True))
         return stop
 
-    def _ask_run(self, authority: Authority, data: bytes, at: int, items: list[Item]) -> int:
-        """Put several whole fragments of the authority's message before it as one."""
+    def _ask_run(
+        self, wsproto_fallback: WsprotoFallback, data: bytes, at: int, items: list[Item]
+    ) -> int:
+        """Put several whole fragments of the wsproto_fallback's message before it as one."""
         payloads, stop, is_last = codec.continuations(data, len(data), at)
         if len(payloads) < 2:
             return at
         self._is_inside = not is_last
-        self._hear(authority.feed_fragment(b"".join(payloads), is_last), items)
+        self._hear(wsproto_fallback.feed_fragment(b"".join(payloads), is_last), items)
         return stop
 
     def _continue(self, data: bytes, at: int, items: list[Item]) -> int:
@@ -193,9 +199,9 @@ class Inbound:
         for kind, payload, eom in pieces:
             self._delivery.add(kind, payload, eom, items)
         if not self._left and not self._is_inside:
-            self._authority = None
+            self._fallback = None
 
     def _ask(self, data: bytes) -> list[Item]:
-        if self._authority is None:
-            self._authority = Authority(self._deflate, self._config.max_message_size)
-        return self._authority.feed(data)
+        if self._fallback is None:
+            self._fallback = WsprotoFallback(self._deflate, self._config.max_message_size)
+        return self._fallback.feed(data)

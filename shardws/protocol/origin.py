@@ -92,8 +92,8 @@ def _with_port(origin: str) -> str:
 
 def _is_same(origin: str, host: str) -> bool:
     """Compare host and port; a default port may be written out on one side only."""
-    scheme, mark, authority = origin.partition("://")
+    scheme, mark, wsproto_fallback = origin.partition("://")
     if not mark or scheme not in _DEFAULT_PORTS:
         return False
     default = f":{_DEFAULT_PORTS[scheme]}"
-    return authority.removesuffix(default) == host.removesuffix(default)
+    return wsproto_fallback.removesuffix(default) == host.removesuffix(default)

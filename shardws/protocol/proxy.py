@@ -110,11 +110,11 @@ def _read_line(line: bytes) -> ProxyHeader:
     match = _LINE.fullmatch(line)
     if match is None:
         raise ProxyError("malformed PROXY line")
-    family, *texts = (group.decode() for group in match.groups())
+    family, *interned = (group.decode() for group in match.groups())
     kind = IPv4Address if family == "4" else IPv6Address
-    ports = [int(text) for text in texts[2:]]
+    ports = [int(text) for text in interned[2:]]
     try:
-        source, destination = kind(texts[0]), kind(texts[1])
+        source, destination = kind(interned[0]), kind(interned[1])
     except ValueError:
         raise ProxyError("malformed address in the PROXY line") from None
     if max(ports) > 65535:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shardws.errors import ProtocolError, UsageError
-from shardws.protocol import closing, codec, fragments
+from shardws.protocol import closing, codec, fragmentation
 from shardws.protocol.closing import TABLE, Cause, Ending, Source, State
 from shardws.protocol.deflate import Deflate
 from shardws.protocol.frames import CLOSE, FIN, PING, PONG, RSV1, Frame, Item
@@ -140,13 +140,13 @@ class Session:
         UsageError 213 for a ping or pong of more than 125 bytes.
         """
         if kind >= CLOSE:
-            return [fragments.control(kind, payload)]
+            return [fragmentation.control(kind, payload)]
         first = kind
         # A message in parts goes uncompressed: its compressor would be bound until its end.
         packed = self._packed(payload) if is_first and is_last else None
         if packed is not None:
             first, payload = kind | RSV1, packed
-        return fragments.split(first, payload, self.config.max_frame_size, is_first, is_last)
+        return fragmentation.split(first, payload, self.config.max_frame_size, is_first, is_last)
 
     def _packed(self, payload: bytes) -> bytes | None:
         if self.deflate is None or len(payload) < self.config.deflate_min_size:

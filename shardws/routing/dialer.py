@@ -12,7 +12,7 @@ from shardws.ids import row_of
 from shardws.log import Adapter
 from shardws.routing import unix
 from shardws.routing.identity import describe, generation_of, slot_of, socket_path
-from shardws.routing.link import Link
+from shardws.routing.outbound_link import OutboundLink
 
 FIRST_SECONDS: Final = 0.02
 MOST_SECONDS: Final = 1.0
@@ -31,13 +31,13 @@ class Dialer:
         self._loop = loop
         self._run_directory = run_directory
         self._log = log
-        self._tasks: dict[Link, asyncio.Task[None]] = {}
+        self._tasks: dict[OutboundLink, asyncio.Task[None]] = {}
 
-    def start(self, link: Link, pid: int) -> None:
+    def start(self, link: OutboundLink, pid: int) -> None:
         """Dial until the link is up: whoever listens there must be process `pid`."""
         self._tasks[link] = self._loop.create_task(self._dial(link, pid))
 
-    def stop(self, link: Link) -> None:
+    def stop(self, link: OutboundLink) -> None:
         """Give up a dial, if there is one."""
         task = self._tasks.pop(link, None)
         # Behind connection_made the task only has to end by itself: cancelled in between, uvloop
@@ -49,7 +49,7 @@ class Dialer:
         """Return the tasks that have not ended."""
         return list(self._tasks.values())
 
-    async def _dial(self, link: Link, pid: int) -> None:
+    async def _dial(self, link: OutboundLink, pid: int) -> None:
         peer = link.incarnation
         path = socket_path(self._run_directory, row_of(slot_of(peer), generation_of(peer)))
         since = self._loop.time()

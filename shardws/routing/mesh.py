@@ -30,8 +30,8 @@ from shardws.routing.identity import (
     place_of,
     socket_path,
 )
-from shardws.routing.inbound import Inbound
-from shardws.routing.link import Link
+from shardws.routing.inbound_link import InboundLink
+from shardws.routing.outbound_link import OutboundLink
 from shardws.stats import LINK_BYTES, Stats, Words
 from shardws.wire.codec import encode
 from shardws.wire.messages import HELLO, START, VERSION, Peer
@@ -46,7 +46,7 @@ STABLE_SECONDS: Final = 5.0  # a link that lived so long is redialed without a g
 class MeshUser(Protocol):
     """What the mesh hands on: routing.receiver."""
 
-    def receive(self, inbound: Inbound, messages: list[tuple[Any, ...]]) -> None: ...
+    def receive(self, inbound: InboundLink, messages: list[tuple[Any, ...]]) -> None: ...
     def news(self) -> list[bytes]:
         """Return the frames a new link must carry first."""
 
@@ -72,8 +72,8 @@ class Mesh:
     ) -> None:
         self.loop = loop
         self.identity = identity
-        self.links: dict[int, Link] = {}
-        self.inbounds: dict[int, Inbound] = {}
+        self.links: dict[int, OutboundLink] = {}
+        self.inbounds: dict[int, InboundLink] = {}
         self.row = Stats(1).row(0) if row is None else row
         self.log = shard_logger("routing", identity.slot)
         self._run_directory = run_directory
@@ -84,8 +84,8 @@ class Mesh:
         self._named: set[int] = set()
         self._pids: dict[int, int] = {}  # of wanted peers
         self._dialer = Dialer(loop, run_directory, self.log)
-        self._waiting: set[Inbound] = set()  # no HELLO yet
-        self._dirty: list[Link] = []
+        self._waiting: set[InboundLink] = set()  # no HELLO yet
+        self._dirty: list[OutboundLink] = []
         self._server: asyncio.AbstractServer | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._is_closing = False
@@ -132,8 +132,8 @@ class Mesh:
             inbound.refuse("")
         self.row[LINK_BYTES] = 0
 
-    def _accept(self) -> Inbound:
-        inbound = Inbound(self, self.loop, self._frame_limit)
+    def _accept(self) -> InboundLink:
+        inbound = InboundLink(self, self.loop, self._frame_limit)
         self._waiting.add(inbound)
         if self._is_closing:
             inbound.refuse("")
@@ -189,8 +189,8 @@ class Mesh:
         self._pids.pop(peer, None)
         self.links[peer].abort("its process is gone")
 
-    def _add(self, peer: int, first: int = 1, backoff: float = 0.0) -> Link:
-        link = Link(
+    def _add(self, peer: int, first: int = 1, backoff: float = 0.0) -> OutboundLink:
+        link = OutboundLink(
             self,
             peer,
             self.loop,
@@ -204,9 +204,9 @@ class Mesh:
         self._dialer.start(link, self._pids[peer])
         return link
 
-    # -- what links report (link.LinkOwner) --------------------------------------------------
+    # -- what links report (link.OutboundLinkOwner) --------------------------------------------------
 
-    def flush_soon(self, link: Link) -> None:
+    def flush_soon(self, link: OutboundLink) -> None:
         if not self._dirty:
             self.loop.call_soon(self._flush)
         self._dirty.append(link)
@@ -220,12 +220,12 @@ class Mesh:
         if left:
             self._measure()
 
-    def greeting(self, link: Link) -> bytes:
+    def greeting(self, link: OutboundLink) -> bytes:
         me = self.identity
         hello = encode(HELLO, VERSION, me.node, me.slot, me.generation, me.pid, me.boot_nonce)
         return b"".join([hello, encode(START, link.ledger.first), *self.user.news()])
 
-    def link_down(self, link: Link, reason: str) -> None:
+    def link_down(self, link: OutboundLink, reason: str) -> None:
         peer = link.incarnation
         self._dialer.stop(link)
         self.links.pop(peer, None)
@@ -244,7 +244,7 @@ class Mesh:
         if self._is_wanted(peer) and not self._is_closing:
             self._redial(link)
 
-    def _redial(self, link: Link) -> None:
+    def _redial(self, link: OutboundLink) -> None:
         is_stable = bool(link.up_at) and self.loop.time() - link.up_at >= STABLE_SECONDS
         backoff = FIRST_SECONDS if is_stable else longer(link.backoff)
         successor = self._add(link.incarnation, link.ledger.last + 1, backoff)
@@ -256,9 +256,9 @@ class Mesh:
     def ready_to_send(self, connection_id: int) -> None:
         self.user.ready_to_send(connection_id)
 
-    # -- what accepted links report (inbound.InboundOwner) -----------------------------------
+    # -- what accepted links report (inbound.InboundLinkOwner) -----------------------------------
 
-    def admit(self, inbound: Inbound, hello: tuple[Any, ...]) -> int:
+    def admit(self, inbound: InboundLink, hello: tuple[Any, ...]) -> int:
         if self._is_closing:
             raise WireError("this shard ends")
         peer = admitted(self.identity, hello, inbound.pid, inbound.uid)
@@ -270,10 +270,10 @@ class Mesh:
         self._want(peer, inbound.pid)
         return peer
 
-    def receive(self, inbound: Inbound, messages: list[tuple[Any, ...]]) -> None:
+    def receive(self, inbound: InboundLink, messages: list[tuple[Any, ...]]) -> None:
         self.user.receive(inbound, messages)
 
-    def inbound_lost(self, inbound: Inbound, reason: str) -> None:
+    def inbound_lost(self, inbound: InboundLink, reason: str) -> None:
         self._waiting.discard(inbound)
         peer = inbound.incarnation
         if reason and not self._is_closing:

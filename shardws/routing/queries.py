@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shardws.errors import NoSuchConnection, SendInterrupted, ShardwsError, UsageError
-from shardws.routing.link import Link
+from shardws.routing.outbound_link import OutboundLink
 from shardws.wire.codec import encode
 from shardws.wire.messages import QUERY, REPLY
 
@@ -43,7 +43,7 @@ class Queries:
             return encode(REPLY, token, False, error.description.encode())
         return encode(REPLY, token, body is not None, body or b"")
 
-    async def ask(self, link: Link, connection_id: int, what: str, timeout: float) -> bytes:
+    async def ask(self, link: OutboundLink, connection_id: int, what: str, timeout: float) -> bytes:
         """Ask the owner of a connection; return its JSON.
 
         Raises NoSuchConnection, UsageError for what cannot be asked, SendInterrupted (301) after

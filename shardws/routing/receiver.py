@@ -15,7 +15,7 @@ from shardws.interfaces import RoutingSink
 from shardws.outcomes import Outcome, SendOutcome
 from shardws.routing.fanout import Fanout
 from shardws.routing.groups import Groups, Interest
-from shardws.routing.inbound import Inbound
+from shardws.routing.inbound_link import InboundLink
 from shardws.routing.mesh import Mesh
 from shardws.routing.queries import Queries
 from shardws.routing.registry import Registry
@@ -90,7 +90,7 @@ class Receiver:
             STREAM_END: self.streams.end,
         }
 
-    def receive(self, inbound: Inbound, messages: list[tuple[Any, ...]]) -> None:
+    def receive(self, inbound: InboundLink, messages: list[tuple[Any, ...]]) -> None:
         """Act on messages in their order; WireError for what makes no sense on a link."""
         self._mesh.row[LINKS_IN] += len(messages)
         get = self._registry.get
@@ -117,7 +117,7 @@ class Receiver:
 
     # -- countable messages ------------------------------------------------------------------
 
-    def _close(self, inbound: Inbound, connection_id: int, code: int, reason: str) -> None:
+    def _close(self, inbound: InboundLink, connection_id: int, code: int, reason: str) -> None:
         inbound.count += 1
         connection = self._registry.get(connection_id)
         if connection is None:
@@ -128,7 +128,7 @@ class Receiver:
         except UsageError as error:
             self._refused(inbound, connection_id, error)
 
-    def _join(self, inbound: Inbound, connection_id: int, group: str) -> None:
+    def _join(self, inbound: InboundLink, connection_id: int, group: str) -> None:
         inbound.count += 1
         connection = self._registry.get(connection_id)
         if connection is None:
@@ -138,7 +138,7 @@ class Receiver:
         elif self._groups.join(connection, group):
             self.announce(group, is_wanted=True)
 
-    def _leave(self, inbound: Inbound, connection_id: int, group: str) -> None:
+    def _leave(self, inbound: InboundLink, connection_id: int, group: str) -> None:
         inbound.count += 1
         connection = self._registry.get(connection_id)
         if connection is None:
@@ -146,17 +146,17 @@ class Receiver:
         elif self._groups.leave(connection, group):
             self.announce(group, is_wanted=False)
 
-    def _settle(self, inbound: Inbound, connection_id: int, send: SendOutcome) -> None:
+    def _settle(self, inbound: InboundLink, connection_id: int, send: SendOutcome) -> None:
         outcome = send.outcome
         if outcome:
             self._fail(inbound, connection_id, outcome)
 
-    def _refused(self, inbound: Inbound, connection_id: int, error: UsageError) -> None:
+    def _refused(self, inbound: InboundLink, connection_id: int, error: UsageError) -> None:
         """The connection cannot send that at all; the asker's own checks should have told it."""
         self._mesh.log.warning("a message from another shard was not sent: %s", error)
         self._fail(inbound, connection_id, Outcome.DROPPED)
 
-    def _fail(self, inbound: Inbound, connection_id: int, outcome: Outcome) -> None:
+    def _fail(self, inbound: InboundLink, connection_id: int, outcome: Outcome) -> None:
         if outcome.is_success:
             return
         if outcome is Outcome.FULL:
@@ -165,11 +165,11 @@ class Receiver:
             self._mesh.row[SENDS_FAILED] += 1  # a connection counts what it refuses itself
         self._answer(inbound, encode(RESULT, inbound.count, connection_id, outcome))
 
-    def _note_full(self, inbound: Inbound, connection_id: int) -> None:
+    def _note_full(self, inbound: InboundLink, connection_id: int) -> None:
         """Remember who is to be told when the connection has drained."""
         self._full.setdefault(connection_id, set()).add(inbound.incarnation)
 
-    def _answer(self, inbound: Inbound, frame: bytes) -> None:
+    def _answer(self, inbound: InboundLink, frame: bytes) -> None:
         link = self._mesh.links.get(inbound.incarnation)
         if link is not None:
             inbound.answer_link = link
@@ -177,23 +177,23 @@ class Receiver:
 
     # -- to many -----------------------------------------------------------------------------
 
-    def _publish(self, inbound: Inbound, kind: int, group: str, payload: bytes) -> None:
+    def _publish(self, inbound: InboundLink, kind: int, group: str, payload: bytes) -> None:
         if self._fanout.publish(group, kind, payload):
             return
         link = self._mesh.links.get(inbound.incarnation)
         if link is not None and link.is_up:  # one that is not yet up begins with `news`
             link.answer(encode(INTEREST, False, group))
 
-    def _broadcast(self, inbound: Inbound, kind: int, payload: bytes) -> None:
+    def _broadcast(self, inbound: InboundLink, kind: int, payload: bytes) -> None:
         self._fanout.broadcast(kind, payload)
 
-    def _note_interest(self, inbound: Inbound, is_wanted: bool, group: str) -> None:
+    def _note_interest(self, inbound: InboundLink, is_wanted: bool, group: str) -> None:
         if is_wanted:
             self._interest.add(inbound.incarnation, group)
         else:
             self._interest.discard(inbound.incarnation, group)
 
-    def _note_news(self, inbound: Inbound) -> None:
+    def _note_news(self, inbound: InboundLink) -> None:
         self._interest.hear(inbound.incarnation)
 
     def announce(self, group: str, *, is_wanted: bool) -> None:
@@ -205,7 +205,7 @@ class Receiver:
 
     # -- answers -----------------------------------------------------------------------------
 
-    def _result(self, inbound: Inbound, number: int, connection_id: int, outcome: int) -> None:
+    def _result(self, inbound: InboundLink, number: int, connection_id: int, outcome: int) -> None:
         link = self._mesh.links.get(inbound.incarnation)
         if link is None:
             return
@@ -216,29 +216,29 @@ class Receiver:
         if not is_heeded:
             self._sink.send_failed(connection_id, known)
 
-    def _sync(self, inbound: Inbound, token: int) -> None:
+    def _sync(self, inbound: InboundLink, token: int) -> None:
         if token != inbound.count:
             raise WireError(f"the peer counts {token} messages, {inbound.count} came")
         self._answer(inbound, encode(SYNCED, token))
 
-    def _synced(self, inbound: Inbound, token: int) -> None:
+    def _synced(self, inbound: InboundLink, token: int) -> None:
         link = self._mesh.links.get(inbound.incarnation)
         if link is not None:
             link.ledger.confirm(token)
 
-    def _ready(self, inbound: Inbound, connection_id: int) -> None:
+    def _ready(self, inbound: InboundLink, connection_id: int) -> None:
         link = self._mesh.links.get(inbound.incarnation)
         if link is not None:
             link.full.pop(connection_id, None)
         self._sink.ready_to_send(connection_id)
 
-    def _query(self, inbound: Inbound, token: int, connection_id: int, what: str) -> None:
+    def _query(self, inbound: InboundLink, token: int, connection_id: int, what: str) -> None:
         self._answer(inbound, self._queries.answer(token, connection_id, what))
 
-    def _reply(self, inbound: Inbound, token: int, is_ok: bool, body: bytes) -> None:
+    def _reply(self, inbound: InboundLink, token: int, is_ok: bool, body: bytes) -> None:
         self._queries.resolve(inbound.incarnation, token, is_ok, body)
 
-    def _goodbye(self, inbound: Inbound) -> None:
+    def _goodbye(self, inbound: InboundLink) -> None:
         inbound.is_leaving = True
 
     # -- what the shard and the mesh tell ----------------------------------------------------

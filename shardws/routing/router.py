@@ -22,8 +22,8 @@ from shardws.outcomes import QUEUED, FailedSend, Outcome, SendOutcome
 from shardws.routing.fanout import Fanout, Share
 from shardws.routing.groups import Groups, Interest, check_name
 from shardws.routing.identity import ADMIN_SLOT, place_of, slot_of
-from shardws.routing.link import Link
 from shardws.routing.mesh import Mesh
+from shardws.routing.outbound_link import OutboundLink
 from shardws.routing.queries import UNREACHABLE_CODE, Queries
 from shardws.routing.receiver import Receiver
 from shardws.routing.registry import Registry
@@ -138,7 +138,7 @@ class Router:
             return self._remote.disconnect(connection_id, code, reason)
         return self._absent(connection_id)
 
-    def _find(self, connection_id: int) -> tuple[Recipient | None, Link | None]:
+    def _find(self, connection_id: int) -> tuple[Recipient | None, OutboundLink | None]:
         try:
             connection = self._get(connection_id)
             if connection is not None:
@@ -219,7 +219,7 @@ class Router:
         self._fanout.broadcast(kind, payload)
         return outcome
 
-    def _offer(self, links: list[Link], frame: bytes) -> SendOutcome:
+    def _offer(self, links: list[OutboundLink], frame: bytes) -> SendOutcome:
         missed = sum([not link.offer(frame) for link in links])
         return self._failed(0, Outcome.FULL) if missed else QUEUED
 

@@ -23,10 +23,10 @@ from shardws.errors import WireError
 from shardws.interfaces import Source
 from shardws.log import Adapter
 from shardws.outcomes import FailedSend, LaterSend, Outcome, Report, SendOutcome
-from shardws.routing.inbound import Inbound
-from shardws.routing.link import Link
-from shardws.routing.outgoing import WINDOW, Outgoing, nothing
+from shardws.routing.inbound_link import InboundLink
+from shardws.routing.outbound_link import OutboundLink
 from shardws.routing.registry import Registry
+from shardws.routing.stream_sender import WINDOW, StreamSender, nothing
 from shardws.wire.codec import encode
 from shardws.wire.messages import (
     STREAM_BROKEN,
@@ -40,15 +40,15 @@ LARGEST_WINDOW: Final = 2 << 20  # what no owner of this version grants more tha
 MOST_STREAMS: Final = 1024  # of this shard at a time; more are FULL
 WATCH_SECONDS: Final = 1.0
 
-Answer = Callable[[Inbound, bytes], None]
-Full = Callable[[Inbound, int], None]
+Answer = Callable[[InboundLink, bytes], None]
+Full = Callable[[InboundLink, int], None]
 
 
 class Incoming:
     """What a peer streams to a connection here: a Source for that connection."""
 
     def __init__(
-        self, streams: "Streams", inbound: Inbound, token: int, connection_id: int
+        self, streams: "Streams", inbound: InboundLink, token: int, connection_id: int
     ) -> None:
         self.wake: Callable[[], None] = nothing
         self._streams = streams
@@ -124,20 +124,22 @@ class Streams:
         self._registry = registry
         self._report = report
         self._token = 0
-        self._outgoing: dict[int, Outgoing] = {}
+        self._outgoing: dict[int, StreamSender] = {}
         self._incoming: dict[tuple[int, int], Incoming] = {}  # by the peer and its token
         self._watching: asyncio.TimerHandle | None = None
 
     # -- to others ---------------------------------------------------------------------------
 
-    def send(self, link: Link, connection_id: int, kind: int, source: Source) -> SendOutcome:
+    def send(
+        self, link: OutboundLink, connection_id: int, kind: int, source: Source
+    ) -> SendOutcome:
         """Stream a source to a connection of the link's peer."""
         if len(self._outgoing) >= MOST_STREAMS:
             source.finish(Outcome.FULL)
             return FailedSend(connection_id, Outcome.FULL, self._report)
         self._token = token = self._token + 1
         result = LaterSend(connection_id, self._report)
-        stream = Outgoing(self, token, link, connection_id, kind, source, result)
+        stream = StreamSender(self, token, link, connection_id, kind, source, result)
         self._outgoing[token] = stream
         self._watch()
         stream.go_on()
@@ -159,7 +161,7 @@ class Streams:
                 stream.end(Outcome.UNREACHABLE)
         self._watch()
 
-    def credit(self, inbound: Inbound, token: int, more: int) -> None:
+    def credit(self, inbound: InboundLink, token: int, more: int) -> None:
         """Take a STREAM_CREDIT; one for a stream that is over is late and of no matter."""
         stream = self._outgoing.get(token)
         if stream is not None and stream.link.incarnation == inbound.incarnation:
@@ -168,7 +170,7 @@ class Streams:
                 raise WireError("a stream was granted too much")
             stream.go_on()
 
-    def end(self, inbound: Inbound, token: int, outcome: int) -> None:
+    def end(self, inbound: InboundLink, token: int, outcome: int) -> None:
         """Take a STREAM_END."""
         stream = self._outgoing.get(token)
         if stream is not None and stream.link.incarnation == inbound.incarnation:
@@ -177,7 +179,13 @@ class Streams:
     # -- from others -------------------------------------------------------------------------
 
     def part(
-        self, inbound: Inbound, token: int, connection_id: int, kind: int, part: int, piece: bytes
+        self,
+        inbound: InboundLink,
+        token: int,
+        connection_id: int,
+        kind: int,
+        part: int,
+        piece: bytes,
     ) -> None:
         """Take a STREAM."""
         key = inbound.incarnation, token
@@ -200,7 +208,7 @@ class Streams:
             # The asker reports a failure; here it is nobody's.
             connection.stream(kind, incoming).if_failed(lambda outcome: None)
 
-    def drop_incoming(self, inbound: Inbound, token: int) -> None:
+    def drop_incoming(self, inbound: InboundLink, token: int) -> None:
         """Forget a stream that has ended."""
         self._incoming.pop((inbound.incarnation, token), None)
 

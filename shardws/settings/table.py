@@ -1,6 +1,6 @@
 """THE settings: one row each (SPEC sections 1 and 4, and extras of ours).
 
-Owns names, defaults, bounds and texts, and nothing that runs. Properties, `config()`, the command
+Owns names, defaults, bounds and interned, and nothing that runs. Properties, `config()`, the command
 line, the environment, TOML files, listings and the pages of docs/reference are made from these
 rows. A row is read by one module only, the one it names; a test sees to that.
 """
@@ -8,9 +8,9 @@ rows. A row is read by one module only, the one it names; a test sees to that.
 from typing import Any, Final
 
 from shardws.settings import checks, masks, units
-from shardws.settings.contents import Blob, Bytes
 from shardws.settings.kinds import Auto, Bool, Choice, Int, Joined, Mask, Text, Words
-from shardws.settings.measures import Seconds, Size, WholeDuration
+from shardws.settings.kinds_bytes import Blob, Bytes
+from shardws.settings.kinds_units import Seconds, Size, WholeDuration
 from shardws.settings.row import Access, Group, Row, Scope, When
 
 MAX_INT: Final = 2**31 - 1  # what the model's int properties and setsockopt hold
@@ -128,7 +128,7 @@ SHARDS: Final[Row[int]] = Row(
     high=127,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="Number of shard processes. `auto` starts one per CPU that the process may use (its "
     "affinity and cgroup quota count), at least 2.",
 )
@@ -139,7 +139,7 @@ ACCEPT_MODE: Final[Row[str]] = Row(
     default="reuseport",
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="How connections reach the shards: reuseport lets the kernel spread them over one socket "
     "per shard; handoff accepts in one place and hands each to the shard with the fewest.",
 )
@@ -151,7 +151,7 @@ RUN_DIRECTORY: Final[Row[str]] = Row(
     flag="--run-dir",
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="Directory (mode 0700) of the sockets between shards, the control socket and the pid "
     "file. Empty: shardws-PORT in $XDG_RUNTIME_DIR, or shardws-UID-PORT in /tmp.",
 )
@@ -164,7 +164,7 @@ NODE: Final[Row[int]] = Row(
     high=1023,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws.shard.pump",
+    module="shardws.shard.embedded",
     text="Number of this host in the connection ids; different on each host of a cluster.",
 )
 CLUSTER_ADDRESS: Final[Row[str]] = Row(
@@ -189,7 +189,7 @@ ADMIN_ADDRESS: Final[Row[str]] = Row(
     flag="--admin",
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="HOST:PORT of the HTTP server for probes, metrics and the dashboard; empty for none.",
 )
 ADMIN_TOKEN: Final[Row[str]] = Row(
@@ -202,7 +202,7 @@ ADMIN_TOKEN: Final[Row[str]] = Row(
     access=Access.WO,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="Bearer token that the admin server asks for; at least 16 characters. Empty: no token, "
     "for loopback addresses only.",
 )
@@ -215,7 +215,7 @@ HEARTBEAT_TIMEOUT: Final[Row[float]] = Row(
     high=3600,
     group=Group.SERVER,
     when=When.RELOAD,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="A shard whose event loop gave no sign of life for so long is stopped by SIGABRT (which "
     "writes its stacks to the log), then by SIGKILL, and started again.",
 )
@@ -228,7 +228,7 @@ START_TIMEOUT: Final[Row[float]] = Row(
     high=3600,
     group=Group.SERVER,
     when=When.RELOAD,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="A new shard must have imported the application and be ready to accept within this time.",
 )
 RESPAWN_ATTEMPTS: Final[Row[int]] = Row(
@@ -240,7 +240,7 @@ RESPAWN_ATTEMPTS: Final[Row[int]] = Row(
     high=MAX_INT,
     group=Group.SERVER,
     when=When.BOOT,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="A shard that dies is started again after a growing delay. After so many deaths in a row, "
     "each within 10 s of its start, it is given up until a reload; the others go on.",
 )
@@ -253,7 +253,7 @@ DRAIN_DELAY: Final[Row[float]] = Row(
     high=3600,
     group=Group.SERVER,
     when=When.RELOAD,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="On a graceful stop, time between reporting not ready and closing the listener, so that a "
     "load balancer notices.",
 )
@@ -266,7 +266,7 @@ DRAIN_RATE: Final[Row[int]] = Row(
     high=MAX_INT,
     group=Group.SERVER,
     when=When.RELOAD,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="How many connections each shard closes per second when it drains, so that clients do not "
     "all come back at once; 0 closes all at once.",
 )
@@ -279,7 +279,7 @@ DRAIN_DEADLINE: Final[Row[float]] = Row(
     high=86400,
     group=Group.SERVER,
     when=When.RELOAD,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="A draining shard aborts what is left of its connections after this time.",
 )
 
@@ -930,7 +930,7 @@ CERTIFICATE_WATCH: Final[Row[float]] = Row(
     high=MAX_SECONDS,
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="How often the supervisor looks whether certificate files have changed; new clients then "
     "get the new certificate, without a reload. 0 does not look.",
 )
@@ -1074,7 +1074,7 @@ TLS13_KEY_SHARE_GROUPS: Final[Row[str]] = Row(
     default="",
     group=Group.TLS,
     when=When.RELOAD,
-    module="shardws.settings.pairs",
+    module="shardws.settings.cross_checks",
     text="Must be among TLS13SupportedGroups when both are given. A server makes one key share, "
     "for the group agreed on: no further effect.",
 )
@@ -1162,7 +1162,7 @@ LOG_LEVEL: Final[Row[int]] = Row(
     high=3,
     group=Group.LOGGING,
     when=When.LIVE,
-    module="shardws.shard.journal",
+    module="shardws.shard.log_events",
     text="What the event Log reports: 0 nothing, 1 information, 2 also details, 3 also debugging.",
 )
 LOG_FORMAT: Final[Row[str]] = Row(
@@ -1172,7 +1172,7 @@ LOG_FORMAT: Final[Row[str]] = Row(
     default="text",
     group=Group.LOGGING,
     when=When.BOOT,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="Lines of the log: text for people, or one JSON object each.",
 )
 LOG_FILE: Final[Row[str]] = Row(
@@ -1182,7 +1182,7 @@ LOG_FILE: Final[Row[str]] = Row(
     default="",
     group=Group.LOGGING,
     when=When.BOOT,
-    module="shardws_supervisor.plan",
+    module="shardws_supervisor.plan.plan",
     text="File that the log is appended to, opened again on SIGUSR1; empty for standard error.",
 )
 LOG_CONNECTIONS: Final[Row[bool]] = Row(
@@ -1192,7 +1192,7 @@ LOG_CONNECTIONS: Final[Row[bool]] = Row(
     default=False,
     group=Group.LOGGING,
     when=When.LIVE,
-    module="shardws.shard.journal",
+    module="shardws.shard.log_events",
     text="Log a line for each connection that opens or ends.",
 )
 LOG_QUERIES: Final[Row[bool]] = Row(
@@ -1202,7 +1202,7 @@ LOG_QUERIES: Final[Row[bool]] = Row(
     default=False,
     group=Group.LOGGING,
     when=When.LIVE,
-    module="shardws.shard.journal",
+    module="shardws.shard.log_events",
     text="Show the query of request targets in the log. Off, since tokens travel there.",
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from shardws.errors import SettingError
-from shardws.settings import names, pairs
+from shardws.settings import cross_checks, names
 from shardws.settings.row import Group, Row
 from shardws.settings.values import Assignment, Settings, Source
 
@@ -51,7 +51,7 @@ def check(path: str) -> list[str]:
             settings.assign(*assignment)
         except SettingError as error:
             problems.append(error)
-    problems += pairs.problems(settings)
+    problems += cross_checks.problems(settings)
     return [str(problem) for problem in problems]
 
 

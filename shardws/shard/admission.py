@@ -21,7 +21,7 @@ from shardws.errors import HandshakeError, StartError
 from shardws.net.addresses import AllowedClients, Networks
 from shardws.net.connection import Connection
 from shardws.net.forwarded import forwarded_client
-from shardws.net.preface import Preface
+from shardws.net.proxy_header import ProxyHeader
 from shardws.net.record import HOLD_DECISION, OPENING
 from shardws.net.resolver import REFRESH_S, Resolver, SystemLookup
 from shardws.protocol.request import Request
@@ -48,8 +48,8 @@ class Admission:
         self._dispatch = shard.dispatch
         self._row = shard.row
         self._turned_away = 0
-        self._prefaces: set[Preface] = set()  # they wait for a PROXY header
-        limit, page = descriptors.limit_now(), shard.place.page
+        self._prefaces: set[ProxyHeader] = set()  # they wait for a PROXY header
+        limit, page = descriptors.limit_now(), shard.context.page
         # What is not in the census would be lost in silence with this process.
         self._descriptors = Descriptors(shard.log, limit, limit if page is None else page.capacity)
         self._setting = ""  # AllowedClients as `_clients` was made of it
@@ -128,7 +128,7 @@ class Admission:
         if self._proxy_versions == NO_PROXY:
             return shard.connect(None)
         seconds = shard.config.open_timeout
-        return Preface(shard, self._proxy_versions, self._trusted, seconds, self._prefaces)
+        return ProxyHeader(shard, self._proxy_versions, self._trusted, seconds, self._prefaces)
 
     # -- a TCP connection --------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class Admission:
         row = self._row
         row[ACCEPTED] += 1
         row[CONNECTIONS] += 1
-        if self._limit and self._shard.place.stats.total(CONNECTIONS) > self._limit:
+        if self._limit and self._shard.context.stats.total(CONNECTIONS) > self._limit:
             self._turn_away(connection)
         elif self._clients_here() > self._descriptors.room:
             self._refuse_for_descriptors()
@@ -200,7 +200,7 @@ class Admission:
         peer = connection.remote_host
         host, port = forwarded_client(request.headers_text, peer, self._trusted)
         if host != peer:
-            connection.remote_host = self._shard.texts.shared(host)
+            connection.remote_host = self._shard.interned.shared(host)
             connection.remote_port = port or 0
         if peer in self._trusted:
             self._verify(connection, then, is_behind=True)

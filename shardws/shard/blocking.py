@@ -3,7 +3,7 @@
 Owns the rule when a send blocks: the connection is of this process, its Timeout is above 0, and the
 loop stands still, so not in a coroutine. Its end is the kernel's taking the last byte, the Timeout,
 Interrupt (both SendInterrupted 301; what was queued stays queued) or the connection's end. Must not
-know how the loop is turned: the pump does.
+know how the loop is turned: the embedded does.
 """
 
 from typing import Protocol

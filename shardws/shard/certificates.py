@@ -1,7 +1,7 @@
 """TLS settings to the certificates and contexts that the server presents.
 
 Owns the reading of the TLS rows; the TLS itself is `tls.site`'s. The supervisor calls `build`
-before the first fork and keeps the Site, so that all shards and their successors share its ticket
+before the first fork and keeps the CertificateSet, so that all shards and their successors share its ticket
 keys; a program with one shard calls it when it starts to listen. SSLCertSubject and SSLCertEncoded
 read back what was found, while listening; what is looked for is what was given.
 """
@@ -10,16 +10,16 @@ from shardws.events import SSLConnectionRequest
 from shardws.log import logger
 from shardws.settings import table
 from shardws.settings.values import Settings
-from shardws.tls import site as sites
+from shardws.tls import certificate_set as sites
 from shardws.tls import stores
+from shardws.tls.certificate_set import CertificateSet
 from shardws.tls.config import TLSConfig
-from shardws.tls.site import Site
 
 log = logger("certificates")
 
 
-def build(settings: Settings, before: Site | None = None) -> Site | None:
-    """Return the Site of these settings, None without UseSSL; TLSSetupError 270 to 276.
+def build(settings: Settings, before: CertificateSet | None = None) -> CertificateSet | None:
+    """Return the CertificateSet of these settings, None without UseSSL; TLSSetupError 270 to 276.
 
     With `before`, the one in use, only its certificates are read anew. What an operator may not
     expect is logged, the first time.
@@ -88,7 +88,7 @@ def chosen(event: SSLConnectionRequest) -> tuple[str | bytes, int, str, str]:
     )
 
 
-def show(settings: Settings, site: Site | None) -> None:
+def show(settings: Settings, site: CertificateSet | None) -> None:
     """Let the settings read as the certificate that was found, while listening."""
     if site is None:
         return

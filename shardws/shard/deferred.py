@@ -1,7 +1,7 @@
 """Handlers run by do_events outside of the loop, so that a send in one of them may block.
 
 Owns the queue of events between a turn of the loop and the handlers. Must not know how long the
-loop turns: `shard.pump` does. Facts to have before reading:
+loop turns: `shard.embedded` does. Facts to have before reading:
 
 - In a program that calls do_events the loop only moves bytes. What happens is queued here, the loop
   stops, and `run_queued` calls the handlers with the loop standing still.
@@ -50,7 +50,7 @@ class DeferredDispatcher(Dispatcher):
         self.queue.append(entry)
         self.loop.stop()
 
-    # -- what the shard reports --------------------------------------------------------------
+    # -- what the shard routing_sink --------------------------------------------------------------
 
     def received(self, connection: Connection, items: list[Item], size: int) -> None:
         messages = sum(kind <= BINARY and eom for kind, _, eom in items)

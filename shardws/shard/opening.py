@@ -16,7 +16,7 @@ from shardws.protocol import deflate, handshake
 from shardws.protocol.request import Request
 from shardws.protocol.session import Session
 from shardws.settings import table
-from shardws.shard.serials import Serials
+from shardws.shard.id_allocator import IdAllocator
 from shardws.stats import CONNECTED
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class Opening:
         self._shard = shard
         self._dispatch = shard.dispatch
         self._row = shard.row
-        place = shard.place
-        base = ids.pack(place.node, place.slot, place.generation, 1) - 1
-        self.serials = Serials(shard.row, base)
+        context = shard.context
+        base = ids.pack(context.node, context.slot, context.generation, 1) - 1
+        self.ids = IdAllocator(shard.row, base)
         self.named: dict[int, Connection] = {}  # they have an id and are not open yet
         self.reconfigure()
 
@@ -45,7 +45,7 @@ class Opening:
 
         It is 0 when there is none left: the opening request will be refused.
         """
-        if not connection.id and (given := self.serials.new_id()):
+        if not connection.id and (given := self.ids.new_id()):
             connection.id = given
             self.named[given] = connection
         return connection.id
@@ -62,7 +62,7 @@ class Opening:
         if not is_allowed:
             connection.refuse(HandshakeError(403, "this address may not connect"))
             return
-        connection.id = connection.id or self.serials.new_id()
+        connection.id = connection.id or self.ids.new_id()
         if not connection.id:
             connection.refuse(HandshakeError(503, "this shard has no ids left"))
             return
@@ -123,7 +123,7 @@ class Opening:
         self._shard.registry.add(connection)  # before the client hears: an id that is taken raises
         connection.open(answer, session)
         self.named.pop(connection.id, None)
-        self._shard.journal.opened(connection)
+        self._shard.log_events.opened(connection)
         fire = self._dispatch.fire
         fire(connection, "on_connected", events.Connected(connection.id))
         fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))

@@ -29,14 +29,13 @@ from shardws.log import shard_logger
 from shardws.net.handoff import Receiver
 from shardws.net.listener import Listener
 from shardws.settings.values import Source
-from shardws.shard import certificates, configuration, drain, errands
-from shardws.shard.application import Application
-from shardws.shard.control import Control
+from shardws.shard import certificates, configuration, drain, operator_commands
+from shardws.shard.channel import SupervisorChannel
+from shardws.shard.context import Application, ShardContext
 from shardws.shard.parent import Parent, signal_on_death
-from shardws.shard.place import Place
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
-from shardws.tls.site import Site
+from shardws.tls.certificate_set import CertificateSet
 from shardws.wire import codec, messages
 
 CODE_STOP: Final = 1001
@@ -52,8 +51,8 @@ LATE_HANDLERS_S: Final = 1.0  # of it, what lies beyond the deadline of the drai
 
 
 @dataclass(frozen=True, slots=True)
-class ShardContext:
-    """What a shard is given by its supervisor."""
+class ForkContext:
+    """What a forked shard is given by its supervisor."""
 
     slot: int
     generation: int
@@ -64,7 +63,8 @@ class ShardContext:
     channel: socket.socket  # our end of a socketpair
     run_directory: str
     overrides: Sequence[tuple[str, object, Source]]  # settings from file, environment and flags
-    site: Site | None = None  # certificates and ticket keys, made before the fork; None: no TLS
+    # Made before the fork, with the ticket keys; None: no TLS.
+    certificates: CertificateSet | None = None
     census: Census | None = None
     way: socket.socket | None = None  # instead of a listener: an acceptor hands connections over
     port: int = 0  # with `way`: the port they come to
@@ -76,7 +76,7 @@ class ShardContext:
         return self.census.page(ids.row_of(self.slot, self.generation))
 
 
-def run(load: Callable[[], Application], context: ShardContext) -> int:
+def run(load: Callable[[], Application], context: ForkContext) -> int:
     """Be a shard until told to stop; return the exit code."""
     log = shard_logger("shard", context.slot)
     try:
@@ -97,8 +97,8 @@ def run(load: Callable[[], Application], context: ShardContext) -> int:
             return error.exit_code
 
 
-async def _main(application: Application, context: ShardContext) -> int:
-    return await ShardProcess(application, context).main()
+async def _main(application: Application, context: ForkContext) -> int:
+    return await ForkedShard(application, context).main()
 
 
 def _report_failure(channel: socket.socket, text: str) -> None:
@@ -110,17 +110,17 @@ def _report_failure(channel: socket.socket, text: str) -> None:
         shard_logger("shard", 0).debug("could not report a failed start: %s", error)
 
 
-class ShardProcess:
+class ForkedShard:
     """Wires a Shard to its channel, its mesh and its listener."""
 
-    def __init__(self, application: Application, context: ShardContext) -> None:
+    def __init__(self, application: Application, context: ForkContext) -> None:
         """Needs a running loop."""
         settings = application.settings
         self.context = context
         self.loop = asyncio.get_running_loop()
         self.exit_code = EXIT_OK
         self.stopped = asyncio.Event()
-        place = Place(
+        shard_context = ShardContext(
             context.slot,
             context.generation,
             context.node,
@@ -131,13 +131,13 @@ class ShardProcess:
             context.page(),
             lambda: self.control.report(messages.SHUTDOWN),
         )
-        self.shard = Shard(self.loop, settings, application.handlers, place)
+        self.shard = Shard(self.loop, settings, application.handlers, shard_context)
         self.log = self.shard.log  # the application hears of its lines too
-        self.shard.secure(context.site)
+        self.shard.secure(context.certificates)
         self.mesh = self.shard.mesh
         self.listener = self._make_listener(context)
-        self.control = Control(self.log, self._on_message, self._on_orphaned)
-        self.shard.opening.serials.on_short = self._on_short
+        self.control = SupervisorChannel(self.log, self._on_message, self._on_orphaned)
+        self.shard.opening.ids.on_short = self._on_short
         self._parent = Parent()
         self._is_ready = False
         self._is_leaving = False
@@ -146,7 +146,7 @@ class ShardProcess:
         self._cutting: asyncio.Task[int] | None = None
         application.attach(self.shard)
 
-    def _make_listener(self, context: ShardContext) -> Listener | Receiver | None:
+    def _make_listener(self, context: ForkContext) -> Listener | Receiver | None:
         if context.way is not None:
             dropped = self.shard.admission.dropped
             return Receiver(self.shard.make_connection, context.way, context.port, dropped)
@@ -185,17 +185,17 @@ class ShardProcess:
             signal.setitimer(signal.ITIMER_REAL, 0)  # of TERM: the supervisor has a deadline for us
             code, rate, deadline_ms = fields
             self._end(code, float(rate), deadline_ms / 1000)
-        elif kind == messages.BEREAVED:
-            self.shard.bereave(memoryview(fields[0]).cast("Q").tolist())
+        elif kind == messages.LOST_CONNECTIONS:
+            self.shard.report_lost(memoryview(fields[0]).cast("Q").tolist())
         elif kind == messages.STOP:
             is_now = bool(fields[0])
             self._end(CODE_STOP, 0.0, 0.0 if is_now else TERM_DRAIN_S)
 
     def _run_errand(self, token: int, connection_id: int, what: str) -> None:
         try:
-            is_ok, answer = True, errands.run(self.shard, connection_id, what)
+            is_ok, answer = True, operator_commands.run(self.shard, connection_id, what)
         except ShardwsError as error:
-            is_ok, answer = False, errands.refusal(error)
+            is_ok, answer = False, operator_commands.refusal(error)
         self.control.report(messages.REPLY, token, is_ok, answer)
 
     async def _accept(self) -> None:
@@ -210,7 +210,7 @@ class ShardProcess:
                 self._cannot_listen(port, error)
                 return
         configuration.begin_listening(self.shard.settings, port)
-        certificates.show(self.shard.settings, self.context.site)
+        certificates.show(self.shard.settings, self.context.certificates)
         self.control.report(messages.READY, port)
 
     def _cannot_listen(self, port: int, error: OSError) -> None:

@@ -2,7 +2,7 @@
 
 Owns the registry of its connections, their ids, the timer wheel and the loop's heartbeat;
 implements `net.connection.Owner`. Must not know how it came to life: a forked process
-(shard.process) and a program that calls do_events (shard.pump) both make one.
+(shard.process) and a program that calls do_events (shard.embedded) both make one.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from shardws.events import Handlers
 from shardws.log import shard_logger
 from shardws.net.connection import Connection
 from shardws.net.deadlines import Deadlines
+from shardws.net.interning import InternedTexts
 from shardws.net.owner import ConnectionConfig
 from shardws.net.sharing import Joiner, share
-from shardws.net.texts import Texts
 from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.protocol.keepalive import Wheel
 from shardws.protocol.proxy import Endpoint
@@ -32,13 +32,13 @@ from shardws.settings.row import Row, When
 from shardws.settings.values import Settings
 from shardws.shard import configuration
 from shardws.shard.admission import Admission
+from shardws.shard.context import ShardContext
 from shardws.shard.dispatch import Dispatcher
 from shardws.shard.flushing import Flusher
-from shardws.shard.journal import Journal
+from shardws.shard.log_events import EventLog
 from shardws.shard.opening import Opening
-from shardws.shard.place import Place
-from shardws.shard.reports import Reports
-from shardws.shard.security import Security
+from shardws.shard.routing_sink import ShardRoutingSink
+from shardws.shard.tls import ShardTLS
 from shardws.shard.view import ConnectionView
 from shardws.stats import (
     DISCONNECTED,
@@ -51,7 +51,7 @@ from shardws.stats import (
     SENDS_FAILED,
     STARTED,
 )
-from shardws.tls.site import Site
+from shardws.tls.certificate_set import CertificateSet
 
 TICK_S: Final = 0.25  # of the wheel: deadlines are seconds, a quarter late is on time
 
@@ -64,21 +64,21 @@ class Shard:
         loop: asyncio.AbstractEventLoop,
         settings: Settings,
         handlers: Handlers,
-        place: Place,
+        context: ShardContext,
         *,
         dispatcher: type[Dispatcher] = Dispatcher,
         router: type[Router] = Router,
     ) -> None:
         self.loop = loop
         self.settings = settings
-        self.place = place
-        self.number = place.slot
-        self.log = shard_logger("shard", place.slot)
-        self.row = place.stats.row(ids.row_of(place.slot, place.generation))
+        self.context = context
+        self.number = context.slot
+        self.log = shard_logger("shard", context.slot)
+        self.row = context.stats.row(ids.row_of(context.slot, context.generation))
         self.config: ConnectionConfig = configuration.connection_config(settings)
         self.clock = loop.time
         self.now = loop.time()
-        self.texts = Texts()
+        self.interned = InternedTexts()
         self.dispatch = dispatcher(loop, handlers, self.row, self.log)
         self.counters = self.dispatch.counters
         self.joiner = Joiner()
@@ -86,16 +86,18 @@ class Shard:
         self.dispatch.forget = self._forget
         self.dispatch.ended = self._leave
         self.registry = Registry()
-        identity = Identity(place.node, place.slot, place.generation, place.pid, place.boot_nonce)
+        identity = Identity(
+            context.node, context.slot, context.generation, context.pid, context.boot_nonce
+        )
         self.mesh = Mesh(
             loop,
             identity,
-            place.run_directory,
+            context.run_directory,
             link_high_mark=settings[table.LINK_HIGH_MARK],
             row=self.row,
         )
-        self.reports = Reports(self)
-        self.router = router(self.mesh, self.registry, self.reports, share)
+        self.routing_sink = ShardRoutingSink(self)
+        self.router = router(self.mesh, self.registry, self.routing_sink, share)
         self._limit()
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
@@ -103,25 +105,25 @@ class Shard:
         self._wheel: Wheel[Deadlines] = Wheel(self.now, TICK_S)
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
-        self.journal = Journal(self, self.log, self.mesh.log)
+        self.log_events = EventLog(self, self.log, self.mesh.log)
         self.admission = Admission(self)
         self.opening = Opening(self)
-        self.security: Security | None = None
+        self.tls: ShardTLS | None = None
         settings.on_change = self.reconfigure
 
     # -- life ------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Claim the row of shared memory and start the heartbeat."""
-        self.row[PID] = self.place.pid
-        self.row[GENERATION] = self.place.generation
+        self.row[PID] = self.context.pid
+        self.row[GENERATION] = self.context.generation
         self.row[STARTED] = int(self.loop.time() * 1e9)
         self._beat_due = self.loop.time()
         self._tick()
 
-    def secure(self, site: Site | None) -> None:
+    def secure(self, site: CertificateSet | None) -> None:
         """Speak TLS with who connects from now on, with these certificates; None: do not."""
-        self.security = None if site is None else Security(self, site)
+        self.tls = None if site is None else ShardTLS(self, site)
 
     def stop(self) -> None:
         """Stop the heartbeat; connections are ended by `shard.drain` before."""
@@ -151,7 +153,7 @@ class Shard:
     def reconfigure(self, row: Row[Any]) -> None:
         """Take over a setting that was changed while the shard runs."""
         self.config = new = configuration.connection_config(self.settings)
-        for room in (self.journal, self.admission, self.opening):
+        for room in (self.log_events, self.admission, self.opening):
             room.reconfigure()
         self._limit()
         if row.when is When.LIVE:  # the others are for connections accepted from now on
@@ -184,8 +186,11 @@ class Shard:
         """Return the protocol for a client at `source`; None: at the other end of the socket."""
         connection = Connection(self)
         if source is not None:
-            connection.remote_host, connection.remote_port = self.texts.shared(source[0]), source[1]
-        return connection if self.security is None else self.security.wrap(connection)
+            connection.remote_host, connection.remote_port = (
+                self.interned.shared(source[0]),
+                source[1],
+            )
+        return connection if self.tls is None else self.tls.wrap(connection)
 
     def accepted(self, connection: Connection) -> None:
         self.connections.add(connection)
@@ -221,14 +226,14 @@ class Shard:
             self.row[DISCONNECTED] += 1
             self.router.forget(connection)  # its groups; the record stays for on_disconnected
             if ending is not None:
-                self.journal.ended(connection, ending)
+                self.log_events.ended(connection, ending)
         else:
             self.opening.lost(connection)
         self.dispatch.lost(connection, ending)
 
     def later(self, connection_id: int) -> LaterSend:
         """Return an outcome that becomes known later."""
-        return LaterSend(connection_id, self.reports.send_failed)
+        return LaterSend(connection_id, self.routing_sink.send_failed)
 
     def stream_failed(self, connection: Connection, code: int, description: str) -> None:
         """Fire Error for a message in parts whose source failed."""
@@ -245,7 +250,7 @@ class Shard:
     def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome:
         """Answer a local send that was not taken."""
         self.row[SENDS_FAILED] += 1
-        return FailedSend(connection_id, outcome, self.reports.send_failed)
+        return FailedSend(connection_id, outcome, self.routing_sink.send_failed)
 
     def wake_at(self, connection: Deadlines, due: float) -> None:
         self._wheel.add(connection, due)
@@ -254,18 +259,18 @@ class Shard:
 
     def enter(self, connection: Connection) -> None:
         """Note in shared memory that a connection is being told Connected."""
-        if self.place.page is not None:
-            connection.cell = self.place.page.enter(connection.id & (ids.SERIALS - 1))
+        if self.context.page is not None:
+            connection.cell = self.context.page.enter(connection.id & (ids.SERIALS - 1))
 
     def _leave(self, connection: Connection) -> None:
         """Note that Disconnected is told now: before the handler, so that it is told once."""
-        if self.place.page is not None:
-            self.place.page.leave(connection.cell)
+        if self.context.page is not None:
+            self.context.page.leave(connection.cell)
             connection.cell = -1
 
-    def bereave(self, orphans: Sequence[int]) -> None:
+    def report_lost(self, ids_lost: Sequence[int]) -> None:
         """Fire Disconnected for connections of a predecessor that died without a word."""
-        for connection_id in orphans:
+        for connection_id in ids_lost:
             self.row[DISCONNECTED] += 1
             event = events.Disconnected(connection_id, 1006, "shard died")
             self.dispatch.fire_remote("on_disconnected", event)

@@ -41,7 +41,7 @@ class ConnectionView:
     @property
     def uid(self) -> str:
         """Text that names the connection uniquely over hosts and restarts."""
-        return ids.uid(self._shard.place.boot_nonce, self._connection.id)
+        return ids.uid(self._shard.context.boot_nonce, self._connection.id)
 
     @property
     def shard(self) -> int:
@@ -96,7 +96,7 @@ class ConnectionView:
 
     @property
     def negotiated(self) -> Negotiated:
-        """What TLS agreed on; empty texts and zeros without TLS."""
+        """What TLS agreed on; empty interned and zeros without TLS."""
         return negotiated.of(self._connection)
 
     # -- how it goes -----------------------------------------------------------------------

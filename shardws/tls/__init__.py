@@ -7,7 +7,7 @@ Facts to have before reading: docs/topics/tls.md. Lower rooms first:
     files subjects jks suite_table     data in, data out
     containers chains stores           a store becomes (key, leaf, chain) entries
     protocols suites algorithms trust  settings become OpenSSL's words
-    facts ffi verification witness     what OpenSSL tells; the few unpublished calls
+    facts ffi verification state     what OpenSSL tells; the few unpublished calls
     config contexts probe site         one configuration becomes immutable contexts
     clienthello records engine         one connection
 """

@@ -1,7 +1,7 @@
 """One pyOpenSSL Context from a plan.
 
 Owns the order of the calls and OpenSSL's callbacks; decides nothing: `contexts` made the plan.
-Facts: the callbacks are set before the fork and find the Witness of a connection as its app data.
+Facts: the callbacks are set before the fork and find the CallbackState of a connection as its app data.
 """
 
 import hashlib
@@ -12,10 +12,10 @@ from OpenSSL import SSL, crypto
 
 from shardws.errors import TLSSetupError
 from shardws.tls import ffi, files, probe, protocols, stores
+from shardws.tls.callback_state import CallbackState
 from shardws.tls.config import TLSConfig
 from shardws.tls.protocols import Version
 from shardws.tls.suites import Selection
-from shardws.tls.witness import Witness
 
 # SSL_OP_... that pyOpenSSL does not name.
 ALLOW_CLIENT_RENEGOTIATION: Final = 1 << 8
@@ -148,29 +148,29 @@ def _select_alpn(connection: SSL.Connection, offered: list[bytes]) -> Any:
 def _judge(
     connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int
 ) -> bool:
-    witness = _witness_of(connection)
-    return witness is not None and witness.judge(certificate, error, depth, ok)
+    state = _witness_of(connection)
+    return state is not None and state.judge(certificate, error, depth, ok)
 
 
 def _error_of(connection: SSL.Connection) -> int:
-    witness = _witness_of(connection)
-    return witness.certificate.error if witness and witness.certificate else 0
+    state = _witness_of(connection)
+    return state.certificate.error if state and state.certificate else 0
 
 
 def _tell_step(connection: SSL.Connection, where: int, value: int) -> None:
-    witness = _witness_of(connection)
-    if witness is not None:
-        witness.step(connection, where, value)
+    state = _witness_of(connection)
+    if state is not None:
+        state.step(connection, where, value)
 
 
 def _tell_packet(
     connection: SSL.Connection, out: int, version: int, kind: int, head: bytes
 ) -> None:
-    witness = _witness_of(connection)
-    if witness is not None:
-        witness.packet(out, version, kind, head)
+    state = _witness_of(connection)
+    if state is not None:
+        state.packet(out, version, kind, head)
 
 
-def _witness_of(connection: SSL.Connection) -> Witness | None:
-    witness = connection.get_app_data()
-    return witness if isinstance(witness, Witness) else None
+def _witness_of(connection: SSL.Connection) -> CallbackState | None:
+    state = connection.get_app_data()
+    return state if isinstance(state, CallbackState) else None

@@ -4,7 +4,7 @@ Owns the assembly: which store, versions, suites, lists and callbacks make a pyO
 Facts: a Context is frozen by its first Connection, so another setting means another ServerContext.
 Ticket keys are made with the Context: made before the fork, they are the same in every shard and
 in every shard that is forked later, and sessions resume everywhere. The keys in force are those of
-the Context a Connection was made with. Callbacks find the connection's Witness as its app data.
+the Context a Connection was made with. Callbacks find the connection's CallbackState as its app data.
 """
 
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from OpenSSL import SSL
 from shardws.errors import TLSSetupError
 from shardws.tls import algorithms, facts, probe, protocols, stores, suites, trust
 from shardws.tls.assembly import Lists, Plan, assemble
+from shardws.tls.callback_state import CallbackState
 from shardws.tls.config import TLSConfig
 from shardws.tls.facts import CertificateFacts
 from shardws.tls.protocols import Version
 from shardws.tls.suites import Selection
 from shardws.tls.verification import ignored_errors
-from shardws.tls.witness import Witness
 
 PROVIDERS: Final = frozenset(
     {"", "*", "automatic", "platform", "internal", "openssl", "0", "1", "2"}
@@ -52,14 +52,14 @@ class ServerContext:
         config = self.config
         return config.authenticate_clients or config.renegotiation or config.log_packets
 
-    def open(self, witness: Witness | None, is_modern: bool = True) -> SSL.Connection:
+    def open(self, state: CallbackState | None, is_modern: bool = True) -> SSL.Connection:
         """Return a new Connection; `is_modern`: its client offers TLS 1.3."""
         connection = SSL.Connection((self.parent or self)._for(is_modern))
         if self.parent is not None:
             # Before the handshake the session id of the new context counts: no resumption
             # between certificates, although the ticket keys are one (CVE-2025-23419).
             connection.set_context(self._for(is_modern))
-        connection.set_app_data(witness)
+        connection.set_app_data(state)
         connection.set_accept_state()
         return connection
 

@@ -22,6 +22,7 @@ from OpenSSL import SSL
 
 from shardws.errors import PeerError, StateError
 from shardws.tls import endings, negotiated, probe
+from shardws.tls.callback_state import CallbackState, CertificateHook
 from shardws.tls.clienthello import LIMIT, Hello, HelloReader
 from shardws.tls.contexts import ServerContext
 from shardws.tls.endings import Ending
@@ -30,7 +31,6 @@ from shardws.tls.negotiated import Negotiated
 from shardws.tls.records import RecordCounter
 from shardws.tls.stream import Stream
 from shardws.tls.verification import ClientCertificate
-from shardws.tls.witness import CertificateHook, Witness
 
 SLICE: Final = 32768
 
@@ -88,7 +88,7 @@ class TLSEngine:
         self._hook = on_certificate
         self._connection: SSL.Connection | None = None
         self._stream: Stream | None = None
-        self._witness: Witness | None = None
+        self._witness: CallbackState | None = None
         self._records = RecordCounter()
         self._reader: HelloReader | None = None
         self._early = 0  # bytes received before OPEN
@@ -179,10 +179,10 @@ class TLSEngine:
 
     def take_status(self) -> list[str]:
         """Return the lines of progress since the last call; with `is_traced` or LogSSLPackets."""
-        witness = self._witness
-        if witness is None or not witness.lines:
+        state = self._witness
+        if state is None or not state.lines:
             return []
-        lines, witness.lines = witness.lines, []
+        lines, state.lines = state.lines, []
         return lines
 
     def _take(self, data: bytes) -> bytes:
@@ -242,7 +242,7 @@ class TLSEngine:
         context = self.context
         if self._is_traced or context.needs_witness:
             is_chain_wanted = context.config.include_cert_chain
-            self._witness = Witness(self._hook, context.ignored, is_chain_wanted)
+            self._witness = CallbackState(self._hook, context.ignored, is_chain_wanted)
         is_modern = self.hello is None or self.hello.is_modern
         connection = self._connection = context.open(self._witness, is_modern)
         if self._is_traced and self._witness is not None:
@@ -262,8 +262,8 @@ class TLSEngine:
         """Enter OPEN and return the plaintext that came behind the handshake."""
         self.negotiated = negotiated.take(connection)
         can_renegotiate = self.negotiated.protocol != "TLSv1.3"
-        witness = self._witness if can_renegotiate else None
-        stream = self._stream = Stream(connection, self._calls, self._records, witness)
+        state = self._witness if can_renegotiate else None
+        stream = self._stream = Stream(connection, self._calls, self._records, state)
         self.state = State.OPEN
         plaintext = stream.receive_rest()
         self._follow(stream)

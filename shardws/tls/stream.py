@@ -12,10 +12,10 @@ from typing import Final
 from OpenSSL import SSL
 
 from shardws.tls import endings, probe
+from shardws.tls.callback_state import CallbackState
 from shardws.tls.endings import Ending
 from shardws.tls.ffi import RECORD, Calls
 from shardws.tls.records import RecordCounter
-from shardws.tls.witness import Witness
 
 BARREN_COST: Final = 8
 BARREN_LIMIT: Final = 256
@@ -43,7 +43,7 @@ class Stream:
         connection: SSL.Connection,
         calls: Calls,
         records: RecordCounter,
-        renegotiating: Witness | None,
+        renegotiating: CallbackState | None,
     ) -> None:
         self._connection = connection
         self._calls = calls

@@ -3,7 +3,7 @@
 Owns numbers, names, fields and who may send what; knows neither sockets nor what a message does.
 
 One codec serves the links between shards (routing) and the supervisor's channel. A row lists the
-fields in the order in which they are encoded: numbers first, texts next, at most one `bytes` or
+fields in the order in which they are encoded: numbers first, interned next, at most one `bytes` or
 `peers` last, which takes the rest of the frame. HELLO keeps its number and its first field over all
 versions: the codec refuses a peer of another version by that, whatever follows.
 
@@ -48,7 +48,7 @@ SHUTDOWN: Final = 53
 PEERS: Final = 60
 DRAIN: Final = 61
 STOP: Final = 62
-BEREAVED: Final = 63
+LOST_CONNECTIONS: Final = 63
 
 COUNTABLE: Final = frozenset((DELIVER, CLOSE, GROUP_JOIN, GROUP_LEAVE))
 DATA_FORMATS: Final = frozenset((1, 2, 9, 10))  # text, binary, ping, pong (events.FORMAT_*)
@@ -198,14 +198,14 @@ MESSAGES: Final = (
         "QUERY",
         (_TOKEN, _ID, ("what", "text")),
         _MEMBER | SUPERVISOR,
-        "ask about a connection, or (id 0) the shard; on the channel: an errand for it",
+        "ask about a connection, or (id 0) the shard; on the channel: an request for it",
     ),
     Message(
         REPLY,
         "REPLY",
         (_TOKEN, ("is_ok", "flag"), ("body", "bytes")),
         _MEMBER,
-        "answer to QUERY: JSON; when it is refused, the reason: UTF-8, of an errand JSON",
+        "answer to QUERY: JSON; when it is refused, the reason: UTF-8, of an request JSON",
     ),
     Message(
         STREAM_CREDIT,
@@ -241,8 +241,8 @@ MESSAGES: Final = (
     ),
     Message(STOP, "STOP", (("is_now", "flag"),), SUPERVISOR, "end; now: without closing frames"),
     Message(
-        BEREAVED,
-        "BEREAVED",
+        LOST_CONNECTIONS,
+        "LOST_CONNECTIONS",
         (("connection_ids", "bytes"),),
         SUPERVISOR,
         "fire Disconnected for connections of a shard that died: u64 each",

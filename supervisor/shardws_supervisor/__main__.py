@@ -2,6 +2,6 @@
 
 import sys
 
-from shardws_supervisor.cli import main
+from shardws_supervisor.cli.main import main
 
 sys.exit(main())

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from shardws import controlsocket
+from shardws.control import endpoint
 from shardws.errors import EXIT_FAILED, ShardwsError, StartError
 
 DEADLINE = 10.0  # seconds for one answer
@@ -26,8 +26,8 @@ def find(run_directory: str, port: int | None) -> Path:
     if run_directory:
         return Path(run_directory)
     if port is not None:
-        return controlsocket.default_directory(port)
-    found = [path for path in controlsocket.candidates() if is_alive(path)]
+        return endpoint.default_directory(port)
+    found = [path for path in endpoint.candidates() if is_alive(path)]
     if not found:
         raise StartError(
             "no server of yours runs here (name it with --run-dir or --local-port)",
@@ -46,7 +46,7 @@ def is_alive(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(DEADLINE)
         try:
-            sock.connect(str(path / controlsocket.CONTROL_SOCKET))
+            sock.connect(str(path / endpoint.CONTROL_SOCKET))
         except OSError:
             return False
         return True
@@ -63,7 +63,7 @@ class Client:
         self._rest = b""
         self._has_answered = False
         try:
-            self._sock.connect(os.fspath(path / controlsocket.CONTROL_SOCKET))
+            self._sock.connect(os.fspath(path / endpoint.CONTROL_SOCKET))
         except OSError as error:
             self._sock.close()
             raise StartError(self._why(error), exit_code=EXIT_FAILED) from None
@@ -78,7 +78,7 @@ class Client:
             return f"the server in {self.path} does not answer"
         if self._has_answered:
             return f"the server in {self.path} has gone"
-        most = controlsocket.MOST_CLIENTS
+        most = endpoint.MOST_CLIENTS
         return f"the server in {self.path} has gone, or serves {most} clients already"
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The supervisor: one loop that decides what lives, and nothing else.
+"""The supervisor: one loop that decides what processes, and nothing else.
 
 Owns the phases of the server (starting, serving, stopping) and what follows from a signal, a
 death or a command; the doing is in shards.py, the order of a reload in rolling.py. It has no
@@ -16,20 +16,23 @@ from typing import Final
 
 from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, StartError
 from shardws.log import logger
-from shardws_supervisor import adopted, commands, handoff, spawn, succession
 from shardws_supervisor.admin import upkeep
-from shardws_supervisor.aide import Aide
-from shardws_supervisor.backoff import Policy
-from shardws_supervisor.control import Control
-from shardws_supervisor.errands import Errands
-from shardws_supervisor.ground import Ground
-from shardws_supervisor.plan import Plan, Planner, effective
-from shardws_supervisor.reload import Reloads
-from shardws_supervisor.scaling import CODE_RESTART, Scaling
-from shardws_supervisor.shards import Shards
-from shardws_supervisor.signals import Signals
-from shardws_supervisor.slots import Life, Slot, SlotTable, State
-from shardws_supervisor.stopping import ASKED, Insistence, Level
+from shardws_supervisor.control import commands
+from shardws_supervisor.control.server import ControlServer
+from shardws_supervisor.listening import handoff
+from shardws_supervisor.plan.plan import Plan, Planner, effective
+from shardws_supervisor.reload.reload import Reloads
+from shardws_supervisor.resources import Resources
+from shardws_supervisor.shards import respawn
+from shardws_supervisor.shards.scaling import CODE_RESTART, Scaling
+from shardws_supervisor.shards.shard_requests import ShardRequests
+from shardws_supervisor.shards.shards import Shards
+from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable, State
+from shardws_supervisor.shards.stopping import ASKED, Escalation, Level
+from shardws_supervisor.system import init_reaper, spawn
+from shardws_supervisor.system.auxiliary import Auxiliary
+from shardws_supervisor.system.backoff import Policy
+from shardws_supervisor.system.signals import Signals
 
 CODE_STOP: Final = 1001  # going away
 TICK: Final = 0.5  # seconds between two looks at heartbeats
@@ -46,41 +49,45 @@ class Supervisor:
         """Take port, run directory and memory; StartError names what is in the way."""
         self.planner = planner
         self.plan = plan
-        self.ground = Ground(plan)
+        self.resources = Resources(plan)
         self.level = Level.NONE
         self.has_served = False
         self.started = time.monotonic()
         self._exit_code = EXIT_FAILED  # with a complaint
         self._complaint = ""
         self._drain_at: float | None = None
-        self._insistence = Insistence()
+        self._escalation = Escalation()
         self._signals = Signals()
         self._selector = selectors.DefaultSelector()
         self.reloads = Reloads(self, self._selector)
-        self._handoff = handoff.made(self.ground.listener, self.ground.memory, self.foreign)
+        self._handoff = handoff.made(
+            self.resources.listener, self.resources.memory, self.fds_to_close
+        )
         self._shards = Shards(
             self,
             self._selector,
-            self.ground.listeners,
+            self.resources.listeners,
             self._handoff,
-            self.ground.memory,
-            self.ground.census,
-            self.ground.boot_nonce,
-            str(self.ground.run_directory.path),
-            effective(self.ground.max_connections),
-            lambda: [*self._own_descriptors(), *self.ground.admin_listeners],
+            self.resources.memory,
+            self.resources.census,
+            self.resources.boot_nonce,
+            str(self.resources.run_directory.path),
+            effective(self.resources.max_connections),
+            lambda: [*self._own_descriptors(), *self.resources.admin_listeners],
         )
         policy = Policy(attempts=plan.respawn_attempts)
-        self._scaling = Scaling(self._shards, policy, self.ground.memory.slots)
-        self.aides: list[Aide] = [self._handoff] if self._handoff else []
-        self.aides += upkeep.aides(self.ground, plan, self.started, self.foreign)
-        self._control = Control(
-            self.ground.run_directory.control_path,
+        self._scaling = Scaling(self._shards, policy, self.resources.memory.slots)
+        self.auxiliaries: list[Auxiliary] = [self._handoff] if self._handoff else []
+        self.auxiliaries += upkeep.auxiliaries(
+            self.resources, plan, self.started, self.fds_to_close
+        )
+        self._control = ControlServer(
+            self.resources.run_directory.control_path,
             self._selector,
             lambda request: commands.run(self, request),
             time.monotonic,
             commands.PUSHES,
-            lambda: [aide.pid for aide in self.aides],
+            lambda: [auxiliary.pid for auxiliary in self.auxiliaries],
         )
 
     @property
@@ -88,8 +95,8 @@ class Supervisor:
         return self._shards.table
 
     @property
-    def errands(self) -> Errands:
-        return self._shards.errands
+    def shard_requests(self) -> ShardRequests:
+        return self._shards.shard_requests
 
     @property
     def is_ready(self) -> bool:
@@ -101,7 +108,7 @@ class Supervisor:
         self._signals.install()
         self._selector.register(self._signals, selectors.EVENT_READ, lambda: None)
         try:
-            self.ground.log_room(self.plan)
+            self.resources.log_room(self.plan)
             for index in range(self.plan.shards):
                 self._scaling.grow(index, self.plan)
                 if self.table[index].leader is None:
@@ -115,7 +122,7 @@ class Supervisor:
         return EXIT_OK
 
     def _is_over(self) -> bool:
-        return bool(self.level) and self._drain_at is None and not self.table.lives()
+        return bool(self.level) and self._drain_at is None and not self.table.processes()
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(self._patience()):
@@ -124,14 +131,14 @@ class Supervisor:
             self._heed(number)
         now = time.monotonic()
         self._shards.reap(now)
-        if adopted.is_first_process():
-            adopted.reap(self._known_children())
+        if init_reaper.is_first_process():
+            init_reaper.reap(self._known_children())
         self._shards.check(now)
         self._control.expire(now)
-        for aide in self.aides:
-            aide.advance(now)
+        for auxiliary in self.auxiliaries:
+            auxiliary.advance(now)
         self._advance(now)
-        self.ground.notifier.update(commands.phase(self), lambda: commands.summary(self), now)
+        self.resources.notifier.update(commands.phase(self), lambda: commands.summary(self), now)
 
     def _patience(self) -> float:
         """Return how long the loop may sleep: to the next deadline, a tick at most."""
@@ -139,7 +146,9 @@ class Supervisor:
             return QUICK
         now = time.monotonic()
         ends = [] if self.level else self.table.ends_of_rest()
-        ends += [life.deadline for life in self.table.lives() if life.deadline is not None]
+        ends += [
+            process.deadline for process in self.table.processes() if process.deadline is not None
+        ]
         ends += [] if self._drain_at is None else [self._drain_at]
         return max(0.0, min([TICK, *(end - now for end in ends)]))
 
@@ -163,35 +172,35 @@ class Supervisor:
         """Say so once a client can really connect: every shard has called `listen`."""
         if not self.table.are_all(State.READY):
             return
-        if self.ground.listeners.are_listening():
+        if self.resources.listeners.are_listening():
             self.has_served = True
-            self.ground.announce(self.plan, len(self.table))
+            self.resources.announce(self.plan, len(self.table))
         elif now - self.started > self.plan.start_timeout + START_GRACE:
-            self._cannot_start(f"nobody could listen on {self.ground.url} in time")
+            self._cannot_start(f"nobody could listen on {self.resources.url} in time")
 
     # What happens to shards (shards.Observer)
 
-    def shard_ready(self, life: Life) -> None:
+    def shard_ready(self, process: ShardProcess) -> None:
         if self.has_served:
-            log.info("%s is ready (pid %d)", life.name, life.pid)
-        for other in self.table[life.slot].lives:
+            log.info("%s is ready (pid %d)", process.name, process.pid)
+        for other in self.table[process.slot].processes:
             if other.is_leaving:
                 self.retire(other)
 
-    def shard_ended(self, life: Life, reason: str) -> None:
-        slot = self.table[life.slot]
-        if slot.is_retiring and not slot.lives:
+    def shard_ended(self, process: ShardProcess, reason: str) -> None:
+        slot = self.table[process.slot]
+        if slot.is_retiring and not slot.processes:
             self._shards.remove_slot(slot.index)
-            log.info("%s is given up; %d shards remain", life.name, len(self.table))
-        elif life.is_expected_to_end or self.level:
-            log.debug("%s (pid %d) %s", life.name, life.pid, reason)
+            log.info("%s is given up; %d shards remain", process.name, len(self.table))
+        elif process.is_expected_to_end or self.level:
+            log.debug("%s (pid %d) %s", process.name, process.pid, reason)
         elif not self.has_served:
-            self._cannot_start(life.complaint or f"{life.name} {reason} before it was ready")
+            self._cannot_start(process.complaint or f"{process.name} {reason} before it was ready")
         else:
             now = time.monotonic()
-            succession.died(slot, life, reason, now)
+            respawn.died(slot, process, reason, now)
             self._shards.rest(slot, now)
-            if succession.is_hopeless(self.table):
+            if respawn.is_hopeless(self.table):
                 self._complaint = f"every shard is quarantined; the last: {reason}"
                 self.stop(Level.NOW)
 
@@ -200,22 +209,22 @@ class Supervisor:
         self._exit_code = EXIT_CANNOT_START
         self.stop(Level.NOW)
 
-    def shard_leaving(self, life: Life) -> None:
+    def shard_leaving(self, process: ShardProcess) -> None:
         """Start a successor; when that is ready, `shard_ready` lets this one go."""
         if self.has_served and not self.level:
-            succession.leaving(self.table[life.slot], life, time.monotonic())
+            respawn.leaving(self.table[process.slot], process, time.monotonic())
 
-    def stop_wanted(self, life: Life) -> None:
+    def stop_wanted(self, process: ShardProcess) -> None:
         """Stop as by TERM."""
         if not self.level:
-            log.info("%s (pid %d) asks the server to stop", life.name, life.pid)
+            log.info("%s (pid %d) asks the server to stop", process.name, process.pid)
             self.stop(Level.GRACEFUL)
 
     # What is asked for: by signals, and by control.py
 
     def _heed(self, number: int) -> None:
         if number in ASKED:
-            self.stop(self._insistence.level(self.level, ASKED[signal.Signals(number)]))
+            self.stop(self._escalation.level(self.level, ASKED[signal.Signals(number)]))
         elif number == signal.SIGHUP:
             self.reloads.follow() if self.reloads.is_running else self.reload()
         elif number in (signal.SIGTTIN, signal.SIGTTOU):
@@ -238,11 +247,11 @@ class Supervisor:
 
     def _end_shards(self, now: float) -> None:
         self._shards.close_port()
-        for life in self.table.lives():
+        for process in self.table.processes():
             if self.level is Level.GRACEFUL:
-                self._shards.drain(life, CODE_STOP, self.plan, now)
+                self._shards.drain(process, CODE_STOP, self.plan, now)
             elif self.level is Level.NOW:
-                self._shards.stop(life, now)
+                self._shards.stop(process, now)
         if self.level is Level.KILL:
             self._shards.kill_all()
 
@@ -267,33 +276,38 @@ class Supervisor:
                 log.warning("%s", error)
 
     def reopen_logs(self) -> None:
-        self.ground.log_handler.reopen()
+        self.resources.log_handler.reopen()
         log.info("the log file was opened anew")
 
-    # What a reload needs (rolling.Crew, reload.Owner)
+    # What a reload needs (rolling.ShardStarter, reload.Owner)
 
-    def begin(self, slot: Slot) -> Life | None:
+    def begin(self, slot: Slot) -> ShardProcess | None:
         return self._shards.start(slot, self.plan, time.monotonic())
 
-    def retire(self, life: Life) -> None:
-        self._shards.drain(life, CODE_RESTART, self.plan, time.monotonic())
+    def retire(self, process: ShardProcess) -> None:
+        self._shards.drain(process, CODE_RESTART, self.plan, time.monotonic())
 
-    def foreign(self) -> list[spawn.Closeable]:
+    def fds_to_close(self) -> list[spawn.Closeable]:
         """Return every descriptor a child that is no shard must let go of."""
-        return [*self._own_descriptors(), *self._shards.foreign()]
+        return [*self._own_descriptors(), *self._shards.fds_to_close()]
 
     def _known_children(self) -> set[int]:
-        shards = {life.pid for life in self.table.lives()}
-        return shards | self.reloads.pids | {aide.pid for aide in self.aides}
+        shards = {process.pid for process in self.table.processes()}
+        return shards | self.reloads.pids | {auxiliary.pid for auxiliary in self.auxiliaries}
 
     def _own_descriptors(self) -> list[spawn.Closeable]:
-        return [self._selector, self._signals, *self.ground.foreign(), *self._control.foreign()]
+        return [
+            self._selector,
+            self._signals,
+            *self.resources.fds_to_close(),
+            *self._control.fds_to_close(),
+        ]
 
     def _leave(self) -> None:
         self._shards.leave()
-        for aide in self.aides:
-            aide.end()
+        for auxiliary in self.auxiliaries:
+            auxiliary.end()
         self._control.close()
-        self.ground.leave()
+        self.resources.leave()
         self._selector.close()
         self._signals.leave()

@@ -36,8 +36,8 @@ def test_the_chat(server: RunningServer) -> None:
     first, first_shard = int(greeting[2]), int(greeting[-1])
     bob = server.connect()
     assert heard(ann) == heard(bob)
-    roster = server.ask("conns")["connections"]
-    (second,) = {row["id"] for row in roster} - {first}
+    connection_list = server.ask("conns")["connections"]
+    (second,) = {row["id"] for row in connection_list} - {first}
     ann.send("/name Ann")
     assert heard(bob) == f"* guest {first} is now Ann"
     ann.send("hello é")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.bench import certificate
+from benchmarks import certificate
 from loadtests.serving import free_port
 
 PROJECT = Path(__file__).resolve().parent.parent.parent

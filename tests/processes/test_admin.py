@@ -203,10 +203,10 @@ def test_counters_outlive_the_admin_child_and_a_slot_that_was_given_up(
     eventually(lambda: scrape(port)["shardws_restarts_total"] == {"0": 2, "1": 3})
     before = scrape(port)
     assert before["shardws_crashes_total"] == {"0": 0, "1": 1}
-    (admin,) = server.status()["aides"]
+    (admin,) = server.status()["auxiliaries"]
     os.kill(admin["pid"], signal.SIGKILL)
-    server.wait_for_status(lambda report: report["aides"][0]["restarts"] == 1)
-    server.wait_for_status(lambda report: report["aides"][0]["pid"])
+    server.wait_for_status(lambda report: report["auxiliaries"][0]["restarts"] == 1)
+    server.wait_for_status(lambda report: report["auxiliaries"][0]["pid"])
     server.ask("scale", shards=1)
     server.wait_for_status(lambda report: len(report["shards"]) == 1)
     eventually(lambda: is_served(port))
@@ -217,7 +217,7 @@ def test_counters_outlive_the_admin_child_and_a_slot_that_was_given_up(
     for name in ("shardws_cpu_seconds_total", "shardws_restarts_total", "shardws_crashes_total"):
         for shard in ("0", "1"):
             assert before[name][shard] <= less[name][shard] <= again[name][shard], name
-    assert 'shardws_aide_restarts_total{aide="admin"} 1.0' in get(port, "/metrics")[1]
+    assert 'shardws_auxiliary_restarts_total{auxiliary="admin"} 1.0' in get(port, "/metrics")[1]
 
 
 def test_the_dashboard_and_what_it_asks_for(run_server: RunServer) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from shardws.controlsocket import MOST_CLIENTS
-from shardws_supervisor.places import SPARE_PLACES
+from shardws.control.endpoint import MOST_CLIENTS
+from shardws_supervisor.control.client_quota import RESERVED_CLIENTS
 from tests.processes.conftest import DEADLINE, ROOT, RunningServer, RunServer, eventually, greeting
 
 pytestmark = pytest.mark.processes
@@ -242,7 +242,7 @@ def test_operators_and_probes_get_through_when_backends_hold_every_place(
         admin = f"127.0.0.1:{sock.getsockname()[1]}"
     server = run_server("examples.demo:server", "--admin", admin)
     with contextlib.ExitStack() as stack:
-        for _ in range(MOST_CLIENTS + SPARE_PLACES):
+        for _ in range(MOST_CLIENTS + RESERVED_CLIENTS):
             sock = stack.enter_context(dial(server))
             sock.sendall(b'{"do": "publish", "group": "g", "text": "x"}\n')
             read_line(sock)

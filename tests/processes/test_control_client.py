@@ -49,12 +49,12 @@ def test_each_way_to_reach_connections_of_two_shards(run_server: RunServer) -> N
         assert one.recv(timeout=DEADLINE) == "all"
         assert two.recv(timeout=DEADLINE) == "members"
         assert two.recv(timeout=DEADLINE) == "all"
-        roster = await client.connections()
-        assert {row["id"] for row in roster.connections} == {
+        connection_list = await client.connections()
+        assert {row["id"] for row in connection_list.connections} == {
             hello["connection_id"],
             other["connection_id"],
         }
-        assert (roster.total, roster.silent_shards) == (2, 0)
+        assert (connection_list.total, connection_list.silent_shards) == (2, 0)
         assert (await client.connections(shard=1)).connections[0]["id"] == other["connection_id"]
         assert (await client.connection(other["connection_id"]))["group_names"] == ["news"]
         assert (await client.status())["ready"]

@@ -72,9 +72,13 @@ def test_a_killed_acceptor_refuses_nobody(run_server: RunServer) -> None:
     greeting(server.connect())  # waits in the backlog until the next acceptor is there
     server.wait_for_line(rf"acceptor \(pid {first}\) was killed by SIGKILL")
     assert acceptor_of(server) != first
-    (aide,) = server.status()["aides"]
-    assert (aide["name"], aide["pid"], aide["restarts"]) == ("acceptor", acceptor_of(server), 1)
-    assert aide["last_end"] == "was killed by SIGKILL"
+    (auxiliary,) = server.status()["auxiliaries"]
+    assert (auxiliary["name"], auxiliary["pid"], auxiliary["restarts"]) == (
+        "acceptor",
+        acceptor_of(server),
+        1,
+    )
+    assert auxiliary["last_end"] == "was killed by SIGKILL"
     client.send("still here")
     assert client.recv(timeout=DEADLINE) == "still here"
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.processes
 SHORT = """
 import json, os
 from shardws import WebSocketServer, ids
-from shardws.shard.serials import RESERVE
+from shardws.shard.id_allocator import RESERVE
 from shardws.stats import SERIAL
 server = WebSocketServer()
 def on_connected(e):

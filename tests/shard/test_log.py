@@ -98,7 +98,7 @@ def test_a_handler_of_log_that_raises_does_not_raise_for_ever(
 
 
 def test_lines_beyond_the_bound_are_told_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shardws.shard.journal.MOST_WAITING", 2)
+    monkeypatch.setattr("shardws.shard.log_events.MOST_WAITING", 2)
 
     async def main() -> None:
         recorder = Recorder()

@@ -18,15 +18,15 @@ def test_a_question_that_nobody_asks_is_refused() -> None:
             ws, identity = await connected(server, recorder)
             shard, view = server._shard, server.connections[identity]
             assert shard is not None
-            answer = shard.reports.answer(identity, snapshot.QUESTION)
+            answer = shard.routing_sink.answer(identity, snapshot.QUESTION)
             assert answer is not None
             assert json.loads(answer)["connection_id"] == identity
-            answer = shard.reports.answer(identity, 'set {"timeout": 9}')
+            answer = shard.routing_sink.answer(identity, 'set {"timeout": 9}')
             assert answer is not None
             assert json.loads(answer)["timeout"] == view.timeout == 9
-            assert shard.reports.answer(identity + 1, snapshot.QUESTION) is None
+            assert shard.routing_sink.answer(identity + 1, snapshot.QUESTION) is None
             with pytest.raises(ShardwsError, match="snapshot"):
-                shard.reports.answer(identity, "gossip")
+                shard.routing_sink.answer(identity, "gossip")
             await ws.close()
 
     run(main())

@@ -89,9 +89,9 @@ def test_keep_alive_is_off_until_one_of_its_settings_is_set() -> None:
 
 def backlog_of(server: WebSocketServer) -> int:
     """Return what the kernel has as the backlog of the listening socket (tcpi_sacked)."""
-    assert server._pump is not None
-    assert server._pump.listener is not None
-    info = server._pump.listener._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    assert server._embedded is not None
+    assert server._embedded.listener is not None
+    info = server._embedded.listener._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
     (backlog,) = struct.unpack_from("I", info, 28)
     return int(backlog)
 
@@ -181,7 +181,7 @@ def test_connections_from_one_address_share_its_text() -> None:
             first, second = server._shard.connections
             assert first.remote_host is second.remote_host
             assert first.local_address is second.local_address is first.remote_host
-            assert len(server._shard.texts) == 1
+            assert len(server._shard.interned) == 1
 
     run(main())
 

@@ -26,8 +26,8 @@ TRUNCATED = "the peer closed TCP without ending the TLS stream"
 
 
 def only_connection(server: WebSocketServer) -> Connection:
-    assert server._pump is not None
-    (connection,) = server._pump.shard.connections
+    assert server._embedded is not None
+    (connection,) = server._embedded.shard.connections
     return connection
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shardws import WebSocketServer
-from shardws.net import gate
+from shardws.net import handshake_limiter
 from tests.shard.serving import Recorder, client, listening, new_server, receive, run
 from tests.shard.tls_serving import (
     UPGRADE,
@@ -200,7 +200,7 @@ def test_who_knocks_and_goes_is_not_worth_a_line(caplog: pytest.LogCaptureFixtur
 
 def test_many_that_stop_halfway_do_not_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """MaxHandshakes are taken by peers that never go on: they give way."""
-    monkeypatch.setattr(gate, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(handshake_limiter, "PATIENCE_S", 0.3)
 
     async def main() -> None:
         server = tls_server()

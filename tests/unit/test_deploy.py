@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from shardws import stats
-from shardws_supervisor import status
 from shardws_supervisor.admin import metrics
-from shardws_supervisor.backoff import Backoff, Policy
-from shardws_supervisor.slots import Slot, SlotTable
+from shardws_supervisor.control import status
+from shardws_supervisor.shards.slots import Slot, SlotTable
+from shardws_supervisor.system.backoff import Backoff, Policy
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -41,7 +41,7 @@ def exposed() -> set[str]:
         "max_connections": 1,
         "uptime": 1.0,
         "reloads": 0,
-        "aides": [{"name": "admin", "pid": 1, "restarts": 0}],
+        "auxiliaries": [{"name": "admin", "pid": 1, "restarts": 0}],
     }
     page = metrics.Exposition(memory).page(report, "")[0].decode()
     return set(re.findall(r"^([a-z_]+)[{ ]", page, re.MULTILINE))

@@ -21,9 +21,10 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 
 from shardws import stats
-from shardws_supervisor import tally, versions
 from shardws_supervisor.admin import slots
-from shardws_supervisor.slots import State
+from shardws_supervisor.shards import accounting
+from shardws_supervisor.shards.slots import State
+from shardws_supervisor.system import versions
 
 Report = dict[str, Any]
 
@@ -116,7 +117,7 @@ def _of_report(report: Report) -> Iterator[Metric]:
         for state in State:
             states.add_metric([name, state.value], float(shard["state"] == state.value))
     yield states
-    yield from _of_aides(report["aides"])
+    yield from _of_auxiliaries(report["auxiliaries"])
     tls = report.get("tls")
     if tls is not None:
         yield from _of_certificates(tls["certificates"])
@@ -124,7 +125,7 @@ def _of_report(report: Report) -> Iterator[Metric]:
 
 def _cpu(words: Mapping[str, Mapping[str, int]], shards: Iterable[Report]) -> Metric:
     """Return the CPU time per shard; of one that was given up, what is in shared memory."""
-    seconds = {name: tally.ended_cpu([row]) for name, row in words.items()}
+    seconds = {name: accounting.ended_cpu([row]) for name, row in words.items()}
     # The report's own sum: shared memory may know of an end that the report does not.
     seconds |= {str(shard["shard"]): shard["cpu_seconds"] for shard in shards}
     family = CounterMetricFamily(
@@ -135,14 +136,14 @@ def _cpu(words: Mapping[str, Mapping[str, int]], shards: Iterable[Report]) -> Me
     return family
 
 
-def _of_aides(aides: Iterable[Report]) -> Iterator[Metric]:
-    up = GaugeMetricFamily("shardws_aide_up", "1 while the child runs.", labels=["aide"])
+def _of_auxiliaries(auxiliaries: Iterable[Report]) -> Iterator[Metric]:
+    up = GaugeMetricFamily("shardws_auxiliary_up", "1 while the child runs.", labels=["auxiliary"])
     again = CounterMetricFamily(
-        "shardws_aide_restarts", "Processes after the first.", labels=["aide"]
+        "shardws_auxiliary_restarts", "Processes after the first.", labels=["auxiliary"]
     )
-    for aide in aides:
-        up.add_metric([aide["name"]], float(aide["pid"] != 0))
-        again.add_metric([aide["name"]], aide["restarts"])
+    for auxiliary in auxiliaries:
+        up.add_metric([auxiliary["name"]], float(auxiliary["pid"] != 0))
+        again.add_metric([auxiliary["name"]], auxiliary["restarts"])
     yield up
     yield again
 

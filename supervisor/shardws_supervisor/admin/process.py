@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shardws import stats
-from shardws.controlsocket import CONTROL_SOCKET
+from shardws.control.endpoint import CONTROL_SOCKET
 from shardws_supervisor.admin import http
 from shardws_supervisor.admin.access import Access
 from shardws_supervisor.admin.history import PERIOD, History

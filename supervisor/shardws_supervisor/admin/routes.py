@@ -127,7 +127,10 @@ def reason_of(report: dict[str, Any]) -> str:
     """Return in a few words why a server is not ready."""
     if report["phase"] not in ("serving", "reloading"):
         return str(report["phase"])
-    if any(aide["name"] == "acceptor" and not aide["pid"] for aide in report["aides"]):
+    if any(
+        auxiliary["name"] == "acceptor" and not auxiliary["pid"]
+        for auxiliary in report["auxiliaries"]
+    ):
         return "nobody accepts connections"
     return "no shard is ready"
 

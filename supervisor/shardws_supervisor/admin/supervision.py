@@ -15,7 +15,7 @@ from typing import Any, Final
 from shardws import ids
 
 DEADLINE: Final = 2.0  # seconds for a report
-LIST_DEADLINE: Final = 6.0  # shards have errands.DEADLINE, a second less
+LIST_DEADLINE: Final = 6.0  # shards have shard_requests.DEADLINE, a second less
 FRESH: Final = 0.2  # seconds for which a report is as good as new
 LONGEST_REPLY: Final = 8 << 20
 MOST_LISTED: Final = 4000  # connections in one answer of the supervisor: its bound is 4 MiB

@@ -1,29 +1,51 @@
 """What the supervisor keeps of the admin child: how to start it, and the line in the log.
 
-Owns that alone; aide.py keeps it alive. The child's own modules are imported after the fork: the
+Owns that alone; auxiliary.py keeps it alive. The child's own modules are imported after the fork: the
 supervisor and the shards need no HTTP and no prometheus_client.
 """
 
+import socket
 from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
 
 from shardws.log import logger
-from shardws_supervisor import spawn
-from shardws_supervisor.aide import Aide
-from shardws_supervisor.ground import Ground
-from shardws_supervisor.listeners import Address
-from shardws_supervisor.plan import Plan
+from shardws.stats import Stats
+from shardws_supervisor.listening.listeners import Address
+from shardws_supervisor.plan.plan import Plan
+from shardws_supervisor.system import spawn
+from shardws_supervisor.system.auxiliary import Auxiliary
 
 log = logger("supervisor.admin")
 
 
-def aides(
-    ground: Ground, plan: Plan, started: float, foreign: Callable[[], list[spawn.Closeable]]
-) -> list[Aide]:
+class Directory(Protocol):
+    """The run directory: where the control socket is."""
+
+    path: Path
+
+
+class Resources(Protocol):
+    """What the admin child takes of what the server has."""
+
+    memory: Stats
+    admin_listener: socket.socket | None
+
+    @property
+    def run_directory(self) -> Directory: ...
+
+
+def auxiliaries(
+    resources: Resources,
+    plan: Plan,
+    started: float,
+    fds_to_close: Callable[[], list[spawn.Closeable]],
+) -> list[Auxiliary]:
     """Return the admin child, not yet started, when AdminAddress is set; else nothing.
 
     `started` is the server's, in monotonic seconds.
     """
-    listener = ground.admin_listener
+    listener = resources.admin_listener
     if listener is None:
         return []
     token = plan.admin_token  # of the boot: a reload does not change it
@@ -34,9 +56,9 @@ def aides(
         return process.run(
             process.Context(
                 listener=listener,
-                run_directory=ground.run_directory.path,
+                run_directory=resources.run_directory.path,
                 token=token,
-                memory=ground.memory,
+                memory=resources.memory,
                 started=started,
             )
         )
@@ -44,4 +66,4 @@ def aides(
     host, port = listener.getsockname()[:2]
     address = Address(listener.family, host, port)
     log.info("dashboard on http://%s/%s", address, " (with a token)" if token else "")
-    return [Aide("admin", body, foreign)]
+    return [Auxiliary("admin", body, fds_to_close)]

@@ -11,7 +11,7 @@ import trustme
 
 from shardws.net.connection import Connection
 from shardws.net.extras import Extras
-from shardws.net.gate import Gate
+from shardws.net.handshake_limiter import HandshakeLimiter
 from shardws.net.tls import TLSTransport
 from shardws.net.tlsflow import TLSFlow
 from shardws.tls import contexts, selftest
@@ -163,7 +163,7 @@ class Stub:
 
     def __init__(self, most: int = 100, **options: bool) -> None:
         self.loop = cast(asyncio.AbstractEventLoop, Loop())
-        self.gate = Gate(self.loop, most)
+        self.gate = HandshakeLimiter(self.loop, most)
         self.options = options
         self.told_lines: list[str] = []
         self.endings: list[Ending] = []

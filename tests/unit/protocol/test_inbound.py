@@ -7,11 +7,11 @@ import pytest
 
 from shardws.errors import ProtocolError
 from shardws.protocol import codec, deflate
-from shardws.protocol.authority import Authority
 from shardws.protocol.deflate import Deflate
 from shardws.protocol.frames import Item
 from shardws.protocol.inbound import Inbound
 from shardws.protocol.session import Session, SessionConfig, State
+from shardws.protocol.wsproto_fallback import WsprotoFallback
 from tests.unit.protocol.client import close, frame, pieces_of, talk, whole
 from tests.unit.protocol.streams import CASES, LIMIT, VIOLATIONS, Case
 
@@ -179,7 +179,7 @@ def test_the_authority_lives_for_one_message(body: codec.Body) -> None:
     half, rest = frame(0x41, PACKED[:HALF]), frame(0x80, PACKED[HALF:])
     for data in (frame(0x81), half, frame(0x89), rest, frame(0x81)):
         inbound.receive(data, 0, items)
-        seen.append((inbound._authority is not None, inbound.is_at_rest))
+        seen.append((inbound._fallback is not None, inbound.is_at_rest))
     busy, at_rest = (True, False), (False, True)
     assert seen == [at_rest, busy, busy, at_rest, at_rest]
 
@@ -187,13 +187,13 @@ def test_the_authority_lives_for_one_message(body: codec.Body) -> None:
 def test_a_flood_of_compressed_fragments_is_few_frames_to_the_authority(
     body: codec.Body, config: SessionConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    feed, fed = Authority.feed, []
+    feed, fed = WsprotoFallback.feed, []
 
-    def counted(self: Authority, data: bytes) -> list[Item]:
+    def counted(self: WsprotoFallback, data: bytes) -> list[Item]:
         fed.append(data)
         return feed(self, data)
 
-    monkeypatch.setattr(Authority, "feed", counted)
+    monkeypatch.setattr(WsprotoFallback, "feed", counted)
     tiny = [frame(0, PACKED[at : at + 1]) for at in range(1, len(PACKED))]
     stream = frame(0x41, PACKED[:1]) + b"".join(tiny[:20]) + frame(0x89) + b"".join(tiny[20:])
     heard = talk(Session(config, agreed()), stream + frame(0) + frame(0x80) + BEHIND)
@@ -205,7 +205,7 @@ def test_ordinary_frames_and_pings_make_no_authority(body: codec.Body) -> None:
     inbound, items = Inbound(SessionConfig(), agreed()), list[Item]()
     for piece in (frame(0x89), frame(0x81, b"abc")[:-1], b"x", frame(0xC1, PACKED), frame(0x8A)):
         inbound.receive(piece, 0, items)
-        assert inbound._authority is None
+        assert inbound._fallback is None
 
 
 def test_plain_fragments_make_no_authority(body: codec.Body, config: SessionConfig) -> None:
@@ -214,7 +214,7 @@ def test_plain_fragments_make_no_authority(body: codec.Body, config: SessionConf
         inbound, items = Inbound(config, agreed()), list[Item]()
         for piece in pieces_of(stream, size):
             inbound.receive(piece, 0, items)
-            assert inbound._authority is None
+            assert inbound._fallback is None
         assert whole(items) == [(9, b""), (1, b"a" + b"b" * 600 + b"c")]
         assert inbound.is_at_rest
 
@@ -245,7 +245,7 @@ def test_a_header_that_only_we_find_broken_ends_the_session_all_the_same(
     body: codec.Body, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should a later wsproto accept it, nothing may be read with a wrong idea of its end."""
-    monkeypatch.setattr(Authority, "feed", lambda self, data: [])
+    monkeypatch.setattr(WsprotoFallback, "feed", lambda self, data: [])
     tried = Session(SessionConfig())
     assert tried.receive(frame(0x83, b"a")) == [(8, b"", True)]
     assert tried.ending is not None
@@ -255,10 +255,10 @@ def test_a_header_that_only_we_find_broken_ends_the_session_all_the_same(
 def test_an_error_of_ours_is_no_verdict_on_the_peer(
     body: codec.Body, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: Authority, data: bytes) -> NoReturn:
+    def broken(self: WsprotoFallback, data: bytes) -> NoReturn:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(Authority, "feed", broken)
+    monkeypatch.setattr(WsprotoFallback, "feed", broken)
     with pytest.raises(RuntimeError):
         Session(SessionConfig()).receive(frame(0x83))
 

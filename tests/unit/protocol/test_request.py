@@ -52,7 +52,7 @@ def test_absent_fields_are_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "authority"),
+    ("target", "wsproto_fallback"),
     [
         ("/", ""),
         ("/a?b=http://c", ""),
@@ -62,8 +62,8 @@ def test_absent_fields_are_empty() -> None:
         ("wss://[::1]:9/x://y", "[::1]:9"),
     ],
 )
-def test_authority_of_a_target(target: str, authority: str) -> None:
-    assert authority_of(target) == authority
+def test_authority_of_a_target(target: str, wsproto_fallback: str) -> None:
+    assert authority_of(target) == wsproto_fallback
 
 
 def test_the_host_of_an_absolute_target_counts() -> None:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, cast
 
 from shardws.outcomes import Outcome
-from shardws.routing.link import HEAD, Link
+from shardws.routing.outbound_link import HEAD, OutboundLink
 from shardws.stats import Stats
 from shardws.wire import messages as m
 from shardws.wire.codec import Decoder, encode
@@ -17,7 +17,7 @@ GREETING = encode(m.GOODBYE)  # anything that is recognised
 class Transport:
     """Takes what fits into `room`, keeps the rest, and tells the protocol as asyncio does."""
 
-    def __init__(self, link: Link, room: int = 1 << 30) -> None:
+    def __init__(self, link: OutboundLink, room: int = 1 << 30) -> None:
         self.link = link
         self.room = room
         self.writes: list[bytes] = []
@@ -59,12 +59,12 @@ class Owner:
     """Keeps what a link tells its mesh."""
 
     def __init__(self) -> None:
-        self.dirty: list[Link] = []
+        self.dirty: list[OutboundLink] = []
         self.failed: list[tuple[int, Outcome]] = []
         self.ready: list[int] = []
         self.reasons: list[str] = []
 
-    def flush_soon(self, link: Link) -> None:
+    def flush_soon(self, link: OutboundLink) -> None:
         self.dirty.append(link)
 
     def turn(self) -> None:
@@ -72,10 +72,10 @@ class Owner:
         for link in dirty:
             link.flush()
 
-    def greeting(self, link: Link) -> bytes:
+    def greeting(self, link: OutboundLink) -> bytes:
         return GREETING
 
-    def link_down(self, link: Link, reason: str) -> None:
+    def link_down(self, link: OutboundLink, reason: str) -> None:
         self.reasons.append(reason)
         link.ledger.close()
 
@@ -92,7 +92,7 @@ class Rig:
     def __init__(self, loop: asyncio.AbstractEventLoop, mark: int = MARK) -> None:
         self.owner = Owner()
         self.row = Stats(1).row(0)
-        self.link = Link(self.owner, 1, loop, self.row, high_mark=mark, frame_limit=LIMIT)
+        self.link = OutboundLink(self.owner, 1, loop, self.row, high_mark=mark, frame_limit=LIMIT)
         self.transport = Transport(self.link)
 
     def up(self, room: int = 1 << 30) -> "Rig":

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shardws.outcomes import Outcome, SendOutcome
-from shardws.routing.link import Link
+from shardws.routing.outbound_link import OutboundLink
 from shardws.wire import messages as m
 from shardws.wire.codec import encode
 from tests.unit.routing.harness import (
@@ -60,7 +60,7 @@ def test_numbers_go_on_over_links(loop: str) -> None:
 class Killer(FakeConnection):
     """A connection that breaks a link when it is sent to."""
 
-    def __init__(self, connection_id: int, link: Link) -> None:
+    def __init__(self, connection_id: int, link: OutboundLink) -> None:
         super().__init__(connection_id)
         self.link = link
 

@@ -7,7 +7,7 @@ import pytest
 
 from shardws.errors import NoSuchConnection, ShardwsError, UsageError
 from shardws.routing import queries as module
-from shardws.routing.link import Link
+from shardws.routing.outbound_link import OutboundLink
 from shardws.routing.queries import Queries
 from shardws.wire import messages as m
 from shardws.wire.codec import Decoder
@@ -31,7 +31,7 @@ def make() -> Queries:
 
 
 def ask(queries: Queries, link: FakeLink) -> "asyncio.Task[bytes]":
-    return asyncio.ensure_future(queries.ask(cast(Link, link), 5, "host", 20.0))
+    return asyncio.ensure_future(queries.ask(cast(OutboundLink, link), 5, "host", 20.0))
 
 
 def test_tokens_keep_answers_apart() -> None:

@@ -7,7 +7,7 @@ import pytest
 from shardws import ids
 from shardws.errors import NoSuchConnection, SendInterrupted, ShardwsError, UsageError
 from shardws.outcomes import QUEUED, Outcome
-from shardws.routing.inbound import Inbound
+from shardws.routing.inbound_link import InboundLink
 from shardws.stats import LINKS_OUT
 from shardws.wire import messages as m
 from tests.unit.routing.harness import DEADLINE, LOOPS, FakeConnection, Shard, Town, run, soon
@@ -218,7 +218,7 @@ def test_no_members_is_no_answer_on_a_link_that_will_begin_with_news(loop: str) 
         left, right = await town.found(0), await town.found(1)
         left.mesh.set_peers([right.peer])
         link = left.mesh.links[right.identity.incarnation]
-        inbound = Inbound(left.mesh, left.mesh.loop, 4096)
+        inbound = InboundLink(left.mesh, left.mesh.loop, 4096)
         inbound.incarnation = right.identity.incarnation
         left.mesh.receive(inbound, [(m.PUBLISH, 1, "room", b"x")])
         assert (link.is_up, link.queued) == (False, 0)

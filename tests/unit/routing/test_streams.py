@@ -8,7 +8,7 @@ import pytest
 from shardws.interfaces import Source
 from shardws.outcomes import LaterSend, Outcome, SendOutcome
 from shardws.routing import streams
-from shardws.routing.outgoing import WINDOW
+from shardws.routing.stream_sender import WINDOW
 from shardws.wire import messages as m
 from shardws.wire.codec import encode
 from tests.unit.routing.harness import (

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from shardws.settings import units
-from shardws.settings.contents import Blob, Bytes
 from shardws.settings.kinds import Auto, Bool, Choice, Int, Joined, Kind, Mask, Text, Words
-from shardws.settings.measures import Seconds, Size, WholeDuration
+from shardws.settings.kinds_bytes import Blob, Bytes
+from shardws.settings.kinds_units import Seconds, Size, WholeDuration
 
 BITS = Mask({"A": 1, "B": 6, "Zero": 0})
 ON_OFF = Choice("off", "Shared")

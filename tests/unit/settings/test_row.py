@@ -7,8 +7,8 @@ import pytest
 
 from shardws.errors import SettingError
 from shardws.settings import table
-from shardws.settings.contents import Bytes
 from shardws.settings.kinds import Int, Text
+from shardws.settings.kinds_bytes import Bytes
 from shardws.settings.row import Access, Group, Refusal, Row, Scope, When, brief
 
 NUMBER: Row[int] = Row(

@@ -12,7 +12,7 @@ from shardws.settings.kinds import Text
 from shardws.settings.properties import Property, SettingProperties
 from shardws.settings.row import Access, Row, Scope
 from shardws.settings.table import ROWS
-from tests.setting_readers import exists, readers, split
+from tools.setting_readers import exists, readers, split
 
 rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.vendor)
 

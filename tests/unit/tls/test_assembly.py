@@ -1,4 +1,4 @@
-"""Callbacks of a Context that meet a Connection without a witness."""
+"""Callbacks of a Context that meet a Connection without a state."""
 
 import dataclasses
 from typing import Any
@@ -8,8 +8,8 @@ import trustme
 from OpenSSL import SSL
 
 from shardws.tls import assembly, contexts, ffi, probe, protocols
+from shardws.tls.callback_state import CallbackState
 from shardws.tls.verification import ClientCertificate
-from shardws.tls.witness import Witness
 from tests.unit.tls.peers import config_of
 
 
@@ -30,10 +30,10 @@ def test_connections_without_witness_are_served(
 def test_the_error_of_a_refusal() -> None:
     connection = SSL.Connection(SSL.Context(SSL.TLS_SERVER_METHOD))
     assert assembly._error_of(connection) == 0
-    witness = Witness(None, frozenset(), False)
-    connection.set_app_data(witness)
+    state = CallbackState(None, frozenset(), False)
+    connection.set_app_data(state)
     assert assembly._error_of(connection) == 0
-    witness.certificate = ClientCertificate(b"", "", "", "expired", 10, ())
+    state.certificate = ClientCertificate(b"", "", "", "expired", 10, ())
     assert assembly._error_of(connection) == 10
 
 

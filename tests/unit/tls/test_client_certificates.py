@@ -10,11 +10,11 @@ import trustme
 from cryptography import x509
 
 from shardws.tls import contexts, ffi
+from shardws.tls.callback_state import CallbackState
 from shardws.tls.contexts import ServerContext
 from shardws.tls.engine import State, TLSEngine
 from shardws.tls.ffi import Calls
 from shardws.tls.verification import ClientCertificate
-from shardws.tls.witness import Witness
 from tests.unit.tls.peers import EC, TLS12, TLS13, VERSIONS, Client, client_context, config_of
 
 both_versions = pytest.mark.parametrize("version", VERSIONS)
@@ -317,7 +317,7 @@ def test_a_certificate_that_nobody_judged_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The last line: if OpenSSL ever calls otherwise than it does, nobody slips in."""
-    monkeypatch.setattr(Witness, "judge", lambda *_: True)
+    monkeypatch.setattr(CallbackState, "judge", lambda *_: True)
     peer = meet(asking, calls, client_context(authority, TLS13, person), Decision(True))
     assert peer.engine.state is State.CLOSED
     assert peer.engine.ending is not None
@@ -331,7 +331,7 @@ def test_without_a_witness_nobody_is_trusted(
     person: trustme.LeafCert,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The callback of a Connection that has no witness must not accept."""
+    """The callback of a Connection that has no state must not accept."""
     monkeypatch.setattr(ServerContext, "needs_witness", False)
     peer = meet(asking, calls, client_context(authority, TLS13, person), Decision(True))
     assert peer.engine.state is State.CLOSED

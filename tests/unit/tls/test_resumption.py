@@ -7,7 +7,7 @@ import ssl
 import pytest
 import trustme
 
-from shardws.tls import contexts, selftest, site
+from shardws.tls import certificate_set, contexts, selftest
 from shardws.tls.contexts import ServerContext
 from shardws.tls.engine import State, TLSEngine
 from tests.unit.tls.peers import EC, HOST, TLS12, TLS13, VERSIONS, Client, client_context, config_of
@@ -148,7 +148,7 @@ def test_no_resumption_under_another_server_name(
     version: ssl.TLSVersion,
 ) -> None:
     """CVE-2025-23419: a ticket of one name must not open another."""
-    made = site.build(config_of(leaf), [("other.example.org", config_of(other_name))])
+    made = certificate_set.build(config_of(leaf), [("other.example.org", config_of(other_name))])
     client = client_context(authority, version)
     client.check_hostname = False
     default, other = made.contexts

@@ -53,7 +53,7 @@ VALID: list[tuple[Any, ...]] = [
     (m.PEERS, [(0, 0, 1), (511, 255, 4_194_304)]),
     (m.DRAIN, 1001, 1000, 30_000),
     (m.STOP, True),
-    (m.BEREAVED, bytes(16)),
+    (m.LOST_CONNECTIONS, bytes(16)),
 ]
 
 

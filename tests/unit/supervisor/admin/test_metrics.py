@@ -9,10 +9,11 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from shardws import stats
-from shardws_supervisor import status, tally
 from shardws_supervisor.admin import metrics
-from shardws_supervisor.backoff import Backoff, Policy
-from shardws_supervisor.slots import Life, Slot, SlotTable
+from shardws_supervisor.control import status
+from shardws_supervisor.shards import accounting
+from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable
+from shardws_supervisor.system.backoff import Backoff, Policy
 
 Families = dict[str, Any]
 
@@ -38,7 +39,7 @@ def report_of(memory: stats.Stats, slots: int) -> dict[str, Any]:
         "max_connections": 500,
         "uptime": 2.5,
         "reloads": 3,
-        "aides": [],
+        "auxiliaries": [],
     }
 
 
@@ -120,7 +121,9 @@ def test_every_word_of_shared_memory_has_a_metric_or_a_reason() -> None:
 
 def ended(memory: stats.Stats, slot: int, seconds: float) -> None:
     """Note that a process of a slot has used CPU time and ended by itself."""
-    tally.ended(memory, Life(slot, 0, 77, 0.0), 9, resource.struct_rusage([seconds, *[0] * 15]))
+    accounting.ended(
+        memory, ShardProcess(slot, 0, 77, 0.0), 9, resource.struct_rusage([seconds, *[0] * 15])
+    )
 
 
 def test_cpu_time_and_restarts_outlive_the_admin_child_and_the_slot() -> None:
@@ -128,7 +131,7 @@ def test_cpu_time_and_restarts_outlive_the_admin_child_and_the_slot() -> None:
     memory = memory_of(2)
     ended(memory, 0, 1.5)
     ended(memory, 1, 2.25)
-    tally.begun(memory, Life(1, 1, 78, 0.0), is_first=False)
+    accounting.begun(memory, ShardProcess(1, 1, 78, 0.0), is_first=False)
     for slots in (2, 1, 2):  # scaled down and up
         families = scrape(memory, report_of(memory, slots))
         assert by_shard(families["shardws_cpu_seconds"]) == {"0": 1.5, "1": 2.25}
@@ -147,28 +150,32 @@ def test_an_end_the_report_does_not_know_is_not_counted_twice() -> None:
 def test_an_end_that_was_asked_for_is_no_crash() -> None:
     memory = memory_of(1)
     usage = resource.struct_rusage([0.0] * 16)
-    tally.ended(memory, Life(0, 0, 77, 0.0, is_expected_to_end=True), 9, usage)
-    tally.ended(memory, Life(0, 1, 78, 0.0, is_leaving=True), 0, usage)  # by TERM, of its own
+    accounting.ended(memory, ShardProcess(0, 0, 77, 0.0, is_expected_to_end=True), 9, usage)
+    accounting.ended(
+        memory, ShardProcess(0, 1, 78, 0.0, is_leaving=True), 0, usage
+    )  # by TERM, of its own
     assert by_shard(scrape(memory, None)["shardws_crashes"]) == {"0": 0.0}
-    tally.ended(memory, Life(0, 2, 79, 0.0, is_leaving=True), 9, usage)  # it did not come so far
+    accounting.ended(
+        memory, ShardProcess(0, 2, 79, 0.0, is_leaving=True), 9, usage
+    )  # it did not come so far
     assert by_shard(scrape(memory, None)["shardws_crashes"]) == {"0": 1.0}
 
 
 def test_aides_are_seen() -> None:
     memory = memory_of(1)
-    aides = [
+    auxiliaries = [
         {"name": "acceptor", "pid": 0, "restarts": 3},
         {"name": "admin", "pid": 12, "restarts": 0},
     ]
-    families = scrape(memory, {**report_of(memory, 1), "aides": aides})
+    families = scrape(memory, {**report_of(memory, 1), "auxiliaries": auxiliaries})
     samples = {
-        (sample.name, sample.labels["aide"]): sample.value
-        for name in ("shardws_aide_up", "shardws_aide_restarts")
+        (sample.name, sample.labels["auxiliary"]): sample.value
+        for name in ("shardws_auxiliary_up", "shardws_auxiliary_restarts")
         for sample in families[name].samples
     }
     assert samples == {
-        ("shardws_aide_up", "acceptor"): 0.0,
-        ("shardws_aide_up", "admin"): 1.0,
-        ("shardws_aide_restarts_total", "acceptor"): 3.0,
-        ("shardws_aide_restarts_total", "admin"): 0.0,
+        ("shardws_auxiliary_up", "acceptor"): 0.0,
+        ("shardws_auxiliary_up", "admin"): 1.0,
+        ("shardws_auxiliary_restarts_total", "acceptor"): 3.0,
+        ("shardws_auxiliary_restarts_total", "admin"): 0.0,
     }

@@ -18,7 +18,7 @@ REPORT: Report = {
     "phase": "serving",
     "max_connections": 10,
     "uptime": 1.5,
-    "aides": [],
+    "auxiliaries": [],
     "reloads": 0,
     "shards": [],
 }
@@ -69,15 +69,19 @@ def answer(
         ({"ready": False, "phase": "stopping"}, 503, "stopping"),
         ({"ready": False, "phase": "serving"}, 503, "no shard is ready"),
         ({"ready": False, "phase": "reloading"}, 503, "no shard is ready"),
-        ({"ready": False, "aides": [ADMIN, ACCEPTOR]}, 503, "no shard is ready"),
-        ({"ready": False, "aides": [{**ACCEPTOR, "pid": 0}]}, 503, "nobody accepts connections"),
+        ({"ready": False, "auxiliaries": [ADMIN, ACCEPTOR]}, 503, "no shard is ready"),
+        (
+            {"ready": False, "auxiliaries": [{**ACCEPTOR, "pid": 0}]},
+            503,
+            "nobody accepts connections",
+        ),
         ({"ready": True, "phase": "reloading"}, 200, "ok"),
     ],
 )
 def test_readiness_and_its_reason(changes: dict[str, Any], status: int, text: str) -> None:
     response = answer("/readyz", {**REPORT, **changes})
     assert (response.status, response.body) == (status, f"{text}\n".encode())
-    assert answer("/livez", {**REPORT, **changes}).status == 200, "it lives all the same"
+    assert answer("/livez", {**REPORT, **changes}).status == 200, "it processes all the same"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,150 @@
+"""The load generator: built from generator/*.c when those are newer, run, its line of JSON read.
+
+It is compiled so that the server is the busy side, and so that its own cost says little. It
+measures the CPU time of the server's processes itself, at the very moments when its measured time
+begins and ends.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.matrix import Matrix, Workload
+
+SOURCES = Path(__file__).resolve().parent / "generator"
+PROGRAM = SOURCES.parent.parent.parent / "build" / "bench" / "generator"
+FLAGS = ["-std=gnu11", "-O3", "-march=native"]
+BUILD_LIMIT_S = 120
+DRAIN_S = 10.0
+BEYOND_S = 50.0  # connecting has a limit of 30 s in main.c, draining the above
+
+
+class RunFailed(Exception):
+    """A run has no figures, or none to be trusted; says why."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The server under load: its ports and all its processes."""
+
+    port: int
+    pids: Sequence[int]
+    port2: int = 0
+    cores: Sequence[int] = ()  # where the generator runs; empty: anywhere
+
+
+@dataclass(frozen=True)
+class Load:
+    """The generator's figures of the measured time; CPU in seconds, latency in us."""
+
+    messages: int
+    seconds: float
+    server_cpu_s: float
+    client_cpu_s: float
+    p50_us: float
+    p99_us: float
+
+
+def build() -> None:
+    """Compile if needed; raises RunFailed when there is no compiler or it fails."""
+    sources = sorted(SOURCES.glob("*.c"))
+    newest = max(file.stat().st_mtime for file in SOURCES.iterdir())
+    if PROGRAM.exists() and PROGRAM.stat().st_mtime >= newest:
+        return
+    PROGRAM.parent.mkdir(parents=True, exist_ok=True)
+    words = ["cc", *FLAGS, "-o", str(PROGRAM), *map(str, sources), "-ldl"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=BUILD_LIMIT_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RunFailed(f"the load generator is C and needs a compiler, cc: {error}") from error
+    if done.returncode:
+        raise RunFailed(f"cc: {done.stderr[-2000:]}")
+
+
+def command(mode: str, target: Target, options: Sequence[str]) -> list[str]:
+    pinning = ["taskset", "-c", ",".join(map(str, target.cores))] if target.cores else []
+    words = [*pinning, str(PROGRAM), mode, "--port", str(target.port), *options]
+    words += ["--pids", ",".join(map(str, target.pids))]
+    return [*words, "--port2", str(target.port2)] if target.port2 else words
+
+
+def parsed(line: str, errors: str = "") -> dict[str, Any]:
+    """The object in a line of output; raises RunFailed when it says so or says nothing."""
+    try:
+        figures: dict[str, Any] = json.loads(line)
+    except ValueError as error:
+        raise RunFailed(f"no figures: {line[-200:]} {errors[-200:]}".strip()) from error
+    if not figures.get("ok"):
+        raise RunFailed(str(figures.get("error", "no reason told")))
+    return figures
+
+
+def measure(workload: Workload, target: Target, matrix: Matrix) -> Load:
+    """One measured load; raises RunFailed."""
+    return run(workload, target, matrix.seconds, matrix.warmup_s)
+
+
+def run(
+    workload: Workload, target: Target, seconds: float, warmup_s: float, drain_s: float = DRAIN_S
+) -> Load:
+    """As measure(); what was not answered `drain_s` after the measured time is lost."""
+    times = ["--seconds", str(seconds), "--warmup", str(warmup_s), "--drain", str(drain_s)]
+    try:
+        done = subprocess.run(
+            command(workload.mode, target, [*workload.options, *times]),
+            capture_output=True,
+            text=True,
+            timeout=seconds + warmup_s + BEYOND_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RunFailed("the load generator did not end") from error
+    figures = parsed(done.stdout, done.stderr)
+    return Load(**{name: figures[name] for name in Load.__dataclass_fields__})
+
+
+class Held:
+    """Idle connections that are held by a generator."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.connect_s = float(self._told()["seconds"])
+
+    def pings(self) -> int:
+        """How many pings have come until now; raises RunFailed when a connection is gone."""
+        stdin = self.process.stdin
+        assert stdin is not None  # because of PIPE
+        with suppress(BrokenPipeError):  # the answer says why
+            stdin.write("?")
+            stdin.flush()
+        return int(self._told()["pings"])
+
+    def end(self) -> None:
+        assert self.process.stdin is not None  # because of PIPE
+        self.process.stdin.close()
+        self._told()
+
+    def _told(self) -> dict[str, Any]:
+        assert self.process.stdout is not None  # because of PIPE
+        return parsed(self.process.stdout.readline())
+
+
+@contextmanager
+def held(workload: Workload, target: Target) -> Iterator[Held]:
+    """Idle connections inside the block; raises RunFailed unless all are there at its end.
+
+    The generator ends by itself after five minutes, so that no read here waits for ever.
+    """
+    words = command(workload.mode, target, workload.options)
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            found = Held(process)
+            yield found
+            found.end()
+        finally:
+            process.kill()

@@ -1,0 +1,47 @@
+"""The program that runs under callgrind: every scenario once, between two marks.
+
+    valgrind --tool=callgrind ... python -m benchmarks.micro.counted MARKS.so SCENARIO...
+
+Each scenario is warmed up, then counted for BATCHES batches; `empty` is what marks cost. The
+garbage collector stands still, so that it does not fall into one scenario or another.
+"""
+
+import ctypes
+import gc
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks.micro.scenarios import Batches, Scenario, available
+
+BATCHES = 40
+WARMUP = 10
+EMPTY = "empty"
+
+
+@contextmanager
+def nothing() -> Any:
+    yield lambda batches: None
+
+
+def count(scenario: Scenario, begin: Callable[[], None], end: Callable[[bytes], None]) -> None:
+    run: Batches
+    with scenario.prepared() as run:
+        run(WARMUP)
+        gc.collect()
+        begin()
+        run(BATCHES)
+        end(scenario.name.encode())
+
+
+def main(marks: str, names: Sequence[str]) -> None:
+    library = ctypes.CDLL(marks)
+    known = available()
+    gc.disable()
+    for scenario in (Scenario(EMPTY, "", nothing), *(known[name] for name in names)):
+        count(scenario, library.mark_begin, library.mark_end)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

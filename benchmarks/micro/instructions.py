@@ -1,0 +1,190 @@
+"""Instructions per message, by callgrind: a figure that no other job on the machine can move.
+
+    python -m benchmarks.micro.instructions [--update] [SCENARIO...]
+
+Compares with the stored table instructions.toml: a scenario that needs over TOLERANCE more is a
+failure and exit code 1. The count depends on the interpreter, the compiler and the processor's
+family, so the table holds a set for each environment; in one without a set the counts are only
+shown (exit code 0, and it says so). --update stores what was counted.
+
+Instructions are not time: a cache miss costs a hundred of them. They tell that a path got longer.
+"""
+
+import argparse
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.micro.counted import BATCHES, EMPTY
+from benchmarks.micro.scenarios import PER_BATCH, SCENARIOS, available
+
+HERE = Path(__file__).resolve().parent
+TABLE = HERE / "instructions.toml"
+TOLERANCE = 0.02  # the same code counted twice differs by under 0.5 %,
+SLACK = 15  # and by some instructions more: where an address or a hash falls
+LIMIT_S = 540
+SEED = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+NEEDED = "valgrind with its headers, and cc (Debian: apt-get install valgrind gcc)"
+
+Counts = dict[str, int]  # instructions per message by scenario
+
+
+class CannotCount(Exception):
+    """Something is missing or failed; says what."""
+
+
+def environment() -> str:
+    """What the counts depend on, as a key of the table."""
+    words = ["cc", "-dumpfullversion"]
+    compiler = subprocess.run(words, capture_output=True, text=True).stdout.strip()
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{python}, {platform.machine()}, cc {compiler or '?'}"
+
+
+def build_marks(directory: Path) -> Path:
+    """Compile marks.c; raises CannotCount without a compiler or valgrind's headers."""
+    library = directory / "marks.so"
+    words = ["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(HERE / "marks.c")]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    except OSError as error:
+        raise CannotCount(f"no C compiler; needed: {NEEDED}") from error
+    if done.returncode:
+        raise CannotCount(f"needed: {NEEDED}\n{done.stderr[-400:]}")
+    return library
+
+
+def run_callgrind(directory: Path, names: Sequence[str]) -> None:
+    marks = build_marks(directory)
+    words = ["valgrind", "--tool=callgrind", "--dump-instr=no", "--dump-line=no"]
+    words += [f"--callgrind-out-file={directory}/out", sys.executable]
+    words += ["-m", "benchmarks.micro.counted", str(marks), *names]
+    try:
+        done = subprocess.run(
+            words, cwd=HERE.parent.parent, env=SEED, capture_output=True, text=True, timeout=LIMIT_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CannotCount(f"callgrind did not end within {LIMIT_S} s") from error
+    if done.returncode:
+        raise CannotCount(f"the counted program failed:\n{done.stderr[-2000:]}")
+
+
+def totals(texts: Sequence[str]) -> dict[str, int]:
+    """Instructions between the marks, by name, from callgrind's dumps."""
+    found = {}
+    for text in texts:
+        name = re.search(r"^desc: Trigger: Client Request: (\w+)$", text, re.MULTILINE)
+        total = re.search(r"^(?:summary|totals): (\d+)", text, re.MULTILINE)
+        if name and total:
+            found[name[1]] = int(total[1])
+    return found
+
+
+def per_message(found: Mapping[str, int]) -> Counts:
+    """Counts less what the marks cost; raises CannotCount when those are not there."""
+    if EMPTY not in found:
+        raise CannotCount("callgrind wrote no dump for the marks")
+    messages = BATCHES * PER_BATCH
+    return {
+        name: round((total - found[EMPTY]) / messages)
+        for name, total in found.items()
+        if name != EMPTY
+    }
+
+
+def count(names: Sequence[str]) -> Counts:
+    """Instructions per message of these scenarios; raises CannotCount."""
+    if shutil.which("valgrind") is None:
+        raise CannotCount(f"no valgrind; needed: {NEEDED}")
+    with tempfile.TemporaryDirectory(prefix="callgrind-") as directory:
+        run_callgrind(Path(directory), names)
+        dumps = sorted(Path(directory).glob("out*"))
+        return per_message(totals([dump.read_text() for dump in dumps]))
+
+
+def verdict(counted: int, stored: int | None) -> str:
+    """A word for a count: nothing when it is as stored."""
+    if stored is None:
+        return "new"
+    allowed = stored * TOLERANCE + SLACK
+    if counted > stored + allowed:
+        return "LONGER"
+    return "shorter" if counted < stored - allowed else ""
+
+
+def lines(counted: Counts, stored: Mapping[str, int]) -> list[str]:
+    found = []
+    for scenario in SCENARIOS:
+        if scenario.name not in counted:
+            continue
+        now, before = counted[scenario.name], stored.get(scenario.name)
+        change = f"{now / before - 1:+.1%}" if before else "-"
+        told = f"{before:,}" if before else "-"
+        word = verdict(now, before)
+        found.append(f"{scenario.name:18} {now:>9,} {told:>9} {change:>7}  {word:8}{scenario.says}")
+    return found
+
+
+def stored_table() -> dict[str, dict[str, int]]:
+    return tomllib.loads(TABLE.read_text()) if TABLE.exists() else {}
+
+
+def store(table: Mapping[str, Mapping[str, int]]) -> None:
+    parts = ["# Instructions per message; written by `make bench-check UPDATE=1`."]
+    for key, counts in sorted(table.items()):
+        parts.append(f'\n["{key}"]')
+        parts += [f"{name} = {number}" for name, number in counts.items()]
+    TABLE.write_text("\n".join(parts) + "\n")
+
+
+def check(counted: Counts, is_update: bool) -> int:
+    """Show, compare or store; the exit code."""
+    key, table = environment(), stored_table()
+    stored = table.get(key, {})
+    print(f"Instructions per message, {key}")
+    print(f"{'scenario':18} {'now':>9} {'stored':>9} {'change':>7}")
+    print("\n".join(lines(counted, stored)))
+    if is_update:
+        merged = {**stored, **counted}
+        ordered = {one.name: merged[one.name] for one in SCENARIOS if one.name in merged}
+        store({**table, key: ordered})
+        print(f"bench-check: stored in {TABLE.name}")
+        return 0
+    if not stored:
+        print("bench-check: NOT COMPARED: no counts are stored for this environment (--update)")
+        return 0
+    longer = [name for name in counted if verdict(counted[name], stored.get(name)) == "LONGER"]
+    if longer:
+        print(f"bench-check: over {TOLERANCE:.0%} more than stored: {', '.join(longer)}")
+    return 1 if longer else 0
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """Those named, or all; raises CannotCount for one that is not there."""
+    known = available()
+    for name in names:
+        if name not in known:
+            raise CannotCount(f"no scenario {name!r}: one of {', '.join(known)}")
+    return list(names or known)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench-check", description=__doc__)
+    parser.add_argument("--update", action="store_true", help="store what was counted")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="(all)")
+    args = parser.parse_args()
+    try:
+        return check(count(chosen(args.scenarios)), args.update)
+    except CannotCount as error:
+        print(f"bench-check: NOT COUNTED: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

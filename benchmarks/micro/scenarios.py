@@ -1,0 +1,295 @@
+"""What is counted and timed in the small: one row per hot path, each a function of batches.
+
+A scenario is prepared once, then run for any number of batches of PER_BATCH messages; what it costs
+beyond that is not its own. All but `echo` are calls into sans-IO rooms; `echo` is the whole way in
+one process, from a client's socket to the answer in it, with the kernel between.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import uvloop
+
+from benchmarks.micro.spreading import broadcasting, sending_across
+from shardws import Connected, DataIn, Disconnected, WebSocketServer
+from shardws.events import Handlers
+from shardws.log import Adapter
+from shardws.net.record import OPEN
+from shardws.protocol import codec, handshake
+from shardws.protocol.handshake import HandshakeConfig, HandshakeReader
+from shardws.protocol.session import Session, SessionConfig
+from shardws.shard.dispatch import Dispatcher
+from shardws.stats import Stats
+from shardws.wire.codec import Decoder, encode
+from shardws.wire.messages import DELIVER, SHARD
+
+PER_BATCH = 16
+TURNS_LIMIT = 10_000  # of the server for one batch
+BINARY = 2
+MASK = b"\x1f\x2e\x3d\x4c"
+CONNECTION_ID = 0x1234_5678
+LIMIT = 1 << 20
+
+Batches = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A name, what is done per message, and what makes a function of batches."""
+
+    name: str
+    says: str
+    prepared: Callable[[], Any]  # a context manager that gives Batches
+
+
+def masked_frame(payload: bytes) -> bytes:
+    """A client's binary frame of up to 65,535 bytes."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + struct.pack(">H", size)
+    mask = MASK * (size // 4 + 1)
+    return b"\x82" + length + MASK + bytes(a ^ b for a, b in zip(payload, mask, strict=False))
+
+
+def segment(size: int) -> bytes:
+    """PER_BATCH frames as one read brings them."""
+    return masked_frame(bytes(range(256)) * (size // 256) + bytes(size % 256)) * PER_BATCH
+
+
+def repeated(make: Callable[[], Callable[[], object]]) -> Callable[[], Any]:
+    """A scenario that calls what `make` returns once per batch."""
+
+    @contextmanager
+    def prepared() -> Iterator[Batches]:
+        once = make()
+
+        def run(batches: int) -> None:
+            for _ in range(batches):
+                once()
+
+        yield run
+
+    return prepared
+
+
+def parsing(body: str, size: int) -> Callable[[], object]:
+    data = segment(size)
+    parse = codec.select(body).parse
+
+    def once() -> None:
+        items, used = parse(data, LIMIT)
+        assert len(items) == PER_BATCH
+        assert used == len(data)
+
+    return once
+
+
+def joining(body: str) -> Callable[[], object]:
+    frames = [(0x80 | BINARY, bytes(125))] * PER_BATCH
+    join = codec.select(body).join
+    return lambda: join(frames)
+
+
+def receiving() -> Callable[[], object]:
+    data = segment(125)
+    session = Session(SessionConfig(buffer_message=True))
+
+    def once() -> None:
+        assert len(session.receive(data)) == PER_BATCH
+
+    return once
+
+
+def opening() -> Callable[[], object]:
+    data = (
+        b"GET /chat?room=1 HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nOrigin: https://example.org\r\nUser-Agent: some/1.0\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    config = HandshakeConfig()
+
+    def once() -> None:
+        for _ in range(PER_BATCH):
+            request = HandshakeReader(config).receive(data)
+            assert request is not None
+            handshake.accept(request)
+
+    return once
+
+
+def wiring() -> Callable[[], object]:
+    payload = bytes(100)
+    decoder = Decoder(LIMIT, SHARD)
+
+    def once() -> None:
+        joined = b"".join([encode(DELIVER, CONNECTION_ID, 1, payload) for _ in range(PER_BATCH)])
+        assert len(decoder.feed(joined)) == PER_BATCH
+
+    return once
+
+
+class Nobody:
+    """As much of a connection as a dispatch needs that finds nothing in the way."""
+
+    id = CONNECTION_ID
+    holds = 0
+    state = OPEN
+
+
+def dispatching() -> Callable[[], object]:
+    seen: list[DataIn] = []
+    handlers = Handlers()
+    handlers.on_data_in = seen.append
+    loop, log = cast(asyncio.AbstractEventLoop, None), cast(Adapter, None)
+    dispatcher = Dispatcher(loop, handlers, Stats(1).row(0), log)
+    items = [(BINARY, bytes(125), True)] * PER_BATCH
+
+    def once() -> None:
+        dispatcher.received(cast(Any, Nobody), items, PER_BATCH * 131)
+        assert len(seen) == PER_BATCH
+        seen.clear()
+
+    return once
+
+
+def connect(server: WebSocketServer, turn: Callable[[], None]) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", server.local_port))
+    client.setblocking(False)
+    client.send(
+        b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    answer = receive(client, 1, turn)
+    assert answer.startswith(b"HTTP/1.1 101"), answer
+    return client
+
+
+def receive(client: socket.socket, size: int, turn: Callable[[], None]) -> bytes:
+    """At least `size` bytes; raises TimeoutError when the server turns and turns."""
+    found = b""
+    for _ in range(TURNS_LIMIT):
+        try:
+            found += client.recv(LIMIT)
+        except BlockingIOError:
+            turn()
+        if len(found) >= size:
+            return found
+    raise TimeoutError(f"{len(found)} of {size} bytes came back")
+
+
+class Wire:
+    """A transport that takes everything."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        self.size += len(data)
+
+
+@contextmanager
+def echoing(is_lone: bool) -> Iterator[Batches]:
+    """The application is examples/echo.py's, for binary messages.
+
+    With `is_lone` each message comes in a read of its own, and the kernel is left out. The loop
+    runs as in a shard: a program that calls do_events has its handlers outside of it.
+    """
+    loop = uvloop.new_event_loop()
+    server = WebSocketServer()
+    server.config("BufferMessage=True")
+    server.local_host = "127.0.0.1"
+    gone: list[Disconnected] = []
+
+    def on_data_in(e: DataIn) -> None:
+        server.send(e.connection_id, e.text)
+
+    def on_connected(e: Connected) -> None:
+        gone.clear()
+
+    server.on_data_in = on_data_in
+    server.on_connected = on_connected
+    server.on_disconnected = gone.append
+
+    async def listen() -> None:
+        server.listening = True
+        await asyncio.sleep(0)
+
+    def turn() -> None:
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+
+    loop.run_until_complete(listen())
+    client = connect(server, turn)
+    data = segment(125)
+    back = PER_BATCH * (2 + 125)
+
+    def run(batches: int) -> None:
+        for _ in range(batches):
+            client.send(data)
+            assert len(receive(client, back, turn)) == back
+
+    lone = data[: len(data) // PER_BATCH]
+    (connection,) = cast(Any, server)._shard.connections
+    wire = Wire()
+
+    async def run_lone(batches: int) -> None:
+        for _ in range(batches):
+            wire.size = 0
+            for _ in range(PER_BATCH):
+                connection.data_received(lone)
+            assert wire.size == back
+
+    try:
+        if is_lone:
+            connection.transport, real = wire, connection.transport
+            yield lambda batches: loop.run_until_complete(run_lone(batches))
+            connection.transport = real
+        else:
+            yield run
+    finally:
+        client.close()
+        for _ in range(TURNS_LIMIT):
+            if gone:
+                break
+            turn()
+        loop.run_until_complete(server.shutdown_complete())
+        loop.close()
+
+
+SCENARIOS = (
+    Scenario("parse_c_125", "C body: frame of 125 B in", repeated(partial(parsing, "c", 125))),
+    Scenario(
+        "parse_python_125", "Python body: the same", repeated(partial(parsing, "python", 125))
+    ),
+    Scenario("parse_c_16k", "C body: frame of 16 KiB in", repeated(partial(parsing, "c", 16384))),
+    Scenario(
+        "parse_python_16k", "Python body: the same", repeated(partial(parsing, "python", 16384))
+    ),
+    Scenario("join_c_125", "C body: frame of 125 B out", repeated(partial(joining, "c"))),
+    Scenario("join_python_125", "Python body: the same", repeated(partial(joining, "python"))),
+    Scenario("session_125", "session: message of 125 B in", repeated(receiving)),
+    Scenario("handshake", "opening request in, 101 out", repeated(opening)),
+    Scenario("wire_deliver", "DELIVER of 100 B, there and back", repeated(wiring)),
+    Scenario(
+        "cross_send", "send to another shard, all but clients", partial(sending_across, PER_BATCH)
+    ),
+    Scenario("broadcast", "delivery to one of many", repeated(partial(broadcasting, PER_BATCH))),
+    Scenario("dispatch", "item to a plain handler", repeated(dispatching)),
+    Scenario("echo_125", "the whole way: 125 B, 16 in a read", partial(echoing, False)),
+    Scenario("echo_lone", "the way of one message in a read, no kernel", partial(echoing, True)),
+)
+
+
+def available() -> dict[str, Scenario]:
+    """By name, those that can run here: without the C extension its scenarios cannot."""
+    try:
+        codec.select("c")
+        has_c = True
+    except ImportError:
+        has_c = False
+    return {one.name: one for one in SCENARIOS if has_c or "_c_" not in one.name}

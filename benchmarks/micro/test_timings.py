@@ -1,0 +1,19 @@
+"""The scenarios against the clock, by pytest-benchmark: `make bench-micro`.
+
+Not part of the test suite. Times are per batch of PER_BATCH messages, and of this machine with all
+else that runs on it: compare with --benchmark-autosave and --benchmark-compare in one quiet hour,
+or use `make bench-check`, which counts instructions.
+"""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.micro.scenarios import PER_BATCH, Scenario, available
+
+
+@pytest.mark.parametrize("scenario", available().values(), ids=lambda scenario: scenario.name)
+def test_timing(scenario: Scenario, benchmark: Any) -> None:
+    benchmark.extra_info["messages"] = PER_BATCH
+    with scenario.prepared() as run:
+        benchmark(run, 1)

@@ -1,0 +1,121 @@
+"""Many idle connections with keepalive running: CPU each second, and memory for each.
+
+A ping leaves each connection after 15 to 20 quiet seconds. All connected within a few seconds, so
+their pings still come in bursts, and a stretch of 10 s may have none or all: the figures are of the
+whole time, and of a ping.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from benchmarks import generator
+from benchmarks.generator import Held, RunFailed
+from benchmarks.matrix import Section, Workload
+from benchmarks.scaling import processes
+from benchmarks.scaling.links import idle_cpu_ms
+from benchmarks.scaling.processes import Memory
+from benchmarks.scaling.serving import Server, serving
+from loadtests.serving import cpu_seconds
+
+INTERVAL_S = 20.0  # PingInterval by default
+SHORTEST = 0.75  # of the interval: keepalive.JITTER
+BASELINE_S = 3.0
+WINDOW_S = 10.0
+CONNECT_S = 15.0
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Figures of all connections together, but for the windows: CPU ms per second in each."""
+
+    connections: int
+    shards: int
+    connect_s: float
+    connect_cpu_s: float
+    seconds: float
+    pings: int
+    cpu_s: float
+    windows_ms: tuple[float, ...]
+    empty_ms: float  # CPU ms per second before
+    memory: Memory  # growth of all processes
+    slab_kib: int  # growth on this machine, which has both ends of each connection
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU of the server in a second."""
+        return self.cpu_s / self.seconds * 1000
+
+    @property
+    def ping_us(self) -> float:
+        """CPU for a ping and its pong, what an empty server takes not counted."""
+        return (self.cpu_s - self.empty_ms / 1000 * self.seconds) / max(self.pings, 1) * 1e6
+
+
+def estimate_s(seconds: float) -> float:
+    """Seconds that all takes, about."""
+    return CONNECT_S + BASELINE_S + INTERVAL_S + seconds
+
+
+def cpu_of(pids: list[int]) -> float:
+    return sum(cpu_seconds(pid) for pid in pids)
+
+
+def windows(pids: list[int], seconds: float) -> Iterator[tuple[float, float]]:
+    """Seconds and CPU seconds of stretches of WINDOW_S."""
+    end = time.monotonic() + seconds
+    while (now := time.monotonic()) < end:
+        before = cpu_of(pids)
+        time.sleep(min(WINDOW_S, end - now))
+        yield time.monotonic() - now, cpu_of(pids) - before
+
+
+def check_descriptors(connections: int, shards: int, limit: int) -> None:
+    """Raises RunFailed with what would fit: the generator has an end of each, a shard its share."""
+    spare = 200 + 2 * shards
+    if connections + spare > limit:
+        raise RunFailed(f"{limit} descriptors for a process hold {limit - spare} connections")
+
+
+@contextmanager
+def held(server: Server, connections: int) -> Iterator[Held]:
+    workload = Workload(Section.MEMORY, "hold", connections, flags=("--greeted",))
+    with generator.held(workload, server.target(())) as found:
+        yield found
+
+
+def measure(connections: int, shards: int, seconds: float, say: Callable[[str], None]) -> Idle:
+    """Connect, wait for the first pings, watch; raises RunFailed, StartFailed."""
+    with serving(shards) as server:
+        pids = server.pids
+        empty_ms = idle_cpu_ms(pids, BASELINE_S)
+        memory, slab, cpu = processes.memory_of_all(pids), processes.slab_kib(), cpu_of(pids)
+        with held(server, connections) as crowd:
+            connect_cpu = cpu_of(pids) - cpu
+            say(f"{connections:,} connected in {crowd.connect_s:.1f} s")
+            time.sleep(INTERVAL_S)
+            pings = crowd.pings()
+            if not pings:
+                raise RunFailed(f"no ping within {INTERVAL_S:.0f} s")
+            seen = []
+            for took, used in windows(pids, seconds):
+                seen.append((took, used))
+                say(f"{used / took * 1000:.1f} ms of CPU per second")
+            pings = crowd.pings() - pings
+            grown = processes.memory_of_all(pids) - memory
+            slab = processes.slab_kib() - slab
+        server.check()
+    return Idle(
+        connections,
+        shards,
+        crowd.connect_s,
+        connect_cpu,
+        sum(took for took, _ in seen),
+        pings,
+        sum(used for _, used in seen),
+        tuple(used / took * 1000 for took, used in seen),
+        empty_ms,
+        grown,
+        slab,
+    )

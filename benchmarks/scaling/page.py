@@ -1,0 +1,81 @@
+"""The parts of the page that are measured: tables, and putting them between its marks. Pure.
+
+A part stands between `<!-- NAME: ... -->` and `<!-- end of NAME -->`; words around are written by
+hand and stay.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from benchmarks.figures import Spread
+from benchmarks.report import table
+from benchmarks.scaling import links, messages
+from benchmarks.scaling.idle import WINDOW_S, Idle
+from benchmarks.scaling.sheet import Sheet, slope
+
+FIXED_COLUMNS = (messages.ECHO, messages.ECHO_16, messages.CROSS, messages.CROSS_16)
+ONE_COLUMNS = (messages.CROSS_ONE,)
+EACH_COLUMNS = (messages.EACH_ECHO, messages.EACH_ECHO_16, messages.EACH_CROSS_16)
+PUBLISH_COLUMNS = (messages.PUBLISH, messages.PUBLISH_8)
+
+
+def facts_lines(facts: Mapping[str, str]) -> list[str]:
+    return [f"- {name}: {value}" for name, value in facts.items()]
+
+
+def messages_lines(sheet: Sheet) -> list[str]:
+    """CPU us per message, of all processes of the server."""
+    return [
+        f"The same {messages.FIXED} connections (cross: pairs), whatever the number of shards:",
+        "",
+        *sheet.table([*FIXED_COLUMNS, *ONE_COLUMNS]),
+        "",
+        f"{messages.EACH} connections on each shard:",
+        "",
+        *sheet.table([*EACH_COLUMNS, messages.ACCEPTED]),
+        "",
+        f"One publish to {messages.FIXED} connections, CPU us for all of it; "
+        + f"{slope(sheet.middles(messages.PUBLISH)):.1f} us for one more shard at depth 1,"
+        + f" {slope(sheet.middles(messages.PUBLISH_8)):.1f} at depth 8:",
+        "",
+        *sheet.table(PUBLISH_COLUMNS),
+    ]
+
+
+def links_lines(sheet: Sheet) -> list[str]:
+    return [
+        *sheet.table(links.COLUMNS),
+        "",
+        f"One more shard costs each of the others {slope(links.beside_others(sheet)):.1f} KiB of"
+        " its own: a link to it and one from it.",
+    ]
+
+
+def idle_lines(idle: Idle) -> list[str]:
+    memory, count = idle.memory, idle.connections
+    spread = Spread.of(idle.windows_ms)
+    assert spread is not None  # a run has windows
+    rows = [
+        ["CPU of the server, ms per second", f"{idle.cpu_ms:.1f}"],
+        [f"the same in stretches of {WINDOW_S:.0f} s", spread.text(1)],
+        ["the same without connections", f"{idle.empty_ms:.1f}"],
+        ["pings answered per second", f"{idle.pings / idle.seconds:,.0f}"],
+        ["CPU for a ping and its pong, us", f"{idle.ping_us:.1f}"],
+        ["RSS, KiB per connection", f"{memory.rss / count:.2f}"],
+        ["PSS, KiB per connection", f"{memory.pss / count:.2f}"],
+        ["private, KiB per connection", f"{memory.private / count:.2f}"],
+        ["kernel slab, KiB per end of a connection", f"{idle.slab_kib / count / 2:.2f}"],
+        ["connecting them all", f"{idle.connect_s:.1f} s, {idle.connect_cpu_s:.1f} s of CPU"],
+    ]
+    head = f"{count:,} connections, {idle.shards} shards"
+    return table([head, f"over {idle.seconds:.0f} s"], rows)
+
+
+def replaced(text: str, name: str, lines: Sequence[str]) -> str:
+    """The page with new lines in one part; raises ValueError when its marks are not there once."""
+    marks = re.compile(rf"(<!-- {name}:[^\n]*-->\n).*?(\n<!-- end of {name} -->)", re.DOTALL)
+    content = "\n".join(["", *lines, ""])
+    made, count = marks.subn(lambda found: found[1] + content + found[2], text)
+    if count != 1:
+        raise ValueError(f"the page has {count} parts {name!r}, not one")
+    return made

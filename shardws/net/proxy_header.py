@@ -1,0 +1,104 @@
+"""The PROXY header in front of a connection that comes from a trusted proxy.
+
+Owns the transport until the header is read, then hands it over with what came behind; what follows
+may be TLS or an opening request. Must not know settings or handlers. Whoever is no trusted proxy is
+handed over at once: a PROXY header from there is no header but bad input.
+"""
+
+import asyncio
+from typing import Protocol, cast
+
+from shardws.errors import ProxyError
+from shardws.log import Adapter
+from shardws.net.addresses import Networks
+from shardws.protocol.proxy import Endpoint, ProxyReader
+
+
+class ProxyHeaderOwner(Protocol):
+    """What a preface asks of its shard."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+    @property
+    def log(self) -> Adapter: ...
+    def connect(self, source: Endpoint | None) -> asyncio.Protocol:
+        """Return the protocol for a connection that comes from `source`; None: from its peer."""
+
+
+class ProxyHeader(asyncio.Protocol):
+    """One accepted socket whose proxy is to say first whose it is."""
+
+    def __init__(
+        self,
+        owner: ProxyHeaderOwner,
+        versions: str,
+        trusted: Networks,
+        seconds: float,
+        waiting: "set[ProxyHeader]",
+    ) -> None:
+        """`waiting` holds those that wait for their header, for whoever has to end them."""
+        self._owner = owner
+        self._trusted = trusted
+        self._reader = ProxyReader(versions)
+        self._seconds = seconds  # for the header; 0 none
+        self._waiting = waiting
+        self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._peer = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        wire = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if peer else ""
+        self._transport = wire
+        if self._peer not in self._trusted:
+            self._hand_over(None, b"")
+            return
+        self._waiting.add(self)
+        if self._seconds:
+            self._deadline = self._owner.loop.call_later(
+                self._seconds, self._refuse, "no PROXY header in time"
+            )
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is None:
+            return  # refused
+        try:
+            header = self._reader.receive(data)
+        except ProxyError as error:
+            self._refuse(error.description)
+            return
+        if header is not None:
+            self._hand_over(header.source, self._reader.rest)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._leave()
+
+    def abort(self) -> None:
+        """End the connection; nobody is told of it."""
+        transport = self._leave()
+        if transport is not None:
+            transport.abort()
+
+    def _refuse(self, reason: str) -> None:
+        if self._transport is not None:
+            self._owner.log.warning("closed a connection from proxy %s: %s", self._peer, reason)
+            self.abort()
+
+    def _hand_over(self, source: Endpoint | None, rest: bytes) -> None:
+        transport = self._leave()
+        assert transport is not None
+        protocol = self._owner.connect(source)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if rest and not transport.is_closing():
+            protocol.data_received(rest)
+
+    def _leave(self) -> asyncio.Transport | None:
+        """Let go of the transport and return it."""
+        transport, self._transport = self._transport, None
+        self._waiting.discard(self)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        return transport

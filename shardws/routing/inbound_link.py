@@ -1,0 +1,114 @@
+"""The accepted end of a peer's link: who speaks, and what it says.
+
+Owns the check of the peer and the count of its countable messages; hands messages on to the
+receiver. Nothing is ever written here: answers travel on the link dialed the other way.
+
+Whoever connects has `HELLO_SECONDS` to say HELLO and START. It must run under our own user id
+(SO_PEERCRED), be the process it says it is, and know the boot nonce of this server. Whatever is
+wrong, now or later, closes this link with one log line, and nothing else.
+"""
+
+import asyncio
+from typing import Any, Final, Protocol, cast
+
+from shardws.errors import WireError
+from shardws.routing.unix import credentials
+from shardws.wire.codec import Decoder
+from shardws.wire.messages import ADMIN, HELLO, SHARD, START
+
+HELLO_SECONDS: Final = 5.0
+
+
+class InboundLinkOwner(Protocol):
+    """What an accepted link asks of the mesh."""
+
+    def admit(self, inbound: "InboundLink", hello: tuple[Any, ...]) -> int:
+        """Return the peer's incarnation; WireError when it must not speak here."""
+
+    def receive(self, inbound: "InboundLink", messages: list[tuple[Any, ...]]) -> None:
+        """Take messages of an admitted peer; WireError closes the link."""
+
+    def inbound_lost(self, inbound: "InboundLink", reason: str) -> None: ...
+
+
+class InboundLink(asyncio.Protocol):
+    """One accepted link."""
+
+    def __init__(
+        self, owner: InboundLinkOwner, loop: asyncio.AbstractEventLoop, frame_limit: int
+    ) -> None:
+        self.incarnation = -1  # until HELLO
+        self.is_open = False  # HELLO and START are there
+        self.is_leaving = False  # GOODBYE is there
+        self.count = 0  # number of the last countable message
+        self.answer_link: object = None  # the link that carried answers to this one
+        self.pid = 0
+        self.uid = -1
+        self._owner = owner
+        self._loop = loop
+        self._decoder = Decoder(frame_limit, SHARD | ADMIN)
+        self._transport: asyncio.Transport | None = None
+        self._is_refused = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        wire = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
+        if self._is_refused:  # while it was being accepted
+            wire.abort()
+            return
+        self._transport = wire
+        self.pid, self.uid = credentials(transport.get_extra_info("socket"))
+        self._deadline = self._loop.call_later(HELLO_SECONDS, self.refuse, "no HELLO came in time")
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is None:
+            return  # refused; what was read before that is nobody's
+        try:
+            messages = self._decoder.feed(data)
+            if not self.is_open:
+                messages = self._open(messages)
+            if messages:
+                self._owner.receive(self, messages)
+        except WireError as error:
+            self.refuse(error.description)
+
+    def _open(self, messages: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Take HELLO and START from the head; return the messages behind them."""
+        if messages and self.incarnation < 0:
+            if messages[0][0] != HELLO:
+                raise WireError("the first message is no HELLO")
+            self.incarnation = self._owner.admit(self, messages[0])
+            messages = messages[1:]
+        if not messages:
+            return messages
+        kind, *fields = messages[0]
+        if kind != START or fields[0] < 1:
+            raise WireError("the second message is no START")
+        self.count = fields[0] - 1
+        self.is_open = True
+        self._cancel_deadline()
+        return messages[1:]
+
+    def refuse(self, reason: str) -> None:
+        """Close the link; the owner logs the reason."""
+        self._is_refused = True
+        transport, self._transport = self._transport, None
+        if transport is None:
+            return
+        self._cancel_deadline()
+        transport.abort()
+        self._owner.inbound_lost(self, reason)
+
+    def eof_received(self) -> bool:
+        return False  # connection_lost follows
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._transport = None
+            self._cancel_deadline()
+            self._owner.inbound_lost(self, str(exc) if exc else "")
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

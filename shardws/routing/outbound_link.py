@@ -1,0 +1,276 @@
+"""One link to one peer: what this shard sends to it, and the answers it gives it.
+
+Owns the queue of a link, its bound and its flow; which peers there are is the mesh's business,
+and what a message means the router's. A link serves one connection to one process: it is DIALING
+(messages queue up), then UP, then down for good; the mesh makes another one.
+
+Facts to have before reading:
+- All messages of one loop turn leave in one write. There is no timer: a lone message goes out at
+  the end of its turn.
+- The transport's high mark is 0: `pause_writing` says that the kernel took less than all. While
+  paused nothing is written, messages gather here, and the bound counts both.
+- `high_mark` bounds messages in bytes; the next one answers FULL (a single one of any size up to
+  the frame limit is taken by an empty queue). Answers (RESULT, SYNCED ...) may fill the queue up
+  to twice that; a peer that lets it come so far loses its link, as two shards that each waited
+  for the other to read would wait for ever.
+"""
+
+import asyncio
+from typing import Final, Protocol, cast
+
+from shardws.errors import UsageError
+from shardws.outcomes import FailedSend, Outcome, SendOutcome
+from shardws.routing.ledger import Ledger, PendingSend
+from shardws.stats import LINKS_OUT, Words
+from shardws.wire.codec import DELIVER_FIXED, DELIVER_HEAD, HEADER, encode, pack_deliver
+from shardws.wire.messages import DELIVER, GOODBYE, SYNC
+
+HEAD: Final = DELIVER_HEAD.size
+MAX_REFUSED: Final = 16_384  # ids that are told ready after a FULL of the link itself
+
+
+class OutboundLinkOwner(Protocol):
+    """What a link asks of the mesh."""
+
+    def flush_soon(self, link: "OutboundLink") -> None: ...
+    def greeting(self, link: "OutboundLink") -> bytes: ...
+    def link_down(self, link: "OutboundLink", reason: str) -> None: ...
+    def send_failed(self, connection_id: int, outcome: Outcome) -> None: ...
+    def ready_to_send(self, connection_id: int) -> None: ...
+
+
+class OutboundLink(asyncio.Protocol):
+    """The way to one process; see the module."""
+
+    def __init__(
+        self,
+        owner: OutboundLinkOwner,
+        incarnation: int,
+        loop: asyncio.AbstractEventLoop,
+        row: Words,
+        *,
+        high_mark: int,
+        frame_limit: int,
+        first: int = 1,
+        backoff: float = 0.0,
+    ) -> None:
+        self.owner = owner
+        self.incarnation = incarnation
+        self.ledger = Ledger(first, loop.create_future, loop.time, self._wake)
+        self.backoff = backoff  # seconds to wait before the next dial
+        self.up_at = 0.0
+        self.is_up = False
+        self.is_down = False
+        self.refused: dict[int, None] = {}  # told ready when this queue has drained
+        self.full: dict[int, None] = {}  # answered FULL by the peer, READY_TO_SEND is to come
+        self.closed: asyncio.Future[None] = loop.create_future()  # nothing is open any more
+        self._loop = loop
+        self._row = row
+        self._high_mark = high_mark
+        self._frame_limit = frame_limit
+        self._transport: asyncio.Transport | None = None  # None when nothing may be written
+        self._leaving: asyncio.Transport | None = None  # still being flushed after leave()
+        self._parts: list[bytes] = []
+        self._bytes = 0  # in _parts
+        self._room = min(high_mark, frame_limit)  # what _bytes may grow to without a closer look
+        self._is_paused = False
+        self._flush_comes = True  # connection_made brings the first one
+
+    # -- what is sent ------------------------------------------------------------------------
+
+    def deliver(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome:
+        """Queue one message for a connection of the peer; the hot path of a remote send."""
+        size = len(payload)
+        total = self._bytes + size + HEAD
+        if total > self._room and not self._has_room(size + HEAD):
+            return self._refuse(connection_id)
+        self._parts.append(
+            pack_deliver(size + DELIVER_FIXED, DELIVER, connection_id, kind) + payload
+        )
+        self._bytes = total
+        ledger = self.ledger
+        ledger.last = number = ledger.last + 1
+        if not self._flush_comes:
+            self._wake()
+        return PendingSend(ledger, number)
+
+    def count(self, connection_id: int, frame: bytes) -> SendOutcome:
+        """Queue another countable message: CLOSE, GROUP_JOIN, GROUP_LEAVE."""
+        if not self.offer(frame):
+            return self._refuse(connection_id)
+        self.ledger.last += 1
+        return PendingSend(self.ledger, self.ledger.last)
+
+    def offer(self, frame: bytes) -> bool:
+        """Queue a message that is not countable; False when the link is at its bound."""
+        if self._bytes + len(frame) > self._room and not self._has_room(len(frame)):
+            return False
+        self._append(frame)
+        return True
+
+    def answer(self, frame: bytes) -> None:
+        """Queue what must not be lost: answers, and news of groups."""
+        if self.is_down:
+            return
+        self._append(frame)
+        if self._bytes > 2 * self._high_mark and self.queued > 2 * self._high_mark:
+            self.abort("it does not read its answers")
+
+    @property
+    def queued(self) -> int:
+        """Bytes waiting here and in the transport."""
+        return self._bytes + self._in_transport
+
+    # -- the queue ---------------------------------------------------------------------------
+
+    @property
+    def _in_transport(self) -> int:
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def _append(self, frame: bytes) -> None:
+        self._parts.append(frame)
+        self._bytes += len(frame)
+        if not self._flush_comes:
+            self._wake()
+
+    def _has_room(self, size: int) -> bool:
+        """Look closely at the bound; UsageError (213) for what no link can carry."""
+        if size - HEADER.size > self._frame_limit:
+            raise UsageError(
+                f"a message of {size} bytes with its head is too large to go to another shard; "
+                f"the limit is {self._frame_limit}",
+                code=213,
+            )
+        if self.is_down:
+            return False
+        in_transport = self._in_transport
+        self._room = min(self._high_mark - in_transport, self._frame_limit)
+        queued = self._bytes + in_transport
+        return queued == 0 or queued + size <= self._high_mark
+
+    def _refuse(self, connection_id: int) -> SendOutcome:
+        if self.is_down:
+            return FailedSend(connection_id, Outcome.UNREACHABLE, self.owner.send_failed)
+        if len(self.refused) < MAX_REFUSED:
+            self.refused[connection_id] = None
+        return FailedSend(connection_id, Outcome.FULL, self.owner.send_failed)
+
+    def _wake(self) -> None:
+        if not self._flush_comes:
+            self._flush_comes = True
+            self.owner.flush_soon(self)
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        transport = self._transport
+        if transport is None or self._is_paused or transport.is_closing():
+            return  # connection_made, resume_writing or connection_lost comes next
+        self._flush_comes = False
+        ledger = self.ledger
+        if ledger.wants_sync:
+            self._parts.append(encode(SYNC, ledger.last))
+            ledger.asked = ledger.last
+        if self._parts:
+            self._row[LINKS_OUT] += len(self._parts)
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._bytes = 0
+            transport.write(data)
+        if not self._is_paused:
+            self._room = min(self._high_mark, self._frame_limit)
+            if self.refused:
+                self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        refused = list(self.refused)
+        self.refused.clear()
+        for connection_id in refused:
+            self.owner.ready_to_send(connection_id)
+
+    def release_full(self) -> None:
+        """Take for ready what the peer answered FULL: its news of that may be lost."""
+        full = list(self.full)
+        self.full.clear()
+        for connection_id in full:
+            self.owner.ready_to_send(connection_id)
+
+    def tick(self, patience: float) -> int:
+        """Once a second: confirm an idle tail, so that little is in doubt when the link breaks.
+
+        Returns how many waits were given up because the peer did not answer for `patience`.
+        """
+        ledger = self.ledger
+        if self.is_up and not self._flush_comes and ledger.last > ledger.asked == ledger.confirmed:
+            self._append(encode(SYNC, ledger.last))
+            ledger.asked = ledger.last
+        return ledger.expire(patience)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """End in order: GOODBYE behind everything, then close when the kernel has it all."""
+        self._leaving = self._transport
+        if self._leaving is not None:
+            self._is_paused = False
+            self._parts.append(encode(GOODBYE))
+            self.flush()
+            self._leaving.close()
+        self._down("this shard ends")
+
+    def abort(self, reason: str) -> None:
+        """Break the link; what was not confirmed is UNREACHABLE."""
+        transport = self._transport or self._leaving
+        self._down(reason)
+        if transport is not None:
+            transport.abort()
+
+    def _down(self, reason: str) -> None:
+        """Settle everything; whatever ended the link, only the first reason counts."""
+        if self.is_down:
+            return
+        is_connected = self._transport is not None
+        self.is_down, self.is_up = True, False
+        self._flush_comes = True  # nothing is flushed any more
+        self._transport = None
+        if not is_connected:
+            self._set_closed()
+        self._parts.clear()
+        self._bytes = 0
+        self._room = -1
+        self.owner.link_down(self, reason)
+
+    def _set_closed(self) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    # -- asyncio.Protocol --------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        wire = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
+        if self.is_down:  # not wanted any more while the dial was on its way
+            wire.abort()
+            return
+        wire.set_write_buffer_limits(high=0)
+        self._transport = wire
+        self.is_up = True
+        self.up_at = self._loop.time()
+        self._parts.insert(0, self.owner.greeting(self))
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        self.abort("the peer wrote on a one-way link")
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+        self._flush_comes = True
+        self._room = 0  # the next message looks closely at what the transport holds
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        if not self.is_down:
+            self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = self._leaving = None
+        self._down(str(exc) if exc else "the peer closed it")
+        self._set_closed()

@@ -1,0 +1,124 @@
+"""A source of this shard on its way, as parts of a stream, to a connection of another one.
+
+Owns what is read ahead and what the link did not take yet; see `streams` for the parts, the credit
+and what follows when either side goes down. It reads no more than the credit allows, and asks a
+full link again after a while, since nobody tells it of room.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+from shardws.interfaces import Source
+from shardws.log import Adapter
+from shardws.outcomes import LaterSend, Outcome
+from shardws.routing.outbound_link import OutboundLink
+from shardws.wire.codec import encode
+from shardws.wire.messages import (
+    STREAM,
+    STREAM_BROKEN,
+    STREAM_FIRST,
+    STREAM_LAST,
+    STREAM_MORE,
+)
+
+WINDOW: Final = 256 * 1024  # bytes of credit to begin with
+PIECE_BYTES: Final = 64 * 1024
+RETRY_SECONDS: Final = 0.02  # until a full link is tried again
+
+
+class StreamSenderOwner(Protocol):
+    """What an outgoing stream asks of who keeps it."""
+
+    log: Adapter
+    loop: asyncio.AbstractEventLoop
+
+    def drop_outgoing(self, token: int) -> bool: ...
+
+
+def nothing() -> None:
+    """Stand in for who reads a source, before and afterwards."""
+
+
+class StreamSender:
+    """A source of this shard on its way to a connection elsewhere."""
+
+    def __init__(
+        self, streams: StreamSenderOwner, token: int, link: OutboundLink, connection_id: int, kind: int,
+        source: Source, result: LaterSend,
+    ) -> None:  # fmt: skip
+        self.link = link
+        self.credit = WINDOW  # bytes
+        self._streams = streams
+        self._token = token
+        self._connection_id = connection_id
+        self._kind = kind
+        self._source = source
+        self._result = result
+        self._part = STREAM_FIRST
+        self._unsent: bytes | None = None  # a frame the link did not take yet
+        self._is_read = False  # all of the source
+        self._has_begun = False
+        self._is_over = False
+        self._retry: asyncio.TimerHandle | None = None
+        source.wake = self.go_on
+
+    def go_on(self) -> None:
+        """Send what the credit and the link allow."""
+        while self._offer() and self.credit > 0 and not self._is_read and not self._is_over:
+            try:
+                piece = self._source.read(min(PIECE_BYTES, self.credit))
+            except OSError as error:
+                self._break_off(error)
+                return
+            if piece is None:
+                return
+            if not piece and self._part == STREAM_MORE:
+                self._send(STREAM_LAST, b"")
+            else:
+                self._send(self._part, piece)
+                self._part = STREAM_MORE
+            self.credit -= len(piece)
+
+    def _break_off(self, error: OSError) -> None:
+        self._streams.log.warning(
+            "a file could not be read to its end: %s", error,
+            extra={"connection_id": self._connection_id},
+        )  # fmt: skip
+        if self._has_begun:
+            fields = self._token, self._connection_id, self._kind, STREAM_BROKEN, b""
+            self.link.answer(encode(STREAM, *fields))  # past the bound: it must not be lost
+        self.end(Outcome.DROPPED)
+
+    def _send(self, part: int, piece: bytes) -> None:
+        self._is_read = part == STREAM_LAST
+        self._unsent = encode(STREAM, self._token, self._connection_id, self._kind, part, piece)
+
+    def _offer(self) -> bool:
+        """Give the link what waits; False when it is full or down."""
+        if self._unsent is None:
+            return True
+        if self.link.is_down:
+            self.end(Outcome.UNREACHABLE)
+        elif self.link.offer(self._unsent):
+            self._unsent = None
+            self._has_begun = True
+            return True
+        elif not self._has_begun:
+            # Not kept for later: what is sent next must not overtake it.
+            self.link.refused[self._connection_id] = None
+            self.end(Outcome.FULL)
+        elif self._retry is None:
+            self._retry = self._streams.loop.call_later(RETRY_SECONDS, self._try_again)
+        return False
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.go_on()
+
+    def end(self, outcome: Outcome) -> None:
+        """Let go, once."""
+        if self._streams.drop_outgoing(self._token):
+            self._unsent, self._is_over = None, True
+            self._source.wake = nothing  # no cycle: an outcome nobody looks at reports as it dies
+            self._source.finish(outcome)
+            self._result.settle(outcome)

@@ -1,0 +1,49 @@
+"""Who is connected: the list that operators see of one shard.
+
+Owns the shape of an entry; changes nothing. Bounded: it is made in one turn of the loop, which
+every client of the shard waits for, so the newest come first and the rest is a number. Queries of
+request targets are cut: tokens travel there.
+"""
+
+import json
+from typing import Any, Final, Protocol
+
+from shardws.log import redact_query
+from shardws.net.connection import Connection
+from shardws.routing.registry import Registry
+
+MOST: Final = 500  # entries of one answer
+LONGEST_PATH: Final = 200
+
+
+class ListedShard(Protocol):
+    """The shard, as the connection_list sees it."""
+
+    registry: Registry
+    now: float
+
+
+def answer(shard: ListedShard, limit: int) -> bytes:
+    """Return the newest connections, `limit` or MOST of them, and how many there are, as JSON."""
+    newest = shard.registry.newest(min(limit, MOST))
+    entries = [entry(one, shard.now) for one in newest if isinstance(one, Connection)]
+    return json.dumps({"total": len(shard.registry), "connections": entries}).encode()
+
+
+def entry(connection: Connection, now: float) -> dict[str, Any]:
+    """Return what is shown of a connection; `silent` and `ping` in seconds."""
+    host = connection.remote_host
+    request = connection.request
+    queued = connection.pending
+    if connection.transport is not None:
+        queued += connection.transport.get_write_buffer_size()
+    return {
+        "id": connection.id,
+        "address": f"[{host}]" if ":" in host else host,
+        "port": connection.remote_port,
+        "path": redact_query(request.target)[:LONGEST_PATH] if request is not None else "",
+        "silent": round(max(0.0, now - connection.seen), 1),
+        "ping": round(connection.rtt, 6),
+        "queue_bytes": queued,
+        "groups": len(connection.groups or ()),
+    }

@@ -1,0 +1,174 @@
+"""One shard in the calling process: `listening`, `do_events`, `shutdown` without a supervisor.
+
+Owns the loop of such a program and the turns it is given. When a loop runs already in the calling
+thread (a notebook, a test, an asyncio program) the shard lives on that one, and do_events is not
+needed. Must not know what the application does.
+"""
+
+import asyncio
+import os
+import secrets
+from typing import Final
+
+import uvloop
+
+from shardws.errors import StateError
+from shardws.net import sockets
+from shardws.net.listener import Listener
+from shardws.settings import table
+from shardws.settings.values import Settings
+from shardws.shard import certificates, configuration, drain, interrupts
+from shardws.shard.blocking import BlockingRouter, Wait
+from shardws.shard.context import Application, ShardContext
+from shardws.shard.deferred import DeferredDispatcher
+from shardws.shard.shard import Shard
+from shardws.stats import Stats
+
+IDLE_S: Final = 0.01  # how long do_events waits when there is nothing to do
+WAIT_S: Final = 0.001  # how often a blocking send looks whether its bytes have left
+CLOSE_S: Final = 2.0  # how long shutdown waits for the clients' close frames
+
+
+class EmbeddedShard:
+    """Runs one shard here."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._settings: Settings = application.settings
+        try:
+            self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+            self._is_own = False
+        except RuntimeError:
+            self.loop = uvloop.new_event_loop()
+            self._is_own = True
+        context = ShardContext(
+            0, 0, self._settings[table.NODE], secrets.token_hex(8), os.getpid(), Stats(1)
+        )
+        arguments = (self.loop, self._settings, application.handlers, context)
+        if self._is_own:
+            self.shard = Shard(*arguments, dispatcher=DeferredDispatcher, router=BlockingRouter)
+        else:
+            self.shard = Shard(*arguments)
+        if isinstance(self.shard.router, BlockingRouter):
+            self.shard.router.turner = self
+        self.shard.start()
+        self.listener: Listener | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._waits: list[Wait] = []  # blocking sends, the innermost last
+        application.attach(self.shard)
+
+    def listen(self) -> None:
+        """Bind LocalHost and LocalPort and accept; StartError says why that cannot be."""
+        settings = self._settings
+        site = certificates.build(settings)
+        self.shard.secure(site)
+        host, port, use_ipv6, is_exclusive, backlog = configuration.binding(settings)
+        self.shard.admission.resolve_limit()
+        address = sockets.resolve(host, port, use_ipv6)
+        bound = sockets.bind(address, use_ipv6, share=not is_exclusive)
+        bound.listen(backlog)  # at once, so that clients may connect before the loop turns
+        self.listener = Listener(self.shard.make_connection, bound.sock, self.shard.log, bound.lock)
+        configuration.begin_listening(settings, self.listener.port)
+        certificates.show(settings, site)
+        self._starting = self.loop.create_task(self.listener.start(backlog))
+
+    def stop_listening(self) -> None:
+        """Stop accepting; connections stay."""
+        if self._starting is not None:
+            self._starting.cancel()  # it may not have begun
+            self._starting = None
+        if self.listener is not None:
+            self.listener.close()
+            self.listener = None
+            self._settings.end_listening()
+
+    # -- the turns of an own loop --------------------------------------------------------------
+
+    def do_events(self) -> None:
+        """Run the loop for what is waiting, then the handlers; wait up to 10 ms when nothing is."""
+        dispatch = self._deferring()
+        if self.loop.is_running():
+            raise StateError("do_events cannot be called from a coroutine: await instead")
+        blocked = dispatch.block()
+        try:
+            self._run_loop(0.0 if dispatch.queue else IDLE_S)
+            if dispatch.run_queued() and not self.loop.is_closed():
+                self._run_loop(0.0)  # what the handlers sent leaves now, not at the next call
+        finally:
+            dispatch.unblock(blocked)
+
+    def turn(self, wait: Wait) -> None:
+        """Turn the loop once for a blocking send; SendInterrupted (301) when that is over."""
+        dispatch = self._deferring()
+        now = self.loop.time()
+        wait.check(now)
+        self._waits.append(wait)
+        blocked = dispatch.block()
+        try:
+            self._run_loop(min(WAIT_S, wait.deadline - now))
+            dispatch.run_queued()
+        finally:
+            dispatch.unblock(blocked)
+            self._waits.remove(wait)
+        if self.loop.is_closed():
+            wait.is_interrupted = True
+        wait.check(now)
+
+    def interrupt(self, connection_id: int) -> None:
+        """End the blocking sends of a connection; may be called from another thread."""
+        for wait in list(self._waits):
+            if wait.connection_id == connection_id:
+                wait.is_interrupted = True
+                self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def _deferring(self) -> DeferredDispatcher:
+        dispatch = self.shard.dispatch
+        if not isinstance(dispatch, DeferredDispatcher):
+            raise StateError("do_events is not needed: the server runs on the loop of this thread")
+        return dispatch
+
+    def _run_loop(self, seconds: float) -> None:
+        """Let the loop turn until something is queued, for at most so long."""
+        end = self.loop.call_later(seconds, self.loop.stop)
+        with interrupts.kept(self.loop.stop):
+            try:
+                self.loop.run_forever()
+            finally:
+                end.cancel()
+        if self.is_over and not self.loop.is_closed():
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything has ended; nothing can be done with it any more."""
+        return self._ending is not None and self._ending.done()
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def shutdown(self) -> "asyncio.Task[None] | None":
+        """Close all clients with 1001 and end.
+
+        On a foreign loop, or from a coroutine, as a task of the loop, which is returned.
+        """
+        self.stop_listening()
+        dispatch = self.shard.dispatch
+        if isinstance(dispatch, DeferredDispatcher):
+            if not self.loop.is_running():
+                dispatch.run_queued()
+            dispatch.is_deferring = False
+        if self._ending is None:
+            self._ending = self.loop.create_task(self._end())
+        if not self._is_own or self.loop.is_running():
+            return self._ending
+        while not self._ending.done():
+            self._run_loop(IDLE_S)
+        self._ending.result()
+        return None
+
+    async def _end(self) -> None:
+        await drain.drain(self.shard, 1001, "the server stops", 0.0, CLOSE_S)
+        await self.shard.dispatch.tasks.settle(CLOSE_S)
+        self.shard.stop()
+        await asyncio.sleep(0)  # connection_lost of what was aborted

@@ -1,0 +1,95 @@
+"""What a shard writes into its log, and the event Log made of it.
+
+Owns the lines about connections, and which lines the application hears of by LogLevel: 1
+information, 2 also details (VERBOSE), 3 also debugging. The event does not depend on how `logging`
+is configured, and is fired in the next turn of the loop: a line may be written inside any code.
+Must not know handlers of other events.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from shardws import events
+from shardws.log import VERBOSE, Adapter, redact_query
+from shardws.net.connection import Connection
+from shardws.protocol.session import Ending
+from shardws.settings import table
+
+if TYPE_CHECKING:
+    from shardws.shard.shard import Shard
+
+OFF: Final = logging.CRITICAL + 1
+THRESHOLDS: Final = (OFF, logging.INFO, VERBOSE, logging.DEBUG)  # by LogLevel
+MOST_WAITING: Final = 1000  # lines that wait to be told; more are told as a number
+
+
+def level_of(number: int) -> int:
+    """Return the log_level 1, 2 or 3 of a level of `logging`."""
+    if number >= logging.INFO:
+        return 1
+    return 2 if number >= VERBOSE else 3
+
+
+class EventLog:
+    """The log of one shard."""
+
+    def __init__(self, shard: "Shard", *adapters: Adapter) -> None:
+        self._shard = shard
+        self._log = shard.log
+        self._adapters = adapters
+        self._waiting: list[events.Log] = []
+        self._left_out = 0
+        for adapter in adapters:
+            adapter.watch = self._heard
+        self.reconfigure()
+
+    def reconfigure(self) -> None:
+        """Take over LogLevel, LogConnections and LogQueries."""
+        settings = self._shard.settings
+        for adapter in self._adapters:
+            adapter.watch_level = THRESHOLDS[settings[table.LOG_LEVEL]]
+        self._level = logging.INFO if settings[table.LOG_CONNECTIONS] else VERBOSE
+        self._shows_queries = settings[table.LOG_QUERIES]
+
+    # -- lines about connections -------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> None:
+        """Write that a connection opened."""
+        if not self._log.isEnabledFor(self._level) or connection.request is None:
+            return
+        target = connection.request.target
+        self._log.log(
+            self._level, "opened for %s:%d: %s", connection.remote_host, connection.remote_port,
+            target if self._shows_queries else redact_query(target),
+            extra={"connection_id": connection.id},
+        )  # fmt: skip
+
+    def ended(self, connection: Connection, ending: Ending) -> None:
+        """Write that an open connection ended."""
+        if self._log.isEnabledFor(self._level):
+            self._log.log(
+                self._level, "ended for %s:%d: %d %r", connection.remote_host,
+                connection.remote_port, ending.code, ending.reason,
+                extra={"connection_id": connection.id},
+            )  # fmt: skip
+
+    # -- the event ---------------------------------------------------------------------------
+
+    def _heard(self, connection_id: int, level: int, message: str, room: str) -> None:
+        if self._shard.dispatch.handlers.on_log is None or self._shard.loop.is_closed():
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            self._left_out += 1
+            return
+        if not self._waiting:
+            self._shard.loop.call_soon(self._tell)
+        self._waiting.append(events.Log(connection_id, level_of(level), message, room))
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if self._left_out:
+            text = f"{self._left_out} lines were left out"
+            waiting.append(events.Log(0, 1, text, "shard"))
+            self._left_out = 0
+        for event in waiting:
+            self._shard.dispatch.fire_remote("on_log", event)

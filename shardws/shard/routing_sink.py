@@ -1,0 +1,108 @@
+"""What routing tells a shard, and asks of it (interfaces.RoutingSink).
+
+Owns the events made of it and the answers; knows no link. What can be asked:
+
+    of a connection   snapshot     its properties, as shard.snapshot has them
+                      set OBJECT   the same, after the properties in this JSON object were set
+    of the shard      ids          the ids of its open connections (id 0)
+"""
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from shardws import events
+from shardws.errors import ERROR_CODES, NoSuchConnection, UsageError
+from shardws.outcomes import OUTCOME_CODES, Outcome
+from shardws.shard import snapshot
+from shardws.shard.view import ConnectionView
+
+if TYPE_CHECKING:
+    from shardws.shard.shard import Shard
+
+ALL_IDS: Final = "ids"
+SET: Final = "set "
+SETTABLE: Final = frozenset({"accept_data", "data_format", "message_length", "timeout"})
+
+
+def change(view: ConnectionView, values: dict[str, Any]) -> None:
+    """Set properties of a connection; UsageError (213) for one that cannot be set from afar."""
+    unknown = values.keys() - SETTABLE
+    if unknown:
+        raise UsageError(f"cannot be set: {', '.join(sorted(unknown))}", code=213)
+    for name, value in values.items():
+        setattr(view, name, value)
+
+
+# Error events for failed sends to one connection in a second; the rest is told as a number. An
+# on_error that answers the client it hears of would else turn for ever once that client is gone.
+BURST: Final = 32
+SECOND: Final = 1.0
+
+
+class ShardRoutingSink:
+    """One for each shard."""
+
+    def __init__(self, shard: "Shard") -> None:
+        self._shard = shard
+        self._recent: dict[int, int] = {}  # failures of each connection in the running second
+
+    def send_failed(self, connection_id: int, outcome: Outcome) -> None:
+        """Fire Error for a send nobody awaited; later, since this may run inside any code."""
+        loop = self._shard.loop
+        if loop.is_closed():
+            return
+        if not self._recent:
+            loop.call_later(SECOND, self._sum_up)
+        count = self._recent[connection_id] = self._recent.get(connection_id, 0) + 1
+        if count <= BURST:
+            loop.call_soon(self._fire_failed, connection_id, outcome)
+
+    def _fire_failed(self, connection_id: int, outcome: Outcome) -> None:
+        code = OUTCOME_CODES[outcome]
+        self._tell(connection_id, code, f"a send was not delivered: {ERROR_CODES[code].text}")
+
+    def _sum_up(self) -> None:
+        recent, self._recent = self._recent, {}
+        for connection_id, count in recent.items():
+            if count > BURST:
+                self._tell(connection_id, 1120, f"{count - BURST} more sends were not delivered")
+
+    def _tell(self, connection_id: int, code: int, text: str) -> None:
+        dispatch = self._shard.dispatch
+        if dispatch.handlers.on_error is None:
+            extra = {"connection_id": connection_id}
+            self._shard.log.info("connection %d: %s", connection_id, text, extra=extra)
+        dispatch.error(connection_id, code, text)
+
+    def sends_lost(self, count: int) -> None:
+        """Fire one Error for the sends that were in doubt when a link broke."""
+        text = f"{count} sends to a shard that went down may not have arrived"
+        self._tell(0, OUTCOME_CODES[Outcome.UNREACHABLE], text)
+
+    def ready_to_send(self, connection_id: int) -> None:
+        """A connection of another shard that answered FULL takes messages again."""
+        event = events.ReadyToSend(connection_id)
+        self._shard.dispatch.fire_remote("on_ready_to_send", event)
+
+    def answer(self, connection_id: int, what: str) -> bytes | None:
+        """Answer another shard about a connection here, or (id 0) this one; None: unknown."""
+        if not connection_id:
+            if what != ALL_IDS:
+                raise UsageError(f"a shard can be asked for {ALL_IDS!r}", code=213)
+            return json.dumps(list(self._shard.registry)).encode()
+        try:
+            view = self._shard.view(connection_id)
+        except NoSuchConnection:
+            return None
+        if what.startswith(SET):
+            change(view, json.loads(what[len(SET) :]))
+        elif what != snapshot.QUESTION:
+            raise UsageError(f"a connection can be asked for {snapshot.QUESTION!r}", code=213)
+        return snapshot.encode(snapshot.take(view))
+
+    async def all_ids(self) -> list[int]:
+        """Return the ids of the open connections of all shards that answer."""
+        found = list(self._shard.registry)
+        for body in await self._shard.router.query_shards(ALL_IDS):
+            found += json.loads(body)
+        return found

@@ -1,0 +1,180 @@
+"""The command line `shardws`: parse, call, print, exit code.
+
+Owns argument parsing and what people see of an error: one line on stderr, exit code 2 for a wrong
+command line or setting, 3 for a server that cannot start. Knows no more of a command than its
+name.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from shardws.errors import (
+    EXIT_OK,
+    EXIT_USAGE,
+    SettingError,
+    ShardwsError,
+    StartError,
+    TLSSetupError,
+)
+from shardws.settings import Assignment, sources
+from shardws_supervisor.cli import operate, serve, settings
+from shardws_supervisor.control import connections
+from shardws_supervisor.system import signals, versions
+
+Command = Callable[[argparse.Namespace], int]
+
+LEAST_INTERVAL: Final = 0.1
+MOST_INTERVAL: Final = 20.0  # the server drops who is silent for 30 s
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    parser = build_parser()
+    namespace = parser.parse_args(arguments)
+    command: Command | None = getattr(namespace, "command", None)
+    if command is None:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
+    try:
+        code = command(namespace)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # its reader has seen enough, as in `shardws conns | head -3`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except signals.Interrupted as error:  # before the supervisor runs: while the probe imports
+        code = EXIT_OK if error.number is signal.SIGTERM else 128 + error.number
+        return complain(f"told to end by {error.number.name} while it started", code)
+    except KeyboardInterrupt:
+        return complain("interrupted", 128 + signal.SIGINT)
+    except TLSSetupError as error:
+        return complain(str(error), error.exit_code)  # with the code, as the model's users know it
+    except StartError as error:
+        return complain(error.description, error.exit_code)
+    except SettingError as error:
+        return complain(error.description, EXIT_USAGE)
+    except ShardwsError as error:
+        return complain(error.description, 1)
+
+
+def complain(text: str, code: int) -> int:
+    """Print the one line and return the exit code."""
+    sys.stdout.flush()
+    print("shardws: " + " ".join(text.split()), file=sys.stderr)
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="shardws",
+        description="A WebSocket server for all cores: one port, N processes.",
+        allow_abbrev=False,
+    )
+    version = f"shardws {versions.of('shardws')}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    _add_run(commands)
+    settings.add_commands(commands)
+    _add_operation(
+        commands, "status", operate.status, "what the server does, per shard"
+    ).add_argument("--json", action="store_true", help="as JSON")
+    top = _add_operation(commands, "top", operate.top, "the same, live, with rates")
+    top.add_argument("--interval", type=_interval, default=1.0, metavar="SECONDS")
+    top.add_argument(
+        "--count", type=_number, default=None, metavar="N", help="stop after N pictures"
+    )
+    _add_operation(commands, "reload", operate.reload, "replace the shards one by one")
+    scale = _add_operation(commands, "scale", operate.scale, "change the number of shards")
+    scale.add_argument("shards", type=int, metavar="N")
+    stop = _add_operation(commands, "stop", operate.stop, "stop the server and wait for its end")
+    stop.add_argument("--now", action="store_true", help="without waiting for clients")
+    stop.add_argument("--no-wait", action="store_true", help="return at once")
+    _add_operation(commands, "drain", operate.drain, "begin a graceful stop, return at once")
+    _add_operation(commands, "reopen-logs", operate.reopen_logs, "open the log file anew")
+    _add_connection_commands(commands)
+    return parser
+
+
+def _interval(text: str) -> float:
+    """Read seconds to sleep; a server is asked at most ten times a second."""
+    seconds = float(text)
+    if not LEAST_INTERVAL <= seconds <= MOST_INTERVAL:  # nor is nan
+        what = f"{LEAST_INTERVAL:g} to {MOST_INTERVAL:g} seconds, not {text}"
+        raise argparse.ArgumentTypeError(what)
+    return seconds
+
+
+def _number(text: str) -> int:
+    """Read a number of things to show."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"1 or more, not {text}")
+    return number
+
+
+def _add_connection_commands(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> None:
+    conns = _add_operation(commands, "conns", operate.conns, "list connections, the newest")
+    conns.add_argument("--shard", type=int, default=None, metavar="N", help="of one shard")
+    conns.add_argument("--sort", choices=connections.SORTED_BY, default="id")
+    conns.add_argument("--limit", type=_number, default=100, metavar="N", help="of each shard")
+    conns.add_argument("--json", action="store_true", help="as JSON")
+    conn = _add_operation(commands, "conn", operate.conn, "show one connection")
+    conn.add_argument("id", type=int, metavar="ID")
+    conn.add_argument("--json", action="store_true", help="as JSON")
+    send = _add_operation(commands, "send", operate.send, "send a text to a connection")
+    send.add_argument("id", type=int, metavar="ID")
+    send.add_argument("text", metavar="TEXT")
+    kick = _add_operation(commands, "kick", operate.kick, "close a connection")
+    who = kick.add_mutually_exclusive_group(required=True)
+    who.add_argument("id", type=int, nargs="?", metavar="ID")
+    who.add_argument("--ip", default="", metavar="ADDRESS", help="every one from this address")
+    kick.add_argument("--code", type=int, default=1000, metavar="N", help="close code")
+    kick.add_argument("--reason", default="closed by the operator", metavar="TEXT")
+
+
+def _add_operation(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    command: Command,
+    text: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser.add_argument("--run-dir", default="", metavar="DIR", help="of the server that is meant")
+    parser.add_argument(
+        "--local-port", type=int, default=None, metavar="N", help="of the server that is meant"
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    run = commands.add_parser(
+        "run",
+        help="serve an application",
+        description="Serve an application. A setting may also come from a file, the environment"
+        " (SHARDWS_*) or the application itself; a flag wins over all of them.",
+        allow_abbrev=False,
+    )
+    run.add_argument("application", metavar="MODULE:ATTR", help="as in examples.demo:server")
+    run.add_argument("--config", metavar="FILE", default="", help="TOML file with settings")
+    sources.add_options(run)
+    run.set_defaults(command=_run)
+
+
+def _run(namespace: argparse.Namespace) -> int:
+    told: set[str] = set()
+
+    def gather() -> list[Assignment]:
+        assignments, warnings = sources.gather(namespace, os.environ, namespace.config)
+        serve.warn([warning for warning in warnings if warning not in told])
+        told.update(warnings)
+        return assignments
+
+    return serve.serve(namespace.application, gather)

@@ -1,0 +1,66 @@
+"""`shardws settings` and `shardws check`: what a server would go by, without starting one.
+
+Owns what these two print and their exit codes. `settings` reads the same sources as `run` does, in
+the same way; with MODULE:ATTR a probe child imports the application too.
+"""
+
+import argparse
+import os
+import sys
+
+from shardws.errors import EXIT_OK, EXIT_USAGE
+from shardws.settings import Settings, cross_checks, listing, sources, tomlfile
+from shardws_supervisor.plan import probe
+from shardws_supervisor.plan.plan import Planner
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add both commands to the command line."""
+    shown = commands.add_parser(
+        "settings",
+        help="show the settings that `run` would use, and where each comes from",
+        description="Show the settings that `shardws run` would use with the same options, and"
+        " where each comes from. Nothing is started; secrets are not shown.",
+        allow_abbrev=False,
+    )
+    shown.add_argument("application", metavar="MODULE:ATTR", nargs="?", default="")
+    shown.add_argument("--config", metavar="FILE", default="", help="TOML file with settings")
+    shown.add_argument("--json", action="store_true", help="as JSON")
+    shown.add_argument("--given", action="store_true", help="leave the defaults out of the table")
+    sources.add_options(shown)
+    shown.set_defaults(command=settings)
+    checked = commands.add_parser(
+        "check",
+        help="tell what is wrong with a settings file",
+        description=f"Tell what is wrong with a TOML file of settings; exit code {EXIT_USAGE} if"
+        " anything is.",
+    )
+    checked.add_argument("file", metavar="FILE")
+    checked.set_defaults(command=check)
+
+
+def settings(namespace: argparse.Namespace) -> int:
+    """Print the settings; SettingError and StartError as `run` has them."""
+    given, warnings = sources.gather(namespace, os.environ, namespace.config)
+    shown = Settings()
+    if namespace.application:
+        shown.load(probe.run(Planner(namespace.application, lambda: given).load))
+    shown.apply(given)
+    if namespace.json:
+        sys.stdout.write(listing.as_json(shown))
+    else:
+        sys.stdout.write(listing.as_text(shown, only_explicit=namespace.given))
+    problems = [str(problem) for problem in cross_checks.problems(shown)]
+    for line in [*warnings, *problems]:
+        sys.stderr.write(f"shardws: {line}\n")
+    return EXIT_USAGE if problems else EXIT_OK
+
+
+def check(namespace: argparse.Namespace) -> int:
+    """Print one line for each problem of a file."""
+    problems = tomlfile.check(namespace.file)
+    for problem in problems:
+        sys.stderr.write(f"shardws: {problem}\n")
+    if not problems:
+        sys.stdout.write(f"{namespace.file}: nothing is wrong\n")
+    return EXIT_USAGE if problems else EXIT_OK

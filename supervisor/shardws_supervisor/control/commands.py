@@ -1,0 +1,164 @@
+"""What the control socket can ask for: one function per command.
+
+Owns the names and the checking of their arguments; the doing is the supervisor's.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from shardws import stats
+from shardws_supervisor.control import connections, status
+from shardws_supervisor.plan.plan import Plan
+from shardws_supervisor.reload import certificates
+from shardws_supervisor.reload.reload import Reloads
+from shardws_supervisor.shards.replies import Pending, Reply, Request
+from shardws_supervisor.shards.shard_requests import ShardRequests
+from shardws_supervisor.shards.slots import SlotTable
+from shardws_supervisor.shards.stopping import Level
+from shardws_supervisor.system import versions
+from shardws_supervisor.system.auxiliary import Auxiliary
+
+
+class Directory(Protocol):
+    """The run directory, as `status` shows it."""
+
+    path: Path
+
+
+class Resources(Protocol):
+    """What `status` shows of what the server took before its first fork."""
+
+    memory: stats.Stats
+    max_connections: int
+    memory_limit: int | None
+
+    @property
+    def run_directory(self) -> Directory: ...
+    @property
+    def url(self) -> str: ...
+
+
+class Server(Protocol):
+    """What the commands need of the supervisor."""
+
+    @property
+    def resources(self) -> Resources: ...
+
+    level: Level
+    has_served: bool
+    started: float
+    reloads: Reloads
+    plan: Plan
+    auxiliaries: list[Auxiliary]
+
+    @property
+    def table(self) -> SlotTable: ...
+    @property
+    def shard_requests(self) -> ShardRequests: ...
+    @property
+    def is_ready(self) -> bool: ...
+    def stop(self, asked: Level) -> None: ...
+    def reload(self) -> str: ...
+    def scale(self, count: int) -> None: ...
+    def reopen_logs(self) -> None: ...
+
+
+def phase(server: Server) -> str:
+    """Return in one word where the server stands."""
+    if server.level:
+        return "draining" if server.level is Level.GRACEFUL else "stopping"
+    if server.reloads.is_running:
+        return "reloading"
+    return "serving" if server.has_served else "starting"
+
+
+def summary(server: Server) -> str:
+    """Return the same in a line, for `systemctl status`."""
+    resources = server.resources
+    connections = resources.memory.total(stats.CONNECTIONS)
+    return (
+        f"{phase(server)} on {resources.url}: {len(server.table)} shards, {connections} connections"
+    )
+
+
+def _status(server: Server, _request: Request) -> Reply:
+    resources = server.resources
+    return {
+        "pid": os.getpid(),
+        "url": resources.url,
+        "phase": phase(server),
+        "ready": server.is_ready,
+        "uptime": round(time.monotonic() - server.started, 3),
+        "run_directory": str(resources.run_directory.path),
+        "max_connections": resources.max_connections,
+        "memory_limit": resources.memory_limit,
+        "reloads": server.reloads.count,
+        "reload_outcome": server.reloads.outcome,
+        "tls": certificates.report(server.plan.site, time.time()),
+        "certificate_renewals": server.reloads.certificates.renewals,
+        "auxiliaries": [auxiliary.report(time.monotonic()) for auxiliary in server.auxiliaries],
+        **versions.report(),
+        **status.report(server.table, resources.memory),
+    }
+
+
+def _stop(server: Server, request: Request) -> Reply:
+    is_now = request.get("now", False)
+    if not isinstance(is_now, bool):
+        raise ValueError("now must be true or false")
+    server.stop(Level.NOW if is_now else Level.GRACEFUL)
+    return {"phase": phase(server)}
+
+
+def _drain(server: Server, _request: Request) -> Reply:
+    server.stop(Level.GRACEFUL)
+    return {"phase": phase(server)}
+
+
+def _reload(server: Server, _request: Request) -> Reply:
+    refusal = server.reload()
+    if refusal:
+        raise ValueError(refusal)
+    return {"reloads": server.reloads.count}
+
+
+def _scale(server: Server, request: Request) -> Reply:
+    count: Any = request.get("shards")
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise ValueError("shards must be a whole number")
+    if server.level or not server.has_served:
+        raise ValueError("the server starts or stops")
+    server.scale(count)
+    return {"shards": count}
+
+
+def _reopen_logs(server: Server, _request: Request) -> Reply:
+    server.reopen_logs()
+    return {}
+
+
+COMMANDS: dict[str, Callable[[Server, Request], Reply]] = {
+    "status": _status,
+    "stop": _stop,
+    "drain": _drain,
+    "reload": _reload,
+    "scale": _scale,
+    "reopen-logs": _reopen_logs,
+}
+
+
+PUSHES = connections.PUSHES
+
+
+def run(server: Server, request: Request) -> Reply | Pending:
+    """Do what a request asks; ValueError when it cannot be done."""
+    name = request["do"]
+    if name in COMMANDS:
+        return COMMANDS[name](server, request)
+    if name in connections.COMMANDS:
+        return connections.COMMANDS[name](server, request)
+    names = ", ".join([*COMMANDS, *connections.COMMANDS])
+    raise ValueError(f"unknown command {name!r}; there are {names}")

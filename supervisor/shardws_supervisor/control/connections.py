@@ -1,0 +1,190 @@
+"""The commands of the control socket that are about connections.
+
+Owns their names, the choice of the shards that are asked, and the joining of what they answer; the
+doing is in shardws.shard.operator_commands. An id tells its owner by arithmetic: nobody else is asked.
+"""
+
+import ipaddress
+import json
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from shardws import ids
+from shardws.errors import NoSuchConnection, ShardwsError, UsageError
+from shardws_supervisor.plan.plan import Plan
+from shardws_supervisor.shards.replies import Pending, Reply, Request
+from shardws_supervisor.shards.shard_requests import Answer, ShardRequests
+from shardws_supervisor.shards.slots import ShardProcess, SlotTable, State
+
+MOST_LISTED: Final = 500  # of each shard: shard.roster.MOST
+CLOSING: Final = ("code", "reason")
+PAYLOAD: Final = ("text", "data")
+PUSHES: Final = frozenset({"send", "publish", "broadcast"})  # what other programs are there for
+SORTED_BY: Final = ("id", "queue_bytes", "silent", "address")
+
+
+class Server(Protocol):
+    """What these commands need of the supervisor."""
+
+    plan: Plan
+
+    @property
+    def table(self) -> SlotTable: ...
+    @property
+    def shard_requests(self) -> ShardRequests: ...
+
+
+def _serving(server: Server) -> list[ShardProcess]:
+    return server.table.processes(State.READY, State.DRAINING)
+
+
+def _ask(
+    server: Server,
+    processes: list[ShardProcess],
+    connection_id: int,
+    request: dict[str, Any],
+    finish: Callable[[list[Answer | None]], Reply],
+) -> Pending:
+    what = json.dumps(request)
+    return server.shard_requests.begin(processes, connection_id, what, finish, time.monotonic())
+
+
+def _only(answers: list[Answer | None]) -> Reply:
+    """Return what the one shard that was asked answered; ShardwsError when it refused."""
+    answer = answers[0]
+    if answer is None:
+        raise ShardwsError("its shard is down or does not answer", code=10065)
+    if not answer.is_ok:
+        raise _refusal(answer)
+    reply: Reply = json.loads(answer.body)
+    return reply
+
+
+def _refusal(answer: Answer) -> ShardwsError:
+    """Return the error that a shard refused with."""
+    refused = json.loads(answer.body)
+    return ShardwsError(refused["error"], code=refused["code"])
+
+
+def _to_owner(server: Server, request: Request, do: str, *names: str) -> Pending:
+    """Send an request to the shard that owns `id`; NoSuchConnection when there is none."""
+    connection_id = request.get("id")
+    if not isinstance(connection_id, int) or isinstance(connection_id, bool):
+        raise ValueError("id must be a whole number")
+    try:
+        parts = ids.unpack(connection_id)
+    except ValueError:
+        raise NoSuchConnection(connection_id) from None
+    owners = [
+        process
+        for process in _serving(server)
+        if (process.slot, process.generation) == (parts.slot, parts.generation)
+    ]
+    if not owners or parts.node != server.plan.node:
+        raise NoSuchConnection(connection_id)
+    return _ask(server, owners[:1], connection_id, _shard_request(request, do, *names), _only)
+
+
+def _shard_request(request: Request, do: str, *names: str) -> dict[str, Any]:
+    return {"do": do, **{name: request[name] for name in names if name in request}}
+
+
+def _conn(server: Server, request: Request) -> Pending:
+    return _to_owner(server, request, "show")
+
+
+def _send(server: Server, request: Request) -> Pending:
+    return _to_owner(server, request, "send", *PAYLOAD)
+
+
+def _disconnect(server: Server, request: Request) -> Pending:
+    if "id" in request:
+        return _to_owner(server, request, "disconnect", *CLOSING)
+    request = {
+        **_shard_request(request, "disconnect_address", *CLOSING),
+        "address": _address(request),
+    }
+    return _ask(server, _serving(server), 0, request, _sum)
+
+
+def _address(request: Request) -> str:
+    """Return the address to kick as shards know it; UsageError 213 when it is none."""
+    text = request.get("address")
+    try:
+        if isinstance(text, str):
+            # `conns` shows IPv6 in brackets.
+            return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        pass
+    raise UsageError(f"{text!r:.60} is no IP address", code=213)
+
+
+def _sum(answers: list[Answer | None]) -> Reply:
+    return {"count": sum(part["count"] for part in _parts(answers)), **_silent(answers)}
+
+
+def _parts(answers: list[Answer | None]) -> list[Reply]:
+    """Return what was answered; ShardwsError when somebody refused."""
+    refusals = [answer for answer in answers if answer is not None and not answer.is_ok]
+    if refusals:
+        raise _refusal(refusals[0])
+    return [json.loads(answer.body) for answer in answers if answer is not None]
+
+
+def _silent(answers: list[Answer | None]) -> Reply:
+    silent = sum(answer is None for answer in answers)
+    return {"silent_shards": silent} if silent else {}
+
+
+def _conns(server: Server, request: Request) -> Pending:
+    processes = _serving(server)
+    shard = request.get("shard")
+    if shard is not None:
+        processes = [process for process in processes if process.slot == shard]
+        if not processes:
+            raise ValueError(f"no shard {shard!r} serves now")
+    key = request.get("sort", SORTED_BY[0])
+    if key not in SORTED_BY:
+        raise ValueError(f"sort by one of {', '.join(SORTED_BY)}")
+    request = {"do": "connections", "limit": request.get("limit", MOST_LISTED)}
+
+    def finish(answers: list[Answer | None]) -> Reply:
+        parts = _parts(answers)
+        rows = [row for part in parts for row in part["connections"]]
+        for row in rows:
+            row["shard"] = ids.unpack(row["id"]).slot
+        # Large numbers first where the large ones are of interest.
+        rows.sort(key=lambda row: row[key], reverse=key in ("queue_bytes", "silent"))
+        total = sum(part["total"] for part in parts)
+        return {"total": total, "connections": rows, **_silent(answers)}
+
+    return _ask(server, processes, 0, request, finish)
+
+
+def _by_any_shard(server: Server, request: Request, do: str, *names: str) -> Pending:
+    """Have one shard do what reaches all of them."""
+    # Rather not one that is about to end: it might do it and end before it says so.
+    processes = (server.table.processes(State.READY) or _serving(server))[:1]
+    if not processes:
+        raise ValueError("no shard serves now")
+    return _ask(server, processes, 0, _shard_request(request, do, *names), _only)
+
+
+def _publish(server: Server, request: Request) -> Pending:
+    return _by_any_shard(server, request, "publish", "group", *PAYLOAD)
+
+
+def _broadcast(server: Server, request: Request) -> Pending:
+    return _by_any_shard(server, request, "broadcast", *PAYLOAD)
+
+
+COMMANDS: Final[dict[str, Callable[[Server, Request], Pending]]] = {
+    "conns": _conns,
+    "conn": _conn,
+    "send": _send,
+    "disconnect": _disconnect,
+    "kick": _disconnect,  # an earlier name that users still type
+    "publish": _publish,
+    "broadcast": _broadcast,
+}

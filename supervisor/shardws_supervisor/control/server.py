@@ -1,0 +1,289 @@
+"""The control socket: operators ask the supervisor, one JSON object a line each way.
+
+Owns the Unix socket (0600, in the 0700 run directory) and its clients; knows no command: a
+`Commands` answers. Every client is bounded: LONGEST_REQUEST of a line and of lines that wait,
+MOST_AT_ONCE requests under way, LONGEST_REPLY unread, PATIENCE seconds of silence, MOST_CLIENTS at
+once (shardws.control.endpoint) and some beyond that for operators (places.py); all of them together
+MOST_UNREAD. What a client does wrong, it is told once and closed; the supervisor's loop never waits
+for one. Answers keep the order of the requests.
+
+    {"do": "status"}            -> {"ok": true, ...}
+    {"do": "scale", "shards": 4} -> {"ok": true} or {"ok": false, "error": "..."}
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+from collections import deque
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Final
+
+from shardws.control.endpoint import LONGEST_REPLY, LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
+from shardws.errors import StartError
+from shardws.log import logger
+from shardws_supervisor.control.client_quota import ClientKind, ClientQuota, idlest, pid_of
+from shardws_supervisor.shards.replies import Pending, Reply, Request, guarded, refusal, settled
+from shardws_supervisor.system.spawn import Closeable
+
+MOST_AT_ONCE: Final = 32  # requests of one client under way; the next ones wait in its buffer
+PIECE: Final = 64 << 10  # bytes of replies that are gathered for one write
+MOST_UNREAD: Final = 32 << 20  # bytes of replies that all clients together leave unread
+DEAF_SECONDS: Final = 1.0  # without a descriptor for a newcomer
+NO_PLACE: Final = 10024  # in errors.ERROR_CODES: too many
+
+log = logger("supervisor.control")
+
+Commands = Callable[[Request], Reply | Pending]
+
+
+class Client:
+    """One connection of an operator's program."""
+
+    __slots__ = ("events", "is_busy", "kind", "last", "received", "sock", "unsent", "waiting")
+
+    def __init__(self, sock: socket.socket, kind: ClientKind, now: float) -> None:
+        self.sock = sock
+        self.kind = kind
+        self.last = now
+        self.received = bytearray()
+        self.unsent = bytearray()
+        self.waiting: deque[Pending] = deque()  # in the order of the requests
+        self.is_busy = False  # its requests are being looked at, further down the stack
+        self.events = selectors.EVENT_READ
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, and nothing of it waits to be read."""
+        if self.is_busy or self.waiting or self.unsent:
+            return False
+        try:
+            return not self.sock.recv(1, socket.MSG_PEEK)
+        except OSError:  # BlockingIOError, or an end that nobody has seen yet
+            return True
+
+
+class ControlServer:
+    """The socket and its clients in the supervisor's loop."""
+
+    def __init__(
+        self,
+        path: Path,
+        selector: selectors.BaseSelector,
+        commands: Commands,
+        clock: Callable[[], float],
+        pushes: Collection[str] = (),
+        family: Callable[[], Collection[int]] = tuple,
+    ) -> None:
+        """Bind and listen; StartError when the path cannot be bound.
+
+        `pushes` are the commands that clients beyond MOST_CLIENTS are refused; `family` returns the
+        pids of children that always have a place.
+        """
+        self._selector = selector
+        self._commands = commands
+        self._clock = clock
+        self._pushes = pushes
+        self._quota = ClientQuota(family)
+        self._clients: set[Client] = set()
+        self._unread = 0  # bytes of replies, of all clients
+        self._deaf_until = 0.0  # nobody is accepted before; 0: it listens
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        mask = os.umask(0o177)  # 0600 from the first moment, not after a chmod
+        try:
+            self._sock.bind(str(path))
+            self._sock.listen(MOST_CLIENTS)
+        except OSError as error:
+            self._sock.close()
+            raise StartError(f"control socket {path}: {error.strerror}") from None
+        finally:
+            os.umask(mask)
+        selector.register(self._sock, selectors.EVENT_READ, self._accept)
+
+    def fds_to_close(self) -> list[Closeable]:
+        """Return the descriptors a forked child must let go of."""
+        return [self._sock, *(client.sock for client in self._clients)]
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._sock.accept()
+        except ConnectionError:  # it is gone again
+            return
+        except OSError:  # no descriptors: the next turn tries again, with one more
+            if not self._make_room(ClientKind.ORDINARY):
+                self._selector.unregister(self._sock)  # else it would wake the loop for ever
+                self._deaf_until = self._clock() + DEAF_SECONDS
+            return
+        sock.setblocking(False)
+        if self._quota.is_taken(ClientKind.ORDINARY, self._clients):
+            self._drop_gone()
+        kind = self._quota.kind_for(pid_of(sock), self._clients)
+        if kind is not ClientKind.ORDINARY and not self._make_room(kind):
+            sock.close()
+            return
+        client = Client(sock, kind, self._clock())
+        self._clients.add(client)
+        self._selector.register(sock, selectors.EVENT_READ, lambda: self._turn(client))
+
+    def _make_room(self, kind: ClientKind) -> bool:
+        """See to it that a place of that kind is free; False when all are in use."""
+        if kind is not ClientKind.ORDINARY and not self._quota.is_taken(kind, self._clients):
+            return True
+        client = idlest(kind, self._clients)
+        if client is None:
+            return False
+        self._drop(client)
+        return True
+
+    def _drop_gone(self) -> None:
+        """Drop clients whose end waits to be read: the kernel may tell of a newcomer first."""
+        for client in list(self._clients):
+            try:
+                is_gone = not client.sock.recv(1, socket.MSG_PEEK)
+            except BlockingIOError:
+                continue
+            except OSError:
+                is_gone = True
+            if is_gone:
+                self._drop(client)
+
+    def _turn(self, client: Client) -> None:
+        """Read, answer and write for one client; the events of one turn may have dropped it."""
+        if client not in self._clients:
+            return
+        try:
+            self._write(client)
+            data = client.sock.recv(LONGEST_REQUEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(client)
+            return
+        client.last = self._clock()
+        client.received += data
+        self._answer(client)
+
+    def _answer(self, client: Client) -> None:
+        """Take whole lines as far as there is room, and reply to what is settled, in order."""
+        if client.is_busy:
+            return
+        client.is_busy = True
+        while self._reply_to_first(client) or self._take_line(client):
+            pass
+        client.is_busy = False
+        if client not in self._clients:
+            return
+        is_too_long = len(client.received) > LONGEST_REQUEST
+        if is_too_long:
+            what = "requests may wait:" if b"\n" in client.received else "a request is"
+            self._reply(client, refusal(f"{what} at most {LONGEST_REQUEST} bytes"))
+        self._write_some(client)
+        if is_too_long:
+            self._drop(client)
+
+    def _take_line(self, client: Client) -> bool:
+        """Begin the next request; False when there is none, or no room for it."""
+        if client not in self._clients or len(client.waiting) >= MOST_AT_ONCE:
+            return False
+        end = client.received.find(b"\n")
+        if end < 0:
+            return False
+        line = bytes(client.received[:end])
+        del client.received[: end + 1]
+        answer = self._reply_to(line, is_spare=client.kind is ClientKind.RESERVED)
+        client.waiting.append(answer)
+        answer.then(lambda: self._settled(client))
+        return True
+
+    def _settled(self, client: Client) -> None:
+        if client in self._clients:
+            client.last = self._clock()
+            self._answer(client)
+
+    def _reply_to_first(self, client: Client) -> bool:
+        """Reply to the oldest request if its answer is there."""
+        if client not in self._clients or not client.waiting or not client.waiting[0].is_settled:
+            return False
+        self._reply(client, guarded(client.waiting.popleft().reply))
+        return True
+
+    def _reply_to(self, line: bytes, *, is_spare: bool) -> Pending:
+        try:
+            request = json.loads(line)
+        except (ValueError, RecursionError):
+            return settled(refusal("the request is no JSON"))
+        if not isinstance(request, dict) or not isinstance(request.get("do"), str):
+            return settled(refusal('a request is a JSON object like {"do": "status"}'))
+        if is_spare and request["do"] in self._pushes:
+            return settled(refusal(f"{MOST_CLIENTS} clients are served already", NO_PLACE))
+        pending: list[Pending] = []
+
+        def run() -> Reply:
+            answer = self._commands(request)
+            if isinstance(answer, Pending):
+                pending.append(answer)
+                return {}
+            return answer
+
+        reply = guarded(run)
+        return pending[0] if pending else settled(reply)
+
+    def _reply(self, client: Client, reply: Reply) -> None:
+        line = json.dumps(reply).encode() + b"\n"
+        client.unsent += line
+        self._unread += len(line)
+        if len(client.unsent) > PIECE:
+            self._write_some(client)
+        if len(client.unsent) > LONGEST_REPLY:
+            self._drop_unread(client)
+        elif self._unread > MOST_UNREAD:
+            self._drop_unread(max(self._clients, key=lambda one: len(one.unsent)))
+
+    def _drop_unread(self, client: Client) -> None:
+        log.warning("a control client does not read its answers and is dropped")
+        self._drop(client)
+
+    def _write_some(self, client: Client) -> None:
+        if client in self._clients:
+            with contextlib.suppress(OSError):  # seen when it is read from
+                self._write(client)
+
+    def _write(self, client: Client) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while client.unsent:
+                sent = client.sock.send(client.unsent)
+                del client.unsent[:sent]
+                self._unread -= sent
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.unsent else 0)
+        if wanted != client.events:
+            client.events = wanted
+            self._selector.modify(client.sock, wanted, lambda: self._turn(client))
+
+    def _drop(self, client: Client) -> None:
+        if client in self._clients:
+            self._clients.remove(client)
+            self._unread -= len(client.unsent)
+            client.unsent.clear()
+            self._selector.unregister(client.sock)
+            client.sock.close()
+            self._quota.left(self._clients)
+
+    def expire(self, now: float) -> None:
+        """Drop clients that have been silent for too long; listen again after want of room."""
+        if self._deaf_until and now >= self._deaf_until:
+            self._deaf_until = 0.0
+            self._selector.register(self._sock, selectors.EVENT_READ, self._accept)
+        for client in [client for client in self._clients if now - client.last > PATIENCE]:
+            self._drop(client)
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        for client in list(self._clients):
+            self._drop(client)
+        if not self._deaf_until:
+            self._selector.unregister(self._sock)
+        self._sock.close()

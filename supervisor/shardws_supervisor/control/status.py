@@ -1,0 +1,89 @@
+"""What `status`, `top`, /status and /metrics show: slots and shared memory as plain data.
+
+Owns the shape of the report; changes nothing. Counters are summed over both rows of a slot, so they
+do not fall back when a shard is respawned, and so is its CPU time: that of the dead is in shared
+memory, that of the living the kernel knows. Gauges belong to the processes of now.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shardws import ids, stats
+from shardws_supervisor.shards import accounting
+from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable
+
+_PAGE = os.sysconf("SC_PAGESIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
+COUNTERS = tuple(field.name for field in stats.FIELDS if field.kind == "counter")
+SUMMED_GAUGES = ("connections", "queue_bytes", "link_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the kernel says of a process."""
+
+    rss_bytes: int
+    cpu_seconds: float
+
+
+def usage_of(pid: int, proc: Path = Path("/proc")) -> Usage:
+    """Return memory and CPU time of a process, zeros when it is gone."""
+    try:
+        pages = int((proc / str(pid) / "statm").read_text().split()[1])
+        # The name in parentheses may hold blanks: fields are counted behind it.
+        fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        return Usage(pages * _PAGE, (int(fields[11]) + int(fields[12])) / _TICKS)
+    except (OSError, ValueError, IndexError):
+        return Usage(0, 0.0)
+
+
+def shard_report(slot: Slot, memory: stats.Stats, now: float) -> dict[str, Any]:
+    """Return one slot's part of the report; `now` is monotonic seconds."""
+    report: dict[str, Any] = {
+        "shard": slot.index,
+        "state": slot.state.value,
+        "failures": slot.backoff.failures,
+        "last_end": slot.last_end,
+    }
+    rows = [memory.as_dict(ids.row_of(slot.index, generation)) for generation in (0, 1)]
+    for name in (*COUNTERS, *SUMMED_GAUGES):
+        report[name] = sum(row[name] for row in rows)
+    leader = slot.leader
+    report["loop_lag"] = rows[leader.generation & 1]["loop_lag"] if leader else 0
+    report["processes"] = [_process_report(process, now) for process in slot.processes]
+    report["pid"] = leader.pid if leader else 0
+    report["uptime"] = round(now - leader.started, 3) if leader else 0.0
+    report["rss"] = sum(process["rss"] for process in report["processes"])
+    living = sum(process["cpu_seconds"] for process in report["processes"])
+    report["cpu_seconds"] = accounting.ended_cpu(rows) + living
+    return report
+
+
+def _process_report(process: ShardProcess, now: float) -> dict[str, Any]:
+    usage = usage_of(process.pid)
+    return {
+        "pid": process.pid,
+        "generation": process.generation,
+        "state": process.state.value,
+        "uptime": round(now - process.started, 3),
+        "rss": usage.rss_bytes,
+        "cpu_seconds": usage.cpu_seconds,
+    }
+
+
+def totals(shards: list[dict[str, Any]], memory: stats.Stats) -> dict[str, int]:
+    """Return the sums over the whole server; counters include slots that were given up."""
+    whole = {name: memory.total(stats.INDEX[name]) for name in COUNTERS}
+    for name in SUMMED_GAUGES:
+        whole[name] = sum(shard[name] for shard in shards)
+    return whole
+
+
+def report(table: SlotTable, memory: stats.Stats) -> dict[str, Any]:
+    """Return the part of the report that speaks of shards."""
+    now = time.monotonic()
+    shards = [shard_report(slot, memory, now) for slot in sorted(table, key=lambda s: s.index)]
+    return {"shards": shards, "totals": totals(shards, memory)}

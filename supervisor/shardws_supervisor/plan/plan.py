@@ -1,0 +1,155 @@
+"""The plan: what the supervisor goes by, read once from the settings.
+
+Owns the way from an application and the settings given outside of it to one frozen object; knows
+no process. A reload makes a new plan; what can only be settled at boot stays as it was then
+(`changed_at_boot_only` names what the operator changed in vain).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from shardws.settings import Assignment, Settings, Source, cross_checks, table
+from shardws.settings.row import When
+from shardws.settings.table import ROWS
+from shardws.shard import certificates
+from shardws.shard.context import Application
+from shardws.tls.certificate_set import CertificateSet
+from shardws_supervisor.plan import application
+from shardws_supervisor.plan.certificate_files import Stamps, stamps_of
+from shardws_supervisor.system import cpus
+
+MOST_SHARDS = 127
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Times in seconds; see the rows of the same names for the rest."""
+
+    load: Callable[[], Application]
+    overrides: tuple[tuple[str, object, Source], ...]
+    settings: Settings
+    shards: int
+    node: int
+    local_host: str
+    local_port: int
+    use_ipv6: int
+    is_exclusive: bool
+    is_handoff: bool
+    is_tls: bool
+    max_connections: int  # 0: as many as fit
+    run_directory: str
+    heartbeat_timeout: float
+    start_timeout: float
+    respawn_attempts: int
+    drain_delay: float
+    drain_rate: int
+    drain_deadline: float
+    log_level: int
+    log_format: str
+    log_file: str
+    admin_address: str
+    admin_token: str
+    certificate_watch: float
+    site: CertificateSet | None = (
+        None  # certificates and ticket keys of all shards begun by this plan
+    )
+    stamps: Stamps = field(default_factory=dict)  # their files, as they were when they were read
+
+
+class Planner:
+    """Makes plans for one application; `gather` reads file, environment and flags anew."""
+
+    def __init__(self, reference: str, gather: Callable[[], Sequence[Assignment]]) -> None:
+        application.split(reference)
+        self.reference = reference
+        self._gather = gather
+
+    def load(self) -> Application:
+        """Import the application; for children only."""
+        return application.load(self.reference)
+
+    def early(self) -> Settings:
+        """Return what is known without the application; SettingError."""
+        settings = Settings()
+        settings.apply(self._gather())
+        return settings
+
+    def plan(self, explicit: Mapping[str, object]) -> Plan:
+        """Return the plan for what the application set itself; SettingError, TLSSetupError."""
+        given = list(self._gather())
+        settings = Settings()
+        settings.load(explicit)
+        settings.apply(given)
+        cross_checks.check(settings)
+        overrides = tuple((name, value, source) for name, value, source, _ in given)
+        plan = read(settings, self.load, overrides + console_origins(settings))
+        stamps = stamps_of(settings)  # first: what changes while it is read is seen later
+        return renewed(plan, certificates.build(settings), stamps)
+
+
+def read(
+    settings: Settings,
+    load: Callable[[], Application],
+    overrides: tuple[tuple[str, object, Source], ...],
+) -> Plan:
+    """Read the rows that concern the supervisor."""
+    return Plan(
+        load=load,
+        overrides=overrides,
+        settings=settings,
+        shards=settings[table.SHARDS] or cpus.automatic_shards(MOST_SHARDS),
+        node=settings[table.NODE],
+        local_host=settings[table.LOCAL_HOST],
+        local_port=settings[table.LOCAL_PORT],
+        use_ipv6=settings[table.USE_IPV6],
+        is_handoff=settings[table.ACCEPT_MODE] == "handoff",
+        is_exclusive=settings[table.BIND_EXCLUSIVELY],
+        is_tls=settings[table.USE_SSL],
+        max_connections=settings[table.MAX_CONNECTIONS],
+        run_directory=settings[table.RUN_DIRECTORY],
+        heartbeat_timeout=settings[table.HEARTBEAT_TIMEOUT],
+        start_timeout=settings[table.START_TIMEOUT],
+        respawn_attempts=settings[table.RESPAWN_ATTEMPTS],
+        drain_delay=settings[table.DRAIN_DELAY],
+        drain_rate=settings[table.DRAIN_RATE],
+        drain_deadline=settings[table.DRAIN_DEADLINE],
+        log_level=settings[table.LOG_LEVEL],
+        log_format=settings[table.LOG_FORMAT],
+        log_file=settings[table.LOG_FILE],
+        admin_address=settings[table.ADMIN_ADDRESS],
+        admin_token=settings[table.ADMIN_TOKEN],
+        certificate_watch=settings[table.CERTIFICATE_WATCH],
+    )
+
+
+def renewed(plan: Plan, site: CertificateSet | None, stamps: Stamps) -> Plan:
+    """Return the plan with other certificates."""
+    return replace(plan, site=site, stamps=stamps)
+
+
+def effective(max_connections: int) -> list[tuple[str, object, Source]]:
+    """Return what shards read back where the plan left a number open."""
+    return [(table.MAX_CONNECTIONS.name, max_connections, Source.RUNTIME)]
+
+
+def console_origins(settings: Settings) -> tuple[tuple[str, object, Source], ...]:
+    """Return what lets the dashboard's console connect: its page has a port of its own.
+
+    Only for a page whose address is known: one bound to a host of its own, on a fixed port.
+    """
+    host, _, port = settings[table.ADMIN_ADDRESS].rpartition(":")
+    allowed = settings[table.ALLOWED_ORIGINS]
+    if not host or host in ("0.0.0.0", "[::]") or port == "0" or "*" in allowed.split(","):  # noqa: S104
+        return ()
+    hosts = ["127.0.0.1", "localhost", "[::1]"] if cross_checks.is_loopback(host) else [host]
+    origins = [allowed or "same", *(f"http://{name}:{port}" for name in hosts)]
+    return ((table.ALLOWED_ORIGINS.name, ",".join(origins), Source.RUNTIME),)
+
+
+def changed_at_boot_only(old: Plan, new: Plan) -> list[str]:
+    """Return the names of settings that differ and need a restart of the whole server."""
+    return [
+        row.vendor
+        for row in ROWS
+        if row.when in (When.BOOT, When.LISTEN) and old.settings[row] != new.settings[row]
+    ]

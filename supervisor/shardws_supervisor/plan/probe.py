@@ -1,0 +1,140 @@
+"""The probe: a short-lived child that imports the application and reports what it set.
+
+Owns the child and the pipe; knows not what the settings mean. Before the first fork and at each
+reload, so broken code or a bad setting is refused while whatever serves goes on serving. The child
+reports one JSON object and exits: `{"settings": {...}}`, or `{"error", "code", "exit_code",
+"detail"}`. A deadline covers an import that never ends; the report is bounded.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from typing import cast
+
+from shardws.errors import EXIT_CANNOT_START, StartError
+from shardws.shard.context import Application
+from shardws_supervisor.system import spawn
+
+LONGEST = 4 << 20  # bytes of a report: PEM certificates may be among the settings
+DEADLINE = 30.0  # seconds
+
+
+class ProbeError(StartError):
+    """The application cannot be used; `detail` is the traceback, "" when there is none."""
+
+    def __init__(self, description: str, code: int, exit_code: int, detail: str) -> None:
+        self.detail = detail
+        super().__init__(description, code=code, exit_code=exit_code)
+
+
+class Probe:
+    """A running probe; `fileno()` is readable when there is something to take."""
+
+    def __init__(
+        self, load: Callable[[], Application], fds_to_close: Iterable[spawn.Closeable] = ()
+    ) -> None:
+        """Fork the child; OSError when there can be none."""
+        self._reader, writer = os.pipe2(os.O_CLOEXEC)
+        self.started = time.monotonic()
+        try:
+            self.pid = spawn.fork(
+                lambda: _report(load, writer),
+                name="shardws-probe",
+                fds_to_close=fds_to_close,
+            )
+        finally:
+            os.close(writer)
+        os.set_blocking(self._reader, False)
+        self._data = bytearray()
+        self._is_complete = False
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def receive(self) -> bool:
+        """Take what has arrived; True when the report is complete, or longer than it may be."""
+        with contextlib.suppress(BlockingIOError):
+            while not self._is_complete and len(self._data) <= LONGEST:
+                piece = os.read(self._reader, 65536)
+                self._data += piece
+                self._is_complete = not piece
+        return self._is_complete or len(self._data) > LONGEST
+
+    def is_late(self, now: float) -> bool:
+        return now - self.started >= DEADLINE
+
+    def finish(self) -> dict[str, object]:
+        """End the child and return the settings it reported; ProbeError when it could not."""
+        os.close(self._reader)
+        if not self._is_complete:
+            os.kill(self.pid, signal.SIGKILL)
+        _, status = os.waitpid(self.pid, 0)
+        if len(self._data) > LONGEST:
+            raise ProbeError(f"its settings are longer than {LONGEST} bytes", 213, 3, "")
+        if not self._is_complete:
+            raise ProbeError(
+                f"the application was not imported within {DEADLINE:g} s", 10060, 3, ""
+            )
+        return _settings_of(bytes(self._data), status)
+
+    def abandon(self) -> None:
+        """End the child without waiting for what it has to say."""
+        os.close(self._reader)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def _report(load: Callable[[], Application], writer: int) -> int:
+    """Run in the child: write the report."""
+    report: dict[str, object]
+    code = 0
+    try:
+        report = {"settings": load().settings.explicit()}
+    except StartError as error:
+        code = error.exit_code
+        cause = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""
+        report = {
+            "error": error.description,
+            "code": error.code,
+            "exit_code": error.exit_code,
+            "detail": cause,
+        }
+    with os.fdopen(writer, "wb") as pipe:
+        pipe.write(json.dumps(report).encode())
+    return code
+
+
+def _settings_of(data: bytes, status: int) -> dict[str, object]:
+    try:
+        report = json.loads(data)
+    except ValueError:
+        report = None
+    if not isinstance(report, dict):
+        end = spawn.ending(status)
+        raise ProbeError(f"the application {end} while it was imported", 211, EXIT_CANNOT_START, "")
+    if "error" in report:
+        raise ProbeError(
+            str(report["error"]),
+            int(report["code"]),
+            int(report["exit_code"]),
+            str(report["detail"]),
+        )
+    return cast(dict[str, object], report["settings"])
+
+
+def run(
+    load: Callable[[], Application], fds_to_close: Iterable[spawn.Closeable] = ()
+) -> dict[str, object]:
+    """Run a probe to its end, for the first start, when there is nothing else to serve."""
+    probe = Probe(load, fds_to_close)
+    with selectors.DefaultSelector() as selector:
+        selector.register(probe, selectors.EVENT_READ)
+        while not probe.is_late(time.monotonic()):
+            if selector.select(timeout=1.0) and probe.receive():
+                break
+    return probe.finish()

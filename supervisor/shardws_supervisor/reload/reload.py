@@ -1,0 +1,164 @@
+"""A reload: the probe first, then slot by slot.
+
+Owns the sequence and its wording; knows the supervisor as an `Owner`. Whatever goes wrong before
+the first successor is ready leaves the server as it was: broken code or a bad setting is refused
+with its reason.
+"""
+
+import selectors
+from typing import Protocol
+
+from shardws.errors import ShardwsError
+from shardws.log import logger
+from shardws_supervisor.plan import plan as plans
+from shardws_supervisor.plan.probe import Probe, ProbeError
+from shardws_supervisor.reload import certificates
+from shardws_supervisor.reload.rolling import Progress, Rolling
+from shardws_supervisor.shards.shard_requests import ShardRequests
+from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable
+from shardws_supervisor.system import spawn
+
+log = logger("supervisor.reload")
+
+
+class Owner(Protocol):
+    """What a reload needs of the supervisor; a rolling.ShardStarter as well."""
+
+    plan: plans.Plan
+    planner: plans.Planner
+
+    @property
+    def table(self) -> SlotTable: ...
+    @property
+    def shard_requests(self) -> ShardRequests: ...
+    def fds_to_close(self) -> list[spawn.Closeable]: ...
+    def begin(self, slot: Slot) -> ShardProcess | None: ...
+    def retire(self, process: ShardProcess) -> None: ...
+
+
+class Reload:
+    """One reload, from the probe to the last slot; `outcome` says how it ended."""
+
+    def __init__(self, owner: Owner, selector: selectors.BaseSelector) -> None:
+        log.info("reloading")
+        self.outcome = ""
+        self._owner = owner
+        self._selector = selector
+        self._rolling: Rolling | None = None
+        self._old_plan = owner.plan
+        self._probe: Probe | None = None
+        try:
+            owner.planner.early()  # a bad file is refused before anything is forked
+            self._probe = Probe(owner.planner.load, owner.fds_to_close())
+        except (ShardwsError, OSError) as error:
+            self._refuse(str(error))
+            return
+        selector.register(self._probe, selectors.EVENT_READ, lambda: None)
+
+    @property
+    def pids(self) -> set[int]:
+        return {self._probe.pid} if self._probe else set()
+
+    def advance(self, now: float) -> bool:
+        """Go on; True when the reload is over, one way or the other."""
+        if self._probe is not None:
+            self._advance_probe(self._probe, now)
+        if self.outcome or self._rolling is None:
+            return bool(self.outcome)
+        progress = self._rolling.advance(self._owner.table, self._owner)
+        if progress is Progress.DONE:
+            self.outcome = f"reloaded: {self._rolling.replaced} shards replaced"
+            log.info("%s", self.outcome)
+        elif progress is Progress.FAILED:
+            self._owner.plan = self._old_plan
+            self.outcome = (
+                f"reload stopped: the new shard {self._rolling.failed_slot} did not get ready;"
+                f" {self._rolling.replaced} shards were replaced, the others serve on"
+            )
+            log.error("%s", self.outcome)
+        return bool(self.outcome)
+
+    def _advance_probe(self, probe: Probe, now: float) -> None:
+        if not probe.receive() and not probe.is_late(now):
+            return
+        self._probe = None
+        self._selector.unregister(probe)
+        try:
+            new = self._owner.planner.plan(probe.finish())
+        except ProbeError as error:
+            if error.detail:
+                log.debug("%s", error.detail)
+            self._refuse(error.description)
+            return
+        except ShardwsError as error:
+            self._refuse(error.description)
+            return
+        for name in plans.changed_at_boot_only(self._old_plan, new):
+            log.warning("%s has changed, but only a restart of the server applies it", name)
+        self._owner.plan = new
+        self._rolling = Rolling(self._owner.table)
+
+    def _refuse(self, reason: str) -> None:
+        self.outcome = f"reload refused: {reason}"
+        log.error("%s", self.outcome)
+
+    def cancel(self) -> None:
+        """Give up: the server stops. Shards that were begun are ended with all others."""
+        if self._probe is not None:
+            self._selector.unregister(self._probe)
+            self._probe.abandon()
+            self._probe = None
+
+
+class Reloads:
+    """The reloads of a server, one at a time."""
+
+    def __init__(self, owner: Owner, selector: selectors.BaseSelector) -> None:
+        self.count = 0  # how many were begun
+        self.outcome = ""  # of the last one that ended
+        self.certificates = certificates.CertificateWatch(owner)
+        self._owner = owner
+        self._selector = selector
+        self._current: Reload | None = None
+        self._is_followed = False  # by another
+
+    @property
+    def is_running(self) -> bool:
+        return self._current is not None
+
+    @property
+    def pids(self) -> set[int]:
+        """The pid of a probe under way."""
+        return self._current.pids if self._current else set()
+
+    def begin(self) -> str:
+        """Begin one; return why not, or ""."""
+        if self._current is not None:
+            return "a reload is under way already"
+        self.count += 1
+        self._current = Reload(self._owner, self._selector)
+        return ""
+
+    def follow(self) -> None:
+        """Have another begin when this one is over: what it reads may have changed meanwhile."""
+        if not self._is_followed:
+            log.info("a reload is under way already; another follows")
+        self._is_followed = True
+
+    def advance(self, now: float) -> None:
+        """Go on with the one that is under way; without one, renew certificates."""
+        if self._current is None:
+            self.certificates.advance(now)
+        elif self._current.advance(now):
+            self.outcome = self._current.outcome
+            self._current = None
+            if self._is_followed:
+                self._is_followed = False
+                self.begin()
+
+    def cancel(self) -> None:
+        """Give it up: the server stops."""
+        if self._current is not None:
+            self._current.cancel()
+            self._current = None
+            self.outcome = "given up: the server stops"

@@ -1,0 +1,142 @@
+"""What must stand before the first fork: descriptors, port, run directory, shared memory.
+
+Owns the order in which they are taken and given back, and the wording of what was found; knows no
+shard. The port comes before the directory, because the directory is named after it.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from shardws import stats
+from shardws.census import Census
+from shardws.control.endpoint import default_directory
+from shardws.errors import StartError
+from shardws.stats import CONNECTED
+from shardws_supervisor.listening import activation, listeners
+from shardws_supervisor.plan.plan import MOST_SHARDS, Plan
+from shardws_supervisor.system import cpus, limits, logs, rundir, spawn
+from shardws_supervisor.system.notify import Notifier
+
+RESERVED = 16  # slots there are at least
+ADMIN_BACKLOG = 64
+
+log = logging.getLogger("shardws.supervisor")
+
+
+class Resources:
+    """See the module docstring."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Take everything; StartError leaves nothing taken."""
+        self.log_handler = logs.configure(plan.log_level, plan.log_format, plan.log_file)
+        self.room = limits.room_for(limits.raise_descriptor_limit(), plan.shards)
+        self.max_connections = limits.effective_connections(plan.max_connections, self.room)
+        address = listeners.resolve(plan.local_host, plan.local_port, plan.use_ipv6)
+        self.listeners: listeners.Listening
+        self.listener: socket.socket | None = None  # the acceptor's, with AcceptMode handoff
+        passed = activation.take(os.environ, os.getpid())
+        if plan.is_handoff:
+            one = self.listeners = listeners.OneListener(address, passed)
+            self.listener = one.sock
+        elif passed is not None:
+            self.listeners = activation.PassedListener(passed)
+        else:
+            self.listeners = listeners.Listeners(address, is_exclusive=plan.is_exclusive)
+        self.admin_listener: socket.socket | None = None
+        try:
+            for slot in range(plan.shards):
+                self.listeners.add(slot)
+            self.admin_listener = self._bind_admin(plan.admin_address)
+            self.run_directory = self._directory(plan)
+        except BaseException:
+            self._close_sockets()
+            raise
+        # Room to scale: shared memory cannot grow after the first fork. Not as much as possible,
+        # because each accept sums the connections over all rows.
+        self.memory = stats.Stats(min(MOST_SHARDS, max(RESERVED, 2 * plan.shards)))
+        # A shard may get more than its share of the connections, so a page holds all that fit it.
+        self.census = Census(self.memory.rows, self.room.per_shard)
+        self.notifier = Notifier(os.environ, os.getpid())
+        self.memory_limit = cpus.memory_limit()
+        self.boot_nonce = secrets.token_hex(8)
+        self.is_tls = plan.is_tls
+
+    @staticmethod
+    def _bind_admin(address: str) -> socket.socket | None:
+        """Listen for the admin child here: a port in use is an error of the start.
+
+        Listening at once, it needs no lock; and a probe that comes before the child waits for it.
+        """
+        if not address:
+            return None
+        host, _, port = address.rpartition(":")
+        family = listeners.IPV6 if host.startswith("[") else listeners.IPV4
+        with ExitStack() as taken:
+            try:
+                where = listeners.resolve(host.strip("[]"), int(port), family)
+                sock = taken.enter_context(listeners.bind(where, is_shared=False))
+                listeners.listen(sock, ADMIN_BACKLOG)
+            except StartError as error:
+                raise StartError(f"AdminAddress: {error.description}", code=error.code) from None
+            taken.pop_all()
+        return sock
+
+    @property
+    def admin_listeners(self) -> list[socket.socket]:
+        return [self.admin_listener] if self.admin_listener else []
+
+    def fds_to_close(self) -> list[spawn.Closeable]:
+        """Return what no child may keep, apart from sockets that listen."""
+        return [self.run_directory, self.notifier]
+
+    def _close_sockets(self) -> None:
+        self.listeners.close()
+        for sock in self.admin_listeners:
+            sock.close()
+
+    def _directory(self, plan: Plan) -> rundir.RunDirectory:
+        path = plan.run_directory
+        return rundir.RunDirectory(
+            Path(path) if path else default_directory(self.listeners.address.port)
+        )
+
+    @property
+    def url(self) -> str:
+        return f"{'wss' if self.is_tls else 'ws'}://{self.listeners.address}"
+
+    def log_room(self, plan: Plan) -> None:
+        """Say how many connections are possible."""
+        log.info(
+            "room for %d connections: %d descriptors per process, %d connections per shard%s",
+            self.max_connections,
+            self.room.descriptors,
+            self.room.per_shard,
+            f", MaxConnections {plan.max_connections}" if plan.max_connections else "",
+        )
+        if self.memory_limit is not None:
+            needed = limits.memory_needed(self.max_connections, plan.shards, is_tls=self.is_tls)
+            log.log(
+                logging.WARNING if needed > self.memory_limit else logging.INFO,
+                "the control group allows %d MiB of memory; %d idle connections take about %d MiB",
+                self.memory_limit >> 20, self.max_connections, needed >> 20,
+            )  # fmt: skip
+
+    def announce(self, plan: Plan, shards: int) -> None:
+        """Say that clients can connect; what starts the server waits for this line on stderr."""
+        line = f"listening on {self.url} with {shards} shards (pid {os.getpid()})"
+        log.info("%s", line)
+        if plan.log_file or not plan.log_level:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+    def leave(self) -> None:
+        """Give everything back, in the end."""
+        log.info("the server has ended; %d WebSockets were served", self.memory.total(CONNECTED))
+        self._close_sockets()
+        self.notifier.close()
+        self.run_directory.remove()

@@ -1,0 +1,54 @@
+"""More shards or fewer, while serving.
+
+Owns the choice of slots: the lowest free numbers come, the highest go. A slot that goes takes no
+new connection from that moment on; its clients are closed with 1012 at the drain rate, and come
+back to the others.
+"""
+
+import time
+
+from shardws_supervisor.plan.plan import Plan
+from shardws_supervisor.shards.shards import Shards
+from shardws_supervisor.system.backoff import Policy
+
+CODE_RESTART = 1012  # service restart: come back at once
+
+
+class Scaling:
+    """Changes the number of slots of one server."""
+
+    def __init__(self, shards: Shards, policy: Policy, most: int) -> None:
+        self._shards = shards
+        self._policy = policy
+        self.most = most  # rows of shared memory
+
+    @property
+    def count(self) -> int:
+        """How many shards there should be now."""
+        return sum(not slot.is_retiring for slot in self._shards.table)
+
+    def to(self, count: int, plan: Plan) -> int:
+        """Bring the number of shards to `count`, return what it was; ValueError: out of bounds."""
+        if not 1 <= count <= self.most:
+            raise ValueError(f"shards must be 1 to {self.most}, not {count}")
+        table = self._shards.table
+        active = sorted(slot.index for slot in table if not slot.is_retiring)
+        for index in active[count:]:
+            self._retire(index, plan)
+        free = [index for index in range(self.most) if index not in table.slots]
+        for index in free[: max(0, count - len(active))]:
+            self.grow(index, plan)
+        return len(active)
+
+    def grow(self, index: int, plan: Plan) -> None:
+        """Take a slot into use and start its shard; StartError when its socket cannot be bound."""
+        slot = self._shards.add_slot(index, self._policy)
+        self._shards.start(slot, plan, time.monotonic())
+
+    def _retire(self, index: int, plan: Plan) -> None:
+        self._shards.retire_slot(index)
+        slot = self._shards.table[index]
+        for process in list(slot.processes):
+            self._shards.drain(process, CODE_RESTART, plan, time.monotonic())
+        if not slot.processes:
+            self._shards.remove_slot(index)

@@ -1,0 +1,114 @@
+"""ShardRequests for shards: questions and commands that a control client has for them.
+
+Owns the shard_requests under way and their deadline; knows not what they say. Each is one QUERY on a
+shard's channel and one REPLY; a shard that ends, or does not answer in time, has answered nothing.
+The supervisor's loop never waits: a `Pending` is filled when the last answer has come.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from shardws.errors import ShardwsError
+from shardws.wire import messages
+from shardws_supervisor.shards.replies import Pending, Reply
+from shardws_supervisor.shards.slots import ShardProcess
+
+DEADLINE: Final = 5.0  # seconds for all answers
+MOST: Final = 1024  # shard_requests under way, of all clients
+MOST_BYTES: Final = 512 << 10  # of them: a shard that leaves 1 MiB of its channel unread is killed
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one shard said; `body` is JSON; when it refused, that of shard.shard_requests.refusal."""
+
+    process: ShardProcess
+    is_ok: bool
+    body: bytes
+
+
+Finish = Callable[[list[Answer | None]], Reply]
+Tell = Callable[..., None]  # (process, kind, *fields)
+
+
+@dataclass(slots=True, eq=False)
+class Round:
+    """One request of a client: an request for each of several shards."""
+
+    pending: Pending
+    finish: Finish
+    deadline: float
+    answers: list[Answer | None]
+    missing: int
+    size: int  # bytes of the question
+
+
+class ShardRequests:
+    """See the module docstring."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._token = 0
+        self._bytes = 0
+        self._open: dict[
+            int, tuple[ShardProcess, Round, int]
+        ] = {}  # by token; the int: which answer
+
+    def begin(
+        self,
+        processes: Iterable[ShardProcess],
+        connection_id: int,
+        what: str,
+        finish: Finish,
+        now: float,
+    ) -> Pending:
+        """Send one request to each process; `finish` makes the reply of what they answer.
+
+        ShardwsError 135 when too many are under way.
+        """
+        asked = list(processes)
+        size = len(what)
+        if len(self._open) + len(asked) > MOST or self._bytes + size > MOST_BYTES:
+            raise ShardwsError("too much is being asked at once", code=135)
+        pending = Pending()
+        round_ = Round(pending, finish, now + DEADLINE, [None] * len(asked), len(asked), size)
+        self._bytes += size
+        for at, process in enumerate(asked):
+            self._token += 1
+            self._open[self._token] = (process, round_, at)
+            self._tell(process, messages.QUERY, self._token, connection_id, what)
+        if not asked:
+            self._settle(round_)
+        return pending
+
+    def replied(self, process: ShardProcess, token: int, is_ok: bool, body: bytes) -> None:
+        """Take a REPLY; one that comes too late, or to somebody else's question, is nothing."""
+        found = self._open.get(token)
+        if found is not None and found[0] is process:
+            del self._open[token]
+            self._take(found[1], found[2], Answer(process, is_ok, body))
+
+    def ended(self, process: ShardProcess) -> None:
+        """A shard is gone, and what it was asked with it."""
+        self._give_up([token for token, (owner, _, _) in self._open.items() if owner is process])
+
+    def expire(self, now: float) -> None:
+        """Give up what took too long."""
+        late = [token for token, (_, round_, _) in self._open.items() if now >= round_.deadline]
+        self._give_up(late)
+
+    def _give_up(self, tokens: list[int]) -> None:
+        for token in tokens:
+            _, round_, at = self._open.pop(token)
+            self._take(round_, at, None)
+
+    def _take(self, round_: Round, at: int, answer: Answer | None) -> None:
+        round_.answers[at] = answer
+        round_.missing -= 1
+        if not round_.missing:
+            self._settle(round_)
+
+    def _settle(self, round_: Round) -> None:
+        self._bytes -= round_.size
+        round_.pending.fill(lambda: round_.finish(round_.answers))

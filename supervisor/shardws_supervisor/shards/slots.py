@@ -1,0 +1,247 @@
+"""Slots and the processes in them: the supervisor's state machine.
+
+Owns every state and every move between them; knows no process, signal or socket: a pid is a
+number here, and time is an argument.
+
+A slot is a shard's place for process. A process is one process in it, one generation; it uses row
+`ids.row_of(slot, generation)`, so a slot holds at most two processes, one per row: a successor can
+start while its predecessor drains. One table governs both:
+
+    VACANT ---> STARTING ---> READY ---> DRAINING ---> STOPPING ---> VACANT
+                   |            |            |
+                   +------------+------------+-- any of them may end at once: VACANT
+    VACANT ---> BACKOFF ------> VACANT       the slot waits before it tries again
+    VACANT ---> QUARANTINED --> VACANT       a crash loop: an operator or new code must help
+
+A process is never in BACKOFF or QUARANTINED; a slot is in one of these, or VACANT, only while no
+process leads it.
+"""
+
+import enum
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from shardws import ids
+from shardws_supervisor.system.backoff import Backoff
+
+
+class State(enum.Enum):
+    """A process's or a slot's state."""
+
+    VACANT = "vacant"
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    BACKOFF = "backoff"
+    QUARANTINED = "quarantined"
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.VACANT: frozenset({State.STARTING, State.BACKOFF, State.QUARANTINED}),
+    State.STARTING: frozenset({State.READY, State.STOPPING, State.VACANT}),
+    State.READY: frozenset({State.DRAINING, State.STOPPING, State.VACANT}),
+    State.DRAINING: frozenset({State.STOPPING, State.VACANT}),
+    State.STOPPING: frozenset({State.VACANT}),
+    State.BACKOFF: frozenset({State.VACANT}),
+    State.QUARANTINED: frozenset({State.VACANT}),
+}
+
+
+def moved(old: State, new: State) -> State:
+    """Return `new`; ValueError when the table has no such move."""
+    if new not in TRANSITIONS[old]:
+        raise ValueError(f"no move from {old.value} to {new.value}")
+    return new
+
+
+@dataclass(slots=True, eq=False)
+class ShardProcess:
+    """One process in a slot."""
+
+    slot: int
+    generation: int
+    pid: int
+    started: float  # monotonic seconds
+    state: State = State.STARTING
+    since: float = 0.0  # when the present state began
+    deadline: float | None = None  # when the present state must have ended
+    is_meshed: bool = False  # said HELLO: peers may dial it
+    is_leaving: bool = False  # it serves until its successor does, and leads no more
+    is_expected_to_end: bool = False  # it was asked to, so its end is no failure
+    complaint: str = ""  # why it ends: its own last words, or what its supervisor saw
+
+    @property
+    def row(self) -> int:
+        return ids.row_of(self.slot, self.generation)
+
+    @property
+    def name(self) -> str:
+        return f"shard {self.slot}"
+
+    def move(self, state: State, now: float, deadline: float | None = None) -> None:
+        """Enter a state with its deadline; ValueError when the table has no such move."""
+        self.state = moved(self.state, state)
+        self.since = now
+        self.deadline = deadline
+
+    def is_late(self, now: float) -> bool:
+        return self.deadline is not None and now >= self.deadline
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A place for process."""
+
+    index: int
+    backoff: Backoff
+    processes: list[ShardProcess] = field(default_factory=list)
+    rest: State = State.VACANT  # what the slot is in while no process leads it
+    until: float = 0.0  # end of BACKOFF
+    generation: int = -1  # the last one used
+    is_retiring: bool = False  # scaled away: it is given up when its last process has ended
+    last_end: str = ""  # how the last process that was not asked to ended
+
+    @property
+    def leader(self) -> ShardProcess | None:
+        """The process new connections go to: the ready one, else the one that starts.
+
+        One that asked for a successor takes connections until that is ready, but leads no more.
+        """
+        for state in (State.READY, State.STARTING):
+            for process in self.processes:
+                if process.state is state and not process.is_leaving:
+                    return process
+        return None
+
+    @property
+    def state(self) -> State:
+        """What is shown of the slot: its leader's state, else how it rests, else who leaves."""
+        leader = self.leader
+        if leader:
+            return leader.state
+        if self.rest is not State.VACANT or not self.processes:
+            return self.rest
+        return self.processes[0].state
+
+    @property
+    def has_future(self) -> bool:
+        """Whether a process will begin here without anybody's help."""
+        return self.rest is not State.QUARANTINED and not self.is_retiring
+
+    def rests_until(self, now: float) -> float:
+        """Return when somebody may serve here, in seconds from now; 0 while somebody does."""
+        if self.leader or any(process.state is State.READY for process in self.processes):
+            return 0.0
+        if self.rest is State.QUARANTINED:
+            return math.inf
+        return max(0.0, self.until - now) if self.rest is State.BACKOFF else 0.0
+
+    def next_generation(self) -> int | None:
+        """Return the next generation whose row is free; None while both rows are in use."""
+        taken = {process.generation & 1 for process in self.processes}
+        for step in (1, 2):
+            generation = (self.generation + step) % ids.GENERATIONS
+            if generation & 1 not in taken:
+                return generation
+        return None
+
+    def begin(self, generation: int, pid: int, now: float, deadline: float) -> ShardProcess:
+        """Note a fork; ValueError when the slot rests or the row is in use."""
+        moved(self.rest, State.STARTING)
+        if any(process.generation & 1 == generation & 1 for process in self.processes):
+            raise ValueError(f"the row of slot {self.index}, generation {generation} is in use")
+        self.generation = generation
+        process = ShardProcess(self.index, generation, pid, now, since=now, deadline=deadline)
+        self.processes.append(process)
+        return process
+
+    def end(self, process: ShardProcess, now: float) -> State:
+        """Note that a process is gone; return the state it was in."""
+        state = process.state
+        process.move(State.VACANT, now)
+        self.processes.remove(process)
+        return state
+
+    def fail(self, process: ShardProcess, reason: str, now: float) -> float | None:
+        """Decide over a slot that lost its leader; seconds until the retry, None for quarantine."""
+        self.last_end = reason
+        delay = self.backoff.failed(now - process.started)
+        if delay is None:
+            self.rest = moved(self.rest, State.QUARANTINED)
+        else:
+            self.rest = moved(self.rest, State.BACKOFF)
+            self.until = now + delay
+        return delay
+
+    def pause(self, until: float) -> None:
+        """Rest without blame: what failed was not the shard's fault."""
+        if not self.leader:
+            self.rest = moved(self.rest, State.BACKOFF)
+            self.until = until
+
+    def wake(self) -> None:
+        """End the rest: a process may begin."""
+        if self.rest is not State.VACANT:
+            self.rest = moved(self.rest, State.VACANT)
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether a process should begin: nobody leads, and the slot neither rests nor goes."""
+        if self.leader or self.is_retiring or self.rest is State.QUARANTINED:
+            return False
+        return self.rest is State.VACANT or now >= self.until
+
+
+class SlotTable:
+    """All slots in use, and the processes in them."""
+
+    def __init__(self) -> None:
+        self.slots: dict[int, Slot] = {}
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(list(self.slots.values()))
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def __getitem__(self, index: int) -> Slot:
+        return self.slots[index]
+
+    def add(self, slot: Slot) -> None:
+        """Take a slot into use; ValueError when its number is taken."""
+        if slot.index in self.slots:
+            raise ValueError(f"slot {slot.index} exists")
+        self.slots[slot.index] = slot
+
+    def remove(self, index: int) -> None:
+        """Give a slot up; ValueError while somebody processes in it."""
+        if self.slots[index].processes:
+            raise ValueError(f"slot {index} is in use")
+        del self.slots[index]
+
+    def processes(self, *states: State) -> list[ShardProcess]:
+        """Return the processes in the given states, or all."""
+        return [
+            process
+            for slot in self.slots.values()
+            for process in slot.processes
+            if not states or process.state in states
+        ]
+
+    def ends_of_rest(self) -> list[float]:
+        """Return when slots that rest are to begin again."""
+        resting = [slot for slot in self if slot.rest is State.BACKOFF and not slot.is_retiring]
+        return [slot.until for slot in resting]
+
+    def peers(self) -> list[tuple[int, int, int]]:
+        """Return what PEERS says: row, generation and pid of each process in the mesh."""
+        return [
+            (process.row, process.generation, process.pid)
+            for process in self.processes()
+            if process.is_meshed
+        ]
+
+    def are_all(self, state: State) -> bool:
+        """Tell whether there are slots and each is in that state."""
+        return bool(self.slots) and all(slot.state is state for slot in self.slots.values())

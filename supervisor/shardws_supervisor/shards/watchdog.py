@@ -1,0 +1,123 @@
+"""The watchdog: a shard that is late in its state, or whose loop stands still, is aborted or killed.
+
+A beat is written by the shard's own loop, never by a thread, so a handler that blocks stops it.
+Late: the shard gets ABRT, and faulthandler writes the stacks of all its threads; ABORT_GRACE
+seconds later: KILL. A supervisor that was itself asleep (SIGSTOP, a suspended machine) must not
+blame its shards: after a gap in its own watch it gives them the whole timeout again.
+
+`HeartbeatWatch` is the verdict, without process or clock; `Watchdog` carries it out.
+"""
+
+import contextlib
+import enum
+import os
+import signal
+from dataclasses import dataclass
+
+from shardws import stats
+from shardws.log import logger
+from shardws_supervisor.shards.slots import ShardProcess, State
+
+# Seconds from STOP, or from ABRT, to SIGKILL. A shard needs up to 4: for handlers that still
+# run, for the last ones of connections whose handlers it cancelled, twice, and for its links.
+STOP_DEADLINE = 5.0
+ABORT_GRACE = 2.0  # seconds between ABRT and KILL: time to write the stacks
+LOOK_GAP = 3.0  # seconds between two looks that mean the supervisor itself was stopped
+
+log = logger("supervisor.shards")
+
+
+class Verdict(enum.Enum):
+    """What is to be done with a shard."""
+
+    WELL = "well"
+    ABORT = "abort"
+    KILL = "kill"
+
+
+@dataclass(slots=True)
+class HeartbeatWatch:
+    """The watch over one shard; `since` is when it began, in monotonic seconds."""
+
+    timeout: float  # seconds without a beat; 0 turns the watch off
+    since: float
+    last_look: float = 0.0
+    aborted_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.last_look = self.since
+
+    def silence(self, now: float, beat: float) -> float:
+        """Return for how many seconds no beat was seen, as far as the watch can tell."""
+        return now - max(beat, self.since)
+
+    def look(self, now: float, beat: float) -> Verdict:
+        """Judge by the time of the last beat in monotonic seconds (0: none yet)."""
+        if now - self.last_look > LOOK_GAP:
+            self.since = now
+        self.last_look = now
+        if self.aborted_at is not None:
+            return Verdict.KILL if now - self.aborted_at >= ABORT_GRACE else Verdict.WELL
+        if not self.timeout or self.silence(now, beat) < self.timeout:
+            return Verdict.WELL
+        self.aborted_at = now
+        return Verdict.ABORT
+
+
+def send(process: ShardProcess, number: signal.Signals) -> None:
+    """Send a signal to a shard that is not reaped yet."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, number)
+
+
+def abort(process: ShardProcess) -> None:
+    """Have a shard write its stacks and end, a stopped one too; KILL follows if it does not."""
+    send(process, signal.SIGABRT)
+    send(process, signal.SIGCONT)
+
+
+class Watchdog:
+    """The watches over all shards."""
+
+    def __init__(self, memory: stats.Stats) -> None:
+        self._memory = memory
+        self._watches: dict[int, HeartbeatWatch] = {}  # by pid
+
+    def begin(self, process: ShardProcess, timeout: float, now: float) -> None:
+        """HeartbeatWatch over a new shard; `timeout` is HeartbeatTimeout in seconds."""
+        self._watches[process.pid] = HeartbeatWatch(timeout, now)
+
+    def end(self, process: ShardProcess) -> None:
+        """It has been reaped."""
+        del self._watches[process.pid]
+
+    def look(self, process: ShardProcess, now: float) -> None:
+        """Do what is due with one shard."""
+        if process.is_late(now):
+            self._overdue(process, now)
+        elif process.state in (State.READY, State.DRAINING):
+            self._check_health(process, now)
+
+    def _overdue(self, process: ShardProcess, now: float) -> None:
+        log.error("%s (pid %d) is late in state %s", process.name, process.pid, process.state.value)
+        if process.state is State.STARTING:
+            process.complaint = f"it was not ready within {now - process.started:.0f} s"
+            abort(process)
+            process.move(State.STOPPING, now, now + STOP_DEADLINE)
+        else:
+            send(process, signal.SIGKILL)
+            process.deadline = now + STOP_DEADLINE
+
+    def _check_health(self, process: ShardProcess, now: float) -> None:
+        beat = self._memory.row(process.row)[stats.HEARTBEAT] / 1e9
+        watch = self._watches[process.pid]
+        verdict = watch.look(now, beat)
+        if verdict is Verdict.ABORT:
+            silence = f"{watch.silence(now, beat):.1f} s"
+            who = f"{process.name} (pid {process.pid})"
+            log.error("%s has not turned its loop for %s: ABRT, its stacks follow", who, silence)
+            process.complaint = f"its loop stood still for {silence}"
+            abort(process)
+        elif verdict is Verdict.KILL:
+            log.error("%s (pid %d) did not end by ABRT: KILL", process.name, process.pid)
+            send(process, signal.SIGKILL)

@@ -1,0 +1,115 @@
+"""A child that helps and is no shard: kept alive, replaced when it dies, ended last.
+
+Owns its one process; knows not what it does. It dies with the supervisor (SIGKILL by the kernel),
+and nothing depends on it: a death costs a line in the log and a growing pause.
+"""
+
+import contextlib
+import math
+import os
+import random
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from shardws.log import logger
+from shardws_supervisor.system import spawn
+from shardws_supervisor.system.backoff import Policy
+
+POLICY = Policy(first=0.5, stable=30.0)
+
+log = logger("supervisor.auxiliary")
+
+
+class Auxiliary:
+    """One helping child."""
+
+    def __init__(
+        self,
+        name: str,
+        body: Callable[[], int],
+        fds_to_close: Callable[[], list[spawn.Closeable]],
+        policy: Policy = POLICY,
+        *,
+        process_name: str = "",
+    ) -> None:
+        """`process_name` is what ps shows, 15 characters of it; without it, `name` with ours."""
+        self.name = name
+        self._process_name = process_name or f"shardws-{name}"
+        self.pid = 0  # 0 while it does not run
+        self.last_end = ""
+        self._body = body
+        self._fds_to_close = fds_to_close
+        self._policy = policy
+        self._failures = 0
+        self._begun = 0  # processes
+        self._started = 0.0
+        self._due = 0.0
+
+    def advance(self, now: float) -> None:
+        """Reap it when it has ended, start it when it is due."""
+        if self.pid:
+            self._reap(now)
+        if not self.pid and now >= self._due:
+            self._start(now)
+
+    def _prepare(self) -> list[spawn.Closeable]:
+        """Make ready what a new child needs; return what it must close besides."""
+        return []
+
+    def _forked(self) -> None:
+        """A new child is there."""
+
+    def _start(self, now: float) -> None:
+        prepared = self._prepare()
+        try:
+            self.pid = spawn.fork(
+                self._body,
+                name=self._process_name,
+                fds_to_close=[*self._fds_to_close(), *prepared],
+            )
+        except OSError as error:
+            log.error("%s cannot be forked: %s", self.name, error.strerror)
+            self._postpone(now)
+        self._begun += bool(self.pid)
+        self._started = now
+        self._forked()
+
+    def _reap(self, now: float) -> None:
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return
+        self.last_end = spawn.ending(status)
+        log.error("%s (pid %d) %s", self.name, self.pid, self.last_end)
+        self.pid = 0
+        if now - self._started >= self._policy.stable:
+            self._failures = 0
+        self._postpone(now)
+
+    def _postpone(self, now: float) -> None:
+        self._failures += 1
+        self._due = now + self._policy.delay(self._failures, random.random())  # noqa: S311 - no secret
+
+    def report(self, now: float) -> dict[str, Any]:
+        """Return what `status` shows of it; `now` is monotonic seconds."""
+        return {
+            "name": self.name,
+            "pid": self.pid,
+            "restarts": max(0, self._begun - 1),
+            "last_end": self.last_end,
+            "uptime": round(now - self._started, 3) if self.pid else 0.0,
+        }
+
+    def kill(self) -> None:
+        """End the present child; another follows."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """End it for good."""
+        if self.pid:
+            self.kill()
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+        self._due = math.inf

@@ -1,0 +1,95 @@
+"""The surface page: its items are those of the tables, and its marks name real items."""
+
+from pathlib import Path
+
+import pytest
+
+from shardws.events import Handlers
+from shardws.settings.row import Scope
+from shardws.settings.table import ROWS
+from tools import surface
+from tools.surface import Mark, marks_in, page, unknown
+from tools.surface_items import EVENTS, ITEMS, METHODS, PER_CONNECTION, PROPERTIES, SETTINGS
+
+SOURCE = """
+import pytest
+pytestmark = [pytest.mark.processes, pytest.mark.surface("Log")]
+
+@pytest.mark.surface("LocalPort", "Listening")
+def test_one() -> None: ...
+
+@pytest.mark.parametrize("x", ["Send"])
+async def test_two(x: str) -> None: ...
+
+@pytest.mark.surface("Send")
+class TestThree:
+    @pytest.mark.surface("SendText")
+    def test_four(self) -> None: ...
+"""
+
+
+def test_the_surface_has_95_items_each_with_a_name_of_its_own() -> None:
+    assert (len(PROPERTIES), len(METHODS), len(EVENTS), len(SETTINGS)) == (29, 8, 11, 47)
+    assert len({item.vendor for item in ITEMS}) == len(ITEMS) == 95
+
+
+def test_items_are_named_as_rows_and_events_are() -> None:
+    rows = {row.vendor: row for row in ROWS}
+    settings = {name for name in PROPERTIES if name in rows}
+    assert {name: PROPERTIES[name] for name in settings} == {
+        name: rows[name].name for name in settings
+    }
+    assert set(SETTINGS) <= set(rows)
+    assert {rows[name].vendor for name in SETTINGS if rows[name].scope is Scope.CONNECTION} == (
+        PER_CONNECTION
+    )
+    assert set(EVENTS.values()) == set(Handlers.__slots__)
+
+
+def test_marks_are_found_on_modules_classes_and_functions() -> None:
+    assert list(marks_in(SOURCE, "tests/test_x.py")) == [
+        Mark("Log", "tests/test_x.py"),
+        Mark("LocalPort", "tests/test_x.py::test_one"),
+        Mark("Listening", "tests/test_x.py::test_one"),
+        Mark("Send", "tests/test_x.py::TestThree"),
+        Mark("SendText", "tests/test_x.py::TestThree::test_four"),
+    ]
+
+
+def test_a_mark_must_name_its_items_literally() -> None:
+    source = "@pytest.mark.surface(NAME)\ndef test_x(): ..."
+    with pytest.raises(SystemExit, match="literally"):
+        list(marks_in(source, "x"))
+
+
+def test_a_mark_of_no_item_is_told() -> None:
+    wrong = Mark("LocalProt", "x")
+    assert unknown([wrong, Mark("LocalPort", "x")]) == [wrong]
+
+
+def test_the_page_counts_items_with_a_test() -> None:
+    text = page([Mark("LocalPort", "a::b"), Mark("LocalPort", "c"), Mark("Send", "a::b")])
+    assert "**2 of 95** items have a test" in text
+    assert "| LocalPort | `local_port` | `a::b`<br>`c` |" in text
+    assert "| Config | `config(text)` | - |" in text
+
+
+def test_the_marks_of_this_repository_name_real_items() -> None:
+    assert unknown(surface.marks(surface.ROOT / "tests")) == []
+
+
+def test_the_command_writes_and_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(surface, "ROOT", tmp_path)
+    monkeypatch.setattr(surface, "PAGE", tmp_path / "docs" / "surface.md")
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "test_x.py").write_text(SOURCE)
+    assert surface.main(["--check"]) == 1
+    assert "docs/surface.md is out of date" in capsys.readouterr().out
+    assert surface.main([]) == 0
+    assert surface.main(["--check"]) == 0
+    (tests / "test_x.py").write_text(SOURCE.replace("SendText", "SendTxet"))
+    assert surface.main([]) == 1
+    assert "TestThree::test_four names 'SendTxet'" in capsys.readouterr().out

@@ -1,0 +1,95 @@
+"""connection_list: what operators see of a connection, and the bounds of the list."""
+
+import json
+from typing import Any
+
+import pytest
+
+from shardws.net.connection import Connection
+from shardws.protocol.request import Request
+from shardws.routing.registry import Registry
+from shardws.shard import connection_list
+
+
+class Transport:
+    def get_write_buffer_size(self) -> int:
+        return 700
+
+
+def connection_of(number: int, *, host: str = "10.0.0.7", target: str = "/room") -> Connection:
+    """Return a connection as far as the connection_list looks at it."""
+    connection = Connection.__new__(Connection)
+    connection.id = number
+    connection.remote_host, connection.remote_port = host, 4711
+    connection.request = Request(f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    connection.pending = 30
+    connection.transport = Transport()  # type: ignore[assignment]  # only its buffer is asked for
+    connection.seen = 98.75
+    connection.rtt = 0.0015004
+    connection.groups = {"a", "b"}
+    return connection
+
+
+class Shard:
+    def __init__(self, *connections: Connection) -> None:
+        self.now = 100.0
+        self.registry = Registry()
+        for connection in connections:
+            self.registry.add(connection)
+
+
+def listed(shard: Shard, limit: int) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(connection_list.answer(shard, limit))
+    return answer
+
+
+def test_an_entry() -> None:
+    answer = listed(Shard(connection_of(5)), 10)
+    assert answer == {
+        "total": 1,
+        "connections": [
+            {
+                "id": 5,
+                "address": "10.0.0.7",
+                "port": 4711,
+                "path": "/room",
+                "silent": 1.2,
+                "ping": 0.0015,
+                "queue_bytes": 730,
+                "groups": 2,
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("/room?token=secret", "/room?..."),
+        ("/" + "x" * 500, "/" + "x" * 199),
+        ("/<script>", "/<script>"),
+    ],
+)
+def test_paths_are_cut_and_hide_their_query(target: str, shown: str) -> None:
+    (entry,) = listed(Shard(connection_of(1, target=target)), 1)["connections"]
+    assert entry["path"] == shown
+
+
+def test_an_address_with_colons_is_in_brackets() -> None:
+    (entry,) = listed(Shard(connection_of(1, host="::1")), 1)["connections"]
+    assert entry["address"] == "[::1]"
+
+
+def test_what_has_gone_is_shown_as_it_was() -> None:
+    connection = connection_of(1)
+    connection.transport = connection.request = connection.groups = None
+    (entry,) = listed(Shard(connection), 1)["connections"]
+    assert (entry["path"], entry["queue_bytes"], entry["groups"]) == ("", 30, 0)
+
+
+def test_the_list_is_bounded_and_the_total_is_not() -> None:
+    shard = Shard(*(connection_of(number) for number in range(1, connection_list.MOST + 3)))
+    answer = listed(shard, 2)
+    assert [entry["id"] for entry in answer["connections"]] == [502, 501]
+    assert answer["total"] == 502
+    assert len(listed(shard, 10**6)["connections"]) == connection_list.MOST

@@ -1,0 +1,53 @@
+"""plan: what the supervisor goes by, and what only a restart can change."""
+
+import pytest
+
+from shardws.errors import SettingError, StartError
+from shardws.settings import Assignment, Source
+from shardws_supervisor.plan import plan
+from shardws_supervisor.plan.plan import Planner
+
+
+def planner(*given: Assignment) -> Planner:
+    return Planner("app:server", lambda: given)
+
+
+def test_flags_win_over_the_application() -> None:
+    flag = Assignment("local_port", "9002", Source.FLAG, "--local-port")
+    made = planner(flag).plan({"local_port": 9001, "local_host": "127.0.0.1", "shards": 3})
+    assert (made.local_port, made.local_host, made.shards) == (9002, "127.0.0.1", 3)
+    assert made.overrides == (("local_port", "9002", Source.FLAG),)
+    assert not made.is_handoff
+
+
+def test_auto_shards_are_counted() -> None:
+    assert planner().plan({}).shards >= 2
+
+
+def test_a_reference_that_is_none_is_refused_at_once() -> None:
+    with pytest.raises(StartError, match="names no application"):
+        Planner("app", list)
+
+
+def test_a_bad_setting_is_refused_before_and_after_the_probe() -> None:
+    bad = planner(Assignment("drain_rate", "much", Source.FILE, "s.toml line 3"))
+    with pytest.raises(SettingError, match=r"s\.toml line 3"):
+        bad.early()
+    with pytest.raises(SettingError, match="DrainRate"):
+        bad.plan({})
+
+
+def test_a_token_is_needed_beyond_loopback() -> None:
+    with pytest.raises(SettingError, match="AdminToken"):
+        planner().plan({"admin_address": "0.0.0.0:9002"})
+
+
+def test_what_only_a_restart_changes() -> None:
+    old = planner().plan({})
+    new = planner().plan({"node": 3, "max_message_size": 5000})
+    assert plan.changed_at_boot_only(old, new) == ["Node"]
+    assert plan.changed_at_boot_only(old, old) == []
+
+
+def test_shards_read_the_effective_limit_back() -> None:
+    assert plan.effective(500) == [("max_connections", 500, Source.RUNTIME)]

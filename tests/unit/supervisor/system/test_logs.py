@@ -1,0 +1,182 @@
+"""logs: one line per record, to stderr or to a file that may be moved or full."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shardws import log
+from shardws.errors import StartError
+from shardws_supervisor.system import logs
+
+
+@pytest.fixture(autouse=True)
+def unconfigured() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("shardws", "asyncio")]
+    before = [(list(one.handlers), one.level, one.propagate) for one in loggers]
+    yield
+    for one, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        one.handlers[:], one.level, one.propagate = handlers, level, propagate
+
+
+def test_a_text_line_carries_shard_and_id(tmp_path: Path) -> None:
+    logs.configure(1, "text", str(tmp_path / "log"))
+    log.shard_logger("net", 3).warning("gone: %s", "x", extra={"connection_id": 77})
+    line = (tmp_path / "log").read_text()
+    assert line.endswith("Z warning shardws.net shard=3 id=77: gone: x\n")
+    assert line[4] == "-"
+
+
+def test_a_plain_record(tmp_path: Path) -> None:
+    logs.configure(1, "text", str(tmp_path / "log"))
+    log.logger("supervisor").info("hello")
+    assert (tmp_path / "log").read_text().endswith("Z info shardws.supervisor: hello\n")
+
+
+def test_a_json_line(tmp_path: Path) -> None:
+    logs.configure(1, "json", str(tmp_path / "log"))
+    log.shard_logger("net", 3).info("two\nlines é", extra={"connection_id": 77})
+    text = (tmp_path / "log").read_text()
+    assert text.count("\n") == 1
+    line = json.loads(text)
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "level": "info",
+        "logger": "shardws.net",
+        "pid": os.getpid(),
+        "message": "two\nlines é",
+        "shard": 3,
+        "connection_id": 77,
+    }
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_an_exception_is_told(tmp_path: Path, style: str) -> None:
+    logs.configure(1, style, str(tmp_path / "log"))
+    try:
+        raise RuntimeError("boom")
+    except RuntimeError:
+        log.logger("x").exception("it went wrong")
+    assert "RuntimeError: boom" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("level", "seen"),
+    [(0, ["warning"]), (1, ["warning", "info"]), (3, ["warning", "info", "debug"])],
+)
+def test_levels(tmp_path: Path, level: int, seen: list[str]) -> None:
+    logs.configure(level, "json", str(tmp_path / "log"))
+    for word in ("warning", "info", "debug"):
+        getattr(log.logger("x"), word)("said")
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [json.loads(line)["level"] for line in lines] == seen
+
+
+def test_a_file_that_was_moved_away_is_opened_anew(tmp_path: Path) -> None:
+    logs.configure(1, "text", str(tmp_path / "log"))
+    log.logger("x").info("first")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    log.logger("x").info("second")
+    assert "first" in (tmp_path / "log.1").read_text()
+    assert "second" not in (tmp_path / "log.1").read_text()
+    assert "second" in (tmp_path / "log").read_text()
+
+
+def test_a_file_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
+    handler = logs.configure(1, "text", str(tmp_path / "log"))
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    (tmp_path / "log").touch()
+    log.logger("x").info("second")
+    assert "second" in (tmp_path / "log").read_text()
+    assert os.fstat(handler.fileno()).st_ino == (tmp_path / "log").stat().st_ino
+
+
+def test_when_it_cannot_be_opened_anew_the_old_file_goes_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "d").mkdir()
+    logs.configure(1, "text", str(tmp_path / "d" / "log"))
+    (tmp_path / "d").rename(tmp_path / "e")
+    log.logger("x").info("still here")
+    assert "still here" in (tmp_path / "e" / "log").read_text()
+    assert "cannot be opened: No such file" in capfd.readouterr().err
+
+
+def test_a_file_that_cannot_be_opened_at_the_start_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="cannot be opened: Is a directory") as caught:
+        logs.configure(1, "text", str(tmp_path))
+    assert caught.value.code == 302
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_a_full_disk_costs_lines_that_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], style: str
+) -> None:
+    handler = logs.configure(1, style, str(tmp_path / "log"))
+    full = os.open("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr(handler, "_follow", lambda: None)
+    good, handler._file = handler._file, full
+    log.logger("x").info("lost")
+    log.logger("x").info("lost too")
+    assert handler.lost == 2
+    told = f"shardws: log file {tmp_path / 'log'} cannot be written: No space left on device\n"
+    assert capfd.readouterr().err == told  # once
+    handler._file = good
+    log.logger("x").info("back")
+    first, second = (tmp_path / "log").read_text().splitlines()
+    assert "2 log lines were lost" in first
+    assert "warning" in first
+    assert "shardws.logs" in first
+    assert "back" in second
+    assert handler.lost == 0
+    if style == "json":
+        assert json.loads(first)["message"] == "2 log lines were lost"
+    os.close(full)
+
+
+def test_a_line_that_is_written_in_part_does_not_run_into_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure(1, "text", str(tmp_path / "log"))
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:20]))
+    log.logger("x").info("torn")
+    monkeypatch.setattr(os, "write", write)
+    log.logger("x").info("whole")
+    torn, lost, whole = (tmp_path / "log").read_text().splitlines()
+    assert len(torn) == 20
+    assert lost.endswith("warning shardws.logs: 1 log lines were lost")
+    assert whole.endswith("info shardws.x: whole")
+
+
+def test_a_record_with_wrong_arguments_harms_nobody(tmp_path: Path) -> None:
+    logs.configure(1, "text", str(tmp_path / "log"))
+    log.logger("x").info("%d things", "no number")
+    assert "unprintable log record: '%d things'" in (tmp_path / "log").read_text()
+
+
+def test_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    handler = logs.configure(1, "text", "")
+    log.logger("x").info("there")
+    handler.reopen()
+    assert "there" in capfd.readouterr().err
+
+
+def test_configuring_again_replaces_the_handler(tmp_path: Path) -> None:
+    logs.configure(1, "text", str(tmp_path / "one"))
+    logs.configure(1, "text", str(tmp_path / "two"))
+    log.logger("x").info("once")
+    assert (tmp_path / "one").read_text() == ""
+    assert (tmp_path / "two").read_text().count("once") == 1
+
+
+def test_what_the_loop_complains_of_comes_with_the_rest(tmp_path: Path) -> None:
+    """An exception in a callback was a bare text on stderr, and not in the log file at all."""
+    logs.configure(0, "text", str(tmp_path / "old"))
+    logs.configure(0, "text", str(tmp_path / "log"))
+    logging.getLogger("asyncio").error("Exception in callback")
+    assert (tmp_path / "log").read_text().endswith("Z error asyncio: Exception in callback\n")
+    assert (tmp_path / "old").read_text() == ""

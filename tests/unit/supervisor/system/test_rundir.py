@@ -1,0 +1,122 @@
+"""rundir: made for its user alone, locked by one server, cleaned of what a dead one left."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shardws.errors import StartError
+from shardws_supervisor.system.rundir import RunDirectory
+
+
+def test_it_is_made_and_removed(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "deep" / "run")
+    assert directory.path.stat().st_mode & 0o777 == 0o700
+    assert (directory.path / "supervisor.pid").read_text() == f"{os.getpid()}\n"
+    assert directory.control_path == directory.path / "control.sock"
+    directory.control_path.touch()
+    directory.remove()
+    assert not directory.path.exists()
+
+
+def test_a_directory_that_was_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=0o700)
+    RunDirectory(tmp_path / "run").remove()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    (directory.path / "notes").touch()
+    directory.remove()
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["notes"]
+
+
+def test_a_live_server_is_named_by_its_pid(tmp_path: Path) -> None:
+    first = RunDirectory(tmp_path / "run")
+    with pytest.raises(StartError, match=f"in use by the server with pid {os.getpid()}"):
+        RunDirectory(tmp_path / "run")
+    first.remove()
+    RunDirectory(tmp_path / "run").remove()
+
+
+def test_what_a_killed_server_left_is_cleaned(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from shardws_supervisor.system.rundir import *\n"
+        "RunDirectory(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    path = os.pathsep.join(sys.path)
+    env = {**os.environ, "PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "run")], env=env, timeout=30)
+    (tmp_path / "run" / "shard-0.sock").touch()
+    assert (tmp_path / "run" / "supervisor.pid").exists()
+    directory = RunDirectory(tmp_path / "run")
+    assert [file.name for file in directory.path.iterdir()] == ["supervisor.pid"]
+    directory.remove()
+
+
+def test_a_pid_file_that_its_holder_just_removed_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locking the old inode while a third server locks the new one would let two in."""
+    answers = iter([False, True])
+    monkeypatch.setattr(RunDirectory, "_is_same", staticmethod(lambda file, lock: next(answers)))
+    RunDirectory(tmp_path / "run").remove()
+    assert next(answers, None) is None
+
+
+def test_same_file(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.touch()
+    with file.open() as stream:
+        assert RunDirectory._is_same(file, stream.fileno())
+        file.unlink()
+        assert not RunDirectory._is_same(file, stream.fileno())
+
+
+def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(StartError, match="is no directory"):
+        RunDirectory(tmp_path / "run")
+
+
+def test_a_link_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to(tmp_path)
+    with pytest.raises(StartError, match="is no directory"):
+        RunDirectory(tmp_path / "run")
+
+
+def test_a_directory_open_to_others_is_refused_not_changed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=0o755)
+    with pytest.raises(StartError, match=r"open to others \(mode 0755\): chmod 700"):
+        RunDirectory(tmp_path / "run")
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_directory_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(StartError, match="belongs to user"):
+        RunDirectory(tmp_path / "run")
+
+
+def test_a_place_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match="cannot be made: "):
+        RunDirectory(tmp_path / "file" / "run")
+
+
+def test_a_pid_file_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=0o700)
+    (tmp_path / "run" / "supervisor.pid").mkdir()
+    with pytest.raises(StartError, match="cannot be written: Is a directory"):
+        RunDirectory(tmp_path / "run")
+
+
+def test_a_path_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="too long"):
+        RunDirectory(tmp_path / ("x" * 100))

@@ -1,0 +1,65 @@
+"""signals: recorded in order, counted where counting matters.
+
+In a process of its own: handlers and the wake-up descriptor belong to the whole process.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+PREAMBLE = """
+import os, select, signal
+from shardws_supervisor.system.signals import LONGEST, Signals, end_the_start, reset_in_child
+signals = Signals()
+signals.install()
+def send(*numbers):
+    for number in numbers:
+        os.kill(os.getpid(), number)
+def is_readable():
+    return bool(select.select([signals], [], [], 0)[0])
+"""
+
+CASES = {
+    "in order, and the pipe wakes": """
+send(signal.SIGTERM, signal.SIGHUP, signal.SIGTERM)
+assert is_readable()
+assert signals.take() == [signal.SIGTERM, signal.SIGHUP, signal.SIGTERM]
+assert not is_readable()
+assert signals.take() == []
+""",
+    "one CHLD is as good as many": """
+send(*[signal.SIGCHLD] * 5, signal.SIGUSR1, signal.SIGUSR1)
+assert signals.take() == [signal.SIGCHLD, signal.SIGUSR1]
+""",
+    "a flood is bounded": """
+send(*[signal.SIGTTIN] * 1000)
+assert len(signals.take()) == LONGEST
+""",
+    "a child has defaults, and ignores what is the supervisor's": """
+reset_in_child()
+assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+send(signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+assert signals.take() == []
+""",
+    "leaving: what comes until the process has ended does nothing": """
+signals.leave()
+import atexit
+atexit.register(lambda: send(signal.SIGTERM, signal.SIGTTOU, signal.SIGHUP, signal.SIGINT))
+""",
+    "starting: what asks for something is ignored": """
+end_the_start()
+send(signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU)
+assert signals.take() == []
+""",
+    "closing": """
+signals.close()
+assert signal.set_wakeup_fd(-1) == -1
+""",
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_signals(name: str, run_script: Callable[[str], str]) -> None:
+    run_script(PREAMBLE + CASES[name])

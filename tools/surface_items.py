@@ -1,0 +1,141 @@
+"""The surface of the model: every property, method, event and setting, and its name here.
+
+Data only: SPEC sections 1 to 4. `python -m tools.surface` makes docs/reference/surface.md of it
+and of the tests that are marked `@pytest.mark.surface("LocalPort", ...)`.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Item(NamedTuple):
+    """One item of the model."""
+
+    kind: str  # property, method, event, setting
+    vendor: str
+    here: str
+
+
+def connection(name: str, settable: bool = False) -> str:
+    """Return the accessors of a property of a connection."""
+    prefix = "get_/set_" if settable else "get_"
+    return f"{prefix}web_socket_connection_{name}(id)"
+
+
+PROPERTIES: Final[dict[str, str]] = {
+    "ConnectionBacklog": "connection_backlog",
+    "WebSocketConnectionCount": "web_socket_connection_count",
+    "WebSocketConnectionAcceptData": connection("accept_data", settable=True),
+    "WebSocketConnectionBytesSent": connection("bytes_sent"),
+    "WebSocketConnectionConnected": connection("connected", settable=True),
+    "WebSocketConnectionConnectionId": connection("connection_id"),
+    "WebSocketConnectionDataFormat": connection("data_format", settable=True),
+    "WebSocketConnectionDataToSend": "set_web_socket_connection_data_to_send(id, value)",
+    "WebSocketConnectionHost": connection("host"),
+    "WebSocketConnectionLocalAddress": connection("local_address"),
+    "WebSocketConnectionOrigin": connection("origin"),
+    "WebSocketConnectionReadyToSend": connection("ready_to_send"),
+    "WebSocketConnectionRemoteHost": connection("remote_host"),
+    "WebSocketConnectionRemotePort": connection("remote_port"),
+    "WebSocketConnectionRequestHeaders": connection("request_headers"),
+    "WebSocketConnectionRequestURI": connection("request_uri"),
+    "WebSocketConnectionSubProtocols": connection("sub_protocols"),
+    "WebSocketConnectionTimeout": connection("timeout", settable=True),
+    "DefaultTimeout": "default_timeout",
+    "Listening": "listening",
+    "LocalHost": "local_host",
+    "LocalPort": "local_port",
+    "SSLAuthenticateClients": "ssl_authenticate_clients",
+    "SSLCertEncoded": "ssl_cert_encoded",
+    "SSLCertStore": "ssl_cert_store",
+    "SSLCertStorePassword": "ssl_cert_store_password",
+    "SSLCertStoreType": "ssl_cert_store_type",
+    "SSLCertSubject": "ssl_cert_subject",
+    "UseSSL": "use_ssl",
+}
+METHODS: Final[dict[str, str]] = {
+    "Config": "config(text)",
+    "Disconnect": "disconnect(id)",
+    "DoEvents": "do_events()",
+    "Interrupt": "interrupt(id)",
+    "Send": "send(id, data)",
+    "SendFile": "send_file(id, path)",
+    "SendText": "send_text(id, text)",
+    "Shutdown": "shutdown()",
+}
+EVENTS: Final[dict[str, str]] = {
+    "Connected": "on_connected",
+    "ConnectionRequest": "on_connection_request",
+    "DataIn": "on_data_in",
+    "Disconnected": "on_disconnected",
+    "Error": "on_error",
+    "Log": "on_log",
+    "ReadyToSend": "on_ready_to_send",
+    "SSLClientAuthentication": "on_ssl_client_authentication",
+    "SSLConnectionRequest": "on_ssl_connection_request",
+    "SSLStatus": "on_ssl_status",
+    "WebSocketOpenRequest": "on_web_socket_open_request",
+}
+SETTINGS: Final[tuple[str, ...]] = (
+    "BufferMessage",
+    "DisconnectStatusCode",
+    "DisconnectStatusDescription",
+    "MaxFrameSize",
+    "MessageLength",
+    "WaitForCloseResponse",
+    "AllowedClients",
+    "BindExclusively",
+    "ConnectionUID",
+    "DefaultConnectionTimeout",
+    "InBufferSize",
+    "KeepAliveInterval",
+    "KeepAliveRetryCount",
+    "KeepAliveTime",
+    "MaxConnections",
+    "OutBufferSize",
+    "TcpNoDelay",
+    "UseIOCP",
+    "UseIPv6",
+    "UseWindowsMessages",
+    "LogSSLPackets",
+    "OpenSSLCADir",
+    "OpenSSLCAFile",
+    "OpenSSLCipherList",
+    "OpenSSLPrngSeedData",
+    "ReuseSSLSession",
+    "SSLCACertFilePaths",
+    "SSLCACerts",
+    "SSLCipherStrength",
+    "SSLEnabledCipherSuites",
+    "SSLEnabledProtocols",
+    "SSLEnableRenegotiation",
+    "SSLIncludeCertChain",
+    "SSLNegotiatedCipher",
+    "SSLNegotiatedCipherStrength",
+    "SSLNegotiatedCipherSuite",
+    "SSLNegotiatedKeyExchange",
+    "SSLNegotiatedKeyExchangeStrength",
+    "SSLNegotiatedProtocol",
+    "SSLProvider",
+    "SSLSecurityFlags",
+    "SSLServerCACerts",
+    "TLS12SignatureAlgorithms",
+    "TLS12SupportedGroups",
+    "TLS13KeyShareGroups",
+    "TLS13SignatureAlgorithms",
+    "TLS13SupportedGroups",
+)
+PER_CONNECTION: Final = frozenset(
+    name
+    for name in SETTINGS
+    if name.startswith("SSLNegotiated") or name in ("MessageLength", "ConnectionUID")
+)
+
+ITEMS: Final[tuple[Item, ...]] = (
+    *(Item("property", vendor, here) for vendor, here in PROPERTIES.items()),
+    *(Item("method", vendor, here) for vendor, here in METHODS.items()),
+    *(Item("event", vendor, here) for vendor, here in EVENTS.items()),
+    *(
+        Item("setting", name, f'config("{name}{"[id]" if name in PER_CONNECTION else ""}")')
+        for name in SETTINGS
+    ),
+)
