@@ -1,0 +1,300 @@
+/* What Python sees of a Wire: the sending methods, and those of a transport. */
+
+#ifndef SHARDWS_PUMP_WIRE_H
+#define SHARDWS_PUMP_WIRE_H
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include "outbox-inl.h"
+
+static int later(Wire *wire);
+
+/* -- the outbox ----------------------------------------------------------------------------------- */
+
+/* Queue a frame; 0, or -1 with an exception. `is_message`: it ends a data message. */
+static int
+queue_frame(Wire *wire, uint8_t first, PyObject *payload, int is_message)
+{
+    size_t before = wire->out.size;
+    if (put_frame(wire->pump, &wire->out, first, payload) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    wire->bytes_queued += wire->out.size - before;
+    wire->messages_queued += (uint32_t)is_message;
+    if (mark_dirty(wire) < 0) {
+        return -1;
+    }
+    if (wire->flags & WANT_OUT) {
+        check_marks(wire);
+    }
+    else if (wire->out.size > TURN_BYTES) {
+        flush(wire);
+    }
+    return 0;
+}
+
+static int
+is_usable(Wire *wire)
+{
+    if (wire->pump == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the wire has no pump");
+        return 0;
+    }
+    return !(wire->flags & (GONE | CLOSE_OUT | FIN_OUT)) && wire->via != VIA_NONE;
+}
+
+static PyObject *
+wire_send(Wire *wire, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "send(kind, payload)");
+        return NULL;
+    }
+    long kind = PyLong_CheckExact(args[0]) ? PyLong_AsLong(args[0]) : 0;
+    if (wire->state != OPEN || wire->blocked || !wire->is_plain || (kind != 1 && kind != 2) ||
+        !PyBytes_CheckExact(args[1]) || wire->flags & GONE) {
+        PyErr_Clear();
+        PyObject *stack[3] = {(PyObject *)wire, args[0], args[1]};
+        return PyObject_VectorcallMethod(name_send_slowly, stack, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    wire->size = PyBytes_GET_SIZE(args[1]);
+    if (queue_frame(wire, (uint8_t)(0x80 | kind), args[1], 1) < 0) {
+        return NULL;
+    }
+    return Py_NewRef(wire->pump->queued);
+}
+
+/* append(first, payload, is_message): one frame behind what waits, whatever blocks. */
+static PyObject *
+wire_append(Wire *wire, PyObject *args)
+{
+    int first, is_message;
+    PyObject *payload;
+    if (!PyArg_ParseTuple(args, "iSp:append", &first, &payload, &is_message)) {
+        return NULL;
+    }
+    if (first < 0 || first > 255) {
+        PyErr_SetString(PyExc_ValueError, "the first byte is not in range(256)");
+        return NULL;
+    }
+    int usable = is_usable(wire);
+    if (usable) {
+        usable = queue_frame(wire, (uint8_t)first, payload, is_message) < 0 ? 0 : 1;
+    }
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(usable);
+}
+
+/* write(data): bytes that are framed already, or no frames; they leave with the rest. */
+static PyObject *
+wire_write(Wire *wire, PyObject *data)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    if (is_usable(wire)) {
+        if (put_bytes(wire->pump, &wire->out, view.buf, (size_t)view.len) < 0 || mark_dirty(wire) < 0) {
+            PyErr_NoMemory();
+        }
+        else {
+            wire->bytes_queued += (size_t)view.len;
+        }
+    }
+    PyBuffer_Release(&view);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+wire_flush(Wire *wire, PyObject *Py_UNUSED(nothing))
+{
+    if (wire->pump != NULL) {
+        flush(wire);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+wire_drop(Wire *wire, PyObject *Py_UNUSED(nothing))
+{
+    clear_outbox(wire->pump, &wire->out);
+    wire->bytes_queued = wire->messages_queued = 0;
+    Py_RETURN_NONE;
+}
+
+/* -- as a transport -------------------------------------------------------------------------------- */
+
+static PyObject *
+wire_close(Wire *wire, PyObject *Py_UNUSED(nothing))
+{
+    if (wire->via != VIA_SOCKET || wire->flags & GONE) {
+        Py_RETURN_NONE;
+    }
+    wire->flags |= CLOSE_OUT | PAUSED;
+    if (!(wire->flags & WANT_OUT)) {
+        count_out(wire);
+        write_socket(wire);
+        if (!wire->out.size && !(wire->flags & GONE)) {
+            lose(wire, 0);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+wire_reset(Wire *wire, PyObject *Py_UNUSED(nothing))
+{
+    if (wire->via == VIA_SOCKET) {
+        lose(wire, 0);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+wire_write_eof(Wire *wire, PyObject *Py_UNUSED(nothing))
+{
+    if (wire->via != VIA_SOCKET || wire->flags & (GONE | FIN_OUT)) {
+        Py_RETURN_NONE;
+    }
+    wire->flags |= FIN_OUT;
+    if (wire->out.size) {
+        if (!(wire->flags & WANT_OUT)) {
+            count_out(wire);
+            write_socket(wire); /* which sends the FIN when all is written */
+        }
+    }
+    else {
+        shutdown(wire->fd, SHUT_WR);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+wire_can_write_eof(Wire *Py_UNUSED(wire), PyObject *Py_UNUSED(nothing))
+{
+    Py_RETURN_TRUE;
+}
+
+static PyObject *
+wire_pause_reading(Wire *wire, PyObject *Py_UNUSED(nothing))
+{
+    wire->flags |= PAUSED; /* EPOLLIN goes when data comes: most pauses are shorter than that */
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+wire_resume_reading(Wire *wire, PyObject *Py_UNUSED(nothing))
+{
+    if (wire->via != VIA_SOCKET || wire->flags & (GONE | CLOSE_OUT)) {
+        Py_RETURN_NONE;
+    }
+    wire->flags &= ~PAUSED;
+    if (wire->flags & DISARMED) {
+        wire->flags &= ~DISARMED;
+        watch(wire, EPOLL_CTL_MOD);
+    }
+    if (wire->input_len && later(wire) < 0) {
+        return PyErr_NoMemory();
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+wire_is_closing(Wire *wire, PyObject *Py_UNUSED(nothing))
+{
+    return PyBool_FromLong(wire->flags & (GONE | CLOSE_OUT));
+}
+
+static PyObject *
+wire_get_write_buffer_size(Wire *wire, PyObject *Py_UNUSED(nothing))
+{
+    return PyLong_FromSize_t(wire->out.size);
+}
+
+static PyObject *
+wire_set_write_buffer_limits(Wire *Py_UNUSED(wire), PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(names))
+{
+    Py_RETURN_NONE; /* the pump's, for all */
+}
+
+static PyObject *
+address_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address;
+    socklen_t size = sizeof address;
+    char text[INET6_ADDRSTRLEN];
+    if (fd < 0 || ask(fd, &address.any, &size) < 0) {
+        Py_RETURN_NONE;
+    }
+    if (address.any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &address.v4.sin_addr, text, sizeof text);
+        return Py_BuildValue("(si)", text, (int)ntohs(address.v4.sin_port));
+    }
+    if (address.any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &address.v6.sin6_addr, text, sizeof text);
+        return Py_BuildValue("(siIk)", text, (int)ntohs(address.v6.sin6_port),
+                             (unsigned int)ntohl(address.v6.sin6_flowinfo),
+                             (unsigned long)address.v6.sin6_scope_id);
+    }
+    Py_RETURN_NONE;
+}
+
+/* get_extra_info(name, default): peername, sockname, and socket, which is the wire itself. */
+static PyObject *
+wire_get_extra_info(Wire *wire, PyObject *args)
+{
+    const char *name;
+    PyObject *missing = Py_None;
+    if (!PyArg_ParseTuple(args, "s|O:get_extra_info", &name, &missing)) {
+        return NULL;
+    }
+    if (strcmp(name, "peername") == 0) {
+        return address_of(wire->fd, getpeername);
+    }
+    if (strcmp(name, "sockname") == 0) {
+        return address_of(wire->fd, getsockname);
+    }
+    return Py_NewRef(strcmp(name, "socket") == 0 ? (PyObject *)wire : missing);
+}
+
+static PyObject *
+wire_setsockopt(Wire *wire, PyObject *args)
+{
+    int level, name, value;
+    if (!PyArg_ParseTuple(args, "iii:setsockopt", &level, &name, &value)) {
+        return NULL;
+    }
+    if (setsockopt(wire->fd, level, name, &value, sizeof value) < 0) {
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+wire_getsockopt(Wire *wire, PyObject *args)
+{
+    int level, name, value = 0;
+    socklen_t size = sizeof value;
+    if (!PyArg_ParseTuple(args, "ii:getsockopt", &level, &name)) {
+        return NULL;
+    }
+    if (getsockopt(wire->fd, level, name, &value, &size) < 0) {
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return PyLong_FromLong(value);
+}
+
+static PyObject *
+wire_fileno(Wire *wire, PyObject *Py_UNUSED(nothing))
+{
+    return PyLong_FromLong(wire->fd);
+}
+
+#endif
