@@ -3,7 +3,8 @@
 import asyncio
 
 from shardws import Outcome, WebSocketServer
-from shardws.net.sharing import Joiner, share
+from shardws.net.connection.joiner import Joiner
+from shardws.net.connection.sharing import share
 from shardws.outcomes import DROPPED, SendOutcome
 from tests.shard.serving import (
     DEADLINE_S,
