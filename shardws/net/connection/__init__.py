@@ -1,6 +1,7 @@
 """One client's connection, and one message to many of them.
 
     states, joiner, parts     constants; the bytes of one write; what is known of a message in parts
+    multipart_owner           what messages in parts ask of their connection
     multipart                 messages in parts of one connection
     extras, owner             rare state of a connection; what it asks of its shard
     connection                the connection
