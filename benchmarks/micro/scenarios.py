@@ -20,7 +20,7 @@ from benchmarks.micro.spreading import broadcasting, sending_across
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
 from shardws.events import Handlers
 from shardws.log import Adapter
-from shardws.net.record import OPEN
+from shardws.net.connection.states import OPEN
 from shardws.protocol import codec, handshake
 from shardws.protocol.handshake import HandshakeConfig, HandshakeReader
 from shardws.protocol.session import Session, SessionConfig

@@ -17,9 +17,9 @@ import uvloop
 from shardws import ids
 from shardws.hotpath import Counters
 from shardws.net.connection import Connection
-from shardws.net.outbox import Outbox
-from shardws.net.record import OPEN
-from shardws.net.sharing import Joiner, share
+from shardws.net.connection.joiner import Joiner
+from shardws.net.connection.sharing import share
+from shardws.net.connection.states import OPEN
 from shardws.outcomes import QUEUED, Outcome, SendOutcome
 from shardws.protocol.session import Session, SessionConfig
 from shardws.routing.identity import Identity
@@ -128,10 +128,10 @@ class Keeper:
     def __init__(self) -> None:
         self.counters = Counters(Stats(1).row(0), 0, 1, 2, 3)
         self.joiner = Joiner()
-        self.unflushed: list[Outbox] = []
+        self.unflushed: list[Connection] = []
         self.size = 0
 
-    def flush_later(self, connection: Outbox) -> None:
+    def flush_later(self, connection: Connection) -> None:
         self.unflushed.append(connection)
 
     def write(self, data: bytes) -> None:

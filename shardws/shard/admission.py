@@ -20,9 +20,9 @@ from shardws import events
 from shardws.errors import HandshakeError, StartError
 from shardws.net.addresses import AllowedClients, Networks
 from shardws.net.connection import Connection
+from shardws.net.connection.states import HOLD_DECISION, OPENING
 from shardws.net.forwarded import forwarded_client
 from shardws.net.proxy_header import ProxyHeader
-from shardws.net.record import HOLD_DECISION, OPENING
 from shardws.net.resolver import REFRESH_S, Resolver, SystemLookup
 from shardws.protocol.request import Request
 from shardws.settings import table

@@ -11,7 +11,7 @@ from typing import Protocol
 from shardws.errors import SendInterrupted
 from shardws.interfaces import Source
 from shardws.net.connection import Connection
-from shardws.net.record import OPEN
+from shardws.net.connection.states import OPEN
 from shardws.outcomes import SETTLED, Outcome, SendOutcome
 from shardws.routing.router import Router
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from shardws.net.config import ConnectionConfig, Policy
 from shardws.net.connection import Connection
 from shardws.net.options import UNTOUCHED, SocketOptions
-from shardws.net.owner import ConnectionConfig, Policy
 from shardws.protocol.handshake import HandshakeConfig, Origins
 from shardws.protocol.keepalive import Keepalive
 from shardws.protocol.session import SessionConfig

@@ -19,7 +19,7 @@ from typing import Any, Final
 from shardws import events
 from shardws.events import DataIn
 from shardws.net.connection import Connection
-from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK
+from shardws.net.connection.states import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK
 from shardws.protocol.frames import BINARY, CLOSE
 from shardws.protocol.session import Item
 from shardws.shard.dispatch import D, Dispatcher

@@ -16,7 +16,7 @@ from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import DataIn, Handlers
 from shardws.log import Adapter
 from shardws.net.connection import Connection
-from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST, OPEN
+from shardws.net.connection.states import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST, OPEN
 from shardws.outcomes import SendOutcome
 from shardws.protocol.closing import ABNORMAL
 from shardws.protocol.frames import BINARY, CLOSE, PING

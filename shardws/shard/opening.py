@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shardws import events, ids
 from shardws.errors import HandshakeError
 from shardws.net.connection import Connection
-from shardws.net.record import DECIDING
+from shardws.net.connection.states import DECIDING
 from shardws.protocol import deflate, handshake
 from shardws.protocol.request import Request
 from shardws.protocol.session import Session

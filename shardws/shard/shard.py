@@ -1,7 +1,7 @@
 """One shard: a loop's share of the server, and what its connections ask of it.
 
 Owns the registry of its connections, their ids, the timer wheel and the loop's heartbeat;
-implements `net.connection.Owner`. Must not know how it came to life: a forked process
+implements `net.connection.owner.Owner`. Must not know how it came to life: a forked process
 (shard.process) and a program that calls do_events (shard.embedded) both make one.
 """
 
@@ -13,11 +13,11 @@ from shardws import events, ids
 from shardws.errors import HandshakeError, NoSuchConnection
 from shardws.events import Handlers
 from shardws.log import shard_logger
+from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
-from shardws.net.deadlines import Deadlines
+from shardws.net.connection.joiner import Joiner
+from shardws.net.connection.sharing import share
 from shardws.net.interning import InternedTexts
-from shardws.net.owner import ConnectionConfig
-from shardws.net.sharing import Joiner, share
 from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.protocol.keepalive import Wheel
 from shardws.protocol.proxy import Endpoint
@@ -102,7 +102,7 @@ class Shard:
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
         self.flush_later = Flusher(loop, self.log).add  # of Owner, too
-        self._wheel: Wheel[Deadlines] = Wheel(self.now, TICK_S)
+        self._wheel: Wheel[Connection] = Wheel(self.now, TICK_S)
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
         self.log_events = EventLog(self, self.log, self.mesh.log)
@@ -176,7 +176,7 @@ class Shard:
         """Return the properties of a connection here; NoSuchConnection (1117)."""
         return ConnectionView(self, self.find(connection_id))
 
-    # -- net.owner.Owner -----------------------------------------------------------------
+    # -- net.connection.owner.Owner ----------------------------------------------------------
 
     def make_connection(self) -> asyncio.Protocol:
         """Return a protocol for a newly accepted socket."""
@@ -242,7 +242,7 @@ class Shard:
     def call_soon(self, callback: Callable[[], None]) -> None:
         self.loop.call_soon(callback)
 
-    def idle(self, connection: Deadlines) -> None:
+    def idle(self, connection: Connection) -> None:
         """Fire Error for a connection that its Timeout ends."""
         text = f"no data for {connection.timeout:g} s"
         self.dispatch.error(connection.id, 301, text)
@@ -252,7 +252,7 @@ class Shard:
         self.row[SENDS_FAILED] += 1
         return FailedSend(connection_id, outcome, self.routing_sink.send_failed)
 
-    def wake_at(self, connection: Deadlines, due: float) -> None:
+    def wake_at(self, connection: Connection, due: float) -> None:
         self._wheel.add(connection, due)
 
     # -- inner -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from shardws import ids
 from shardws.errors import StateError, UsageError
 from shardws.net.connection import Connection
-from shardws.net.record import HOLD_APPLICATION, OPEN
+from shardws.net.connection.states import HOLD_APPLICATION, OPEN
 from shardws.protocol.formats import message_of
 from shardws.protocol.request import Request
 from shardws.shard import configuration, negotiated

@@ -10,7 +10,7 @@ import pytest
 from shardws.events import DataIn, Disconnected, Handlers
 from shardws.log import shard_logger
 from shardws.net.connection import Connection
-from shardws.net.record import LOST
+from shardws.net.connection.states import LOST
 from shardws.protocol.session import Ending
 from shardws.shard.dispatch import Dispatcher
 from shardws.stats import Stats

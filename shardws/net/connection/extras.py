@@ -1,16 +1,13 @@
-"""What only few connections have, in one object that is made when the first of it is set.
+"""State that only few connections have, in one object that is made when the first of it is set.
 
-Owns the fields; does nothing. A connection without it costs one slot.
+A connection without it costs one slot.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from shardws.errors import HandshakeError
+from shardws.net.connection.multipart import Multipart
 from shardws.tls.negotiated import Negotiated
-
-if TYPE_CHECKING:
-    from shardws.net.multipart import Multipart
 
 
 @dataclass(slots=True)
@@ -20,9 +17,9 @@ class Extras:
     data_format: int = 0  # events.FORMAT_*: of DataToSend and SendFile
     timeout: float | None = None  # seconds, where it is not that of the config
     negotiated: Negotiated | None = None  # by TLS
-    multipart: "Multipart | None" = None  # messages in parts
-    # Since our own pings and their pongs are no sign of life for Timeout:
-    pong_seen: float = 0.0  # `seen` as a read left it that brought nothing but our pong
+    multipart: Multipart | None = None  # messages in parts
+    # Our own pings and their pongs are no sign of life for Timeout, hence these two:
+    pong_seen: float = 0.0  # `seen` after a read that brought nothing but the pong to our ping
     quiet_since: float = 0.0  # when something moved before our last ping
     early: bytes = b""  # of the opening request, read while the address is decided on
     refusal: HandshakeError | None = None  # what the opening request will be answered with

@@ -1,6 +1,6 @@
 """The two kinds of message that leave in parts: a stream, and one of announced length.
 
-Owns what is known of one such message; `multipart` moves them.
+Owns what is known of one such message; `multipart` sends them.
 """
 
 import codecs
@@ -22,7 +22,7 @@ def piece_bytes(max_frame_size: int) -> int:
 
 
 class Stream:
-    """A message that is read from its source as there is room."""
+    """A message that is read from its source piece by piece."""
 
     __slots__ = ("_decoder", "held", "is_first", "kind", "result", "source")
 
@@ -31,16 +31,16 @@ class Stream:
         self.source = source
         self.result = result
         self.is_first = True  # nothing of it has left
-        self.held: bytes | None = None  # the piece that leaves when it is known not to be the last
+        self.held: bytes | None = None  # a piece, until the next read tells if it is the last
         self._decoder = codecs.getincrementaldecoder("utf-8")() if kind == FORMAT_TEXT else None
 
     def check(self, piece: bytes, is_last: bool) -> None:
-        """Raise UnicodeDecodeError for text that is no UTF-8: the client would fail on it."""
+        """Raise UnicodeDecodeError for text that is not UTF-8: the client would fail on it."""
         if self._decoder is not None:
             self._decoder.decode(piece, is_last)
 
     def end(self, outcome: Outcome) -> None:
-        """Let go of the source and tell how it ended."""
+        """Release the source and settle the outcome of the send."""
         self.source.finish(outcome)
         self.result.settle(outcome)
 

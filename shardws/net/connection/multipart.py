@@ -1,32 +1,31 @@
 """Messages that leave one connection in parts, and what waits behind them.
 
-Owns the message in progress, a stream that is read piece by piece as the queue drains or one whose
-length was announced and whose parts are sent one by one, and the messages sent meanwhile: data
-frames of two messages never mix (RFC 6455 5.4), pings and pongs may go in between. Must not know
-files or other shards: a stream comes as a Source.
+Owns the message in progress, and the messages sent meanwhile. The one in progress is a stream that
+is read piece by piece as the queue drains, or a message whose length was announced and whose parts
+are sent one by one. Frames of two data messages never mix (RFC 6455 5.4); pings and pongs may go in
+between. Files and other shards are not known here: a stream comes as a Source.
 
-Bounds: of a stream at most two pieces are held; what waits behind it is at most the high mark in
-bytes and MOST_STREAMS streams. A stream goes out uncompressed, in frames of MaxFrameSize, and where
-that is 0 or above LARGEST_FRAME of PIECE_BYTES: a pong need not wait for the end of a long file.
+Bounds: at most two pieces of a stream are held; behind it wait at most the high mark in bytes and
+MOST_STREAMS streams. A stream is sent uncompressed in frames of MaxFrameSize, or of PIECE_BYTES
+where that is 0 or above LARGEST_FRAME: a pong need not wait for the end of a long file.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from shardws.errors import StateError, UsageError, code_of_errno
-from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY, FORMAT_PING
+from shardws.events import FORMAT_PING
 from shardws.interfaces import Source
-from shardws.net.owner import Policy
-from shardws.net.parts import Announced, Stream, piece_bytes
-from shardws.net.record import BLOCKED_PARTS, BLOCKED_WIRE, OPEN
+from shardws.net.config import Policy
+from shardws.net.connection.multipart_owner import MultipartConnection
+from shardws.net.connection.parts import Announced, Stream, piece_bytes
+from shardws.net.connection.states import BLOCKED_PARTS, BLOCKED_WIRE, OPEN
 from shardws.outcomes import QUEUED, LaterSend, Outcome, SendOutcome
 from shardws.protocol.fragmentation import MAX_CONTROL
 from shardws.stats import SENDS_FAILED
 
-if TYPE_CHECKING:
-    from shardws.net.connection import Connection
-
-TURN_BYTES: Final = 256 * 1024  # of a stream in one turn of the loop: others have their turn too
+# Of a stream in one turn of the loop: others have their turn too.
+STREAM_TURN_BYTES: Final = 256 * 1024
 MOST_STREAMS: Final = 16
 MOST_CONTROLS: Final = 64  # pings and pongs of the application
 UNFINISHED: Final = 1011  # the close code when a message cannot be finished
@@ -49,7 +48,7 @@ class Multipart:
         "_waiting_bytes",
     )
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: MultipartConnection) -> None:
         self._connection = connection
         self._stream: Stream | None = None
         self._announced: Announced | None = None
@@ -69,7 +68,7 @@ class Multipart:
 
     @property
     def waiting(self) -> int:
-        """Bytes that wait here; of a stream nobody knows how many, so it counts as one."""
+        """Bytes that wait here; the size of a stream is unknown, so it counts as one."""
         return self._waiting_bytes + self._streams + (self._stream is not None)
 
     def announce(self, size: int) -> None:
@@ -144,14 +143,14 @@ class Multipart:
             connection.put(*self._controls.pop(0))
 
     def stream(self, kind: int, source: Source, result: LaterSend) -> SendOutcome:
-        """Take a message that is read as there is room; what `kind` is, see `kind_of`."""
+        """Take a message that is read as there is room; `kind` is 1, 2, 9 or 10."""
         if self._streams >= MOST_STREAMS:
             self._has_refused = True
             source.finish(Outcome.FULL)
             return self._connection.refuse_send()
         self._begin_waiting()
         source.wake = self.go_on
-        self._waiting.append(Stream(self._kind_of(kind), source, result))
+        self._waiting.append(Stream(kind, source, result))
         self._streams += 1
         self.go_on()
         return result
@@ -173,19 +172,12 @@ class Multipart:
                 self._connection.owner.row[SENDS_FAILED] += 1
                 return
 
-    def _kind_of(self, kind: int) -> int:
-        """Return the kind of a stream: where none is said the DataFormat's, else binary."""
-        extras = self._connection.extras
-        if kind == FORMAT_AUTOMATIC and extras is not None:
-            kind = extras.data_format
-        return kind or FORMAT_BINARY
-
     # -- progress ----------------------------------------------------------------------------
 
     def go_on(self) -> None:
         """Move what there is room for; called when the queue has drained or a source has more."""
         connection = self._connection
-        budget = TURN_BYTES
+        budget = STREAM_TURN_BYTES
         if connection.state == OPEN:
             self._put_controls()
         while (
@@ -271,7 +263,7 @@ class Multipart:
         stream.end(Outcome.DROPPED)
         connection = self._connection
         code = code_of_errno(error.errno) if isinstance(error, OSError) and error.errno else 213
-        connection.owner.stream_failed(connection, code, f"a message could not be sent: {error}")
+        connection.stream_failed(code, f"a message could not be sent: {error}")
         if not stream.is_first:
             connection.disconnect(UNFINISHED, "a message could not be finished")
 
@@ -294,4 +286,4 @@ class Multipart:
         has_room = self._waiting_bytes <= connection.config.low_mark and not self._streams
         if self._has_refused and has_room and not connection.blocked & BLOCKED_WIRE:
             self._has_refused = False
-            connection.owner.drained(connection)
+            connection.drained()
