@@ -118,7 +118,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         if self._embedded is not None:
             if not self._embedded.is_over:
                 self._shutdown = self._embedded.shutdown()
-        elif self._shard is not None and self._shard.context.stop_server is not None:
+        elif self._shard is not None:
             self._shard.context.stop_server()
 
     async def shutdown_complete(self) -> None:
@@ -168,7 +168,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
         A shard that does not answer in 5 s, or goes down meanwhile, is left out.
         """
-        return sorted(await self._running().routing_sink.all_ids())
+        return sorted(await self._running().all_ids())
 
     # -- sending ---------------------------------------------------------------------------
 

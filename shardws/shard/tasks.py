@@ -1,7 +1,6 @@
 """The tasks in which handlers of a shard run, and their end.
 
-Owns the set of tasks (a loop holds them only weakly) and how long they are waited for. Must not
-know what they do.
+Owns the set of tasks (a loop holds them only weakly) and how long they are waited for.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ class Tasks:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.is_over = False  # the time for handlers is up: only ends are still told
         self.patience = PATIENCE_S
-        self.limit = 0.0  # HandlerTimeout in seconds; 0: none
+        self._limit = 0.0  # HandlerTimeout in seconds; 0: none
         self._loop = loop
         self._running: set[asyncio.Task[None]] = set()
 
@@ -39,9 +38,13 @@ class Tasks:
         task.add_done_callback(self._running.discard)
         return task
 
+    def limit_to(self, seconds: float) -> None:
+        """Let handlers that begin from now on run for `seconds` at most; 0: without a limit."""
+        self._limit = seconds
+
     def within(self, work: Awaitable[None]) -> Awaitable[None]:
         """Return the work of a handler as something that raises TimeoutError at the limit."""
-        return self._limited(work, self.limit) if self.limit else work
+        return self._limited(work, self._limit) if self._limit else work
 
     async def _limited(self, work: Awaitable[None], limit: float) -> None:
         try:
