@@ -149,7 +149,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             raise NoSuchConnection(connection_id)
         if connection_id in self.connections:
             return snapshot.take(self.connections[connection_id])
-        return snapshot.decode(await self._router.query(connection_id, snapshot.QUESTION))
+        return snapshot.decode(await self._router.query(connection_id, snapshot.QUERY))
 
     async def set_connection(self, connection_id: int, **values: bool | int) -> ConnectionSnapshot:
         """Set properties of a connection on any shard, and return what is known of it then (ours).
@@ -160,8 +160,8 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         if connection_id in self.connections:
             change(self.connections[connection_id], values)
             return await self.connection(connection_id)
-        question = SET + json.dumps(values)
-        return snapshot.decode(await self._router.query(connection_id, question))
+        query = SET + json.dumps(values)
+        return snapshot.decode(await self._router.query(connection_id, query))
 
     async def connection_ids(self) -> list[int]:
         """Return the ids of all open connections of the server, sorted (ours).

@@ -248,8 +248,8 @@ class Mesh:
     def _redial(self, link: OutboundLink) -> None:
         is_stable = bool(link.up_at) and self.loop.time() - link.up_at >= STABLE_SECONDS
         backoff = FIRST_SECONDS if is_stable else longer(link.backoff)
-        successor = self._add(link.incarnation, link.ledger.last + 1, backoff)
-        successor.refused = {**link.refused, **link.full}
+        next_link = self._add(link.incarnation, link.ledger.last + 1, backoff)
+        next_link.refused = {**link.refused, **link.full}
 
     # -- what accepted links report (inbound_link.InboundLinkOwner) --------------------------
 

@@ -1,7 +1,7 @@
 """What arrives from other shards, and what is done about it here.
 
 Owns the meaning of each message on a link and those who wait to hear that a connection of ours
-has drained; knows no socket. One method per message; DELIVER stands in the loop itself.
+has drained; knows no socket. One method per message; DELIVER is handled in the loop itself.
 
 A failure of a countable message is reported by its number, a success is not; the reply to
 SYNC comes behind the reports of what came before it (routing.ledger).

@@ -9,8 +9,7 @@ an Error event and a log record, never a dead shard.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 from shardws import events, hotpath
 from shardws.errors import ERROR_CODES, HandshakeError
@@ -18,11 +17,10 @@ from shardws.events import DataIn, Handlers
 from shardws.log import Adapter
 from shardws.net.connection import Connection
 from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST, OPEN
-from shardws.outcomes import SendOutcome
 from shardws.protocol.closing import ABNORMAL
 from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
-from shardws.shard.tasks import Tasks, raise_if_ours
+from shardws.shard.tasks import Tasks, is_work, raise_if_ours
 from shardws.stats import ERRORS, HANDLER_ERRORS, PROTOCOL_ERRORS, Words
 
 make_data_in = hotpath.body.maker(DataIn)
@@ -44,14 +42,6 @@ def _next(backlog: list[Waiting], holds: int) -> int:
     if not holds:
         return 0
     return next((at for at, (name, _) in enumerate(backlog) if name != "on_data_in"), -1)
-
-
-def is_work(result: object) -> TypeGuard[Awaitable[None]]:
-    """Tell whether what a handler returned is to be awaited.
-
-    A lambda may return what `send` gave it: that is not awaited, so that it stays free.
-    """
-    return isawaitable(result) and not isinstance(result, SendOutcome)
 
 
 class Dispatcher:
@@ -115,7 +105,7 @@ class Dispatcher:
             return False
         if kind == CLOSE:
             return False  # the connection follows the session
-        return not connection.take_pong(payload, is_alone)  # the answer to our own ping does not
+        return not connection.take_pong(payload, is_alone)  # the reply to our own ping does not
 
     # -- any event -------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """A forked shard: from the fork to its exit code.
 
 Owns the order of a start: application imported, mesh socket bound (HELLO), peers known, listening
-(READY); and of an end: stop accepting, close the clients, leave the mesh. The
-supervisor speaks to it over the channel alone.
+(READY); and of an end: stop accepting, close the clients, leave the mesh. The supervisor
+speaks to it over the channel alone.
 """
 
 import asyncio

@@ -104,6 +104,6 @@ class ShardRoutingSink:
             return None
         if what.startswith(SET):
             change(view, json.loads(what[len(SET) :]))
-        elif what != snapshot.QUESTION:
-            raise UsageError(f"a connection can be asked for {snapshot.QUESTION!r}", code=213)
+        elif what != snapshot.QUERY:
+            raise UsageError(f"a connection can be asked for {snapshot.QUERY!r}", code=213)
         return snapshot.encode(snapshot.take(view))

@@ -280,7 +280,7 @@ class Shard:
             connection.cell = -1
 
     def report_lost(self, ids_lost: Sequence[int]) -> None:
-        """Fire Disconnected for connections of a predecessor that died without a word."""
+        """Fire Disconnected for lost connections, whose process died before it could."""
         for connection_id in ids_lost:
             self.row[DISCONNECTED] += 1
             event = events.Disconnected(connection_id, SHARD_DIED.code, SHARD_DIED.text)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 
 from shardws.shard.view import ConnectionView
 
-QUESTION = "snapshot"
+QUERY = "snapshot"
 
 
 @dataclass(frozen=True, slots=True)

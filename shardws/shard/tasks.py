@@ -5,10 +5,21 @@ Owns the set of tasks (a loop holds them only weakly) and how long they are wait
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from inspect import isawaitable
+from typing import Any, Final, TypeGuard
+
+from shardws.outcomes import SendOutcome
 
 PATIENCE_S: Final = 60.0  # with a handler that still runs when its client has gone
 LAST_S: Final = 1.0  # for what begins when a handler has been cancelled
+
+
+def is_work(result: object) -> TypeGuard[Awaitable[None]]:
+    """Tell whether what a handler returned is to be awaited.
+
+    A lambda may return what `send` gave it: that is not awaited, so that it stays free.
+    """
+    return isawaitable(result) and not isinstance(result, SendOutcome)
 
 
 def raise_if_ours(error: BaseException) -> None:

@@ -21,9 +21,9 @@ from shardws.net.tls import TLSTransport
 from shardws.net.tlsflow import SORRY, TLSFlow
 from shardws.settings.values import Settings
 from shardws.shard import certificates
-from shardws.shard.dispatch import Dispatcher, is_work
+from shardws.shard.dispatch import Dispatcher
 from shardws.shard.opening import Opening
-from shardws.shard.tasks import raise_if_ours
+from shardws.shard.tasks import is_work, raise_if_ours
 from shardws.stats import REFUSED
 from shardws.tls import ffi, selftest
 from shardws.tls.certificate_set import Alternatives, CertificateSet

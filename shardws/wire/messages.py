@@ -188,14 +188,14 @@ MESSAGES: Final = (
         _MEMBER,
         "a countable message of the receiver failed; successes are not reported",
     ),
-    Message(SYNC, "SYNC", (_TOKEN,), _MEMBER, "answer when all before it is done; token: count"),
-    Message(SYNCED, "SYNCED", (_TOKEN,), _MEMBER, "answer to SYNC, behind all RESULTs before it"),
+    Message(SYNC, "SYNC", (_TOKEN,), _MEMBER, "reply when all before it is done; token: count"),
+    Message(SYNCED, "SYNCED", (_TOKEN,), _MEMBER, "reply to SYNC, behind all RESULTs before it"),
     Message(
         READY_TO_SEND,
         "READY_TO_SEND",
         (_ID,),
         _MEMBER,
-        "a connection that answered FULL to the receiver has drained, or is over",
+        "a connection that was FULL for the receiver has drained, or is over",
     ),
     Message(
         QUERY,

@@ -18,13 +18,13 @@ def test_a_question_that_nobody_asks_is_refused() -> None:
             ws, identity = await connected(server, recorder)
             shard, view = server._shard, server.connections[identity]
             assert shard is not None
-            reply = shard.routing_sink.reply(identity, snapshot.QUESTION)
+            reply = shard.routing_sink.reply(identity, snapshot.QUERY)
             assert reply is not None
             assert json.loads(reply)["connection_id"] == identity
             reply = shard.routing_sink.reply(identity, 'set {"timeout": 9}')
             assert reply is not None
             assert json.loads(reply)["timeout"] == view.timeout == 9
-            assert shard.routing_sink.reply(identity + 1, snapshot.QUESTION) is None
+            assert shard.routing_sink.reply(identity + 1, snapshot.QUERY) is None
             with pytest.raises(ShardwsError, match="snapshot"):
                 shard.routing_sink.reply(identity, "gossip")
             await ws.close()
