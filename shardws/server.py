@@ -118,7 +118,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         if self._embedded is not None:
             if not self._embedded.is_over:
                 self._shutdown = self._embedded.shutdown()
-        elif self._shard is not None and self._shard.context.stop_server is not None:
+        elif self._shard is not None:
             self._shard.context.stop_server()
 
     async def shutdown_complete(self) -> None:
@@ -149,7 +149,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             raise NoSuchConnection(connection_id)
         if connection_id in self.connections:
             return snapshot.take(self.connections[connection_id])
-        return snapshot.decode(await self._router.query(connection_id, snapshot.QUESTION))
+        return snapshot.decode(await self._router.query(connection_id, snapshot.QUERY))
 
     async def set_connection(self, connection_id: int, **values: bool | int) -> ConnectionSnapshot:
         """Set properties of a connection on any shard, and return what is known of it then (ours).
@@ -160,15 +160,15 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         if connection_id in self.connections:
             change(self.connections[connection_id], values)
             return await self.connection(connection_id)
-        question = SET + json.dumps(values)
-        return snapshot.decode(await self._router.query(connection_id, question))
+        query = SET + json.dumps(values)
+        return snapshot.decode(await self._router.query(connection_id, query))
 
     async def connection_ids(self) -> list[int]:
         """Return the ids of all open connections of the server, sorted (ours).
 
         A shard that does not answer in 5 s, or goes down meanwhile, is left out.
         """
-        return sorted(await self._running().routing_sink.all_ids())
+        return sorted(await self._running().all_ids())
 
     # -- sending ---------------------------------------------------------------------------
 

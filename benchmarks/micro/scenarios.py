@@ -141,12 +141,16 @@ class Nobody:
     state = OPEN
 
 
+def ignore(connection: object) -> None:
+    """Stand in for the shard that keeps the connections."""
+
+
 def dispatching() -> Callable[[], object]:
     seen: list[DataIn] = []
     handlers = Handlers()
     handlers.on_data_in = seen.append
     loop, log = cast(asyncio.AbstractEventLoop, None), cast(Adapter, None)
-    dispatcher = Dispatcher(loop, handlers, Stats(1).row(0), log)
+    dispatcher = Dispatcher(loop, handlers, Stats(1).row(0), log, ended=ignore, forget=ignore)
     items = [(BINARY, bytes(125), True)] * PER_BATCH
 
     def once() -> None:

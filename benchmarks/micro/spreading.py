@@ -60,7 +60,7 @@ class Sink:
     def fail(self, *told: Any) -> None:
         raise AssertionError(told)
 
-    send_failed = sends_lost = ready_to_send = answer = fail
+    send_failed = sends_lost = ready_to_send = reply = fail
 
 
 class Routing:
@@ -68,13 +68,13 @@ class Routing:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, directory: str, slot: int) -> None:
         self.identity = Identity(0, slot, 0, os.getpid(), "0" * 16)
-        self.mesh = Mesh(loop, self.identity, directory)
-        self.registry = Registry()
         sink = cast(Any, Sink())
+        self.mesh = Mesh(loop, self.identity, directory, sink)
+        self.registry = Registry()
         self.router = Router(self.mesh, self.registry, sink, lambda *message: ())
 
     async def meet(self, others: "list[Routing]") -> None:
-        await self.mesh.start()
+        await self.mesh.start(self.router.receiver)
         self.mesh.set_peers([(one.identity.row, 0, os.getpid()) for one in others])
 
 

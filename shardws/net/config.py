@@ -14,7 +14,7 @@ class Policy(IntEnum):
 
     WAIT = 0  # answers FULL; ReadyToSend tells when to go on
     DROP = 1  # takes it, and drops the oldest waiting messages when there are too many
-    CLOSE = 2  # closes the connection with 1013
+    CLOSE = 2  # closes the connection: close_reasons.QUEUE_FULL
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Settings to the plain configurations of the rooms below.
+"""Settings to the plain configurations of the packages below.
 
-Owns the translation; the rooms below know no settings. Made at the start of a shard and again when
-a live setting changes.
+Owns the translation; the packages below know no settings. Made at the start of a shard and
+again when a live setting changes.
 """
 
 import math

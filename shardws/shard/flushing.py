@@ -1,6 +1,6 @@
 """Writes what connections were sent, at the end of the loop turn, and a crowd's a little later.
 
-Owns the list of connections with something to write; must not know what it is.
+Owns the list of connections with something to write.
 
 A message to a thousand connections takes some ten milliseconds to write, and while that lasts the
 next ones arrive. Written each by itself they would cost a system call per connection and message.

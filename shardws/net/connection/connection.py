@@ -23,6 +23,7 @@ import math
 import time
 from typing import Any, Final, cast
 
+from shardws.close_reasons import IDLE, QUEUE_FULL
 from shardws.errors import HandshakeError
 from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY
 from shardws.interfaces import ByteTransport, Source
@@ -345,7 +346,7 @@ class Connection(asyncio.Protocol):
         """Answer a send to a full connection, by policy."""
         policy = self.config.policy
         if policy is Policy.CLOSE:
-            self.disconnect(1013, "outgoing queue is full")
+            self.disconnect(QUEUE_FULL.code, QUEUE_FULL.text)
         outcome = Outcome.FULL if policy is Policy.WAIT else Outcome.DROPPED
         return self.owner.unsent(self.id, outcome)
 
@@ -547,7 +548,7 @@ class Connection(asyncio.Protocol):
         idle_at = self._idle_at(now)
         if now >= idle_at:
             self.owner.idle(self)
-            self.disconnect(1001, "no data within the timeout")
+            self.disconnect(IDLE.code, IDLE.text)
             return
         step = self.config.keepalive.step(now, heard, self.ping_at, self.id)
         if step.action is Action.GIVE_UP:
