@@ -17,7 +17,7 @@ from shardws import control
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/*.md")]
-    + [ROOT / "supervisor" / "README.md", ROOT / "loadtests" / "README.md"]
+    + [ROOT / name / "README.md" for name in ("supervisor", "benchmarks", "loadtests")]
 )
 MADE = {ROOT / "docs" / "benchmarks.md"}  # by `make bench`; it may not be there
 CONTRACTS = ROOT / "docs" / "architecture.md"  # its python blocks are signatures

@@ -1,4 +1,4 @@
-"""Processes that a test starts: ready or a reason, their tree, and their end."""
+"""Processes that a measurement starts: ready or a reason, their tree, and their end."""
 
 import os
 import sys
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import serving
-from loadtests.serving import Processes, StartFailed, birth, cpu_seconds, free_port
+from benchmarks import processes as starting
+from benchmarks.errors import StartFailed
+from benchmarks.processes import Processes, free_port
+from benchmarks.procfs import birth, cpu_seconds
 
 LISTEN_WITH_A_CHILD = """
 import os, signal, socket, sys
@@ -19,7 +21,7 @@ signal.pause()
 
 
 def test_starts_and_ends_a_whole_tree(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "STOP_LIMIT_S", 0.2)
+    monkeypatch.setattr(starting, "STOP_LIMIT_S", 0.2)
     port = free_port()
     with Processes() as processes:
         processes.start([sys.executable, "-c", LISTEN_WITH_A_CHILD, str(port)], port)
@@ -46,13 +48,13 @@ def test_says_why_it_did_not_start(argv: list[str], words: str) -> None:
 
 
 def test_gives_up_in_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(serving, "START_LIMIT_S", 0.05)
+    monkeypatch.setattr(starting, "START_LIMIT_S", 0.05)
     with Processes() as processes, pytest.raises(StartFailed, match="not ready within"):
         processes.start(["sleep", "30"], tmp_path / "never")
 
 
 def test_cpu_of_a_process() -> None:
-    before = cpu_seconds(os.getpid())
+    before = cpu_seconds([os.getpid()])
     sum(range(200_000))
-    assert cpu_seconds(os.getpid()) > before
-    assert cpu_seconds(2**22 + 1) == 0.0
+    assert cpu_seconds([os.getpid()]) > before
+    assert cpu_seconds([2**22 + 1]) == 0.0

@@ -1,7 +1,7 @@
-"""Servers that a test starts for itself: start, wait until it serves, CPU and memory, stop.
+"""Processes that a measurement starts for itself: start, wait until it serves, stop.
 
-Owns the processes that it starts and their log file, and ends only those, by their number. Knows
-nothing of what they serve. Linux only: it reads /proc.
+Owns the processes that it starts and their log file, and ends only those, by their number. Does not
+know what they serve.
 """
 
 import contextlib
@@ -16,14 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from benchmarks import procfs
+from benchmarks.errors import StartFailed
+
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 5.0
 POLL_S = 0.02
 LOG_TAIL = 800
-
-
-class StartFailed(Exception):
-    """A process ended, or did not serve in time; says so with the end of its log."""
 
 
 def free_port() -> int:
@@ -39,48 +38,6 @@ def can_connect(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def process_tree(pid: int) -> list[int]:
-    """A process and all below it."""
-    found = [pid]
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in children.read_text().split():
-                found += process_tree(int(child))
-    return found
-
-
-def birth(pid: int) -> str | None:
-    """When a process started, in ticks since boot; None for none or a zombie.
-
-    Number and birth together name one process for good.
-    """
-    with contextlib.suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] == "Z" else fields[19]
-    return None
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and kernel time of a process with all its threads, also of those that ended.
-
-    The kernel's clock of a process (clock_getcpuclockid) in nanoseconds; /proc/PID/stat counts in
-    ticks of 10 ms. 0.0 when there is no such process.
-    """
-    try:
-        return time.clock_gettime((~pid << 3) | 2)
-    except OSError:
-        return 0.0
-
-
-def resident_kib(pid: int) -> int:
-    """Resident memory of a process; a page that two share counts for both."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Rss:"):
-                return int(line.split()[1])
-    return 0
-
-
 def end_on_term() -> None:
     """Make TERM an exit that runs `finally`, so that no server is left behind; for programs."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -91,7 +48,7 @@ class Processes:
 
     def __init__(self) -> None:
         self.children: list[subprocess.Popen[bytes]] = []
-        self.directory = tempfile.TemporaryDirectory(prefix="loadtest-")
+        self.directory = tempfile.TemporaryDirectory(prefix="processes-")
         self.log = Path(self.directory.name) / "log.txt"
 
     def start(
@@ -136,31 +93,33 @@ class Processes:
 
     def pids(self) -> list[int]:
         """All processes now, with those that our processes started."""
-        return [pid for child in self.children for pid in process_tree(child.pid)]
+        return [pid for child in self.children for pid in procfs.process_tree(child.pid)]
 
     def cpu_seconds(self) -> float:
-        return sum(cpu_seconds(pid) for pid in self.pids())
+        return procfs.cpu_seconds(self.pids())
 
     def resident_kib(self) -> int:
-        return sum(resident_kib(pid) for pid in self.pids())
+        return procfs.memory_of_all(self.pids()).rss
 
     def stop(self) -> None:
         """TERM to our processes, KILL to what of them is left after STOP_LIMIT_S; wait for it."""
-        births = {pid: birth(pid) for pid in self.pids()}
+        births = {pid: procfs.birth(pid) for pid in self.pids()}
         for child in self.children:
             child.terminate()
         deadline = time.monotonic() + STOP_LIMIT_S
         for child in self.children:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(max(0.0, deadline - time.monotonic()))
-        killed = [pid for pid, born in births.items() if born and birth(pid) == born]
+        killed = [pid for pid, born in births.items() if born and procfs.birth(pid) == born]
         for pid in killed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for child in self.children:
             child.wait()
         deadline = time.monotonic() + STOP_LIMIT_S
-        while any(birth(pid) == births[pid] for pid in killed) and time.monotonic() < deadline:
+        while (
+            any(procfs.birth(pid) == births[pid] for pid in killed) and time.monotonic() < deadline
+        ):
             time.sleep(POLL_S)
         self.children.clear()
 
