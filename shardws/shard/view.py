@@ -1,4 +1,4 @@
-"""One connection of this shard as the application sees and sets it (SPEC section 1).
+"""One connection of this shard as the application sees and sets it.
 
 Owns the names, the checks of what is set, and nothing else: each body asks the room that owns the
 matter. A view stays valid until Disconnected has been handled; afterwards it reads what was last
@@ -139,7 +139,7 @@ class ConnectionView:
 
     @property
     def round_trip(self) -> float:
-        """Seconds of the last answered ping; 0 before the first (ours)."""
+        """Seconds of the last answered ping; 0 before the first."""
         return self._connection.rtt
 
     # -- how to send -----------------------------------------------------------------------
