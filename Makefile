@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # HOST is `make run`'s address with a default; for a load test only a given one counts.
 LOADED := $(if $(filter command,$(origin HOST)),--host $(HOST))
-SOURCES := shardws supervisor tests loadtests benchmarks examples tools
+SOURCES := shardws supervisor tests loadtests benchmarks examples tools docs/conf.py
 # The extension is built by the editable install: its source is a reason to install again.
 INPUTS := pyproject.toml $(wildcard shardws/_*.c shardws/protocol/_frames*.[ch])
 
