@@ -92,8 +92,8 @@ def page(found: Sequence[Mark]) -> str:
         tests[mark.item].append(mark.test)
     shown = sum(bool(tests[item.vendor]) for item in ITEMS)
     parts = [
-        f"{MADE}# The surface, item by item\n\nEach item of [the surface](model.md), its name here, "
-        "and the tests that show it against a real client.\n\n"
+        f"{MADE}# The surface, item by item\n\nEach item of [the surface](model.md), its name "
+        "here, and the tests that show it against a real client.\n\n"
         f"**{shown} of {len(ITEMS)}** items have a test.\n"
     ]
     for kind, title in TITLES.items():
