@@ -153,7 +153,7 @@ class ConnectionView:
 
     @property
     def round_trip(self) -> float:
-        """Seconds of the last answered ping; 0 before the first (ours)."""
+        """Seconds of the last answered ping; 0 before the first."""
         return self._connection.rtt
 
     # -- how to send -----------------------------------------------------------------------
