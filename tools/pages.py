@@ -126,7 +126,7 @@ def _default(row: Row[Any]) -> str:
 
 
 def _model(row: Row[Any]) -> str:
-    return f" (the model: `{row.model}`)" if row.model else ""
+    return f" (IPWorks: `{row.model}`)" if row.model else ""
 
 
 def _changes(row: Row[Any]) -> str:

@@ -45,7 +45,7 @@ def section(vendor: str) -> str:
 
 
 def test_a_section_tells_type_bounds_default_and_time() -> None:
-    assert "Type: int, in connections, 0 to 65535; default `4096` (the model: `5`)" in section(
+    assert "Type: int, in connections, 0 to 65535; default `4096` (IPWorks: `5`)" in section(
         "ConnectionBacklog"
     )
     assert "refused while listening with error 106" in section("LocalPort")

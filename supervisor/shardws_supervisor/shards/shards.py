@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from shardws import ids, stats
 from shardws.census import Census
+from shardws.close_reasons import CloseReason
 from shardws.log import logger
 from shardws.settings import Source
 from shardws.shard import process as shard_process
@@ -113,9 +114,8 @@ class Shards:
         if self._handoff:
             self._handoff.end()
         self._is_ending = True
-        self.lost_connections.settle(
-            self.table, is_ending=True
-        )  # before the heirs are told to drain
+        # Before those that would be told of them are told to drain.
+        self.lost_connections.settle(self.table, is_ending=True)
 
     # Starting
 
@@ -215,8 +215,8 @@ class Shards:
         if self._handoff:
             self._handoff.drop(process.row)
 
-    def drain(self, process: ShardProcess, code: int, plan: Plan, now: float) -> None:
-        """Have a shard close its clients with `code` at the plan's rate, then end."""
+    def drain(self, process: ShardProcess, reason: CloseReason, plan: Plan, now: float) -> None:
+        """Have a shard close its clients for `reason` at the plan's rate, then end."""
         self._take_no_more(process)
         if process.state is State.STARTING:
             self.stop(process, now)
@@ -224,7 +224,8 @@ class Shards:
             process.is_expected_to_end = True
             process.move(State.DRAINING, now, now + plan.drain_deadline + DRAIN_GRACE)
             deadline_ms = int(plan.drain_deadline * 1000)
-            self._channels.tell(process, messages.DRAIN, code, plan.drain_rate, deadline_ms)
+            fields = reason.number, plan.drain_rate, deadline_ms
+            self._channels.tell(process, messages.DRAIN, *fields)
 
     def stop(self, process: ShardProcess, now: float) -> None:
         """Have a shard end at once; what does not within STOP_DEADLINE is killed."""
