@@ -20,7 +20,7 @@ from benchmarks.generator import RunFailed
 from benchmarks.scaling import idle, links, messages, page, picture
 from benchmarks.scaling.forecast import Forecast
 from loadtests.serving import StartFailed, end_on_term
-from shardws.errors import StartError
+from shardws.errors import ControlError
 
 PARTS = ("messages", "links", "idle")
 MOST_SHARDS = 60  # so many processes and their supervisor a generator can watch
@@ -85,7 +85,7 @@ class Found:
 
 
 def measured(args: argparse.Namespace) -> Found:
-    """Raises RunFailed, StartFailed, StartError."""
+    """Raises RunFailed, StartFailed, ControlError."""
     ticks, made = machine.Ticks.now(), {"machine": page.facts_lines(machine.facts())}
     found = Found(made)
     if "messages" in args.parts:
@@ -141,7 +141,7 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(f"scaling: {error}", file=sys.stderr)
         return USAGE
-    except (RunFailed, StartFailed, StartError) as error:
+    except (RunFailed, StartFailed, ControlError) as error:
         print(f"scaling: {error}", file=sys.stderr)
         return 1
 

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.contestants import PROJECT
 from benchmarks.generator import RunFailed, Target
 from loadtests.serving import Processes, StartFailed, free_port
-from shardws_supervisor.client import Client
+from shardws.control import connect_blocking
 
 APPLICATION = "benchmarks.scaling.application:server"
 MESH_LIMIT_S = 30.0
@@ -60,8 +60,8 @@ class Server:
 
 
 def slots_in(run_directory: Path) -> list[dict[str, Any]]:
-    """Ask anew each time: a client that is silent for long is dropped. Raises StartError."""
-    with Client(run_directory) as client:
+    """Ask anew each time: a client that is silent for long is dropped. Raises ControlError."""
+    with connect_blocking(run_directory) as client:
         found: list[dict[str, Any]] = client.ask("status")["shards"]
     return found
 

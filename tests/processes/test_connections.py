@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from shardws_supervisor.client import Client, Refused
+from shardws.control import Refused, connect_blocking
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
@@ -19,7 +19,7 @@ from tests.processes.conftest import (
     eventually,
     greeting,
 )
-from tests.processes.test_control import command
+from tests.processes.test_control import command, dial, read_line
 
 pytestmark = pytest.mark.processes
 
@@ -41,7 +41,10 @@ def test_kick_by_id_and_by_address(run_server: RunServer) -> None:
     first, hello = connect_to_shard(server, 0)
     others = [connect_to_shard(server, slot)[0] for slot in (0, 1)]
     done = command(server, "kick", str(hello["connection_id"]), "--code", "4001", "--reason", "you")
-    assert (done.returncode, done.stdout) == (0, "QUEUED\n"), done.stderr
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"close 4001 to connection {hello['connection_id']}: QUEUED\n",
+    ), done.stderr
     with pytest.raises(ConnectionClosed) as closed:
         first.recv(timeout=DEADLINE)
     assert closed.value.rcvd is not None
@@ -133,7 +136,7 @@ def test_what_makes_no_sense_is_refused_with_a_reason(run_server: RunServer) -> 
     greeting(server.connect())
     for name, (request, words) in REFUSED.items():
         request = dict(request)
-        with Client(server.run_dir) as client, pytest.raises(Refused) as caught:
+        with connect_blocking(server.run_dir) as client, pytest.raises(Refused) as caught:
             client.ask(request.pop("do"), **request)
         assert words in caught.value.description, name
     assert server.status()["ready"]
@@ -171,11 +174,11 @@ def test_a_shard_that_stands_still_holds_up_nobody_else(
     stuck.send("block")
     eventually(lambda: is_blocked(server))
     begin = time.monotonic()
-    with Client(server.run_dir) as slow, Client(server.run_dir) as quick:
-        slow._sock.sendall(json.dumps({"do": "conn", "id": connection_id}).encode() + b"\n")
+    with dial(server) as slow, connect_blocking(server.run_dir) as quick:
+        slow.sendall(json.dumps({"do": "conn", "id": connection_id}).encode() + b"\n")
         assert quick.ask("status")["ready"]
         assert time.monotonic() - begin < 2
-        answer = json.loads(slow._line())
+        answer = read_line(slow)
     reason = "its shard is down or does not answer"
     assert answer == {"ok": False, "error": reason, "code": 10065}
     server.signal(signal.SIGINT)

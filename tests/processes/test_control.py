@@ -169,7 +169,7 @@ def test_the_only_server_is_found(run_server: RunServer, tmp_path: Path) -> None
     run_server(run_dir=tmp_path / "shardws-2")
     several = shardws("status", tmp_path=tmp_path)
     assert several.returncode == 2
-    assert "several servers run: choose with --local-port or --run-dir: " in several.stderr
+    assert "several servers run: choose one by its port or its run directory: " in several.stderr
     assert str(tmp_path / "shardws-2") in several.stderr
 
 
