@@ -2,13 +2,15 @@
 
 Owns the search for the run directory, and the checks that keep what is sent from another user: in
 /tmp anybody can make a directory of any name. A default place must be this user's own; a directory
-that was named may be root's, and root may name anybody's. Whoever listens in it, as the kernel
-knows him (SO_PEERCRED, unix(7)), must be this user, root, or the one whose directory root named.
+that was named may be root's, and root may name that of a service, where only some can make one.
+Whoever listens in it, as the kernel knows him (SO_PEERCRED, unix(7)), must be this user, root, or
+the one whose directory root named.
 Both clients open their connections here; nothing of it waits.
 """
 
 import os
 import socket
+import stat
 import struct
 from pathlib import Path
 from typing import Final
@@ -66,20 +68,30 @@ def is_alive(path: Path, *, is_named: bool = False) -> bool:
 def dial(path: Path, *, is_named: bool) -> socket.socket | None:
     """Connect to the control socket in a run directory, as Location.dial does."""
     try:
-        owner = (path.stat() if is_named else path.lstat()).st_uid
+        trusted = _trusted(path, is_named=is_named)
     except PermissionError:
         raise failures.not_ours(path) from None
     except (OSError, ValueError):  # ValueError: a zero in the name
         raise failures.none_runs(path) from None
-    me = os.geteuid()
-    trusted = {me, _ROOT} | ({owner} if is_named and me == _ROOT else set())
-    if owner not in (trusted if is_named else {me}):
+    if not trusted:
         raise failures.not_ours(path)
     sock = _connect(path)
     if sock is not None and _uid_of_peer(sock) not in trusted:
         sock.close()
         raise failures.not_ours(path)
     return sock
+
+
+def _trusted(path: Path, *, is_named: bool) -> set[int]:
+    """Return the users who may listen in a directory; none when the directory is another's."""
+    me = os.geteuid()
+    if not is_named:
+        return {me, _ROOT} if path.lstat().st_uid == me else set()
+    owner = path.stat().st_uid
+    if owner in (me, _ROOT):
+        return {me, _ROOT}
+    is_open_to_all = path.resolve().parent.stat().st_mode & stat.S_IWOTH
+    return {owner, _ROOT} if me == _ROOT and not is_open_to_all else set()
 
 
 def _connect(path: Path) -> socket.socket | None:

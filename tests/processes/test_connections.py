@@ -83,6 +83,28 @@ def test_conns_and_conn(run_server: RunServer) -> None:
     assert f"id             {one}" in command(server, "conn", str(one)).stdout
 
 
+def test_conns_page_by_page(run_server: RunServer) -> None:
+    """`conns` ended at its limit, and nothing told how to see the others."""
+    server = run_server(shards=1)
+    clients = [server.connect() for _ in range(5)]
+    ids = [greeting(client)["connection_id"] for client in clients]
+    seen: list[int] = []
+    options: list[str] = []
+    while True:
+        page = json.loads(command(server, "conns", "--limit", "2", "--json", *options).stdout)
+        seen += [row["id"] for row in page["connections"]]
+        if "next" not in page:
+            break
+        options = ["--after", str(page["next"][0])]
+    assert sorted(seen) == sorted(ids)
+    assert len(seen) == 5
+    shown = command(server, "conns", "--limit", "2").stdout.splitlines()
+    assert shown[-2].startswith("older ones of shard 0: --after ")
+    assert shown[-1] == "2 of 5 connections"
+    gone = command(server, "conns", "--after", str(GONE + 1))
+    assert (gone.returncode, gone.stderr) == (1, f"shardws: no such connection: {GONE + 1}\n")
+
+
 def test_secrets_in_a_target_are_not_listed(run_server: RunServer) -> None:
     server = run_server(shards=1)
     server.url_path = "/chat?token=secret"
@@ -125,6 +147,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no address": ({"do": "kick", "address": "nonsense"}, "'nonsense' is no IP address"),
     "a number": ({"do": "kick", "address": 7}, "7 is no IP address"),
     "nobody": ({"do": "kick"}, "None is no IP address"),
+    "bad page": ({"do": "conns", "after": "x"}, "id must be a whole number"),
     "bad sort": ({"do": "conns", "sort": "luck"}, "sort by one of id, queue_bytes"),
     "bad shard": ({"do": "conns", "shard": 77}, "no shard 77 serves now"),
     "bad code": ({"do": "kick", "address": "127.0.0.1", "code": 1005}, "a close frame cannot"),

@@ -129,8 +129,9 @@ def conn(namespace: argparse.Namespace) -> int:
     if namespace.json:
         output.as_json(report)
     else:
-        width = max(map(len, report), default=0)
-        output.lines(f"{name:{width}}  {value}" for name, value in report.items())
+        shown = {output.printable(name): value for name, value in report.items()}
+        width = max(map(len, shown), default=0)
+        output.lines(f"{name:{width}}  {value}" for name, value in shown.items())
     return EXIT_OK
 
 

@@ -75,8 +75,8 @@ def test_it_has_the_methods_of_the_asyncio_client() -> None:
 
 
 def test_each_call_asks_for_its_command(server: Server) -> None:
-    answers: Answers = [QUEUED] * 5 + [b'{"ok": true, "count": 3}\n']
-    answers += [b'{"ok": true, "total": 1, "connections": []}\n'] + [b'{"ok": true, "x": 1}\n'] * 3
+    answers: Answers = [QUEUED, QUEUED, QUEUED, QUEUED, QUEUED, b'{"ok": true, "count": 3}\n']
+    answers += [b'{"ok": true, "total": 1, "connections": []}\n', *[b'{"ok": true, "x": 1}\n'] * 3]
     with connect_blocking(server.serve(answers)) as client:
         assert client.run_directory == server.directory
         assert client.send(7, "text é") is Outcome.QUEUED

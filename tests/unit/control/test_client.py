@@ -578,8 +578,7 @@ def test_a_forked_child_has_a_connection_of_its_own(tmp_path: Path) -> None:
 
     async def parent(client: Client) -> None:
         assert await client.send(1, "x") is Outcome.QUEUED
-        child = await asyncio.to_thread(fork_and_send, client)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert await asyncio.to_thread(fork_and_send, client) == 0
         assert await client.send(3, "x") is Outcome.QUEUED, "its own connection lives"
 
     with serving_thread(serve) as connects:
@@ -589,10 +588,10 @@ def test_a_forked_child_has_a_connection_of_its_own(tmp_path: Path) -> None:
 
 
 def fork_and_send(client: Client) -> int:
-    """Fork a child that sends by the client of its parent; its exit code tells how it went."""
+    """Fork a child that sends by the client of its parent; return its exit code: how it went."""
     pid = os.fork()
     if pid:
-        return pid
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     code = 1
     try:
         code = 0 if asyncio.run(client.send(2, "x")) is Outcome.QUEUED else 2

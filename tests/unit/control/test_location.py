@@ -47,8 +47,10 @@ def test_whom_to_believe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: 
         def getsockopt(self, *_: int) -> bytes:  # type: ignore[override]
             return struct.pack("3i", 1, peer, peer)
 
+    if os.getuid():
+        pytest.skip("only root gives away")
     with listen(tmp_path):
-        os.chown(tmp_path, owner, -1) if os.getuid() == 0 else pytest.skip("only root gives away")
+        os.chown(tmp_path, owner, -1)
         monkeypatch.setattr(os, "geteuid", lambda: me)
         monkeypatch.setattr(socket, "socket", Peer)
         assert location.is_alive(tmp_path, is_named=is_named) is is_believed
@@ -58,9 +60,27 @@ def test_whom_to_believe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: 
             assert caught.value.code == 10013
 
 
+def test_root_does_not_believe_what_anybody_can_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.getuid():
+        pytest.skip("only root gives away")
+    directory = tmp_path / "run"
+    directory.mkdir()
+    os.chown(directory, OTHER, -1)
+    with listen(directory):
+        monkeypatch.setattr(location, "_uid_of_peer", lambda _: OTHER)
+        assert location.is_alive(directory, is_named=True)
+        tmp_path.chmod(0o1777)
+        assert not location.is_alive(directory, is_named=True)
+
+
 def test_the_kernel_says_who_listens(tmp_path: Path) -> None:
-    with listen(tmp_path), location.dial(tmp_path, is_named=True) or pytest.fail() as sock:
-        assert location._uid_of_peer(sock) == os.getuid()
+    with listen(tmp_path):
+        sock = location.dial(tmp_path, is_named=True)
+        assert sock is not None
+        with sock:
+            assert location._uid_of_peer(sock) == os.getuid()
 
 
 def test_a_socket_that_may_not_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

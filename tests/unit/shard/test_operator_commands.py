@@ -28,7 +28,7 @@ class Shard:
 
 
 def kick(shard: Any, address: str) -> dict[str, Any]:
-    request = {"do": "kick", "address": address, "code": 1000, "reason": ""}
+    request = {"do": "disconnect_address", "address": address, "code": 1000, "reason": ""}
     answer: dict[str, Any] = json.loads(operator_commands.run(shard, 0, json.dumps(request)))
     return answer
 

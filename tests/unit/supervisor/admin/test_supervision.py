@@ -117,7 +117,9 @@ def test_a_late_answer_is_not_taken_for_the_next(
     assert supervisor.connections == 2
 
 
-@pytest.mark.parametrize(("mood", "reason"), [("refusing", "no"), ("nonsense", "is no server of this kind")])
+@pytest.mark.parametrize(
+    ("mood", "reason"), [("refusing", "no"), ("nonsense", "is no server of this kind")]
+)
 def test_what_is_no_report(tmp_path: Path, mood: str, reason: str) -> None:
     async def talk(asking: Supervision) -> None:
         assert reason in await failure(asking)
