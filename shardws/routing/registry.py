@@ -37,7 +37,7 @@ class Registry:
         """Return at most `count` connections, the last entered first, without a copy of all.
 
         With `after`, those that entered before that id. If it has gone, those below it: nearly the
-        same, since ids rise, but a decision on an opening request may have taken longer than others.
+        same, since ids rise, but one whose opening took long to decide enters behind later ones.
         """
         newest = iter(reversed(self._by_id.values()))
         if after in self._by_id:

@@ -83,6 +83,18 @@ def test_the_kernel_says_who_listens(tmp_path: Path) -> None:
             assert location._uid_of_peer(sock) == os.getuid()
 
 
+def test_the_kernel_tells_of_another_one_who_listens_in_our_directory(tmp_path: Path) -> None:
+    if os.getuid():
+        pytest.skip("only root can be another user")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / endpoint.CONTROL_SOCKET))
+        os.seteuid(OTHER)  # whose it is, is noted when it begins to listen
+        sock.listen()
+        os.seteuid(0)
+        with pytest.raises(ControlError, match="belongs to another user"):
+            location.dial(tmp_path, is_named=True)
+
+
 def test_a_socket_that_may_not_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Denied(socket.socket):
         def connect(self, address: object) -> None:

@@ -116,7 +116,7 @@ def test_status_and_conn_do_not_play_with_the_terminal(serve: Serve, run: Run) -
 def test_conn_shows_any_object(serve: Serve, run: Run) -> None:
     serve({"ok": True, "id": 7, "na\x1bme": "\x1b[2J"})
     code, out, _ = run("conn", "7")
-    assert (code, out) == (0, "id       7\nna\\x1bme  \\x1b[2J\n")
+    assert (code, out) == (0, "id        7\nna\\x1bme  \\x1b[2J\n")
 
 
 def test_the_next_pages(serve: Serve, run: Run) -> None:
