@@ -19,7 +19,6 @@ from shardws.log import logger
 from shardws_supervisor.admin import upkeep
 from shardws_supervisor.control import commands
 from shardws_supervisor.control.server import ControlServer
-from shardws_supervisor.listening import handoff
 from shardws_supervisor.plan.plan import Plan, Planner, effective
 from shardws_supervisor.reload.reload import Reloads
 from shardws_supervisor.resources import Resources
@@ -49,7 +48,7 @@ class Supervisor:
         """Take port, run directory and memory; StartError names what is in the way."""
         self.planner = planner
         self.plan = plan
-        self.resources = Resources(plan)
+        self.resources = Resources(plan, self.fds_to_close)
         self.level = Level.NONE
         self.has_served = False
         self.started = time.monotonic()
@@ -60,14 +59,10 @@ class Supervisor:
         self._signals = Signals()
         self._selector = selectors.DefaultSelector()
         self.reloads = Reloads(self, self._selector)
-        self._handoff = handoff.made(
-            self.resources.listener, self.resources.memory, self.fds_to_close
-        )
         self._shards = Shards(
             self,
             self._selector,
-            self.resources.listeners,
-            self._handoff,
+            self.resources.accepting,
             self.resources.memory,
             self.resources.census,
             self.resources.boot_nonce,
@@ -77,10 +72,10 @@ class Supervisor:
         )
         policy = Policy(attempts=plan.respawn_attempts)
         self._scaling = Scaling(self._shards, policy, self.resources.memory.slots)
-        self.auxiliaries: list[Auxiliary] = [self._handoff] if self._handoff else []
-        self.auxiliaries += upkeep.auxiliaries(
-            self.resources, plan, self.started, self.fds_to_close
-        )
+        self.auxiliaries: list[Auxiliary] = [
+            *self.resources.accepting.auxiliaries,
+            *upkeep.auxiliaries(self.resources, plan, self.started, self.fds_to_close),
+        ]
         self._control = ControlServer(
             self.resources.run_directory.control_path,
             self._selector,
@@ -113,6 +108,7 @@ class Supervisor:
                 self._scaling.grow(index, self.plan)
                 if self.table[index].leader is None:
                     self._cannot_start(f"shard {index} cannot be forked")
+                    break  # a shard begun now would not hear of the stop
             while not self._is_over():
                 self._turn()
         finally:
@@ -172,7 +168,7 @@ class Supervisor:
         """Say so once a client can really connect: every shard has called `listen`."""
         if not self.table.are_all(State.READY):
             return
-        if self.resources.listeners.are_listening():
+        if self.resources.accepting.are_listening():
             self.has_served = True
             self.resources.announce(self.plan, len(self.table))
         elif now - self.started > self.plan.start_timeout + START_GRACE:
