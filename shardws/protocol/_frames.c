@@ -10,9 +10,9 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include "_frames_bytes.h"
-#include "_frames_filler.h"
-#include "_frames_parse.h"
+#include "_frames_bytes-inl.h"
+#include "_frames_filler-inl.h"
+#include "_frames_parse-inl.h"
 
 static PyObject *
 unmask(PyObject *Py_UNUSED(module), PyObject *args)

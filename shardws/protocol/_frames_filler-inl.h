@@ -7,7 +7,7 @@
 #ifndef SHARDWS_FRAMES_FILLER_H
 #define SHARDWS_FRAMES_FILLER_H
 
-#include "_frames_bytes.h"
+#include "_frames_bytes-inl.h"
 
 typedef struct {
     PyObject_HEAD

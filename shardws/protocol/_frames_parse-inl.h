@@ -6,7 +6,7 @@
 #ifndef SHARDWS_FRAMES_PARSE_H
 #define SHARDWS_FRAMES_PARSE_H
 
-#include "_frames_bytes.h"
+#include "_frames_bytes-inl.h"
 
 #define FIN 0x80
 #define FIN_TEXT 0x81
