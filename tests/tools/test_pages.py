@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from shardws.errors import CLOSE_CODES, ERROR_CODES, EXIT_CODES
+from shardws.metrics import METRICS
 from shardws.settings import Settings, table, tomlfile
 from shardws.settings.table import ROWS
 from tools import pages
@@ -45,9 +46,9 @@ def section(vendor: str) -> str:
 
 
 def test_a_section_tells_type_bounds_default_and_time() -> None:
-    assert "Type: int, in connections, 0 to 65535; default `4096` (the model: `5`)" in section(
-        "ConnectionBacklog"
-    )
+    backlog = section("ConnectionBacklog")
+    assert "Type: int, in connections, 0 to 65535; default `4096` (the original" in backlog
+    assert "(the original component's default is `5`)\n" in backlog
     assert "refused while listening with error 106" in section("LocalPort")
     assert "with error 104" in section("UseSSL")
     assert "with error 211" in section("Shards")
@@ -63,6 +64,16 @@ def test_the_codes_page_has_every_code() -> None:
     for number in (*ERROR_CODES, *CLOSE_CODES, *EXIT_CODES):
         assert f"\n| {number} |" in page
     assert "EADDRINUSE" in page
+
+
+def test_the_metrics_page_has_every_metric_once_with_its_key() -> None:
+    page = pages.metrics_page()
+    for metric in METRICS:
+        (line,) = (line for line in page.splitlines() if f"| `{metric.sample}` |" in line)
+        assert metric.text in line
+        assert f"`{metric.key}`" in line or not metric.key
+    assert "| gauge | seconds |" in page.partition("`shardws_loop_lag_seconds`")[2]
+    assert "| max | `loop_lag` (microseconds) |" in page
 
 
 def test_a_bar_does_not_end_a_cell() -> None:

@@ -56,7 +56,7 @@ def test_every_metric_that_is_named_is_there(file: Path) -> None:
 
 
 def test_every_metric_is_described() -> None:
-    text = (ROOT / "docs" / "how-to" / "monitoring.md").read_text()
+    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     assert exposed() <= set(re.findall(r"\bshardws_[a-z_]+\b", text))
 
 

@@ -1,20 +1,7 @@
-"""slots: what both rows of a slot say together."""
+"""history: the last points, and no more."""
 
 from shardws import stats
-from shardws_supervisor.admin import slots
 from shardws_supervisor.admin.history import KEPT, History
-
-
-def test_amounts_add_up_and_the_worse_lag_counts() -> None:
-    memory = stats.Stats(2)
-    for row, value in ((2, 5), (3, 7)):
-        memory.row(row)[stats.CONNECTIONS] = value
-        memory.row(row)[stats.BYTES_OUT] = value
-        memory.row(row)[stats.LOOP_LAG] = value
-        memory.row(row)[stats.PID] = value
-    words = slots.read(memory, 1)
-    assert (words["connections"], words["bytes_out"], words["loop_lag"]) == (12, 12, 7)
-    assert slots.used(memory) == [1]
 
 
 def test_history_keeps_the_last_points() -> None:
