@@ -64,9 +64,8 @@ def reload(namespace: argparse.Namespace) -> int:
             if report["reloads"] != number or report["phase"] != "reloading":
                 break
             time.sleep(PAUSE)
-    outcome = str(report["reload_outcome"])
-    is_good = outcome.startswith("reloaded")
-    print(outcome, file=sys.stdout if is_good else sys.stderr)
+    is_good = report["last_reload"]["kind"] == "done"
+    print(report["reload_outcome"], file=sys.stdout if is_good else sys.stderr)
     return EXIT_OK if is_good else EXIT_FAILED
 
 

@@ -1,8 +1,8 @@
 """What only the supervisor can count of processes: how many began, how they ended, their CPU time.
 
-Owns three words of each row of shared memory (shardws.stats); decides nothing. They stay when a slot
-is removed, so a slot that comes back continues its counters, and they outlive every process that
-shows them.
+Owns three words of each row of shared memory (shardws.stats); decides nothing. They stay when a
+slot is removed, so a slot that comes back continues its counters, and they outlive every process
+that shows them.
 """
 
 from collections.abc import Mapping
