@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # HOST is `make run`'s address with a default; for a load test only a given one counts.
 LOADED := $(if $(filter command,$(origin HOST)),--host $(HOST))
-SOURCES := shardws supervisor tests loadtests benchmarks examples tools
+SOURCES := shardws supervisor tests loadtests benchmarks examples tools docs/conf.py
 # The extension is built by the editable install: its source is a reason to install again.
 INPUTS := pyproject.toml $(wildcard shardws/_*.c shardws/protocol/_frames*.[ch])
 
@@ -23,7 +23,7 @@ run: $(VENV)/.run  ## serve the demo: HOST= PORT= SHARDS= ADMIN_PORT= APP=
 test: $(VENV)/.test  ## the whole test suite; PYTEST= passes options, SHARDWS_CODEC=python the other codec
 	$(BIN)/python -m pytest $(PYTEST)
 
-check: format-check lint types layers test pages-check  ## all gates
+check: format-check lint types layers test pages-check docs  ## all gates
 
 format: $(VENV)/.check  ## rewrite in the house format
 	$(BIN)/ruff format $(SOURCES)
@@ -38,7 +38,7 @@ lint: $(VENV)/.check
 types: $(VENV)/.check
 	$(BIN)/mypy
 
-layers: $(VENV)/.check  ## upper rooms import lower ones
+layers: $(VENV)/.check  ## upper layers import lower ones
 	$(BIN)/lint-imports
 
 compliance: $(VENV)/.test  ## the Autobahn|Testsuite; CASES= passes options (tests/compliance/README.md)
@@ -51,6 +51,10 @@ pages: $(VENV)/.check  ## write the generated pages of docs/reference
 pages-check: $(VENV)/.check  ## compare them with the tables and tests
 	$(BIN)/python -m tools.render --check
 	$(BIN)/python -m tools.surface --check
+
+docs: $(VENV)/.docs  ## build the documentation site into build/docs; a warning or a broken link is an error
+	$(BIN)/sphinx-build -q -n -W --keep-going -b html -d build/docs-cache docs build/docs
+	cp build/docs/README.html build/docs/index.html
 
 tls-scan: $(VENV)/.test  ## testssl.sh against the demo, two minutes; SCAN=--write writes docs/reference/tls-scan.txt
 	$(BIN)/python -m tools.tls_scan $(SCAN)
@@ -65,24 +69,24 @@ load: $(VENV)/.load  ## a short load test of a server of its own, or of HOST=ws:
 load-ui: $(VENV)/.load  ## the same with locust's web page on 127.0.0.1:8089
 	$(BIN)/python -m loadtests.run --ui $(LOADED) $(LOAD)
 
-bench: $(VENV)/.run .venv-bench/.bench  ## this server and others side by side, writes docs/benchmarks.md; FULL=1, BENCH= passes options
-	$(BIN)/python -m benchmarks --matrix $(if $(FULL),full,default) --write docs \
+bench: $(VENV)/.run contestants  ## this server and others side by side, writes docs/benchmarks.md; FULL=1, BENCH= passes options
+	$(BIN)/python -m benchmarks compare --matrix $(if $(FULL),full,default) --write docs \
 		--json build/bench/last.json $(BENCH)
 
-bench-quick: $(VENV)/.run .venv-bench/.bench  ## the same in under two minutes, writes nothing
-	$(BIN)/python -m benchmarks --matrix quick $(BENCH)
+bench-quick: $(VENV)/.run contestants  ## the same in under two minutes, writes nothing
+	$(BIN)/python -m benchmarks compare --matrix quick $(BENCH)
 
 bench-scaling: $(VENV)/.run  ## cost of shards, links and idle connections, eight minutes; writes docs/topics/scaling.md; BENCH= passes options
-	$(BIN)/python -m benchmarks.scaling --write docs/topics/scaling.md $(BENCH)
+	$(BIN)/python -m benchmarks scaling --write docs/topics/scaling.md $(BENCH)
 
 bench-routing: $(VENV)/.run  ## CPU of a send to another shard, against its budget, half a minute; BENCH= passes options
-	$(BIN)/python -m benchmarks.routing $(BENCH)
+	$(BIN)/python -m benchmarks routing $(BENCH)
 
 bench-check: $(VENV)/.run  ## instructions per message by callgrind against the stored table; UPDATE=1 stores
-	$(BIN)/python -m benchmarks.micro.instructions $(if $(UPDATE),--update)
+	$(BIN)/python -m benchmarks check $(if $(UPDATE),--update)
 
 bench-micro: $(VENV)/.test $(VENV)/.load  ## the same paths against the clock, by pytest-benchmark; PYTEST= passes options
-	$(BIN)/python -m pytest benchmarks/micro --benchmark-only $(PYTEST)
+	$(BIN)/python -m benchmarks micro $(if $(PYTEST),-- $(PYTEST))
 
 clean:
 	rm -rf build dist *.egg-info $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -107,13 +111,26 @@ $(VENV)/.check: $(INPUTS) | $(BIN)/python
 	$(PIP) install --editable '.[test,check,load]'
 	touch $@ $(VENV)/.test $(VENV)/.load $(VENV)/.run
 
+$(VENV)/.docs: $(INPUTS) | $(BIN)/python
+	$(PIP) install --editable '.[docs]'
+	touch $@ $(VENV)/.run
+
 # The contestants of the benchmark, apart from what we ship and test with.
+contestants: .venv-bench/.bench build/bench/js/.bench
+
 .venv-bench/.bench: benchmarks/requirements.txt
 	[ -x .venv-bench/bin/python ] || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -r $<
 	touch $@
 
+# Without npm, or when it fails, no stamp is made: those contestants are left out, and named.
+build/bench/js/.bench: benchmarks/package.json
+	mkdir -p $(@D)
+	cp $< $(@D)
+	if npm install --prefix $(@D) --no-audit --no-fund --no-package-lock --loglevel=error; \
+		then touch $@; else echo 'bench: npm did not install bun and ws'; fi
+
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
-.PHONY: run test check format format-check lint types layers pages pages-check compliance tls-scan stress load load-ui bench bench-quick bench-scaling bench-routing bench-check bench-micro clean help
+.PHONY: run test check format format-check lint types layers pages pages-check docs compliance tls-scan stress load load-ui bench bench-quick bench-scaling bench-routing bench-check bench-micro contestants clean help

@@ -2,51 +2,33 @@
 
 All serve with one process (cross: two), uvloop where it can be chosen, and otherwise as they come.
 None compresses, because the generator offers no extension. The servers of others are small files
-in servers/ and run in .venv-bench; shardws is started as its users start it.
+in servers/, run by what the Makefile installs: Python packages into .venv-bench, those of npm into
+build/bench/js. shardws is started as its users start it.
 """
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import packages
 from benchmarks.matrix import Section
+from benchmarks.options import check_names
+from benchmarks.serving import Command, Commands, Place
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
 SERVERS = Path(__file__).resolve().parent / "servers"
-PYTHON = PROJECT / ".venv-bench" / "bin" / "python"
+PYTHON = packages.VENV / "bin" / "python"
+BUN = packages.NODE_MODULES / ".bin" / "bun"
 BASE = "shardws"  # whom the ratios are to
-
 
 ALWAYS = frozenset({"quick", "default", "full"})
 USUAL = frozenset({"default", "full"})
 RARE = frozenset({"full"})
 
 
-@dataclass(frozen=True)
-class Place:
-    """What one start may use: two ports, an empty directory, a certificate in the section TLS."""
-
-    port: int
-    port2: int
-    directory: Path
-    shards: int = 1
-    certificate: Path | None = None
-    key: Path | None = None
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return (self.certificate, self.key) if self.certificate and self.key else ()
-
-
-@dataclass(frozen=True)
-class Command:
-    """A process to start; it is up when `ready`, a port or a file, is there."""
-
-    argv: list[str | Path]
-    ready: int | Path
-    environment: Mapping[str, str] = field(default_factory=dict)
+ALONE = frozenset({Section.ECHO, Section.STORM, Section.BROADCAST, Section.MEMORY, Section.TLS})
+BOTH = ALONE | {Section.CROSS}
 
 
 @dataclass(frozen=True)
@@ -56,80 +38,95 @@ class Contestant:
     name: str
     says: str
     packages: tuple[str, ...]
-    commands: Callable[[Place], list[Command]]
-    sections: frozenset[Section]
+    commands: Commands
+    sections: frozenset[Section] = ALONE
     matrices: frozenset[str] = USUAL  # whose part it is without being named
     needs: str = ""  # a program that must be installed
     has_two_ports: bool = False
+
+    def versions(self) -> dict[str, str]:
+        """Of its program and packages by name; "" for what is not installed."""
+        found = packages.own if self.packages[0] == BASE else packages.theirs
+        programs = {self.needs: packages.program(self.needs)} if self.needs else {}
+        return programs | {name: found(name) for name in self.packages}
 
     def missing(self) -> str:
         """Why it cannot run here; "" when it can."""
         if self.needs and shutil.which(self.needs) is None:
             return f"{self.name}: no {self.needs} on this machine"
-        if self.packages[0] != BASE and not PYTHON.exists():
-            return f"{self.name}: .venv-bench is not there, `make bench` makes it"
+        lacking = [name for name, version in self.versions().items() if not version]
+        if lacking:
+            return f"{self.name}: {', '.join(lacking)} not installed; `make bench` does that"
         return ""
 
 
-ALONE = frozenset({Section.ECHO, Section.STORM, Section.BROADCAST, Section.MEMORY, Section.TLS})
+def shardws(application: str, *options: str, codec: str = "") -> Commands:
+    """`shardws run` with as many shards as the place has."""
 
-
-def shardws(
-    application: str = "benchmarks.application:server", codec: str = ""
-) -> Callable[[Place], list[Command]]:
-    def commands(place: Place) -> list[Command]:
-        name = "examples.demo:server" if place.shards > 1 else application
-        address = ["--local-host", "127.0.0.1", "--local-port", str(place.port)]
-        words: list[str] = [
-            *address,
-            "--shards",
-            str(place.shards),
-            "--run-dir",
-            f"{place.directory}/run",
-        ]
+    def commands(place: Place) -> Sequence[Command]:
+        argv: list[str | Path] = [Path(sys.executable).parent / "shardws", "run", application]
+        argv += ["--local-host", "127.0.0.1", "--local-port", str(place.port)]
+        argv += ["--shards", str(place.shards), "--run-dir", place.directory / "run", *options]
         environment = {"SHARDWS_CODEC": codec} if codec else {}
-        if place.certificate:
-            environment |= {"SHARDWS_USE_SSL": "true"}
-            environment |= {"SHARDWS_SSL_CERT_STORE": f"{place.directory}/both.pem"}
-        argv: list[str | Path] = [Path(sys.executable).parent / "shardws", "run", name, *words]
+        if place.files:
+            environment["SHARDWS_USE_SSL"] = "true"
+            environment["SHARDWS_SSL_CERT_STORE"] = f"{place.directory}/both.pem"
         return [Command(argv, place.port, environment)]
 
     return commands
 
 
-def script(name: str) -> Callable[[Place], list[Command]]:
-    def commands(place: Place) -> list[Command]:
-        return [Command([PYTHON, SERVERS / name, str(place.port), *place.files], place.port)]
+def ours(codec: str = "") -> Commands:
+    """Echo with one shard, the demo with several."""
+
+    def commands(place: Place) -> Sequence[Command]:
+        name = "examples.demo" if place.shards > 1 else "benchmarks.application"
+        return shardws(f"{name}:server", codec=codec)(place)
 
     return commands
 
 
-def uvicorn(protocol: str) -> Callable[[Place], list[Command]]:
-    def commands(place: Place) -> list[Command]:
-        words = f"asgi_echo:app --loop uvloop --ws {protocol} --log-level warning --backlog 4096"
-        tls: list[str | Path] = []
-        if place.files:
-            tls = ["--ssl-certfile", place.files[0], "--ssl-keyfile", place.files[1]]
-        address = ["--app-dir", str(SERVERS), "--host", "127.0.0.1", "--port", str(place.port)]
-        return [Command([PYTHON, "-m", "uvicorn", *words.split(), *address, *tls], place.port)]
+def script(program: str | Path, name: str, **environment: str) -> Commands:
+    def commands(place: Place) -> Sequence[Command]:
+        argv = [program, SERVERS / name, str(place.port), *place.files]
+        return [Command(argv, place.port, environment)]
 
     return commands
 
 
-def granian(interface: str) -> Callable[[Place], list[Command]]:
-    def commands(place: Place) -> list[Command]:
-        words = f"{interface}_echo:app --interface {interface} --loop uvloop --no-access-log"
-        tls: list[str | Path] = []
-        if place.files:
-            tls = ["--ssl-certificate", place.files[0], "--ssl-keyfile", place.files[1]]
-        address = ["--working-dir", str(SERVERS), "--host", "127.0.0.1", "--port", str(place.port)]
-        return [Command([PYTHON, "-m", "granian", *words.split(), *address, *tls], place.port)]
+def application(words: str, *, directory: str, certificate: str, key: str) -> Commands:
+    """An application server as a module; the last three are the names of its options."""
+
+    def commands(place: Place) -> Sequence[Command]:
+        argv: list[str | Path] = [PYTHON, "-m", *words.split(), f"--{directory}", SERVERS]
+        argv += ["--loop", "uvloop", "--host", "127.0.0.1", "--port", str(place.port)]
+        for option, file in zip((certificate, key), place.files, strict=False):
+            argv += [f"--{option}", file]
+        return [Command(argv, place.port)]
 
     return commands
 
 
-def redis_pair(way: str) -> Callable[[Place], list[Command]]:
-    def commands(place: Place) -> list[Command]:
+def uvicorn(protocol: str) -> Commands:
+    return application(
+        f"uvicorn asgi_echo:app --ws {protocol} --log-level warning --backlog 4096",
+        directory="app-dir",
+        certificate="ssl-certfile",
+        key="ssl-keyfile",
+    )
+
+
+def granian(interface: str) -> Commands:
+    return application(
+        f"granian {interface}_echo:app --interface {interface} --no-access-log",
+        directory="working-dir",
+        certificate="ssl-certificate",
+        key="ssl-keyfile",
+    )
+
+
+def redis_pair(way: str) -> Commands:
+    def commands(place: Place) -> Sequence[Command]:
         socket = place.directory / "redis.sock"
         options: list[str | Path] = ["--port", "0", "--save", "", "--unixsocket", socket]
         demo = [PYTHON, SERVERS / "redis_demo.py"]
@@ -145,73 +142,79 @@ def redis_pair(way: str) -> Callable[[Place], list[Command]]:
 CONTESTANTS = (
     Contestant(
         BASE,
-        "`shardws run`, one shard; C body of the codec",
+        "`shardws run`, one shard; C implementation of the codec",
         (BASE, "uvloop", "wsproto"),
-        shardws(),
-        ALONE | {Section.CROSS},
+        ours(),
+        BOTH,
         ALWAYS,
     ),
     Contestant(
         "shardws_python",
-        "the same with the Python body of the codec",
+        "the same with the Python implementation of the codec",
         (BASE,),
-        shardws(codec="python"),
-        ALONE | {Section.CROSS},
+        ours(codec="python"),
+        BOTH,
         RARE,
     ),
     Contestant(
         "picows",
         "Cython; small server on uvloop",
         ("picows", "uvloop"),
-        script("picows_echo.py"),
-        ALONE,
-        ALWAYS,
+        script(PYTHON, "picows_echo.py"),
+        matrices=ALWAYS,
+    ),
+    Contestant(
+        "bun", "`Bun.serve`, JavaScript; uWebSockets inside", ("bun",), script(BUN, "bun_echo.js")
+    ),
+    Contestant(
+        "socketify",
+        "uWebSockets (C++) called through cffi",
+        ("socketify",),
+        script(PYTHON, "socketify_echo.py"),
     ),
     Contestant(
         "granian",
         "Rust; RSGI application, one worker",
         ("granian",),
         granian("rsgi"),
-        ALONE,
-        ALWAYS,
+        matrices=ALWAYS,
     ),
     Contestant(
         "granian_asgi",
         "the same with an ASGI application",
         ("granian",),
         granian("asgi"),
-        ALONE,
-        RARE,
+        matrices=RARE,
     ),
     Contestant(
-        "aiohttp",
-        "its server on uvloop",
-        ("aiohttp", "uvloop"),
-        script("aiohttp_echo.py"),
-        ALONE,
+        "node_ws",
+        "ws on node",
+        ("ws",),
+        script("node", "ws_echo.js", NODE_PATH=str(packages.NODE_MODULES)),
+        needs="node",
+    ),
+    Contestant(
+        "aiohttp", "its server on uvloop", ("aiohttp", "uvloop"), script(PYTHON, "aiohttp_echo.py")
     ),
     Contestant(
         "uvicorn",
         "ASGI application, `--ws websockets-sansio`, its fastest",
         ("uvicorn", "websockets", "uvloop"),
         uvicorn("websockets-sansio"),
-        ALONE,
     ),
     Contestant(
         "uvicorn_wsproto",
         "the same with `--ws wsproto`",
         ("uvicorn", "wsproto", "uvloop"),
         uvicorn("wsproto"),
-        ALONE,
-        RARE,
+        matrices=RARE,
     ),
     Contestant(
         "websockets",
         "its asyncio server on uvloop",
         ("websockets", "uvloop"),
-        script("websockets_echo.py"),
-        ALONE,
-        ALWAYS,
+        script(PYTHON, "websockets_echo.py"),
+        matrices=ALWAYS,
     ),
     Contestant(
         "redis_batch",
@@ -235,12 +238,9 @@ CONTESTANTS = (
 )
 
 
-def choose(names: list[str], matrix: str) -> list[Contestant]:
-    """Those named, or all that belong to a matrix; the base first. Raises ValueError."""
-    known = {one.name: one for one in CONTESTANTS}
-    for name in names:
-        if name not in known:
-            raise ValueError(f"no contestant {name!r}: one of {', '.join(known)}")
+def choose(names: Sequence[str], matrix: str) -> list[Contestant]:
+    """Those named, or all that belong to a matrix; the base first. Raises CannotRun."""
+    check_names("contestant", names, [one.name for one in CONTESTANTS])
     if names:
         return [one for one in CONTESTANTS if one.name in names or one.name == BASE]
     return [one for one in CONTESTANTS if matrix in one.matrices]

@@ -3,33 +3,13 @@
 Pure. Failed runs are in no figure and are listed apart.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Sequence
 
 from benchmarks.matrix import Workload
 from benchmarks.rounds import Run
+from benchmarks.tables import Spread
 
 SATURATED = 0.95  # above it the generator was the limit of rate and latency
-
-
-@dataclass(frozen=True)
-class Spread:
-    """The median of some rounds, and the smallest and largest."""
-
-    middle: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> "Spread | None":
-        found = sorted(values)
-        return cls(median(found), found[0], found[-1]) if found else None
-
-    def text(self, digits: int) -> str:
-        """`12.3 (11.9-13.0)`; a single figure when they do not differ in so many digits."""
-        middle, low, high = (f"{one:,.{digits}f}" for one in (self.middle, self.low, self.high))
-        return middle if low == high else f"{middle} ({low}-{high})"
 
 
 def good(runs: Sequence[Run], contestant: str, workload: Workload) -> dict[int, Run]:

@@ -6,6 +6,7 @@ begins and ends.
 """
 
 import json
+import resource
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,18 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.matrix import Matrix, Workload
+from benchmarks.errors import CannotRun, RunFailed
+from benchmarks.matrix import Workload
 
 SOURCES = Path(__file__).resolve().parent / "generator"
-PROGRAM = SOURCES.parent.parent.parent / "build" / "bench" / "generator"
+PROGRAM = SOURCES.parent.parent / "build" / "bench" / "generator"
 FLAGS = ["-std=gnu11", "-O3", "-march=native"]
 BUILD_LIMIT_S = 120
 DRAIN_S = 10.0
 BEYOND_S = 50.0  # connecting has a limit of 30 s in main.c, draining the above
-
-
-class RunFailed(Exception):
-    """A run has no figures, or none to be trusted; says why."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,32 @@ class Load:
     p50_us: float
     p99_us: float
 
+    @property
+    def cpu_us(self) -> float:
+        """CPU of the server for a message."""
+        return self.server_cpu_s / self.messages * 1e6
+
+    def figures(self) -> dict[str, float]:
+        """Those of a report by name; shares are of a core."""
+        return {
+            "cpu_us": self.cpu_us,
+            "rate": self.messages / self.seconds,
+            "p50_us": self.p50_us,
+            "p99_us": self.p99_us,
+            "server_share": self.server_cpu_s / self.seconds,
+            "client_share": self.client_cpu_s / self.seconds,
+        }
+
+
+def prepare() -> None:
+    """Build it, and raise the limit of descriptors, which it and servers inherit; as build()."""
+    build()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
 
 def build() -> None:
-    """Compile if needed; raises RunFailed when there is no compiler or it fails."""
+    """Compile if needed; raises CannotRun when there is no compiler or it fails."""
     sources = sorted(SOURCES.glob("*.c"))
     newest = max(file.stat().st_mtime for file in SOURCES.iterdir())
     if PROGRAM.exists() and PROGRAM.stat().st_mtime >= newest:
@@ -60,9 +81,9 @@ def build() -> None:
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=BUILD_LIMIT_S)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise RunFailed(f"the load generator is C and needs a compiler, cc: {error}") from error
+        raise CannotRun(f"the load generator is C and needs a compiler, cc: {error}") from error
     if done.returncode:
-        raise RunFailed(f"cc: {done.stderr[-2000:]}")
+        raise CannotRun(f"cc: {done.stderr[-2000:]}")
 
 
 def command(mode: str, target: Target, options: Sequence[str]) -> list[str]:
@@ -83,15 +104,10 @@ def parsed(line: str, errors: str = "") -> dict[str, Any]:
     return figures
 
 
-def measure(workload: Workload, target: Target, matrix: Matrix) -> Load:
-    """One measured load; raises RunFailed."""
-    return run(workload, target, matrix.seconds, matrix.warmup_s)
-
-
 def run(
     workload: Workload, target: Target, seconds: float, warmup_s: float, drain_s: float = DRAIN_S
 ) -> Load:
-    """As measure(); what was not answered `drain_s` after the measured time is lost."""
+    """One measured load; what was not answered `drain_s` after it is lost. Raises RunFailed."""
     times = ["--seconds", str(seconds), "--warmup", str(warmup_s), "--drain", str(drain_s)]
     try:
         done = subprocess.run(

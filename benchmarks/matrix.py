@@ -175,7 +175,7 @@ def full_echoes() -> Iterator[Workload]:
 
 
 def full() -> Matrix:
-    """An hour and more: everything, longer."""
+    """Two hours and more: everything, longer."""
     echoes = tuple(full_echoes())
     others = tuple(one for one in default().workloads if one.section is not Section.ECHO)
     more = (memory(15000), cross(1, 1), cross(1, 16), tls_echo(1000, 125, 1))

@@ -1,17 +1,18 @@
-"""The report: tables for the terminal, and the page docs/benchmarks.md.
+"""The report: tables for the terminal, and the page docs/benchmarks.md with its picture.
 
-Takes runs and facts, gives text; its words on the method are in method.md. Rows are workloads,
-columns contestants, the base first.
+Takes runs and facts, gives text; its words on the method are those of README.md. Rows are
+workloads, columns contestants, the base first.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import figures
+from benchmarks import figures, svg
 from benchmarks.contestants import BASE, Contestant
-from benchmarks.matrix import Matrix, Section, Workload
+from benchmarks.matrix import Matrix, Section, Workload, broadcast, echo, storm
 from benchmarks.rounds import Run
+from benchmarks.tables import cell, table
 
 TITLES = {
     Section.ECHO: "Echo",
@@ -22,7 +23,9 @@ TITLES = {
     Section.CROSS: "From one process to another",
 }
 FIGURE_TITLES = {"cpu_us": "CPU us per {unit}", "kib": "resident KiB per {unit}"}
-METHOD = (Path(__file__).resolve().parent / "method.md").read_text()
+README = Path(__file__).resolve().parent / "README.md"
+METHOD = "## Method"
+PICTURED = (echo(64, 125, 1), echo(64, 125, 16), storm(), broadcast(8))
 
 
 @dataclass
@@ -33,7 +36,6 @@ class Report:
     contestants: Sequence[Contestant]
     runs: Sequence[Run]
     facts: Mapping[str, str]
-    versions: Mapping[str, str]
     skipped: Sequence[str] = field(default_factory=list)
 
     def workloads(self, section: Section) -> list[Workload]:
@@ -44,35 +46,19 @@ class Report:
         return [one.name for one in self.contestants if section in one.sections]
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table that is aligned, so that it reads in a terminal too."""
-    lines = [list(head), *map(list, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    padded = [
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    ]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return [padded[0], rule, *padded[1:]]
-
-
-def text(spread: figures.Spread | None, digits: int, suffix: str = "") -> str:
-    return "-" if spread is None else spread.text(digits) + suffix
-
-
-def digits_for(value: float) -> int:
-    """Three figures are what rounds agree on."""
-    return 0 if value >= 100 else 1 if value >= 10 else 2
+def figure_name(workload: Workload) -> str:
+    """What the main figure is, as a heading."""
+    return FIGURE_TITLES[figures.main_figure(workload)].format(unit=workload.unit)
 
 
 def figure_cell(report: Report, name: str, workload: Workload) -> str:
     found = figures.spread(report.runs, name, workload, figures.main_figure(workload))
-    return text(found, digits_for(found.middle)) if found else "failed"
+    return cell(found) if found else "failed"
 
 
 def ratio_cell(report: Report, name: str, workload: Workload) -> str:
     figure = figures.main_figure(workload)
-    return text(figures.ratio(report.runs, name, BASE, workload, figure), 2, "x")
+    return cell(figures.ratio(report.runs, name, BASE, workload, figure), 2, "x")
 
 
 def section_lines(report: Report, section: Section) -> list[str]:
@@ -81,11 +67,10 @@ def section_lines(report: Report, section: Section) -> list[str]:
     if not workloads:
         return []
     names = report.names(section)
-    what = FIGURE_TITLES[figures.main_figure(workloads[0])].format(unit=workloads[0].unit)
     own = [[one.title, *(figure_cell(report, name, one) for name in names)] for one in workloads]
     others = [name for name in names if name != BASE]
     times = [[one.title, *(ratio_cell(report, name, one) for name in others)] for one in workloads]
-    lines = [f"## {TITLES[section]}", "", *table([what, *names], own), ""]
+    lines = [f"## {TITLES[section]}", "", *table([figure_name(workloads[0]), *names], own), ""]
     if others:
         lines += [*table([f"times {BASE}", *others], times), ""]
     return lines
@@ -103,7 +88,7 @@ def busy_rows(report: Report) -> Iterable[list[str]]:
 def busy_cells(report: Report, name: str, workload: Workload) -> list[str]:
     digits = {"rate": 0, "p50_us": 0, "p99_us": 0, "server_share": 2, "client_share": 2}
     cells = [
-        text(figures.spread(report.runs, name, workload, figure), count)
+        cell(figures.spread(report.runs, name, workload, figure), count)
         for figure, count in digits.items()
     ]
     if figures.is_generator_the_limit(report.runs, name, workload):
@@ -125,9 +110,20 @@ def trouble_lines(report: Report) -> list[str]:
     return [*failed, *(f"- left out: {reason}" for reason in report.skipped)]
 
 
+def line(run: Run) -> str:
+    """What is shown as a run is done."""
+    name = figures.main_figure(run.workload)
+    result = run.failure or f"{run.figures[name]:9.2f} {name}"
+    if "client_share" in run.figures:
+        result += f"  server {run.figures['server_share']:.2f} client"
+        result += f" {run.figures['client_share']:.2f} of a core"
+    title = f"{run.workload.section}: {run.workload.title}"
+    return f"{run.number + 1}  {run.contestant:16} {title:50} {result}"
+
+
 def contestant_rows(report: Report) -> Iterable[list[str]]:
     for one in report.contestants:
-        found = ", ".join(f"{name} {report.versions.get(name, '?')}" for name in one.packages)
+        found = ", ".join(f"{name} {version or '?'}" for name, version in one.versions().items())
         yield [one.name, one.says, found]
 
 
@@ -137,8 +133,24 @@ def tables(report: Report) -> str:
     return "\n".join([*lines, *busy_lines(report), *trouble_lines(report)])
 
 
-def page(report: Report, plot: str) -> str:
-    """docs/benchmarks.md; `plot` is the name of the picture beside it."""
+def method() -> str:
+    """The part of README.md that tells how it is measured."""
+    return README.read_text().partition(f"{METHOD}\n")[2].partition("\n## ")[0].strip()
+
+
+def picture(report: Report) -> str:
+    """Bars of CPU per message, a panel for each workload that was measured."""
+    names = [one.name for one in report.contestants]
+    panels = []
+    for workload in PICTURED:
+        found = {name: figures.spread(report.runs, name, workload, "cpu_us") for name in names}
+        title = f"{workload.section}: {workload.title}. {figure_name(workload)}, less is better"
+        panels.append(svg.bars(title, {name: one for name, one in found.items() if one}, BASE))
+    return svg.picture(panels)
+
+
+def page(report: Report, picture_name: str) -> str:
+    """docs/benchmarks.md; the picture is beside it."""
     matrix = report.matrix
     times = f"{matrix.rounds} rounds of {matrix.seconds:g} s"
     command = {"default": "make bench", "quick": "make bench-quick"}.get(
@@ -151,11 +163,12 @@ def page(report: Report, plot: str) -> str:
         "",
         *(f"- {name}: {value}" for name, value in report.facts.items()),
         "",
-        f"![CPU per message]({plot})",
-        "",
-        "## Method",
+        f"![CPU per message]({picture_name})",
         "",
         METHOD,
+        "",
+        method(),
+        "",
         "## Servers",
         "",
         *table(["name", "what it is", "versions"], contestant_rows(report)),

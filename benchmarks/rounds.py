@@ -4,21 +4,18 @@ A round starts every contestant once for every kind of start: A B C, A B C, A B 
 does to one it does to its neighbours too, and a ratio is taken within a round.
 """
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from benchmarks import certificate, generator
-from benchmarks.contestants import PROJECT, Contestant, Place
-from benchmarks.generator import RunFailed, Target
+from benchmarks import generator
+from benchmarks.contestants import Contestant
+from benchmarks.errors import RunFailed
+from benchmarks.generator import Target
 from benchmarks.matrix import STARTS, Matrix, Section, Workload
-from loadtests.serving import Processes, StartFailed, free_port
+from benchmarks.serving import SETTLE_S, Cores, Server, serving
 
-SETTLE_S = 0.3
-SETTLE_LIMIT_S = 10.0
 PRIME = Workload(Section.ECHO, "echo", 8, 125, 4)
 PRIME_S = 0.3
 BRIEF = 240
@@ -35,87 +32,47 @@ class Run:
     failure: str = ""
 
 
-@dataclass(frozen=True)
-class Cores:
-    """Where servers and the generator run; empty: anywhere."""
-
-    server: tuple[int, ...] = ()
-    generator: tuple[int, ...] = ()
-
-    @classmethod
-    def of_this_machine(cls) -> "Cores":
-        """One core each when there are two that we may use."""
-        usable = sorted(os.sched_getaffinity(0))
-        return cls((usable[0],), (usable[1],)) if len(usable) > 1 else cls()
-
-    def in_section(self, section: Section) -> "Cores":
-        """Two processes of a server and their broker share all cores with the generator."""
-        return Cores() if section is Section.CROSS else self
-
-
-def figures_of(load: generator.Load) -> dict[str, float]:
-    return {
-        "cpu_us": load.server_cpu_s / load.messages * 1e6,
-        "rate": load.messages / load.seconds,
-        "p50_us": load.p50_us,
-        "p99_us": load.p99_us,
-        "server_share": load.server_cpu_s / load.seconds,
-        "client_share": load.client_cpu_s / load.seconds,
-    }
-
-
-def settled(processes: Processes) -> list[int]:
-    """The server's processes when no more come and go; raises StartFailed."""
-    deadline = time.monotonic() + SETTLE_LIMIT_S
-    pids = processes.pids()
-    while time.monotonic() < deadline:
-        time.sleep(SETTLE_S)
-        before, pids = pids, processes.pids()
-        if before == pids:
-            return pids
-    raise StartFailed("its processes come and go")
-
-
-def idle_memory(workload: Workload, target: Target, processes: Processes) -> dict[str, float]:
+def idle_memory(workload: Workload, target: Target, server: Server) -> dict[str, float]:
     """Resident KiB per connection. One crowd per start: a second one reuses what the first left."""
-    before = processes.resident_kib()
+    before = server.processes.resident_kib()
     with generator.held(workload, target):
         time.sleep(SETTLE_S)
-        after = processes.resident_kib()
+        after = server.processes.resident_kib()
     return {"kib": (after - before) / workload.connections, "resident_mib": before / 1024}
 
 
 def one_load(
-    workload: Workload, target: Target, processes: Processes, matrix: Matrix
+    workload: Workload, target: Target, server: Server, matrix: Matrix
 ) -> dict[str, float]:
     """Raises RunFailed, also when a process of the server ended meanwhile."""
-    if workload.section is Section.MEMORY:
-        figures = idle_memory(workload, target, processes)
+    if workload.mode == "hold":
+        figures = idle_memory(workload, target, server)
     else:
-        figures = figures_of(generator.measure(workload, target, matrix))
-    if set(target.pids) - set(processes.pids()):
-        raise RunFailed(f"a process of the server ended: {processes.log_tail()[-300:]}")
+        figures = generator.run(workload, target, matrix.seconds, matrix.warmup_s).figures()
+    server.check(target.pids)
     return figures
 
 
-def start(contestant: Contestant, place: Place, processes: Processes, cores: Cores) -> Target:
-    for command in contestant.commands(place):
-        processes.start(
-            command.argv,
-            command.ready,
-            cwd=PROJECT,
-            cores=cores.server,
-            environment=command.environment,
-        )
-    port2 = place.port2 if contestant.has_two_ports else 0
-    return Target(place.port, settled(processes), port2, cores.generator)
+@contextmanager
+def primed(contestant: Contestant, section: Section) -> Iterator[tuple[Server, Target]]:
+    """A server after an unrecorded load: caches, first allocations, just-in-time compilers.
 
-
-def prime(section: Section, target: Target) -> None:
-    """An unrecorded load: caches, first allocations, just-in-time compilers."""
-    if section is not Section.CROSS:
-        workload = Workload(section, PRIME.mode, PRIME.connections, PRIME.size, PRIME.depth)
-        generator.run(workload, target, PRIME_S, 0.0)
+    In the section cross, two processes and their broker share all cores with the generator.
+    """
+    is_cross = section is Section.CROSS
+    cores = Cores() if is_cross else Cores.of_this_machine()
+    with serving(
+        contestant.commands,
+        shards=2 if is_cross else 1,
+        has_tls=section is Section.TLS,
+        cores=cores.server,
+    ) as server:
+        server.settle()
+        target = server.target(cores.generator, has_two_ports=contestant.has_two_ports)
+        if not is_cross:
+            workload = Workload(section, PRIME.mode, PRIME.connections, PRIME.size, PRIME.depth)
+            generator.run(workload, target, PRIME_S, 0.0)
+        yield server, target
 
 
 def in_brief(error: Exception) -> str:
@@ -131,32 +88,19 @@ def one_start(
     left = list(workloads)
     if not left:
         return
-    section = left[0].section
-    cores = Cores.of_this_machine().in_section(section)
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, Processes() as processes:
-        try:
-            place = place_in(Path(name), section)
-            target = start(contestant, place, processes, cores)
-            prime(section, target)
+    try:
+        with primed(contestant, left[0].section) as (server, target):
             while left:
-                workload = left[0]
+                workload = left.pop(0)
                 try:
-                    figures = one_load(workload, target, processes, matrix)
-                    yield Run(number, contestant.name, workload, figures)
+                    figures = one_load(workload, target, server, matrix)
                 except RunFailed as error:
                     yield Run(number, contestant.name, workload, failure=in_brief(error))
-                left.pop(0)
-        except (StartFailed, RunFailed) as error:
-            for workload in left:
-                yield Run(number, contestant.name, workload, failure=in_brief(error))
-
-
-def place_in(directory: Path, section: Section) -> Place:
-    shards = 2 if section is Section.CROSS else 1
-    if section is not Section.TLS:
-        return Place(free_port(), free_port(), directory, shards)
-    chain, key = certificate.make(directory)
-    return Place(free_port(), free_port(), directory, shards, chain, key)
+                else:
+                    yield Run(number, contestant.name, workload, figures)
+    except RunFailed as error:
+        for workload in left:
+            yield Run(number, contestant.name, workload, failure=in_brief(error))
 
 
 def alternate(

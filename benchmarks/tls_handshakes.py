@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from benchmarks.tables import table
 from shardws.tls import contexts, selftest
 from shardws.tls.config import TLSConfig
 from shardws.tls.engine import TLSEngine
@@ -106,15 +107,17 @@ def best_us(connect: Callable[[], Step], version: ssl.TLSVersion, is_resumed: bo
     return min(totals)
 
 
-def rows(chain: Path, key: Path) -> Iterator[str]:
-    """Yield a table: microseconds, and how many a core can do in a second."""
-    yield "| Server's side, P-256 | ours, us | per s and core | `ssl`, us | per s and core |"
-    yield "|---|---|---|---|---|"
+def rows(chain: Path, key: Path) -> Iterator[list[str]]:
+    """Yield kind, then microseconds and how many a core can do in a second, of both."""
     for version in VERSIONS:
         for is_resumed in (False, True):
-            figures = [best_us(make(chain, key), version, is_resumed) for make in (ours, stdlib)]
-            cells = [f"{figure:.0f} | {1e6 / figure:,.0f}" for figure in figures]
-            name = (
-                f"TLS {version.name[-3:].replace('_', '.')}, {'resumed' if is_resumed else 'full'}"
-            )
-            yield f"| {name} | {' | '.join(cells)} |"
+            name = f"TLS {version.name[-3:].replace('_', '.')}"
+            found = [best_us(make(chain, key), version, is_resumed) for make in (ours, stdlib)]
+            cells = [text for one in found for text in (f"{one:.0f}", f"{1e6 / one:,.0f}")]
+            yield [f"{name}, {'resumed' if is_resumed else 'full'}", *cells]
+
+
+def lines(chain: Path, key: Path) -> list[str]:
+    """Return the table."""
+    head = ["server's side, P-256", "ours, us", "per s and core", "`ssl`, us", "per s and core"]
+    return table(head, rows(chain, key))

@@ -1,4 +1,4 @@
-"""A chat for all cores: one lobby, names, and words to one person, whichever shard he is on.
+"""A chat for all cores: one lobby, names, and private messages to anyone on any shard.
 
 shardws run examples.chat:server
 """
@@ -8,9 +8,9 @@ from shardws import Connected, DataIn, Disconnected, Outcome, WebSocketServer
 server = WebSocketServer()
 server.local_host = "127.0.0.1"
 server.local_port = 9001
-server.config("BufferMessage=True")  # one event for each message, not for each piece of it
+server.buffer_message = True  # one event for each message, not for each piece of it
 
-names: dict[int, str] = {}  # of this shard's connections: each shard has a dictionary of its own
+names: dict[int, str] = {}  # of the connections of this shard: each shard has its own dictionary
 
 
 def on_connected(e: Connected) -> None:
@@ -38,7 +38,7 @@ async def on_data_in(e: DataIn) -> None:
 
 
 def on_disconnected(e: Disconnected) -> None:
-    # A shard that was killed took its names along; its successor reports who was there.
+    # The names of a killed shard died with it; its successor reports who was connected.
     name = names.pop(e.connection_id, f"somebody ({e.connection_id})")
     server.publish("lobby", f"* {name} left: {e.status_code} {e.description}")
 

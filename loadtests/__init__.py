@@ -1,1 +1,1 @@
-"""Load tests with locust (`make load`), side-by-side benchmarks (`make bench`): see README.md."""
+"""Load tests with locust (`make load`): see README.md."""

@@ -12,15 +12,14 @@ was busy.
 import argparse
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
-from pathlib import Path
 
-from benchmarks import certificate
-from loadtests.serving import Processes, StartFailed, end_on_term, free_port
+from benchmarks.contestants import shardws
+from benchmarks.errors import StartFailed
+from benchmarks.packages import PROJECT
+from benchmarks.processes import end_on_term
+from benchmarks.serving import serving
 
-PROJECT = Path(__file__).resolve().parent.parent
 LOCUSTFILE = PROJECT / "loadtests" / "locustfile.py"
 SECONDS_BEYOND = 60.0  # for spawning, stopping and the report
 HEADLESS = ["--headless", "--only-summary"]
@@ -37,12 +36,6 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     add("--seconds", type=int, default=15, help="(%(default)s)")
     add("locust", nargs="*", help="behind --: options of locust, e.g. --max-p95 100 Echo")
     return parser.parse_args(words)
-
-
-def server_command(port: int, shards: int, tls: Sequence[str] = ()) -> list[str]:
-    words = ["-m", "shardws_supervisor", "run", "examples.demo:server"]
-    place = ["--local-host", "127.0.0.1", "--local-port", str(port), "--shards", str(shards)]
-    return [sys.executable, *words, *place, *tls]
 
 
 def locust_command(args: argparse.Namespace, host: str) -> list[str]:
@@ -66,25 +59,19 @@ def run_locust(args: argparse.Namespace, host: str) -> int:
 
 
 def run_with_server(args: argparse.Namespace) -> int:
-    if not args.tls:
-        return load_own_server(args, "ws")
-    with tempfile.TemporaryDirectory(prefix="loadtest-") as name:
-        chain, _ = certificate.make(Path(name))
-        args.locust = ["--ca-file", str(chain), *args.locust]
-        return load_own_server(args, "wss", ["--use-ssl", "--ssl-cert-store", f"{name}/both.pem"])
-
-
-def load_own_server(args: argparse.Namespace, scheme: str, tls: Sequence[str] = ()) -> int:
-    port = free_port()
-    with Processes() as server:
-        server.start(server_command(port, args.shards, tls), port, cwd=PROJECT)
-        alive = set(server.pids())
-        before, start = server.cpu_seconds(), time.perf_counter()
-        code = run_locust(args, f"{scheme}://127.0.0.1:{port}")
-        used = (server.cpu_seconds() - before) / (time.perf_counter() - start)
-        print(f"server: {used:.0%} of a core, {server.resident_kib() / 1024:.0f} MiB resident")
-        if alive - set(server.pids()):
-            print(f"load: a process of the server ended: {server.log_tail()}")
+    """Load a server that ends with it; raises StartFailed."""
+    demo = shardws("examples.demo:server")
+    with serving(demo, shards=args.shards, has_tls=args.tls) as server:
+        if args.tls:
+            args.locust = ["--ca-file", str(server.place.files[0]), *args.locust]
+        host = f"{'wss' if args.tls else 'ws'}://127.0.0.1:{server.place.port}"
+        processes, alive = server.processes, set(server.pids)
+        before, start = processes.cpu_seconds(), time.perf_counter()
+        code = run_locust(args, host)
+        used = (processes.cpu_seconds() - before) / (time.perf_counter() - start)
+        print(f"server: {used:.0%} of a core, {processes.resident_kib() / 1024:.0f} MiB resident")
+        if alive - set(server.pids):
+            print(f"load: a process of the server ended: {processes.log_tail()}")
             return 1
     return code
 

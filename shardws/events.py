@@ -1,4 +1,4 @@
-"""The parameter objects that handlers receive (SPEC section 3).
+"""The parameter objects that handlers receive.
 
 Owns their fields and which of them a handler may write; knows nothing of who fires them.
 Order on one connection: ConnectionRequest, SSLConnectionRequest, SSLStatus*,
@@ -70,7 +70,7 @@ class Log(NamedTuple):
     connection_id: int
     log_level: int  # 1 info, 2 verbose, 3 debug
     message: str
-    log_type: str  # the room that wrote it
+    log_type: str  # the part of the server that wrote it
 
 
 class SSLStatus(NamedTuple):

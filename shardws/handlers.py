@@ -42,7 +42,7 @@ class HandlerAttribute(Generic[E]):
 
 
 class HandlerAttributes:
-    """The eleven events (SPEC section 3)."""
+    """The eleven events."""
 
     handlers: Handlers
 

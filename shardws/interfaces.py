@@ -1,6 +1,6 @@
-"""What a lower room asks of an upper one: small Protocols, two to six methods each.
+"""What a lower package asks of an upper one: small Protocols, two to six methods each.
 
-Owns no code. A room that needs something from above takes one of these as an argument.
+Owns no code. A package that needs something from above takes one of these as an argument.
 """
 
 from collections.abc import Callable
@@ -67,9 +67,9 @@ class RoutingSink(Protocol):
         """So many unawaited sends went down with a link; some of them may have arrived."""
 
     def ready_to_send(self, connection_id: int) -> None:
-        """A connection elsewhere that answered FULL to this shard can be tried again."""
+        """A connection elsewhere that was FULL for this shard can be tried again."""
 
-    def answer(self, connection_id: int, what: str) -> bytes | None:
+    def reply(self, connection_id: int, what: str) -> bytes | None:
         """Return what another shard asks of a connection here, as JSON; None: no such thing."""
 
 

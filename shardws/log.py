@@ -1,4 +1,4 @@
-"""Loggers under `shardws.<room>`.
+"""Loggers under `shardws.<name>`.
 
 Owns the names and the adapter that puts connection id and shard into each record; configuring
 handlers is the supervisor's task, so that the library stays silent in a host program.
@@ -6,45 +6,71 @@ handlers is the supervisor's task, so that the library stays silent in a host pr
 
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 REDACTED: Final = "?..."
 VERBOSE: Final = 15  # between INFO and DEBUG: details that LogLevel 2 shows
-
-Watch = Callable[[int, int, str, str], None]  # connection id, level, message, room
-
-
 ROOT: Final = "shardws."
 
+Watch = Callable[[int, int, str, str], None]  # connection id, level, message, name of the logger
 
-def logger(room: str) -> logging.Logger:
-    """Return the logger of a room, `shardws.<room>`."""
-    return logging.getLogger(ROOT + room)
+
+class Client(Protocol):
+    """A connection, as a line about it shows it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def remote_host(self) -> str: ...
+    @property
+    def remote_port(self) -> int: ...
+
+
+def logger(name: str) -> logging.Logger:
+    """Return the logger `shardws.<name>`."""
+    return logging.getLogger(ROOT + name)
+
+
+def address_of(client: Client) -> str:
+    """Return "host:port" of a client, an IPv6 host in brackets."""
+    host = client.remote_host
+    return f"[{host}]:{client.remote_port}" if ":" in host else f"{host}:{client.remote_port}"
 
 
 class Adapter(logging.LoggerAdapter[logging.Logger]):
-    """Adds `shard` and `connection_id` to every record as attributes.
+    """Adds `shard` and `connection_id` to every record as attributes."""
 
-    `watch` hears of every line from `watch_level` on, whatever the loggers are set to.
-    """
+    _watch: Watch | None = None
+    _watch_level: int = logging.CRITICAL + 1
 
-    watch: Watch | None = None
-    watch_level: int = logging.CRITICAL + 1
+    def watch(self, heard: Watch, level: int) -> None:
+        """Have `heard` called with every line from `level` on, whatever the loggers are set to."""
+        self._watch = heard
+        self._watch_level = level
 
     @property
     def unwatched(self) -> "Adapter":
-        """The same without `watch`."""
+        """The same with nobody who watches."""
         return Adapter(self.logger, self.extra)
 
     def isEnabledFor(self, level: int) -> bool:
-        return level >= self.watch_level or super().isEnabledFor(level)
+        return level >= self._watch_level or super().isEnabledFor(level)
 
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        if self.watch is not None and level >= self.watch_level:
+    def log(
+        self, level: int, msg: object, *args: object, stacklevel: int = 1, **kwargs: Any
+    ) -> None:
+        if self._watch is not None and level >= self._watch_level:
             given = kwargs.get("extra") or {}
             text = str(msg) % args if args else str(msg)
-            self.watch(given.get("connection_id", 0), level, text, self.logger.name[len(ROOT) :])
-        super().log(level, msg, *args, **kwargs, stacklevel=2)  # not the line above
+            name = self.logger.name[len(ROOT) :]
+            self._watch(given.get("connection_id", 0), level, text, name)
+        super().log(level, msg, *args, **kwargs, stacklevel=stacklevel + 1)  # not the line above
+
+    def about(self, client: Client, level: int, msg: str, *args: object) -> None:
+        """Write a line about a client: the first %s of `msg` is its "host:port"."""
+        if self.isEnabledFor(level):
+            extra = {"connection_id": client.id}
+            self.log(level, msg, address_of(client), *args, stacklevel=2, extra=extra)
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
@@ -55,9 +81,9 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
-def shard_logger(room: str, shard: int) -> Adapter:
-    """Return the logger of a room in one shard."""
-    return Adapter(logger(room), {"shard": shard})
+def shard_logger(name: str, shard: int) -> Adapter:
+    """Return the logger `shardws.<name>` in one shard."""
+    return Adapter(logger(name), {"shard": shard})
 
 
 def redact_query(target: str) -> str:

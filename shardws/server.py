@@ -45,7 +45,7 @@ NOWHERE: Final = cast(Router, Nowhere())
 
 
 class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors):
-    """A WebSocket server; see SPEC sections 1 to 4 for every name."""
+    """A WebSocket server: settings are properties, `on_<event>` attributes take handlers."""
 
     def __init__(self) -> None:
         self.settings = Settings()
@@ -71,7 +71,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     @property
     def listening(self) -> bool:
-        """Whether the server accepts (SPEC 1). True binds and accepts; False keeps connections."""
+        """Whether the server accepts. True binds and accepts; False keeps connections."""
         return self.settings.is_listening
 
     @listening.setter
@@ -88,7 +88,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             self._embedded.stop_listening()
 
     def do_events(self) -> None:
-        """Process what is waiting; returns within about 10 ms when nothing is (SPEC 2).
+        """Process what is waiting; returns within about 10 ms when nothing is.
 
         Handlers run in here, outside of the event loop, so that they may block in a send. After
         `shutdown` it only waits, so that a `while True` around it does no harm.
@@ -101,7 +101,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             self._embedded.do_events()
 
     def interrupt(self, connection_id: int) -> None:
-        """End a blocking send of a connection with SendInterrupted 301 (SPEC 2).
+        """End a blocking send of a connection with SendInterrupted 301.
 
         May be called from a handler that runs meanwhile, or from another thread. Nothing happens
         when no send of that connection blocks.
@@ -110,7 +110,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             self._embedded.interrupt(connection_id)
 
     def shutdown(self) -> None:
-        """Stop listening, close every client with 1001, and end; idempotent (SPEC 2).
+        """Stop listening, close every client with 1001, and end; idempotent.
 
         On a loop that runs already this only starts; await `shutdown_complete()` to see the end.
         Under `shardws run` the whole server stops, all shards, as by TERM to the supervisor.
@@ -118,11 +118,11 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         if self._embedded is not None:
             if not self._embedded.is_over:
                 self._shutdown = self._embedded.shutdown()
-        elif self._shard is not None and self._shard.context.stop_server is not None:
+        elif self._shard is not None:
             self._shard.context.stop_server()
 
     async def shutdown_complete(self) -> None:
-        """Shut down, and return when the last client is gone (ours).
+        """Shut down, and return when the last client is gone.
 
         Under `shardws run` it returns at once: this process ends with its last client.
         """
@@ -131,16 +131,16 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             await self._shutdown
 
     def config(self, text: str) -> str:
-        """Read or write a setting: "Name=Value", "Name", "Name[id]" (SPEC 4)."""
+        """Read or write a setting: "Name=Value", "Name", "Name[id]"."""
         return config.run(self.settings, self.connections, text)
 
     @property
     def web_socket_connection_count(self) -> int:
-        """Connections of the whole server, from shared memory (SPEC 1)."""
+        """Connections of the whole server, from shared memory."""
         return 0 if self._shard is None else self._shard.context.stats.total(CONNECTIONS)
 
     async def connection(self, connection_id: int) -> ConnectionSnapshot:
-        """Return what is known of a connection, on any shard, at this moment (ours).
+        """Return what is known of a connection, on any shard, at this moment.
 
         Raises NoSuchConnection (1117), ShardwsError 10065 when its shard is down, and
         SendInterrupted (301) when that does not answer in 5 s.
@@ -149,10 +149,10 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             raise NoSuchConnection(connection_id)
         if connection_id in self.connections:
             return snapshot.take(self.connections[connection_id])
-        return snapshot.decode(await self._router.query(connection_id, snapshot.QUESTION))
+        return snapshot.decode(await self._router.query(connection_id, snapshot.QUERY))
 
     async def set_connection(self, connection_id: int, **values: bool | int) -> ConnectionSnapshot:
-        """Set properties of a connection on any shard, and return what is known of it then (ours).
+        """Set properties of a connection on any shard, and return what is known of it then.
 
         They are accept_data, data_format, message_length and timeout; UsageError (213) for others
         and for values that do not fit. Else it raises what `connection` does.
@@ -160,29 +160,29 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         if connection_id in self.connections:
             change(self.connections[connection_id], values)
             return await self.connection(connection_id)
-        question = SET + json.dumps(values)
-        return snapshot.decode(await self._router.query(connection_id, question))
+        query = SET + json.dumps(values)
+        return snapshot.decode(await self._router.query(connection_id, query))
 
     async def connection_ids(self) -> list[int]:
-        """Return the ids of all open connections of the server, sorted (ours).
+        """Return the ids of all open connections of the server, sorted.
 
         A shard that does not answer in 5 s, or goes down meanwhile, is left out.
         """
-        return sorted(await self._running().routing_sink.all_ids())
+        return sorted(await self._running().all_ids())
 
     # -- sending ---------------------------------------------------------------------------
 
     def send(self, connection_id: int, data: Data) -> SendOutcome:
-        """Send one binary message, from any shard (SPEC 2)."""
+        """Send one binary message, from any shard."""
         payload = data if type(data) is bytes else octets(data)
         return self._router.send(connection_id, events.FORMAT_BINARY, payload)
 
     def send_text(self, connection_id: int, text: str | bytes) -> SendOutcome:
-        """Send one text message, from any shard; bytes must be UTF-8 (SPEC 2)."""
+        """Send one text message, from any shard; bytes must be UTF-8."""
         return self._router.send(connection_id, events.FORMAT_TEXT, encoded(text))
 
     def send_file(self, connection_id: int, path: files.Path) -> SendOutcome:
-        """Send a file as one message, read as the client takes it, from any shard (SPEC 2).
+        """Send a file as one message, read as the client takes it, from any shard.
 
         Raises ShardwsError 302 when it cannot be opened. It is binary unless the connection's
         DataFormat says text; what is sent to the connection meanwhile waits behind it. The outcome
@@ -191,10 +191,10 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         return self._router.stream(connection_id, events.FORMAT_AUTOMATIC, files.FileSource(path))
 
     def disconnect(self, connection_id: int) -> SendOutcome:
-        """Close a connection with DisconnectStatusCode and its description (SPEC 2)."""
+        """Close a connection with DisconnectStatusCode and its description."""
         return self._router.disconnect(connection_id, *configuration.goodbye(self.settings))
 
-    # -- groups (ours) ---------------------------------------------------------------------
+    # -- groups ---------------------------------------------------------------------
 
     def join(self, connection_id: int, group: str) -> SendOutcome:
         """Put a connection of any shard into a group."""

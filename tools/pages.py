@@ -148,7 +148,7 @@ def _default(row: Row[Any]) -> str:
 
 
 def _original(row: Row[Any]) -> str:
-    return f" (the original component's default is `{row.original}`)" if row.original else ""
+    return f" (IPWorks: `{row.original}`)" if row.original else ""
 
 
 def _changes(row: Row[Any]) -> str:

@@ -1,7 +1,7 @@
 """Make docs/reference/surface.md, or compare it: `python -m tools.surface [--check]`.
 
 Owns the search for `@pytest.mark.surface("LocalPort", ...)` in the tests: such a mark, on a
-function, a class or a module (`pytestmark`), says that the test shows these items of the model.
+function, a class or a module (`pytestmark`), says that the test shows these items of the surface.
 With --check nothing is written, and the exit code is 1 when the page differs or a mark names no
 item.
 """
@@ -92,8 +92,9 @@ def page(found: Sequence[Mark]) -> str:
         tests[mark.item].append(mark.test)
     shown = sum(bool(tests[item.vendor]) for item in ITEMS)
     parts = [
-        f"{MADE}# The surface\n\nEach item of the model, its name here, and the tests that show it "
-        f"against a real client.\n\n**{shown} of {len(ITEMS)}** items have a test.\n"
+        f"{MADE}# The surface, item by item\n\nEach item of [the surface](model.md), its name "
+        "here, and the tests that show it against a real client.\n\n"
+        f"**{shown} of {len(ITEMS)}** items have a test.\n"
     ]
     for kind, title in TITLES.items():
         items = [item for item in ITEMS if item.kind == kind]

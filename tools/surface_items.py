@@ -1,6 +1,6 @@
-"""The surface of the model: every property, method, event and setting, and its name here.
+"""The surface (docs/reference/model.md): every property, method, event and setting, by name.
 
-Data only: SPEC sections 1 to 4. `python -m tools.surface` makes docs/reference/surface.md of it
+Data only. `python -m tools.surface` makes docs/reference/surface.md of it
 and of the tests that are marked `@pytest.mark.surface("LocalPort", ...)`.
 """
 
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 
 class Item(NamedTuple):
-    """One item of the model."""
+    """One item of the surface."""
 
     kind: str  # property, method, event, setting
     vendor: str

@@ -1,16 +1,8 @@
-"""Instructions per message, by callgrind: a figure that no other job on the machine can move.
+"""Counting instructions per message, and comparing with the stored table; see commands/check.py.
 
-    python -m benchmarks.micro.instructions [--update] [SCENARIO...]
-
-Compares with the stored table instructions.toml: a scenario that needs over TOLERANCE more is a
-failure and exit code 1. The count depends on the interpreter, the compiler and the processor's
-family, so the table holds a set for each environment; in one without a set the counts are only
-shown (exit code 0, and it says so). --update stores what was counted.
-
-Instructions are not time: a cache miss costs a hundred of them. They tell that a path got longer.
+Owns instructions.toml: a set of counts for each environment.
 """
 
-import argparse
 import platform
 import re
 import shutil
@@ -21,8 +13,10 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.errors import CannotRun
 from benchmarks.micro.counted import BATCHES, EMPTY
-from benchmarks.micro.scenarios import PER_BATCH, SCENARIOS, available
+from benchmarks.micro.scenarios import PER_BATCH, SCENARIOS
+from benchmarks.packages import PROJECT
 
 HERE = Path(__file__).resolve().parent
 TABLE = HERE / "instructions.toml"
@@ -35,10 +29,6 @@ NEEDED = "valgrind with its headers, and cc (Debian: apt-get install valgrind gc
 Counts = dict[str, int]  # instructions per message by scenario
 
 
-class CannotCount(Exception):
-    """Something is missing or failed; says what."""
-
-
 def environment() -> str:
     """What the counts depend on, as a key of the table."""
     words = ["cc", "-dumpfullversion"]
@@ -48,15 +38,15 @@ def environment() -> str:
 
 
 def build_marks(directory: Path) -> Path:
-    """Compile marks.c; raises CannotCount without a compiler or valgrind's headers."""
+    """Compile marks.c; raises CannotRun without a compiler or valgrind's headers."""
     library = directory / "marks.so"
     words = ["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(HERE / "marks.c")]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     except OSError as error:
-        raise CannotCount(f"no C compiler; needed: {NEEDED}") from error
+        raise CannotRun(f"no C compiler; needed: {NEEDED}") from error
     if done.returncode:
-        raise CannotCount(f"needed: {NEEDED}\n{done.stderr[-400:]}")
+        raise CannotRun(f"needed: {NEEDED}\n{done.stderr[-400:]}")
     return library
 
 
@@ -67,12 +57,12 @@ def run_callgrind(directory: Path, names: Sequence[str]) -> None:
     words += ["-m", "benchmarks.micro.counted", str(marks), *names]
     try:
         done = subprocess.run(
-            words, cwd=HERE.parent.parent, env=SEED, capture_output=True, text=True, timeout=LIMIT_S
+            words, cwd=PROJECT, env=SEED, capture_output=True, text=True, timeout=LIMIT_S
         )
     except subprocess.TimeoutExpired as error:
-        raise CannotCount(f"callgrind did not end within {LIMIT_S} s") from error
+        raise CannotRun(f"callgrind did not end within {LIMIT_S} s") from error
     if done.returncode:
-        raise CannotCount(f"the counted program failed:\n{done.stderr[-2000:]}")
+        raise CannotRun(f"the counted program failed:\n{done.stderr[-2000:]}")
 
 
 def totals(texts: Sequence[str]) -> dict[str, int]:
@@ -87,9 +77,9 @@ def totals(texts: Sequence[str]) -> dict[str, int]:
 
 
 def per_message(found: Mapping[str, int]) -> Counts:
-    """Counts less what the marks cost; raises CannotCount when those are not there."""
+    """Counts less what the marks cost; raises CannotRun when those are not there."""
     if EMPTY not in found:
-        raise CannotCount("callgrind wrote no dump for the marks")
+        raise CannotRun("callgrind wrote no dump for the marks")
     messages = BATCHES * PER_BATCH
     return {
         name: round((total - found[EMPTY]) / messages)
@@ -99,9 +89,9 @@ def per_message(found: Mapping[str, int]) -> Counts:
 
 
 def count(names: Sequence[str]) -> Counts:
-    """Instructions per message of these scenarios; raises CannotCount."""
+    """Instructions per message of these scenarios; raises CannotRun."""
     if shutil.which("valgrind") is None:
-        raise CannotCount(f"no valgrind; needed: {NEEDED}")
+        raise CannotRun(f"no valgrind; needed: {NEEDED}")
     with tempfile.TemporaryDirectory(prefix="callgrind-") as directory:
         run_callgrind(Path(directory), names)
         dumps = sorted(Path(directory).glob("out*"))
@@ -154,37 +144,12 @@ def check(counted: Counts, is_update: bool) -> int:
         merged = {**stored, **counted}
         ordered = {one.name: merged[one.name] for one in SCENARIOS if one.name in merged}
         store({**table, key: ordered})
-        print(f"bench-check: stored in {TABLE.name}")
+        print(f"check: stored in {TABLE.name}")
         return 0
     if not stored:
-        print("bench-check: NOT COMPARED: no counts are stored for this environment (--update)")
+        print("check: NOT COMPARED: no counts are stored for this environment (--update)")
         return 0
     longer = [name for name in counted if verdict(counted[name], stored.get(name)) == "LONGER"]
     if longer:
-        print(f"bench-check: over {TOLERANCE:.0%} more than stored: {', '.join(longer)}")
+        print(f"check: over {TOLERANCE:.0%} more than stored: {', '.join(longer)}")
     return 1 if longer else 0
-
-
-def chosen(names: Sequence[str]) -> list[str]:
-    """Those named, or all; raises CannotCount for one that is not there."""
-    known = available()
-    for name in names:
-        if name not in known:
-            raise CannotCount(f"no scenario {name!r}: one of {', '.join(known)}")
-    return list(names or known)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench-check", description=__doc__)
-    parser.add_argument("--update", action="store_true", help="store what was counted")
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="(all)")
-    args = parser.parse_args()
-    try:
-        return check(count(chosen(args.scenarios)), args.update)
-    except CannotCount as error:
-        print(f"bench-check: NOT COUNTED: {error}", file=sys.stderr)
-        return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,8 @@
 """What is counted and timed in the small: one row per hot path, each a function of batches.
 
 A scenario is prepared once, then run for any number of batches of PER_BATCH messages; what it costs
-beyond that is not its own. All but `echo` are calls into sans-IO rooms; `echo` is the whole way in
-one process, from a client's socket to the answer in it, with the kernel between.
+beyond that is not its own. All but `echo` are calls into sans-IO modules; `echo` is the whole way
+in one process, from a client's socket to the answer in it, with the kernel between.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from benchmarks.micro.spreading import broadcasting, sending_across
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
 from shardws.events import Handlers
 from shardws.log import Adapter
-from shardws.net.record import OPEN
+from shardws.net.connection.states import OPEN
 from shardws.protocol import codec, handshake
 from shardws.protocol.handshake import HandshakeConfig, HandshakeReader
 from shardws.protocol.session import Session, SessionConfig
@@ -77,9 +77,9 @@ def repeated(make: Callable[[], Callable[[], object]]) -> Callable[[], Any]:
     return prepared
 
 
-def parsing(body: str, size: int) -> Callable[[], object]:
+def parsing(implementation: str, size: int) -> Callable[[], object]:
     data = segment(size)
-    parse = codec.select(body).parse
+    parse = codec.select(implementation).parse
 
     def once() -> None:
         items, used = parse(data, LIMIT)
@@ -89,9 +89,9 @@ def parsing(body: str, size: int) -> Callable[[], object]:
     return once
 
 
-def joining(body: str) -> Callable[[], object]:
+def joining(implementation: str) -> Callable[[], object]:
     frames = [(0x80 | BINARY, bytes(125))] * PER_BATCH
-    join = codec.select(body).join
+    join = codec.select(implementation).join
     return lambda: join(frames)
 
 
@@ -141,12 +141,16 @@ class Nobody:
     state = OPEN
 
 
+def ignore(connection: object) -> None:
+    """Stand in for the shard that keeps the connections."""
+
+
 def dispatching() -> Callable[[], object]:
     seen: list[DataIn] = []
     handlers = Handlers()
     handlers.on_data_in = seen.append
     loop, log = cast(asyncio.AbstractEventLoop, None), cast(Adapter, None)
-    dispatcher = Dispatcher(loop, handlers, Stats(1).row(0), log)
+    dispatcher = Dispatcher(loop, handlers, Stats(1).row(0), log, ended=ignore, forget=ignore)
     items = [(BINARY, bytes(125), True)] * PER_BATCH
 
     def once() -> None:
@@ -262,16 +266,12 @@ def echoing(is_lone: bool) -> Iterator[Batches]:
 
 
 SCENARIOS = (
-    Scenario("parse_c_125", "C body: frame of 125 B in", repeated(partial(parsing, "c", 125))),
-    Scenario(
-        "parse_python_125", "Python body: the same", repeated(partial(parsing, "python", 125))
-    ),
-    Scenario("parse_c_16k", "C body: frame of 16 KiB in", repeated(partial(parsing, "c", 16384))),
-    Scenario(
-        "parse_python_16k", "Python body: the same", repeated(partial(parsing, "python", 16384))
-    ),
-    Scenario("join_c_125", "C body: frame of 125 B out", repeated(partial(joining, "c"))),
-    Scenario("join_python_125", "Python body: the same", repeated(partial(joining, "python"))),
+    Scenario("parse_c_125", "C: frame of 125 B in", repeated(partial(parsing, "c", 125))),
+    Scenario("parse_python_125", "Python: the same", repeated(partial(parsing, "python", 125))),
+    Scenario("parse_c_16k", "C: frame of 16 KiB in", repeated(partial(parsing, "c", 16384))),
+    Scenario("parse_python_16k", "Python: the same", repeated(partial(parsing, "python", 16384))),
+    Scenario("join_c_125", "C: frame of 125 B out", repeated(partial(joining, "c"))),
+    Scenario("join_python_125", "Python: the same", repeated(partial(joining, "python"))),
     Scenario("session_125", "session: message of 125 B in", repeated(receiving)),
     Scenario("handshake", "opening request in, 101 out", repeated(opening)),
     Scenario("wire_deliver", "DELIVER of 100 B, there and back", repeated(wiring)),

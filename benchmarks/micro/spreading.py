@@ -17,9 +17,9 @@ import uvloop
 from shardws import ids
 from shardws.hotpath import Counters
 from shardws.net.connection import Connection
-from shardws.net.outbox import Outbox
-from shardws.net.record import OPEN
-from shardws.net.sharing import Joiner, share
+from shardws.net.connection.joiner import Joiner
+from shardws.net.connection.sharing import share
+from shardws.net.connection.states import OPEN
 from shardws.outcomes import QUEUED, Outcome, SendOutcome
 from shardws.protocol.session import Session, SessionConfig
 from shardws.routing.identity import Identity
@@ -60,7 +60,7 @@ class Sink:
     def fail(self, *told: Any) -> None:
         raise AssertionError(told)
 
-    send_failed = sends_lost = ready_to_send = answer = fail
+    send_failed = sends_lost = ready_to_send = reply = fail
 
 
 class Routing:
@@ -68,13 +68,13 @@ class Routing:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, directory: str, slot: int) -> None:
         self.identity = Identity(0, slot, 0, os.getpid(), "0" * 16)
-        self.mesh = Mesh(loop, self.identity, directory)
-        self.registry = Registry()
         sink = cast(Any, Sink())
+        self.mesh = Mesh(loop, self.identity, directory, sink)
+        self.registry = Registry()
         self.router = Router(self.mesh, self.registry, sink, lambda *message: ())
 
     async def meet(self, others: "list[Routing]") -> None:
-        await self.mesh.start()
+        await self.mesh.start(self.router.receiver)
         self.mesh.set_peers([(one.identity.row, 0, os.getpid()) for one in others])
 
 
@@ -128,10 +128,10 @@ class Keeper:
     def __init__(self) -> None:
         self.counters = Counters(Stats(1).row(0), 0, 1, 2, 3)
         self.joiner = Joiner()
-        self.unflushed: list[Outbox] = []
+        self.unflushed: list[Connection] = []
         self.size = 0
 
-    def flush_later(self, connection: Outbox) -> None:
+    def flush_later(self, connection: Connection) -> None:
         self.unflushed.append(connection)
 
     def write(self, data: bytes) -> None:

@@ -1,7 +1,5 @@
 """What a shard costs: messages, links and idle connections as shards grow; docs/topics/scaling.md.
 
-    python -m benchmarks.scaling
-
-`messages`, `links` and `idle` measure one part each with a server of their own (`serving`), and
-give a `sheet` or figures; `forecast` computes from them; `page` puts tables into the document.
+`messages`, `links` and `idle` measure one part each with a server of their own, and give a Sheet or
+figures; `forecast` computes from them; `page` puts tables into the document.
 """

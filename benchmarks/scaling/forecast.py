@@ -6,10 +6,9 @@ machines differ where they have other caches, several sockets, and a network car
 
 from dataclasses import dataclass
 
-from benchmarks.report import table
 from benchmarks.scaling import links, messages
 from benchmarks.scaling.idle import Idle
-from benchmarks.scaling.sheet import Sheet, slope
+from benchmarks.tables import Sheet, slope, table
 
 MIB, GIB = 1024, 1024 * 1024  # in KiB
 EVERY_S = 20.0 * (1 - 0.25 / 2)  # a ping of a quiet connection: PingInterval and its jitter

@@ -7,17 +7,13 @@ whole time, and of a ping.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-from benchmarks import generator
-from benchmarks.generator import Held, RunFailed
+from benchmarks import generator, procfs
+from benchmarks.errors import RunFailed
 from benchmarks.matrix import Section, Workload
-from benchmarks.scaling import processes
-from benchmarks.scaling.links import idle_cpu_ms
-from benchmarks.scaling.processes import Memory
-from benchmarks.scaling.serving import Server, serving
-from loadtests.serving import cpu_seconds
+from benchmarks.procfs import Memory, cpu_seconds
+from benchmarks.sharded import serving_shards
 
 INTERVAL_S = 20.0  # PingInterval by default
 SHORTEST = 0.75  # of the interval: keepalive.JITTER
@@ -58,17 +54,13 @@ def estimate_s(seconds: float) -> float:
     return CONNECT_S + BASELINE_S + INTERVAL_S + seconds
 
 
-def cpu_of(pids: list[int]) -> float:
-    return sum(cpu_seconds(pid) for pid in pids)
-
-
 def windows(pids: list[int], seconds: float) -> Iterator[tuple[float, float]]:
     """Seconds and CPU seconds of stretches of WINDOW_S."""
     end = time.monotonic() + seconds
     while (now := time.monotonic()) < end:
-        before = cpu_of(pids)
+        before = cpu_seconds(pids)
         time.sleep(min(WINDOW_S, end - now))
-        yield time.monotonic() - now, cpu_of(pids) - before
+        yield time.monotonic() - now, cpu_seconds(pids) - before
 
 
 def check_descriptors(connections: int, shards: int, limit: int) -> None:
@@ -78,21 +70,15 @@ def check_descriptors(connections: int, shards: int, limit: int) -> None:
         raise RunFailed(f"{limit} descriptors for a process hold {limit - spare} connections")
 
 
-@contextmanager
-def held(server: Server, connections: int) -> Iterator[Held]:
-    workload = Workload(Section.MEMORY, "hold", connections, flags=("--greeted",))
-    with generator.held(workload, server.target(())) as found:
-        yield found
-
-
 def measure(connections: int, shards: int, seconds: float, say: Callable[[str], None]) -> Idle:
-    """Connect, wait for the first pings, watch; raises RunFailed, StartFailed."""
-    with serving(shards) as server:
+    """Connect, wait for the first pings, watch; raises RunFailed."""
+    workload = Workload(Section.MEMORY, "hold", connections, flags=("--greeted",))
+    with serving_shards(shards) as server:
         pids = server.pids
-        empty_ms = idle_cpu_ms(pids, BASELINE_S)
-        memory, slab, cpu = processes.memory_of_all(pids), processes.slab_kib(), cpu_of(pids)
-        with held(server, connections) as crowd:
-            connect_cpu = cpu_of(pids) - cpu
+        empty_ms = procfs.idle_cpu_ms(pids, BASELINE_S)
+        memory, slab, cpu = procfs.memory_of_all(pids), procfs.slab_kib(), cpu_seconds(pids)
+        with generator.held(workload, server.target()) as crowd:
+            connect_cpu = cpu_seconds(pids) - cpu
             say(f"{connections:,} connected in {crowd.connect_s:.1f} s")
             time.sleep(INTERVAL_S)
             pings = crowd.pings()
@@ -103,9 +89,8 @@ def measure(connections: int, shards: int, seconds: float, say: Callable[[str], 
                 seen.append((took, used))
                 say(f"{used / took * 1000:.1f} ms of CPU per second")
             pings = crowd.pings() - pings
-            grown = processes.memory_of_all(pids) - memory
-            slab = processes.slab_kib() - slab
-        server.check()
+            grown = procfs.memory_of_all(pids) - memory
+            slab = procfs.slab_kib() - slab
     return Idle(
         connections,
         shards,

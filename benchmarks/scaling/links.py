@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from benchmarks.scaling import processes
-from benchmarks.scaling.serving import Server, serving
-from benchmarks.scaling.sheet import Sheet
-from loadtests.serving import cpu_seconds
+from benchmarks import procfs
+from benchmarks.sharded import ShardedServer, serving_shards
+from benchmarks.tables import Sheet
 
 SETTLE_S = 1.0
 WATCH_S = 3.0
@@ -39,41 +38,30 @@ def beside_others(sheet: Sheet) -> dict[int, float]:
     return {count: kib for count, kib in sheet.middles(PRIVATE).items() if count > 1}
 
 
-def idle_cpu_ms(pids: Sequence[int], seconds: float) -> float:
-    """CPU of all these processes in each second, in ms."""
-    before = [cpu_seconds(pid) for pid in pids]
-    began = time.monotonic()
-    time.sleep(seconds)
-    took = time.monotonic() - began
-    after = [cpu_seconds(pid) for pid in pids]
-    return (sum(after) - sum(before)) / took * 1000
-
-
-def figures_of(server: Server, slab_before_kib: int) -> dict[str, float]:
+def figures_of(server: ShardedServer, slab_before_kib: int) -> dict[str, float]:
     """By column."""
     time.sleep(SETTLE_S)
-    shards = [processes.memory_of(pid) for pid in server.shards]
+    shards = [procfs.memory_of(pid) for pid in server.shards]
     return {
         LINKS: sum(slot["links_out"] for slot in server.slots()),
-        DESCRIPTORS: median(processes.descriptors(pid) for pid in server.shards),
+        DESCRIPTORS: median(procfs.descriptors(pid) for pid in server.shards),
         PRIVATE: median(one.private for one in shards),
         PSS: median(one.pss for one in shards),
-        ALL_PSS: processes.memory_of_all(server.pids).pss / 1024,
-        SLAB: max(0, processes.slab_kib() - slab_before_kib) / 1024,
-        IDLE: idle_cpu_ms(server.pids, WATCH_S),
+        ALL_PSS: procfs.memory_of_all(server.pids).pss / 1024,
+        SLAB: max(0, procfs.slab_kib() - slab_before_kib) / 1024,
+        IDLE: procfs.idle_cpu_ms(server.pids, WATCH_S),
         START: server.start_s,
     }
 
 
 def measure(shards: Sequence[int], rounds: int, say: Callable[[str], None]) -> Sheet:
-    """All rounds, each with every number of shards; raises StartFailed, RunFailed."""
+    """All rounds, each with every number of shards; raises RunFailed."""
     sheet = Sheet()
     for _ in range(rounds):
         for count in shards:
-            slab = processes.slab_kib()
-            with serving(count) as server:
+            slab = procfs.slab_kib()
+            with serving_shards(count) as server:
                 figures = figures_of(server, slab)
-                server.check()
             for column, value in figures.items():
                 sheet.add(column, count, value)
             say(

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from benchmarks import generator
 from benchmarks.matrix import Section, Workload
-from benchmarks.rounds import Cores, figures_of
-from benchmarks.scaling.serving import Server, serving
-from benchmarks.scaling.sheet import Sheet
+from benchmarks.serving import Cores, Server
+from benchmarks.sharded import serving_shards
+from benchmarks.tables import Sheet
 
 FIXED = 64  # connections, or pairs
 EACH = 64  # connections for each shard
@@ -83,11 +83,11 @@ def estimate_s(shards: Sequence[int], rounds: int, seconds: float) -> float:
 
 
 def one_load(server: Server, load: Measured, seconds: float) -> dict[str, float]:
-    """Figures as in rounds.figures_of; raises RunFailed."""
+    """Figures as in Load.figures; raises RunFailed."""
     cores = Cores.of_this_machine() if load.is_alone else Cores()
     server.run_on(cores.server or sorted(os.sched_getaffinity(0)))
     target = server.target(cores.generator)
-    return figures_of(generator.run(load.workload, target, seconds, WARMUP_S))
+    return generator.run(load.workload, target, seconds, WARMUP_S).figures()
 
 
 def evenness(accepted: Sequence[int]) -> float:
@@ -96,9 +96,9 @@ def evenness(accepted: Sequence[int]) -> float:
 
 
 def one_start(sheet: Sheet, shards: int, seconds: float, say: Callable[[str], None]) -> None:
-    """All loads of one number of shards into the sheet; raises RunFailed, StartFailed."""
-    with serving(shards) as server:
-        generator.run(echo(8, 4), server.target(()), PRIME_S, 0.0)
+    """All loads of one number of shards into the sheet; raises RunFailed."""
+    with serving_shards(shards) as server:
+        generator.run(echo(8, 4), server.target(), PRIME_S, 0.0)
         for load in loads(shards):
             figures = one_load(server, load, seconds)
             figure = figures["cpu_us"] * load.per
@@ -108,13 +108,12 @@ def one_start(sheet: Sheet, shards: int, seconds: float, say: Callable[[str], No
                 f"{figures['server_share']:.2f} client {figures['client_share']:.2f} of a core"
             )
         sheet.add(ACCEPTED, shards, evenness([slot["accepted"] for slot in server.slots()]))
-        server.check()
 
 
 def measure(
     shards: Sequence[int], rounds: int, seconds: float, say: Callable[[str], None]
 ) -> Sheet:
-    """All rounds, each with every number of shards; raises RunFailed, StartFailed."""
+    """All rounds, each with every number of shards; raises RunFailed."""
     sheet = Sheet()
     for _ in range(rounds):
         for count in shards:

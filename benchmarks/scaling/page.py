@@ -1,4 +1,4 @@
-"""The parts of the page that are measured: tables, and putting them between its marks. Pure.
+"""The parts of the page that are measured: tables, put between its marks, and a picture. Pure.
 
 A part stands between `<!-- NAME: ... -->` and `<!-- end of NAME -->`; words around are written by
 hand and stay.
@@ -7,16 +7,29 @@ hand and stay.
 import re
 from collections.abc import Mapping, Sequence
 
-from benchmarks.figures import Spread
-from benchmarks.report import table
+from benchmarks import svg
+from benchmarks.errors import CannotRun
 from benchmarks.scaling import links, messages
 from benchmarks.scaling.idle import WINDOW_S, Idle
-from benchmarks.scaling.sheet import Sheet, slope
+from benchmarks.tables import Sheet, Spread, cell, slope, table
 
 FIXED_COLUMNS = (messages.ECHO, messages.ECHO_16, messages.CROSS, messages.CROSS_16)
 ONE_COLUMNS = (messages.CROSS_ONE,)
 EACH_COLUMNS = (messages.EACH_ECHO, messages.EACH_ECHO_16, messages.EACH_CROSS_16)
 PUBLISH_COLUMNS = (messages.PUBLISH, messages.PUBLISH_8)
+PANELS = (
+    (f"{messages.FIXED} connections altogether", FIXED_COLUMNS),
+    (f"{messages.EACH} connections on each shard", EACH_COLUMNS),
+)
+COLOURS = {
+    messages.ECHO: "#2f6fb2",
+    messages.ECHO_16: "#3a9a5c",
+    messages.CROSS: "#c2603a",
+    messages.CROSS_16: "#8a63b8",
+    messages.EACH_ECHO: "#2f6fb2",
+    messages.EACH_ECHO_16: "#3a9a5c",
+    messages.EACH_CROSS_16: "#8a63b8",
+}
 
 
 def facts_lines(facts: Mapping[str, str]) -> list[str]:
@@ -42,6 +55,15 @@ def messages_lines(sheet: Sheet) -> list[str]:
     ]
 
 
+def picture(sheet: Sheet) -> str:
+    """CPU per message over shards, as SVG: a curve for each column that was measured."""
+    panels = []
+    for title, columns in PANELS:
+        lines = {name: sheet.spreads(name) for name in columns if name in sheet.values}
+        panels.append(svg.curves(f"{title}: CPU us per message", lines, COLOURS))
+    return svg.picture(panels)
+
+
 def links_lines(sheet: Sheet) -> list[str]:
     return [
         *sheet.table(links.COLUMNS),
@@ -53,11 +75,9 @@ def links_lines(sheet: Sheet) -> list[str]:
 
 def idle_lines(idle: Idle) -> list[str]:
     memory, count = idle.memory, idle.connections
-    spread = Spread.of(idle.windows_ms)
-    assert spread is not None  # a run has windows
     rows = [
         ["CPU of the server, ms per second", f"{idle.cpu_ms:.1f}"],
-        [f"the same in stretches of {WINDOW_S:.0f} s", spread.text(1)],
+        [f"the same in stretches of {WINDOW_S:.0f} s", cell(Spread.of(idle.windows_ms), 1)],
         ["the same without connections", f"{idle.empty_ms:.1f}"],
         ["pings answered per second", f"{idle.pings / idle.seconds:,.0f}"],
         ["CPU for a ping and its pong, us", f"{idle.ping_us:.1f}"],
@@ -72,10 +92,10 @@ def idle_lines(idle: Idle) -> list[str]:
 
 
 def replaced(text: str, name: str, lines: Sequence[str]) -> str:
-    """The page with new lines in one part; raises ValueError when its marks are not there once."""
+    """The page with new lines in one part; raises CannotRun when its marks are not there once."""
     marks = re.compile(rf"(<!-- {name}:[^\n]*-->\n).*?(\n<!-- end of {name} -->)", re.DOTALL)
     content = "\n".join(["", *lines, ""])
     made, count = marks.subn(lambda found: found[1] + content + found[2], text)
     if count != 1:
-        raise ValueError(f"the page has {count} parts {name!r}, not one")
+        raise CannotRun(f"the page has {count} parts {name!r}, not one")
     return made

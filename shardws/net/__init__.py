@@ -1,5 +1,5 @@
 """Sockets of clients: accepting, one connection each, addresses.
 
 Owns transports and what waits in them. Knows the sans-IO rooms below; asks the shard above only
-through the Protocol `connection.Owner`.
+through the Protocol `connection.owner.Owner`.
 """

@@ -60,8 +60,9 @@ class Listener:
         if backlog > most:
             self._log.info(
                 "ConnectionBacklog is %d, but net.core.somaxconn of this host allows %d",
-                backlog, most,
-            )  # fmt: skip
+                backlog,
+                most,
+            )
         self._socket.listen(backlog)  # uvloop's own listen hides its errors
         # The server closes the socket it is given; ours must serve the next start.
         self._server = await loop.create_server(

@@ -1,7 +1,8 @@
 """Listening sockets: names to addresses, addresses to bound sockets.
 
 Owns bind and listen, and their errors in words, for a program that runs one shard by itself; the
-supervisor, which binds one socket for each slot, has its own (shardws_supervisor.listening.listeners).
+supervisor, which binds one socket for each slot, has its own
+(shardws_supervisor.listening.listeners).
 """
 
 import os

@@ -11,7 +11,8 @@ from shardws.errors import UsageError
 from shardws.protocol.frames import FIN, Frame
 
 MAX_CONTROL: Final = 125  # RFC 6455 5.5
-# Well above net.outbox.LARGE_BYTES: below that frames go to `codec.join`, which takes bytes alone.
+# Well above LARGE_BYTES of net.connection: below that frames go to `codec.join`, which takes bytes
+# alone.
 VIEWED_BYTES: Final = 128 * 1024
 
 

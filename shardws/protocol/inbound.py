@@ -4,18 +4,16 @@ Owns the rest of a frame or message in progress; knows the limits, but no replie
 At rest (at a frame boundary, no message in progress) a session has no Inbound. Who gets what:
 
     ordinary, whole             codec.parse: the fast lane
-    plain, not whole yet        arrival: in several reads, in several frames, or in both
+    plain, not whole yet        reassembly: in several reads, in several frames, or in both
     ping, pong, close           here: every connection has them; wsproto could not answer a ping
                                 after our close frame, and refuses close code 1014
     compressed, one whole frame deflate
-    all else                    wsproto_fallback: compressed fragments, and the verdict on broken frames
+    all else                    wsproto_fallback: compressed fragments, the verdict on broken frames
 
 Bounds: a header or a control frame in progress is at most 131 bytes; a message never exceeds
 max_message_size, which is checked at the header, so before anything is allocated, and again while a
 compressed message inflates.
 """
-
-from typing import TYPE_CHECKING
 
 from shardws.errors import ProtocolError
 from shardws.protocol import closing, codec, frame_header
@@ -23,10 +21,8 @@ from shardws.protocol.deflate import Deflate
 from shardws.protocol.frame_header import CONTINUATION, FrameHeader
 from shardws.protocol.frames import CLOSE, TEXT, Item
 from shardws.protocol.reassembly import Delivery, Message, Reassembly, Whole, check_text, too_large
+from shardws.protocol.session_config import SessionConfig
 from shardws.protocol.wsproto_fallback import WsprotoFallback
-
-if TYPE_CHECKING:
-    from shardws.protocol.session import SessionConfig
 
 
 class Inbound:
@@ -45,17 +41,17 @@ class Inbound:
         "tail",
     )
 
-    def __init__(self, config: "SessionConfig", deflate: Deflate | None, tail: bytes = b"") -> None:
+    def __init__(self, config: SessionConfig, deflate: Deflate | None, tail: bytes = b"") -> None:
         self._config = config
         self._deflate = deflate
         self._delivery = Delivery(config.buffer_message)
         self._message: Message | None = None  # uncompressed, in progress
         self._reassembly: Reassembly | None = (
-            None  # the frame in progress, of that message or alone
+            None  # of the frame in progress, alone or in that message
         )
         self._fallback: WsprotoFallback | None = None
-        self._is_inside = False  # between two fragments of a message of the wsproto_fallback's
-        self._left = 0  # payload bytes of the wsproto_fallback's frame still to come
+        self._is_inside = False  # between two fragments of a message of the fallback's
+        self._left = 0  # payload bytes of the fallback's frame still to come
         self.tail = tail  # a header, or a control frame, that is not whole yet
         self.is_over = False  # the peer's close frame was read
 
@@ -87,9 +83,9 @@ class Inbound:
             else:
                 at = self._begin(data, at, items)
 
-    def _settle(self, arrival: Reassembly) -> None:
+    def _settle(self, reassembly: Reassembly) -> None:
         """Wait for the rest of a frame, and of its message, or for nothing more."""
-        self._reassembly = arrival if arrival.missing else None
+        self._reassembly = reassembly if reassembly.missing else None
         if self._message is not None and self._message.is_over:
             self._message = None
 
@@ -137,9 +133,7 @@ class Inbound:
             if found.opcode != CONTINUATION:
                 raise ProtocolError(1002, "expected CONTINUATION, got a new message")
             return self._fragment(self._message, data, body, found, items)
-        if (
-            not self._is_inside and found.opcode != CONTINUATION
-        ):  # else the wsproto_fallback will object
+        if not self._is_inside and found.opcode != CONTINUATION:  # else the fallback objects
             if not found.is_compressed:
                 return self._plain(data, body, found, items)
             if found.is_final and stop <= len(data):
@@ -177,15 +171,13 @@ class Inbound:
         items.append((found.opcode, plain, True))
         return stop
 
-    def _ask_run(
-        self, wsproto_fallback: WsprotoFallback, data: bytes, at: int, items: list[Item]
-    ) -> int:
-        """Put several whole fragments of the wsproto_fallback's message before it as one."""
+    def _ask_run(self, fallback: WsprotoFallback, data: bytes, at: int, items: list[Item]) -> int:
+        """Put several whole fragments of the fallback's message before it as one."""
         payloads, stop, is_last = codec.continuations(data, len(data), at)
         if len(payloads) < 2:
             return at
         self._is_inside = not is_last
-        self._hear(wsproto_fallback.feed_fragment(b"".join(payloads), is_last), items)
+        self._hear(fallback.feed_fragment(b"".join(payloads), is_last), items)
         return stop
 
     def _continue(self, data: bytes, at: int, items: list[Item]) -> int:

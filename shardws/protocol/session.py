@@ -1,6 +1,6 @@
 """One WebSocket connection after its opening handshake: bytes in, items and replies out.
 
-Owns the state of the connection and its place in the close table; knows no TCP, no timers and no
+Owns the state of the connection and its row of the close table; knows no TCP, no timers and no
 ids. Facts to have before reading:
 
 - An item is (kind, payload, eom): 1 text, 2 binary, 9 ping (its pong is among the replies already),
@@ -9,35 +9,20 @@ ids. Facts to have before reading:
 - `receive` never raises for what a peer sent: a violation is an item 8 and an `ending`.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
-from shardws.errors import ProtocolError, UsageError
+from shardws.errors import ProtocolError
 from shardws.protocol import closing, codec, fragmentation
 from shardws.protocol.closing import TABLE, Cause, Ending, Source, State
 from shardws.protocol.deflate import Deflate
 from shardws.protocol.frames import CLOSE, FIN, PING, PONG, RSV1, Frame, Item
 from shardws.protocol.inbound import Inbound
+from shardws.protocol.session_config import SessionConfig
 
 __all__ = ["Ending", "Frame", "Item", "Session", "SessionConfig", "State"]
 
 FIN_CLOSE: Final = FIN | CLOSE
 FIN_PONG: Final = FIN | PONG
-
-
-@dataclass(frozen=True, slots=True)
-class SessionConfig:
-    """What all sessions of a shard share; to change a row, give the session another config."""
-
-    max_message_size: int = 1 << 20  # bytes of one incoming message, after inflating
-    buffer_message: bool = False  # True: a message is one item; False: pieces as they arrive
-    max_frame_size: int = 0  # bytes of one outgoing frame; 0: never split
-    wait_for_close: bool = True  # False: CLOSED right after our close frame
-    deflate_min_size: int = 128  # bytes; a shorter message is not compressed
-
-    def __post_init__(self) -> None:
-        if self.max_message_size < 1 or self.max_frame_size < 0 or self.deflate_min_size < 0:
-            raise UsageError("sizes of a session are positive", code=213)
 
 
 # Stands in for the Inbound of every closed session: it is never fed, so it can be shared.

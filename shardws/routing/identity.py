@@ -32,7 +32,7 @@ def incarnation(node: int, slot: int, generation: int) -> int:
     return (node << SLOT_BITS | slot) << GENERATION_BITS | generation
 
 
-def place_of(incarnation: int) -> int:
+def node_slot_of(incarnation: int) -> int:
     """Return node and slot without the generation: equal for a process and its successors."""
     return incarnation >> GENERATION_BITS
 
@@ -101,7 +101,7 @@ def admitted(me: Identity, hello: tuple[Any, ...], pid: int, uid: int) -> int:
     if boot_nonce != me.boot_nonce:
         raise WireError("the peer belongs to another server")
     if node != me.node or slot > ADMIN_SLOT or generation >= GENERATIONS:
-        raise WireError(f"no such place: node {node}, slot {slot}, generation {generation}")
+        raise WireError(f"no such slot: node {node}, slot {slot}, generation {generation}")
     peer = incarnation(node, slot, generation)
     if peer == me.incarnation:
         raise WireError("the peer says that it is this very process")

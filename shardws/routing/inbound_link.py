@@ -1,7 +1,7 @@
 """The accepted end of a peer's link: who speaks, and what it says.
 
 Owns the check of the peer and the count of its countable messages; hands messages on to the
-receiver. Nothing is ever written here: answers travel on the link dialed the other way.
+receiver. Nothing is ever written here: replies travel on the link dialed the other way.
 
 Whoever connects has `HELLO_SECONDS` to say HELLO and START. It must run under our own user id
 (SO_PEERCRED), be the process it says it is, and know the boot nonce of this server. Whatever is
@@ -25,26 +25,35 @@ class InboundLinkOwner(Protocol):
     def admit(self, inbound: "InboundLink", hello: tuple[Any, ...]) -> int:
         """Return the peer's incarnation; WireError when it must not speak here."""
 
+    def inbound_lost(self, inbound: "InboundLink", reason: str) -> None: ...
+
+
+class MessageReceiver(Protocol):
+    """Who acts on what comes over an accepted link: routing.receiver."""
+
     def receive(self, inbound: "InboundLink", messages: list[tuple[Any, ...]]) -> None:
         """Take messages of an admitted peer; WireError closes the link."""
-
-    def inbound_lost(self, inbound: "InboundLink", reason: str) -> None: ...
 
 
 class InboundLink(asyncio.Protocol):
     """One accepted link."""
 
     def __init__(
-        self, owner: InboundLinkOwner, loop: asyncio.AbstractEventLoop, frame_limit: int
+        self,
+        owner: InboundLinkOwner,
+        receiver: MessageReceiver,
+        loop: asyncio.AbstractEventLoop,
+        frame_limit: int,
     ) -> None:
         self.incarnation = -1  # until HELLO
         self.is_open = False  # HELLO and START are there
         self.is_leaving = False  # GOODBYE is there
         self.count = 0  # number of the last countable message
-        self.answer_link: object = None  # the link that carried answers to this one
+        self.reply_link: object = None  # the link that carried replies to this one
         self.pid = 0
         self.uid = -1
         self._owner = owner
+        self._receiver = receiver
         self._loop = loop
         self._decoder = Decoder(frame_limit, SHARD | ADMIN)
         self._transport: asyncio.Transport | None = None
@@ -68,7 +77,7 @@ class InboundLink(asyncio.Protocol):
             if not self.is_open:
                 messages = self._open(messages)
             if messages:
-                self._owner.receive(self, messages)
+                self._receiver.receive(self, messages)
         except WireError as error:
             self.refuse(error.description)
 

@@ -4,13 +4,13 @@ Owns their numbers, the failures reported by the other side and those who wait f
 knows neither socket nor frames. Clock and futures are arguments.
 
 Both sides count. The sender gives numbers from `first` on; they rise over all links to one
-process, so that a late RESULT of a broken link is never taken for one of its successor. The
-receiver reports a failure as RESULT, and answers SYNC(n) by SYNCED(n) behind the RESULTs of what
+process, so that a late RESULT of a broken link is never taken for one of the link after it. The
+receiver reports a failure as RESULT, and replies to SYNC(n) by SYNCED(n) behind the RESULTs of what
 came before: what is confirmed and not reported was queued.
 
 A failure that comes while nobody waits is told at once by an event; an await that comes later is
 told again, as long as the failure is among the last `KEPT` ones. What lies further back than
-that answers UNREACHABLE, the only outcome that says "it may have arrived, or not".
+that is UNREACHABLE, the only outcome that says "it may have arrived, or not".
 """
 
 import asyncio
@@ -31,11 +31,11 @@ class Ledger:
 
     __slots__ = (
         "_failures",
-        "_fate",
         "_forgotten",
         "_make_future",
         "_now",
         "_on_wait",
+        "_outcome_when_down",
         "_progress_at",
         "_waiters",
         "_wanted",
@@ -57,9 +57,9 @@ class Ledger:
         self.first = first
         self.last = first - 1  # the newest message
         self.asked = first - 1  # the newest one a SYNC stands behind
-        self.confirmed = first - 1  # the newest one a SYNCED answered for
+        self.confirmed = first - 1  # the newest one a SYNCED was for
         self.is_down = False
-        self._fate: Outcome | None = None  # of what is unknown when the link is down
+        self._outcome_when_down: Outcome | None = None  # of messages without a known one
         self._make_future = make_future
         self._now = now
         self._on_wait = on_wait  # called when a SYNC has become due
@@ -84,7 +84,7 @@ class Ledger:
             return Outcome.UNREACHABLE
         if number <= self.confirmed:
             return Outcome.QUEUED
-        return self._fate
+        return self._outcome_when_down
 
     def wait(self, number: int) -> Future:
         """Return a future for the outcome of a message of which nothing is known yet."""
@@ -112,7 +112,7 @@ class Ledger:
             watcher(outcome)
 
     def fail(self, number: int, outcome: Outcome) -> bool:
-        """Take a RESULT; return whether somebody waited for it, or it is of no matter any more."""
+        """Take a RESULT; return whether somebody waited for it, or it does not matter any more."""
         if number < self.first or self.is_down:
             return True
         self._failures[number] = outcome
@@ -143,19 +143,19 @@ class Ledger:
             return 0
         return self._release(Outcome.UNREACHABLE)
 
-    def close(self, fate: Outcome = Outcome.UNREACHABLE) -> int:
+    def close(self, outcome: Outcome = Outcome.UNREACHABLE) -> int:
         """The link is down: tell those who wait; return how many messages nobody waits for.
 
-        These are the ones without a known outcome, which is `fate` from now on.
+        These are the ones without a known outcome, which is `outcome` from now on.
         """
         unknown = self.last - self.confirmed - len(self._waiters)
         unknown -= sum(1 for number in self._failures if number > self.confirmed)
         unknown -= len(self._watchers)
         self.is_down = True
-        self._fate = fate
-        self._release(fate)
+        self._outcome_when_down = outcome
+        self._release(outcome)
         for number in list(self._watchers):
-            self._tell(number, fate)
+            self._tell(number, outcome)
         return max(unknown, 0)
 
     def _release(self, outcome: Outcome) -> int:

@@ -2,13 +2,13 @@
 
 Owns the Unix socket, the links and when they are dialed, the check of who dials in; what messages
 mean is the receiver's business. Links go one way: a shard writes only on links it dialed itself,
-so two links join two shards, and answers come on the other one.
+so two links join two shards, and replies come on the other one.
 
 Facts to have before reading:
 - A peer is wanted while the supervisor names it (PEERS) or while its own link to us lives: a new
   shard may speak to us before the supervisor's news of it has arrived.
 - A link that broke is replaced by a new one, dialed with a growing delay, as long as its peer is
-  wanted. Answers that were on their way on a broken link are lost, so the link they belong to is
+  wanted. Replies that were on their way on a broken link are lost, so the link they belong to is
   closed too: its sender then knows that outcomes are in doubt instead of waiting or guessing.
 - The dialer looks at who listens (SO_PEERCRED): two generations of a slot use one path in turn.
 """
@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 from shardws.errors import StartError, WireError
+from shardws.interfaces import RoutingSink
 from shardws.log import shard_logger
 from shardws.outcomes import Outcome
 from shardws.routing import unix
@@ -27,12 +28,12 @@ from shardws.routing.identity import (
     admitted,
     describe,
     incarnation,
-    place_of,
+    node_slot_of,
     socket_path,
 )
-from shardws.routing.inbound_link import InboundLink
+from shardws.routing.inbound_link import InboundLink, MessageReceiver
 from shardws.routing.outbound_link import OutboundLink
-from shardws.stats import LINK_BYTES, Stats, Words
+from shardws.stats import LINK_BYTES, SENDS_FAILED, Stats, Words
 from shardws.wire.codec import encode
 from shardws.wire.messages import HELLO, START, VERSION, Peer
 
@@ -40,20 +41,16 @@ LINK_HIGH_MARK: Final = 16 << 20
 FRAME_LIMIT: Final = (64 << 20) + 4096  # the largest message that can go to another shard
 PATIENCE_SECONDS: Final = 15.0  # half the default deadline of a stuck shard
 TICK_SECONDS: Final = 1.0
-STABLE_SECONDS: Final = 5.0  # a link that lived so long is redialed without a grudge
+STABLE_SECONDS: Final = 5.0  # a link that lived so long is redialed at once
 
 
-class MeshUser(Protocol):
-    """What the mesh hands on: routing.receiver."""
+class MeshReceiver(MessageReceiver, Protocol):
+    """Who acts on what arrives, and says what a new link begins with: routing.receiver."""
 
-    def receive(self, inbound: InboundLink, messages: list[tuple[Any, ...]]) -> None: ...
     def news(self) -> list[bytes]:
         """Return the frames a new link must carry first."""
 
     def peer_lost(self, incarnation: int) -> None: ...
-    def send_failed(self, connection_id: int, outcome: Outcome) -> None: ...
-    def sends_lost(self, count: int) -> None: ...
-    def ready_to_send(self, connection_id: int) -> None: ...
 
 
 class Mesh:
@@ -64,6 +61,7 @@ class Mesh:
         loop: asyncio.AbstractEventLoop,
         identity: Identity,
         run_directory: str,
+        sink: RoutingSink,
         *,
         link_high_mark: int = LINK_HIGH_MARK,
         frame_limit: int = FRAME_LIMIT,
@@ -80,7 +78,8 @@ class Mesh:
         self._link_high_mark = link_high_mark
         self._frame_limit = frame_limit
         self._patience = patience
-        self._user: MeshUser | None = None
+        self._sink = sink
+        self._receiver: MeshReceiver | None = None  # from `start` on
         self._named: set[int] = set()
         self._pids: dict[int, int] = {}  # of wanted peers
         self._dialer = Dialer(loop, run_directory, self.log)
@@ -91,18 +90,18 @@ class Mesh:
         self._is_closing = False
 
     @property
-    def user(self) -> MeshUser:
-        assert self._user is not None
-        return self._user
-
-    def attach(self, user: MeshUser) -> None:
-        """Name who takes what arrives; before `start`."""
-        self._user = user
+    def receiver(self) -> MeshReceiver:
+        assert self._receiver is not None
+        return self._receiver
 
     # -- life --------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Listen for peers; StartError when that is impossible."""
+    async def start(self, receiver: MeshReceiver) -> None:
+        """Listen for peers, whose messages `receiver` takes; StartError when that is impossible.
+
+        Only now it is named: the receiver is made for a mesh, and asks it for links.
+        """
+        self._receiver = receiver
         path = socket_path(self._run_directory, self.identity.row)
         try:
             unix.check_directory(self._run_directory)
@@ -133,7 +132,7 @@ class Mesh:
         self.row[LINK_BYTES] = 0
 
     def _accept(self) -> InboundLink:
-        inbound = InboundLink(self, self.loop, self._frame_limit)
+        inbound = InboundLink(self, self.receiver, self.loop, self._frame_limit)
         self._waiting.add(inbound)
         if self._is_closing:
             inbound.refuse("")
@@ -167,10 +166,10 @@ class Mesh:
         for peer in [peer for peer in self.links if not self._is_wanted(peer)]:
             self._drop(peer)
 
-    def is_place_taken(self, place: int) -> bool:
-        """Tell whether some process has the slot `place` (identity.place_of) now."""
-        return place == place_of(self.identity.incarnation) or any(
-            place_of(peer) == place for peer in self.links if self._is_wanted(peer)
+    def is_slot_taken(self, node_slot: int) -> bool:
+        """Tell whether some process has that slot of that node (identity.node_slot_of) now."""
+        return node_slot == node_slot_of(self.identity.incarnation) or any(
+            node_slot_of(peer) == node_slot for peer in self.links if self._is_wanted(peer)
         )
 
     def _is_wanted(self, peer: int) -> bool:
@@ -192,6 +191,7 @@ class Mesh:
     def _add(self, peer: int, first: int = 1, backoff: float = 0.0) -> OutboundLink:
         link = OutboundLink(
             self,
+            self._sink,
             peer,
             self.loop,
             self.row,
@@ -204,7 +204,7 @@ class Mesh:
         self._dialer.start(link, self._pids[peer])
         return link
 
-    # -- what links report (link.OutboundLinkOwner) --------------------------------------------------
+    # -- what links report (outbound_link.OutboundLinkOwner) ---------------------------------
 
     def flush_soon(self, link: OutboundLink) -> None:
         if not self._dirty:
@@ -223,40 +223,35 @@ class Mesh:
     def greeting(self, link: OutboundLink) -> bytes:
         me = self.identity
         hello = encode(HELLO, VERSION, me.node, me.slot, me.generation, me.pid, me.boot_nonce)
-        return b"".join([hello, encode(START, link.ledger.first), *self.user.news()])
+        return b"".join([hello, encode(START, link.ledger.first), *self.receiver.news()])
 
     def link_down(self, link: OutboundLink, reason: str) -> None:
         peer = link.incarnation
         self._dialer.stop(link)
         self.links.pop(peer, None)
         inbound = self.inbounds.get(peer)
-        if inbound is not None and inbound.answer_link is link:
-            inbound.refuse("answers to it were lost")
-        fate = Outcome.UNREACHABLE
-        if not link.up_at and self.is_place_taken(place_of(peer)):
-            fate = Outcome.GONE  # never written, and the slot has a newer process
-        lost = link.ledger.close(fate)
+        if inbound is not None and inbound.reply_link is link:
+            inbound.refuse("replies to it were lost")
+        outcome = Outcome.UNREACHABLE
+        if not link.up_at and self.is_slot_taken(node_slot_of(peer)):
+            outcome = Outcome.GONE  # never written, and the slot has a newer process
+        lost = link.ledger.close(outcome)
         if lost and not self._is_closing:
             self.log.warning(
                 "link to %s: %s; %d sends in doubt", describe(link.incarnation), reason, lost
             )
-            self.user.sends_lost(lost)
+            self.row[SENDS_FAILED] += lost
+            self._sink.sends_lost(lost)
         if self._is_wanted(peer) and not self._is_closing:
             self._redial(link)
 
     def _redial(self, link: OutboundLink) -> None:
         is_stable = bool(link.up_at) and self.loop.time() - link.up_at >= STABLE_SECONDS
         backoff = FIRST_SECONDS if is_stable else longer(link.backoff)
-        successor = self._add(link.incarnation, link.ledger.last + 1, backoff)
-        successor.refused = {**link.refused, **link.full}
+        next_link = self._add(link.incarnation, link.ledger.last + 1, backoff)
+        next_link.refused = {**link.refused, **link.full}
 
-    def send_failed(self, connection_id: int, outcome: Outcome) -> None:
-        self.user.send_failed(connection_id, outcome)
-
-    def ready_to_send(self, connection_id: int) -> None:
-        self.user.ready_to_send(connection_id)
-
-    # -- what accepted links report (inbound.InboundLinkOwner) -----------------------------------
+    # -- what accepted links report (inbound_link.InboundLinkOwner) --------------------------
 
     def admit(self, inbound: InboundLink, hello: tuple[Any, ...]) -> int:
         if self._is_closing:
@@ -269,9 +264,6 @@ class Mesh:
             self._forget_words_of(peer)
         self._want(peer, inbound.pid)
         return peer
-
-    def receive(self, inbound: InboundLink, messages: list[tuple[Any, ...]]) -> None:
-        self.user.receive(inbound, messages)
 
     def inbound_lost(self, inbound: InboundLink, reason: str) -> None:
         self._waiting.discard(inbound)
@@ -288,7 +280,7 @@ class Mesh:
 
     def _forget_words_of(self, peer: int) -> None:
         """An accepted link is gone: what the peer said on it, and was going to say, is void."""
-        self.user.peer_lost(peer)
+        self.receiver.peer_lost(peer)
         link = self.links.get(peer)
         if link is not None:
             link.release_full()  # a READY_TO_SEND may be among what was lost

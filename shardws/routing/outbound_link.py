@@ -1,4 +1,4 @@
-"""One link to one peer: what this shard sends to it, and the answers it gives it.
+"""One link to one peer: what this shard sends to it, and the replies it gives it.
 
 Owns the queue of a link, its bound and its flow; which peers there are is the mesh's business,
 and what a message means the router's. A link serves one connection to one process: it is DIALING
@@ -9,8 +9,8 @@ Facts to have before reading:
   the end of its turn.
 - The transport's high mark is 0: `pause_writing` says that the kernel took less than all. While
   paused nothing is written, messages gather here, and the bound counts both.
-- `high_mark` bounds messages in bytes; the next one answers FULL (a single one of any size up to
-  the frame limit is taken by an empty queue). Answers (RESULT, SYNCED ...) may fill the queue up
+- `high_mark` bounds messages in bytes; the next one is FULL (a single one of any size up to
+  the frame limit is taken by an empty queue). Replies (RESULT, SYNCED ...) may fill the queue up
   to twice that; a peer that lets it come so far loses its link, as two shards that each waited
   for the other to read would wait for ever.
 """
@@ -19,6 +19,7 @@ import asyncio
 from typing import Final, Protocol, cast
 
 from shardws.errors import UsageError
+from shardws.interfaces import RoutingSink
 from shardws.outcomes import FailedSend, Outcome, SendOutcome
 from shardws.routing.ledger import Ledger, PendingSend
 from shardws.stats import LINKS_OUT, Words
@@ -35,8 +36,6 @@ class OutboundLinkOwner(Protocol):
     def flush_soon(self, link: "OutboundLink") -> None: ...
     def greeting(self, link: "OutboundLink") -> bytes: ...
     def link_down(self, link: "OutboundLink", reason: str) -> None: ...
-    def send_failed(self, connection_id: int, outcome: Outcome) -> None: ...
-    def ready_to_send(self, connection_id: int) -> None: ...
 
 
 class OutboundLink(asyncio.Protocol):
@@ -45,6 +44,7 @@ class OutboundLink(asyncio.Protocol):
     def __init__(
         self,
         owner: OutboundLinkOwner,
+        sink: RoutingSink,
         incarnation: int,
         loop: asyncio.AbstractEventLoop,
         row: Words,
@@ -54,7 +54,8 @@ class OutboundLink(asyncio.Protocol):
         first: int = 1,
         backoff: float = 0.0,
     ) -> None:
-        self.owner = owner
+        self._owner = owner
+        self._sink = sink
         self.incarnation = incarnation
         self.ledger = Ledger(first, loop.create_future, loop.time, self._wake)
         self.backoff = backoff  # seconds to wait before the next dial
@@ -62,7 +63,7 @@ class OutboundLink(asyncio.Protocol):
         self.is_up = False
         self.is_down = False
         self.refused: dict[int, None] = {}  # told ready when this queue has drained
-        self.full: dict[int, None] = {}  # answered FULL by the peer, READY_TO_SEND is to come
+        self.full: dict[int, None] = {}  # FULL at the peer, READY_TO_SEND is to come
         self.closed: asyncio.Future[None] = loop.create_future()  # nothing is open any more
         self._loop = loop
         self._row = row
@@ -108,13 +109,13 @@ class OutboundLink(asyncio.Protocol):
         self._append(frame)
         return True
 
-    def answer(self, frame: bytes) -> None:
-        """Queue what must not be lost: answers, and news of groups."""
+    def reply(self, frame: bytes) -> None:
+        """Queue what must not be lost: replies, and news of groups."""
         if self.is_down:
             return
         self._append(frame)
         if self._bytes > 2 * self._high_mark and self.queued > 2 * self._high_mark:
-            self.abort("it does not read its answers")
+            self.abort("it does not read its replies")
 
     @property
     def queued(self) -> int:
@@ -150,15 +151,15 @@ class OutboundLink(asyncio.Protocol):
 
     def _refuse(self, connection_id: int) -> SendOutcome:
         if self.is_down:
-            return FailedSend(connection_id, Outcome.UNREACHABLE, self.owner.send_failed)
+            return FailedSend(connection_id, Outcome.UNREACHABLE, self._sink.send_failed)
         if len(self.refused) < MAX_REFUSED:
             self.refused[connection_id] = None
-        return FailedSend(connection_id, Outcome.FULL, self.owner.send_failed)
+        return FailedSend(connection_id, Outcome.FULL, self._sink.send_failed)
 
     def _wake(self) -> None:
         if not self._flush_comes:
             self._flush_comes = True
-            self.owner.flush_soon(self)
+            self._owner.flush_soon(self)
 
     def flush(self) -> None:
         """Write what has gathered."""
@@ -185,14 +186,14 @@ class OutboundLink(asyncio.Protocol):
         refused = list(self.refused)
         self.refused.clear()
         for connection_id in refused:
-            self.owner.ready_to_send(connection_id)
+            self._sink.ready_to_send(connection_id)
 
     def release_full(self) -> None:
-        """Take for ready what the peer answered FULL: its news of that may be lost."""
+        """Take for ready what was FULL at the peer: its news of that may be lost."""
         full = list(self.full)
         self.full.clear()
         for connection_id in full:
-            self.owner.ready_to_send(connection_id)
+            self._sink.ready_to_send(connection_id)
 
     def tick(self, patience: float) -> int:
         """Once a second: confirm an idle tail, so that little is in doubt when the link breaks.
@@ -237,7 +238,7 @@ class OutboundLink(asyncio.Protocol):
         self._parts.clear()
         self._bytes = 0
         self._room = -1
-        self.owner.link_down(self, reason)
+        self._owner.link_down(self, reason)
 
     def _set_closed(self) -> None:
         if not self.closed.done():
@@ -254,7 +255,7 @@ class OutboundLink(asyncio.Protocol):
         self._transport = wire
         self.is_up = True
         self.up_at = self._loop.time()
-        self._parts.insert(0, self.owner.greeting(self))
+        self._parts.insert(0, self._owner.greeting(self))
         self.flush()
 
     def data_received(self, data: bytes) -> None:

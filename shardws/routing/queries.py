@@ -1,7 +1,7 @@
-"""Questions about connections of other shards, and the answers to theirs.
+"""Queries about connections of other shards, and the replies to theirs.
 
-Owns the open questions, each with a deadline; what can be asked is the shard's business. An
-answer is JSON made by the owner of the connection.
+Owns the open queries, each with a deadline; what can be asked is the shard's business. A reply is
+JSON made by the owner of the connection.
 """
 
 import asyncio
@@ -17,28 +17,27 @@ MAX_OPEN: Final = 4096
 UNREACHABLE_CODE: Final = 10065
 WOULD_BLOCK_CODE: Final = 135
 
-
-Answer = Callable[[int, str], bytes | None]
+MakeReply = Callable[[int, str], bytes | None]
 
 
 def _expire(future: asyncio.Future[bytes], timeout: float) -> None:
     if not future.done():
-        future.set_exception(SendInterrupted(f"no answer from the shard in {timeout} s"))
+        future.set_exception(SendInterrupted(f"no reply from the shard in {timeout} s"))
 
 
 class Queries:
-    """Open questions of this shard by their tokens."""
+    """Open queries of this shard by their tokens."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, answer: Answer) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, make_reply: MakeReply) -> None:
         self._loop = loop
-        self._answer = answer
+        self._make_reply = make_reply
         self._open: dict[int, tuple[int, asyncio.Future[bytes], int]] = {}
         self._token = 0
 
-    def answer(self, token: int, connection_id: int, what: str) -> bytes:
-        """Return the REPLY to a question that came over a link."""
+    def reply(self, token: int, connection_id: int, what: str) -> bytes:
+        """Return the REPLY to a query that came over a link."""
         try:
-            body = self._answer(connection_id, what)
+            body = self._make_reply(connection_id, what)
         except UsageError as error:
             return encode(REPLY, token, False, error.description.encode())
         return encode(REPLY, token, body is not None, body or b"")
@@ -65,7 +64,7 @@ class Queries:
             del self._open[token]
 
     def resolve(self, incarnation: int, token: int, is_ok: bool, body: bytes) -> None:
-        """Take a REPLY; one to nothing, or from the wrong shard, is too late and of no matter."""
+        """Take a REPLY; one to nothing, or from the wrong shard, is too late and ignored."""
         peer, future, connection_id = self._open.get(token, (-1, None, 0))
         if future is None or peer != incarnation or future.done():
             return
@@ -77,7 +76,7 @@ class Queries:
             future.set_exception(NoSuchConnection(connection_id))
 
     def fail(self, incarnation: int) -> None:
-        """A shard's link is gone: its answers do not come any more."""
+        """A shard's link is gone: its replies do not come any more."""
         for peer, future, _ in list(self._open.values()):
             if peer == incarnation and not future.done():
                 future.set_exception(ShardwsError("the shard went down", code=UNREACHABLE_CODE))

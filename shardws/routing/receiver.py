@@ -1,10 +1,10 @@
 """What arrives from other shards, and what is done about it here.
 
 Owns the meaning of each message on a link and those who wait to hear that a connection of ours
-has drained; knows no socket. One method per message; DELIVER stands in the loop itself.
+has drained; knows no socket. One method per message; DELIVER is handled in the loop itself.
 
-A failure of a countable message is reported by its number, a success is not; SYNC is answered
-behind the reports of what came before it (routing.ledger).
+A failure of a countable message is reported by its number, a success is not; the reply to
+SYNC comes behind the reports of what came before it (routing.ledger).
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ MAX_FULL: Final = 16_384  # ids of one peer that are awaited to drain
 
 
 class Receiver:
-    """Takes the messages of all accepted links; the mesh's user."""
+    """Takes the messages of all accepted links."""
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class Receiver:
         self._queries = queries
         self._sink = sink
         self.streams = Streams(
-            mesh.loop, registry, self._answer, self._note_full, sink.send_failed, mesh.log
+            mesh.loop, registry, self._send_reply, self._note_full, sink.send_failed, mesh.log
         )
-        self._full: dict[int, set[int]] = {}  # connection id -> peers that were answered FULL
+        self._full: dict[int, set[int]] = {}  # connection id -> peers that were told FULL
         self._methods: dict[int, Callable[..., None]] = {
             CLOSE: self._close,
             GROUP_JOIN: self._join,
@@ -112,7 +112,7 @@ class Receiver:
             else:
                 method = self._methods.get(message[0])
                 if method is None:
-                    raise WireError(f"message {message[0]} has no place on a link")
+                    raise WireError(f"message {message[0]} does not belong on a link")
                 method(inbound, *message[1:])
 
     # -- countable messages ------------------------------------------------------------------
@@ -163,17 +163,17 @@ class Receiver:
             self._note_full(inbound, connection_id)
         elif outcome is Outcome.GONE:
             self._mesh.row[SENDS_FAILED] += 1  # a connection counts what it refuses itself
-        self._answer(inbound, encode(RESULT, inbound.count, connection_id, outcome))
+        self._send_reply(inbound, encode(RESULT, inbound.count, connection_id, outcome))
 
     def _note_full(self, inbound: InboundLink, connection_id: int) -> None:
         """Remember who is to be told when the connection has drained."""
         self._full.setdefault(connection_id, set()).add(inbound.incarnation)
 
-    def _answer(self, inbound: InboundLink, frame: bytes) -> None:
+    def _send_reply(self, inbound: InboundLink, frame: bytes) -> None:
         link = self._mesh.links.get(inbound.incarnation)
         if link is not None:
-            inbound.answer_link = link
-            link.answer(frame)
+            inbound.reply_link = link
+            link.reply(frame)
 
     # -- to many -----------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class Receiver:
             return
         link = self._mesh.links.get(inbound.incarnation)
         if link is not None and link.is_up:  # one that is not yet up begins with `news`
-            link.answer(encode(INTEREST, False, group))
+            link.reply(encode(INTEREST, False, group))
 
     def _broadcast(self, inbound: InboundLink, kind: int, payload: bytes) -> None:
         self._fanout.broadcast(kind, payload)
@@ -201,9 +201,9 @@ class Receiver:
         frame = encode(INTEREST, is_wanted, group)
         for link in list(self._mesh.links.values()):
             if link.is_up:  # one that is not yet up begins with `news`
-                link.answer(frame)
+                link.reply(frame)
 
-    # -- answers -----------------------------------------------------------------------------
+    # -- replies -----------------------------------------------------------------------------
 
     def _result(self, inbound: InboundLink, number: int, connection_id: int, outcome: int) -> None:
         link = self._mesh.links.get(inbound.incarnation)
@@ -219,7 +219,7 @@ class Receiver:
     def _sync(self, inbound: InboundLink, token: int) -> None:
         if token != inbound.count:
             raise WireError(f"the peer counts {token} messages, {inbound.count} came")
-        self._answer(inbound, encode(SYNCED, token))
+        self._send_reply(inbound, encode(SYNCED, token))
 
     def _synced(self, inbound: InboundLink, token: int) -> None:
         link = self._mesh.links.get(inbound.incarnation)
@@ -233,7 +233,7 @@ class Receiver:
         self._sink.ready_to_send(connection_id)
 
     def _query(self, inbound: InboundLink, token: int, connection_id: int, what: str) -> None:
-        self._answer(inbound, self._queries.answer(token, connection_id, what))
+        self._send_reply(inbound, self._queries.reply(token, connection_id, what))
 
     def _reply(self, inbound: InboundLink, token: int, is_ok: bool, body: bytes) -> None:
         self._queries.resolve(inbound.incarnation, token, is_ok, body)
@@ -244,11 +244,11 @@ class Receiver:
     # -- what the shard and the mesh tell ----------------------------------------------------
 
     def drained(self, connection_id: int) -> None:
-        """A connection here has room again: tell the shards that were answered FULL."""
+        """A connection here has room again: tell the shards that were told FULL."""
         for peer in self._full.pop(connection_id, ()):
             link = self._mesh.links.get(peer)
             if link is not None:
-                link.answer(encode(READY_TO_SEND, connection_id))
+                link.reply(encode(READY_TO_SEND, connection_id))
 
     def forget(self, connection_id: int) -> None:
         """A connection here is over: who waits for it to drain learns so by its next send."""
@@ -264,13 +264,3 @@ class Receiver:
         self._interest.forget(incarnation)
         self._queries.fail(incarnation)
         self.streams.peer_lost(incarnation)
-
-    def send_failed(self, connection_id: int, outcome: Outcome) -> None:
-        self._sink.send_failed(connection_id, outcome)
-
-    def sends_lost(self, count: int) -> None:
-        self._mesh.row[SENDS_FAILED] += count
-        self._sink.sends_lost(count)
-
-    def ready_to_send(self, connection_id: int) -> None:
-        self._sink.ready_to_send(connection_id)

@@ -21,7 +21,7 @@ from shardws.interfaces import Recipient, Remote, RoutingSink, Source
 from shardws.outcomes import QUEUED, FailedSend, Outcome, SendOutcome
 from shardws.routing.fanout import Fanout, Share
 from shardws.routing.groups import Groups, Interest, check_name
-from shardws.routing.identity import ADMIN_SLOT, place_of, slot_of
+from shardws.routing.identity import ADMIN_SLOT, node_slot_of, slot_of
 from shardws.routing.mesh import Mesh
 from shardws.routing.outbound_link import OutboundLink
 from shardws.routing.queries import UNREACHABLE_CODE, Queries
@@ -43,7 +43,7 @@ QUERY_SECONDS: Final = 5.0
 
 
 class Router:
-    """The one place that knows how to reach a ConnectionId.
+    """Knows how to reach a ConnectionId.
 
     `share(recipients, kind, payload)` sends one message to many and returns those that are full.
     """
@@ -65,11 +65,10 @@ class Router:
         self._groups = Groups()
         self._interest = Interest()
         self._fanout = Fanout(registry, self._groups, share, sink)
-        self._queries = Queries(mesh.loop, sink.answer)
+        self._queries = Queries(mesh.loop, sink.reply)
         self.receiver = Receiver(
             mesh, registry, self._groups, self._interest, self._fanout, self._queries, sink
         )
-        mesh.attach(self.receiver)
 
     # -- connections of this shard -----------------------------------------------------------
 
@@ -154,14 +153,14 @@ class Router:
         return connection_id >> NODE_SHIFT != self.mesh.identity.node
 
     def _absent(self, connection_id: Any) -> SendOutcome:
-        """Answer for an id without connection and link.
+        """Return the outcome for an id without connection and link.
 
         GONE: no id at all, one of ours that is over, or one of a generation whose slot has
         another process. UNREACHABLE: another node, or a slot without a process now.
         """
         if type(connection_id) is not int or not 0 < connection_id <= MAX_ID:
             return self._failed(0, Outcome.GONE)
-        is_gone = self.mesh.is_place_taken(place_of(connection_id >> GENERATION_SHIFT))
+        is_gone = self.mesh.is_slot_taken(node_slot_of(connection_id >> GENERATION_SHIFT))
         return self._failed(connection_id, Outcome.GONE if is_gone else Outcome.UNREACHABLE)
 
     def _failed(self, connection_id: int, outcome: Outcome) -> SendOutcome:
@@ -171,7 +170,7 @@ class Router:
     # -- groups ------------------------------------------------------------------------------
 
     def limit_groups(self, limit: int) -> None:
-        """Let a connection be in `limit` groups at most; a further join answers FULL."""
+        """Let a connection be in `limit` groups at most; a further join is FULL."""
         self._groups.limit = limit
 
     def join(self, connection_id: int, group: str) -> SendOutcome:
@@ -187,7 +186,7 @@ class Router:
         if link is None:
             return self._absent(connection_id)
         # Take its shard for one with members at once: a publish right behind the join must
-        # arrive. If the join fails there, that shard answers the publish with INTEREST off.
+        # arrive. If the join fails there, that shard replies to the publish with INTEREST off.
         self._interest.add(link.incarnation, group)
         return link.count(connection_id, encode(GROUP_JOIN, connection_id, group))
 
@@ -232,24 +231,24 @@ class Router:
             return await self._queries.ask(link, connection_id, what, timeout)
         if connection is None and self._absent(connection_id).outcome is Outcome.UNREACHABLE:
             raise ShardwsError("its shard is down", code=UNREACHABLE_CODE)
-        body = self._sink.answer(connection_id, what) if connection is not None else None
-        if body is None:
+        reply = self._sink.reply(connection_id, what) if connection is not None else None
+        if reply is None:
             raise NoSuchConnection(connection_id)
-        return body
+        return reply
 
     async def query_shards(self, what: str, timeout: float = QUERY_SECONDS) -> list[bytes]:
-        """Return what each other shard answers to a question of id 0, as JSON.
+        """Return what each other shard replies to a query of id 0, as JSON.
 
-        One that is not up, does not answer in time or goes down meanwhile is left out.
+        One that is not up, does not reply in time or goes down meanwhile is left out.
         """
         ask = self._queries.ask
         links = [link for peer, link in self._links.items() if slot_of(peer) != ADMIN_SLOT]
-        questions = [ask(link, 0, what, timeout) for link in links if link.is_up]
-        answers = await asyncio.gather(*questions, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, ShardwsError):
-                raise answer
-        return [answer for answer in answers if isinstance(answer, bytes)]
+        queries = [ask(link, 0, what, timeout) for link in links if link.is_up]
+        replies = await asyncio.gather(*queries, return_exceptions=True)
+        for reply in replies:
+            if isinstance(reply, BaseException) and not isinstance(reply, ShardwsError):
+                raise reply
+        return [reply for reply in replies if isinstance(reply, bytes)]
 
 
 def check_closing(code: int, reason: str) -> None:

@@ -43,9 +43,15 @@ class StreamSender:
     """A source of this shard on its way to a connection elsewhere."""
 
     def __init__(
-        self, streams: StreamSenderOwner, token: int, link: OutboundLink, connection_id: int, kind: int,
-        source: Source, result: LaterSend,
-    ) -> None:  # fmt: skip
+        self,
+        streams: StreamSenderOwner,
+        token: int,
+        link: OutboundLink,
+        connection_id: int,
+        kind: int,
+        source: Source,
+        result: LaterSend,
+    ) -> None:
         self.link = link
         self.credit = WINDOW  # bytes
         self._streams = streams
@@ -80,13 +86,11 @@ class StreamSender:
             self.credit -= len(piece)
 
     def _break_off(self, error: OSError) -> None:
-        self._streams.log.warning(
-            "a file could not be read to its end: %s", error,
-            extra={"connection_id": self._connection_id},
-        )  # fmt: skip
+        extra = {"connection_id": self._connection_id}
+        self._streams.log.warning("a file could not be read to its end: %s", error, extra=extra)
         if self._has_begun:
             fields = self._token, self._connection_id, self._kind, STREAM_BROKEN, b""
-            self.link.answer(encode(STREAM, *fields))  # past the bound: it must not be lost
+            self.link.reply(encode(STREAM, *fields))  # past the bound: it must not be lost
         self.end(Outcome.DROPPED)
 
     def _send(self, part: int, piece: bytes) -> None:

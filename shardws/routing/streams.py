@@ -1,8 +1,7 @@
 """Messages that are streamed to a connection of another shard, piece by piece.
 
-Owns who streams to whom: what this shard reads and sends (`outgoing`), and what it takes for its
-own connections. Must not know files or frames: content comes and goes as a Source. Facts to have
-before reading:
+Owns who streams to whom: what this shard reads and sends (`stream_sender`), and what it takes for
+its own connections. Content comes and goes as a Source. Facts to have before reading:
 
     STREAM          asker to owner: FIRST, MORE ... LAST (empty), or BROKEN when the rest is lost
     STREAM_CREDIT   owner to asker: so many bytes more may come
@@ -40,7 +39,7 @@ LARGEST_WINDOW: Final = 2 << 20  # what no owner of this version grants more tha
 MOST_STREAMS: Final = 1024  # of this shard at a time; more are FULL
 WATCH_SECONDS: Final = 1.0
 
-Answer = Callable[[InboundLink, bytes], None]
+SendReply = Callable[[InboundLink, bytes], None]
 Full = Callable[[InboundLink, int], None]
 
 
@@ -93,7 +92,7 @@ class Incoming:
     def _grant(self, more: int) -> None:
         if more > 0 and not self._is_complete:
             self._credit += more
-            self._streams.answer(self._inbound, encode(STREAM_CREDIT, self._token, more))
+            self._streams.reply(self._inbound, encode(STREAM_CREDIT, self._token, more))
 
     def finish(self, outcome: Outcome) -> None:
         """Tell the asker how it ended."""
@@ -102,7 +101,7 @@ class Incoming:
         self._streams.drop_incoming(self._inbound, self._token)
         if outcome is Outcome.FULL:
             self._streams.on_full(self._inbound, self._connection_id)
-        self._streams.answer(self._inbound, encode(STREAM_END, self._token, outcome))
+        self._streams.reply(self._inbound, encode(STREAM_END, self._token, outcome))
 
 
 class Streams:
@@ -112,13 +111,13 @@ class Streams:
         self,
         loop: asyncio.AbstractEventLoop,
         registry: Registry,
-        answer: Answer,
+        reply: SendReply,
         on_full: Full,
         report: Report,
         log: Adapter,
     ) -> None:
         self.log = log
-        self.answer = answer
+        self.reply = reply
         self.on_full = on_full
         self.loop = loop
         self._registry = registry
@@ -162,7 +161,7 @@ class Streams:
         self._watch()
 
     def credit(self, inbound: InboundLink, token: int, more: int) -> None:
-        """Take a STREAM_CREDIT; one for a stream that is over is late and of no matter."""
+        """Take a STREAM_CREDIT; one for a stream that is over is late and ignored."""
         stream = self._outgoing.get(token)
         if stream is not None and stream.link.incarnation == inbound.incarnation:
             stream.credit += more
@@ -213,7 +212,7 @@ class Streams:
         self._incoming.pop((inbound.incarnation, token), None)
 
     def peer_lost(self, incarnation: int) -> None:
-        """A peer's link is closed: neither its parts nor its answers come any more."""
+        """A peer's link is closed: neither its parts nor its replies come any more."""
         for stream in list(self._outgoing.values()):
             if stream.link.incarnation == incarnation:
                 stream.end(Outcome.UNREACHABLE)

@@ -1,8 +1,8 @@
 """The values of all settings, and where each came from.
 
-Owns values, provenance and the rule when a value may change. Knows nobody who applies them: a
-shard hangs itself into `on_change`. Precedence: a source of a higher number wins; what a lower one
-says is checked, remembered as overridden and not applied.
+Owns values, provenance and the rule when a value may change. Does not know who applies them: a
+shard subscribes. Precedence: a source of a higher number wins; what a lower one says is checked,
+remembered as overridden and not applied.
 
 Secrets: `explicit()` and `settings[row]` return them, as they must reach the one module that uses
 them. `repr`, errors and render.listing never show them.
@@ -18,6 +18,8 @@ from shardws.settings.row import Access, Row, Scope, When
 from shardws.settings.table import ROWS
 
 T = TypeVar("T")
+
+Subscriber = Callable[[Row[Any]], None]
 
 
 class Source(enum.IntEnum):
@@ -54,18 +56,23 @@ class Given(NamedTuple):
 class Settings:
     """All settings of one server. Rows of connections have their defaults here, nothing more."""
 
-    __slots__ = ("_given", "_has_listened", "_is_listening", "_values", "on_change")
+    __slots__ = ("_given", "_has_listened", "_is_listening", "_subscribers", "_values")
 
     def __init__(self) -> None:
         self._values: dict[Row[Any], Any] = {row: row.default for row in ROWS}
         self._given: dict[Row[Any], dict[Source, Given]] = {}
         self._is_listening = False
         self._has_listened = False
-        self.on_change: Callable[[Row[Any]], None] | None = None
+        self._subscribers: list[Subscriber] = []
 
     def __getitem__(self, row: Row[T]) -> T:
         value: T = self._values[row]
         return value
+
+    def subscribe(self, changed: Subscriber) -> Callable[[], None]:
+        """Have `changed(row)` called when a value in force changes; return what ends that."""
+        self._subscribers.append(changed)
+        return lambda: self._subscribers.remove(changed)
 
     @property
     def is_listening(self) -> bool:
@@ -170,8 +177,8 @@ class Settings:
         if winner == self._values[row]:
             return
         self._values[row] = winner
-        if self.on_change is not None:
-            self.on_change(row)
+        for changed in list(self._subscribers):
+            changed(row)
 
     def __repr__(self) -> str:
         shown = (f"{row.name}={row.show(self[row])} ({self.given(row)})" for row in self._given)

@@ -1,6 +1,6 @@
 """Who may connect: MaxConnections, AllowedClients, the event ConnectionRequest, trusted proxies.
 
-Owns these decisions; must not know opening requests beyond what a proxy wrote into their header.
+Owns these decisions; of an opening request it knows what a proxy wrote into its header, no more.
 Facts to have before reading:
 
 - ConnectionRequest tells the address of TCP, or of the PROXY header in front of it. Its `accept`
@@ -8,30 +8,32 @@ Facts to have before reading:
 - A trusted proxy may always connect: AllowedClients is then about the client whose address it
   tells in X-Forwarded-For or Forwarded, and about the proxy itself when it tells none.
 - A client that is turned away because the server is full, or this process has no descriptor for
-  it (`descriptors`), does not count as a connection, though it lingers for its answer; when too
-  many linger, or descriptors are too few, further ones get none.
+  it (`descriptors`), does not count as a connection, though it lingers for its response; when
+  too many linger, or descriptors are too few, further ones get none.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from shardws import events
 from shardws.errors import HandshakeError, StartError
 from shardws.net.addresses import AllowedClients, Networks
+from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
+from shardws.net.connection.states import HOLD_DECISION, OPENING
 from shardws.net.forwarded import forwarded_client
-from shardws.net.proxy_header import ProxyHeader
-from shardws.net.record import HOLD_DECISION, OPENING
+from shardws.net.interning import InternedTexts
+from shardws.net.proxy_header import ProxyHeader, ProxyHeaderOwner
 from shardws.net.resolver import REFRESH_S, Resolver, SystemLookup
 from shardws.protocol.request import Request
 from shardws.settings import table
+from shardws.settings.values import Settings
 from shardws.shard import descriptors
+from shardws.shard.context import ShardContext
 from shardws.shard.descriptors import Descriptors
+from shardws.shard.dispatch import Dispatcher
 from shardws.stats import ACCEPTED, CONNECTIONS, NO_DESCRIPTORS
-
-if TYPE_CHECKING:
-    from shardws.shard.shard import Shard
 
 RETRY_AFTER_S: Final = 5
 MOST_TURNED_AWAY: Final = 1000
@@ -40,18 +42,36 @@ NO_PROXY: Final = "off"
 Verdict = Callable[[Connection, bool], None]
 
 
-class Admission:
-    """The door of one shard."""
+class ConnectionMaker(ProxyHeaderOwner, Protocol):
+    """Who makes the connections that are admitted: the shard."""
 
-    def __init__(self, shard: "Shard") -> None:
-        self._shard = shard
-        self._dispatch = shard.dispatch
-        self._row = shard.row
+    @property
+    def config(self) -> ConnectionConfig: ...
+    @property
+    def interned(self) -> InternedTexts: ...
+
+
+class Admission:
+    """Who may connect to one shard."""
+
+    def __init__(
+        self,
+        maker: ConnectionMaker,
+        dispatch: Dispatcher,
+        settings: Settings,
+        context: ShardContext,
+    ) -> None:
+        self._maker = maker
+        self._dispatch = dispatch
+        self._settings = settings
+        self._stats = context.stats
+        self._log = dispatch.log
+        self._row = dispatch.row
         self._turned_away = 0
-        self._prefaces: set[ProxyHeader] = set()  # they wait for a PROXY header
-        limit, page = descriptors.limit_now(), shard.context.page
+        self._proxied: set[ProxyHeader] = set()  # they wait for a PROXY header
+        limit, page = descriptors.limit_now(), context.page
         # What is not in the census would be lost in silence with this process.
-        self._descriptors = Descriptors(shard.log, limit, limit if page is None else page.capacity)
+        self._descriptors = Descriptors(self._log, limit, limit if page is None else page.capacity)
         self._setting = ""  # AllowedClients as `_clients` was made of it
         self._clients = AllowedClients("*")
         self._resolver: Resolver | None = None
@@ -60,26 +80,26 @@ class Admission:
 
     def reconfigure(self) -> None:
         """Take over the settings for clients that come from now on."""
-        settings = self._shard.settings
+        settings = self._settings
         self._limit = settings[table.MAX_CONNECTIONS]
         trusted: tuple[str, ...] = settings[table.TRUSTED_PROXIES]
         self._trusted = Networks(trusted)
         self._proxy_versions = settings[table.PROXY_PROTOCOL]
         if self._proxy_versions != NO_PROXY and not self._trusted:
-            self._shard.log.warning("ProxyProtocol has no effect: TrustedProxies is empty")
+            self._log.warning("ProxyProtocol has no effect: TrustedProxies is empty")
         if self._setting == settings[table.ALLOWED_CLIENTS]:
             return
         self._clients = AllowedClients(settings[table.ALLOWED_CLIENTS])
         self._setting = settings[table.ALLOWED_CLIENTS]
         self._stop_refreshing()
-        self._resolver = Resolver(self._clients, SystemLookup(), log=self._shard.log)
+        self._resolver = Resolver(self._clients, SystemLookup(), log=self._log)
         if self._clients.names:
-            self._refreshing = self._shard.loop.create_task(_refresh(self._resolver))
+            self._refreshing = self._dispatch.loop.create_task(_refresh(self._resolver))
 
     def close(self) -> None:
-        """Let nobody wait at the door any more."""
-        for preface in list(self._prefaces):
-            preface.abort()
+        """Let nobody wait for admission any more."""
+        for waiting in list(self._proxied):
+            waiting.abort()
         self._stop_refreshing()
 
     def _stop_refreshing(self) -> None:
@@ -92,7 +112,7 @@ class Admission:
 
         StartError (10024) when more is wanted than its descriptors allow, or none fits.
         """
-        settings = self._shard.settings
+        settings = self._settings
         limit = descriptors.limit_now()
         wanted, most = settings[table.MAX_CONNECTIONS], limit - descriptors.OWN
         if wanted > most or most < 1:
@@ -100,7 +120,7 @@ class Admission:
             raise StartError(reason, code=10024)
         settings.resolve(table.MAX_CONNECTIONS, wanted or most)
         self._limit = settings[table.MAX_CONNECTIONS]
-        self._descriptors = Descriptors(self._shard.log, limit, most)
+        self._descriptors = Descriptors(self._log, limit, most)
 
     # -- descriptors -------------------------------------------------------------------------
 
@@ -118,17 +138,17 @@ class Admission:
         self._descriptors.refuse(self._clients_here())
 
     def _clients_here(self) -> int:
-        return int(self._row[CONNECTIONS]) + self._turned_away + len(self._prefaces)
+        return int(self._row[CONNECTIONS]) + self._turned_away + len(self._proxied)
 
     # -- a PROXY header ----------------------------------------------------------------------
 
     def make_protocol(self) -> asyncio.Protocol:
         """Return the protocol for a newly accepted socket."""
-        shard = self._shard
+        maker = self._maker
         if self._proxy_versions == NO_PROXY:
-            return shard.connect(None)
-        seconds = shard.config.open_timeout
-        return ProxyHeader(shard, self._proxy_versions, self._trusted, seconds, self._prefaces)
+            return maker.connect(None)
+        seconds = maker.config.open_timeout
+        return ProxyHeader(maker, self._proxy_versions, self._trusted, seconds, self._proxied)
 
     # -- a TCP connection --------------------------------------------------------------------
 
@@ -137,7 +157,7 @@ class Admission:
         row = self._row
         row[ACCEPTED] += 1
         row[CONNECTIONS] += 1
-        if self._limit and self._shard.context.stats.total(CONNECTIONS) > self._limit:
+        if self._limit and self._stats.total(CONNECTIONS) > self._limit:
             self._turn_away(connection)
         elif self._clients_here() > self._descriptors.room:
             self._refuse_for_descriptors()
@@ -159,7 +179,7 @@ class Admission:
         self._row[CONNECTIONS] -= 1
         self._turned_away += 1
         connection.extra().is_counted = False
-        can_wait = self._descriptors.allow_answer(self._clients_here())
+        can_wait = self._descriptors.allow_response(self._clients_here())
         if self._turned_away > MOST_TURNED_AWAY or not can_wait:
             connection.abort()
         elif self._dispatch.handlers.on_connection_request is None:
@@ -200,7 +220,7 @@ class Admission:
         peer = connection.remote_host
         host, port = forwarded_client(request.headers_text, peer, self._trusted)
         if host != peer:
-            connection.remote_host = self._shard.interned.shared(host)
+            connection.remote_host = self._maker.interned.shared(host)
             connection.remote_port = port or 0
         if peer in self._trusted:
             self._verify(connection, then, is_behind=True)

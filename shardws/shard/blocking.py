@@ -2,22 +2,21 @@
 
 Owns the rule when a send blocks: the connection is of this process, its Timeout is above 0, and the
 loop stands still, so not in a coroutine. Its end is the kernel's taking the last byte, the Timeout,
-Interrupt (both SendInterrupted 301; what was queued stays queued) or the connection's end. Must not
-know how the loop is turned: the embedded does.
+Interrupt (both SendInterrupted 301; what was queued stays queued) or the connection's end.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from shardws.errors import SendInterrupted
 from shardws.interfaces import Source
 from shardws.net.connection import Connection
-from shardws.net.record import OPEN
+from shardws.net.connection.states import OPEN
 from shardws.outcomes import SETTLED, Outcome, SendOutcome
 from shardws.routing.router import Router
 
 
-class Turner(Protocol):
-    """Who turns the loop."""
+class LoopTurner(Protocol):
+    """Who turns the loop: shard.embedded."""
 
     def turn(self, wait: "Wait") -> None: ...
 
@@ -39,17 +38,19 @@ class Wait:
 
 
 class BlockingRouter(Router):
-    """A router whose sends may wait; `turner` is set by who turns the loop."""
+    """A router whose sends may wait while `turner` turns the loop."""
 
-    turner: Turner | None = None
+    def __init__(self, *arguments: Any, turner: LoopTurner) -> None:
+        super().__init__(*arguments)
+        self._turner = turner
 
     def send(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome:
         connection = self._blocks(connection_id)
-        if connection is None or self.turner is None:
+        if connection is None:
             return super().send(connection_id, kind, payload)
         wait = Wait(connection_id, self.mesh.loop.time() + connection.timeout)
         while connection.state == OPEN and not connection.is_ready:
-            self.turner.turn(wait)
+            self._turner.turn(wait)
         outcome = super().send(connection_id, kind, payload)
         if outcome.outcome is not Outcome.QUEUED:
             return outcome
@@ -58,11 +59,11 @@ class BlockingRouter(Router):
     def stream(self, connection_id: int, kind: int, source: Source) -> SendOutcome:
         connection = self._blocks(connection_id)
         outcome = super().stream(connection_id, kind, source)
-        if connection is None or self.turner is None:
+        if connection is None:
             return outcome
         wait = Wait(connection_id, self.mesh.loop.time() + connection.timeout)
         while outcome.outcome is None:
-            self.turner.turn(wait)
+            self._turner.turn(wait)
         return outcome if not outcome.outcome.is_success else self._written(connection, wait)
 
     def _blocks(self, connection_id: int) -> Connection | None:
@@ -75,9 +76,8 @@ class BlockingRouter(Router):
         return connection
 
     def _written(self, connection: Connection, wait: Wait) -> SendOutcome:
-        assert self.turner is not None
         while connection.waiting:
-            self.turner.turn(wait)
+            self._turner.turn(wait)
             if connection.state != OPEN:  # lost before the turn that would have seen it written
                 return self._failed(connection.id, Outcome.DROPPED)
         return SETTLED[Outcome.WRITTEN]

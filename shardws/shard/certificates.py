@@ -1,9 +1,9 @@
 """TLS settings to the certificates and contexts that the server presents.
 
-Owns the reading of the TLS rows; the TLS itself is `tls.site`'s. The supervisor calls `build`
-before the first fork and keeps the CertificateSet, so that all shards and their successors share its ticket
-keys; a program with one shard calls it when it starts to listen. SSLCertSubject and SSLCertEncoded
-read back what was found, while listening; what is looked for is what was given.
+Owns the reading of the TLS rows; the TLS itself is `shardws.tls`'s. The supervisor calls
+`build` before the first fork and keeps the CertificateSet, so that all shards and their successors
+share its ticket keys; a program with one shard calls it when it starts to listen. SSLCertSubject
+and SSLCertEncoded read back what was found, while listening; what is looked for is what was given.
 """
 
 from shardws.events import SSLConnectionRequest

@@ -1,7 +1,7 @@
 """The shard's end of its channel to the supervisor.
 
-Owns what the supervisor may ask and what the shard routing_sink; must not know what the shard does
-about it. A closed channel means that the supervisor is gone: the shard ends by itself.
+Owns what the supervisor may ask and what the shard reports. A closed channel means that the
+supervisor is gone: the shard ends by itself.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class SupervisorChannel(asyncio.Protocol):
         try:
             received = self._decoder.feed(data)
         except WireError as error:
-            self._log.error("the supervisor's channel spoke nonsense: %s", error)
+            self._log.error("malformed message from the supervisor: %s", error)
             assert self._transport is not None
             self._transport.abort()
             return

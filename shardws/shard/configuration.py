@@ -1,7 +1,7 @@
-"""Settings to the plain configurations of the rooms below.
+"""Settings to the plain configurations of the packages below.
 
-Owns the translation; the rooms below know no settings. Made at the start of a shard and again when
-a live setting changes.
+Owns the translation; the packages below know no settings. Made at the start of a shard and
+again when a live setting changes.
 """
 
 import math
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from shardws.net.config import ConnectionConfig, Policy
 from shardws.net.connection import Connection
 from shardws.net.options import UNTOUCHED, SocketOptions
-from shardws.net.owner import ConnectionConfig, Policy
 from shardws.protocol.handshake import HandshakeConfig, Origins
 from shardws.protocol.keepalive import Keepalive
 from shardws.protocol.session import SessionConfig

@@ -12,18 +12,18 @@ from shardws.log import redact_query
 from shardws.net.connection import Connection
 from shardws.routing.registry import Registry
 
-MOST: Final = 500  # entries of one answer
+MOST: Final = 500  # entries of one reply
 LONGEST_PATH: Final = 200
 
 
 class ListedShard(Protocol):
-    """The shard, as the connection_list sees it."""
+    """The shard, as this list sees it."""
 
     registry: Registry
     now: float
 
 
-def answer(shard: ListedShard, limit: int) -> bytes:
+def reply(shard: ListedShard, limit: int) -> bytes:
     """Return the newest connections, `limit` or MOST of them, and how many there are, as JSON."""
     newest = shard.registry.newest(min(limit, MOST))
     entries = [entry(one, shard.now) for one in newest if isinstance(one, Connection)]

@@ -1,29 +1,17 @@
-"""What a shard is given by whoever starts it: its context, and the application it serves.
+"""What a shard is given by whoever starts it.
 
-The starter is the supervisor's fork (shard.process) or the calling program (shard.embedded).
+That is the supervisor's fork (shard.process) or the calling program (shard.embedded).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
 from shardws.census import Page
-from shardws.events import Handlers
-from shardws.settings.values import Settings
 from shardws.stats import Stats
 
-if TYPE_CHECKING:
-    from shardws.shard.shard import Shard
 
-
-class Application(Protocol):
-    """What a shard serves; `shardws.server.WebSocketServer` is one."""
-
-    @property
-    def settings(self) -> Settings: ...
-    @property
-    def handlers(self) -> Handlers: ...
-    def attach(self, shard: "Shard") -> None: ...
+def nobody() -> None:
+    """Stand in for the supervisor of a shard that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +26,5 @@ class ShardContext:
     stats: Stats
     run_directory: str = ""  # where the mesh sockets are; "" for a shard without peers
     page: Page | None = None  # of the census; None when nobody would read it
-    stop_server: Callable[[], None] | None = None  # asks the supervisor; None without one
+    stop_server: Callable[[], None] = nobody  # asks the supervisor
+    on_short_ids: Callable[[], None] = nobody  # called once, when ConnectionIds run short

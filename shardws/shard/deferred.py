@@ -1,7 +1,7 @@
 """Handlers run by do_events outside of the loop, so that a send in one of them may block.
 
-Owns the queue of events between a turn of the loop and the handlers. Must not know how long the
-loop turns: `shard.embedded` does. Facts to have before reading:
+Owns the queue of events between a turn of the loop and the handlers; `shard.embedded` turns it.
+Facts to have before reading:
 
 - In a program that calls do_events the loop only moves bytes. What happens is queued here, the loop
   stops, and `run_queued` calls the handlers with the loop standing still.
@@ -19,7 +19,7 @@ from typing import Any, Final
 from shardws import events
 from shardws.events import DataIn
 from shardws.net.connection import Connection
-from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK
+from shardws.net.connection.states import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK
 from shardws.protocol.frames import BINARY, CLOSE
 from shardws.protocol.session import Item
 from shardws.shard.dispatch import D, Dispatcher
@@ -36,8 +36,8 @@ class DeferredDispatcher(Dispatcher):
     # The program calls do_events itself, and a handler in it may end the program by sys.exit.
     faults = (Exception, asyncio.CancelledError)
 
-    def __init__(self, *context: Any) -> None:
-        super().__init__(*context)
+    def __init__(self, *arguments: Any, **callbacks: Any) -> None:
+        super().__init__(*arguments, **callbacks)
         self.queue: deque[Queued | Callable[[], None]] = deque()
         self.is_deferring = True
         self._running: list[Connection | None] = []  # whose handlers run, the innermost last
@@ -50,7 +50,7 @@ class DeferredDispatcher(Dispatcher):
         self.queue.append(entry)
         self.loop.stop()
 
-    # -- what the shard routing_sink --------------------------------------------------------------
+    # -- what the shard tells ----------------------------------------------------------------
 
     def received(self, connection: Connection, items: list[Item], size: int) -> None:
         messages = sum(kind <= BINARY and eom for kind, _, eom in items)

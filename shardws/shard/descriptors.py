@@ -24,7 +24,7 @@ from shardws.log import Adapter
 
 OWN: Final = 64  # a shard's own: stdio, loop, listener, channel, log, what the application opens
 SPARE: Final = 32
-ANSWERING: Final = SPARE // 2  # of them for clients that are refused and wait for their answer
+RESPONDING: Final = SPARE // 2  # of them for clients that are refused and wait for the response
 LOOKS: Final = 8  # of one at each tick: 2 seconds
 UNLIMITED: Final = 1 << 20
 
@@ -75,15 +75,17 @@ class Descriptors:
             self._log.warning(
                 "out of descriptors: RLIMIT_NOFILE %d leaves room for %d clients here;"
                 " %d are connected, more are refused (raise it: ulimit -n, LimitNOFILE=)",
-                self._limit, self.room, clients,
-            )  # fmt: skip
+                self._limit,
+                self.room,
+                clients,
+            )
         self._refused += 1
 
-    def allow_answer(self, clients: int) -> bool:
-        """Tell whether a refused client may wait for its answer; else it must go at once."""
+    def allow_response(self, clients: int) -> bool:
+        """Tell whether a refused client may wait for its response; else it must go at once."""
         return clients <= self._enough
 
     def _take_in(self, others: int) -> None:
         free = self._limit - others
-        self._enough = free - SPARE + ANSWERING
+        self._enough = free - SPARE + RESPONDING
         self.room = max(0, min(self._most, free - SPARE))

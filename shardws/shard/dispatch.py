@@ -2,26 +2,25 @@
 
 Owns the rule that handlers of one connection run one after another: a plain handler is a call, an
 `async def` one becomes a task, and while it runs this connection is not read and its further
-events wait in its backlog (bounded by what one read had brought). Must not know sockets or other
-shards. An exception in a handler becomes an Error event and a log record, never a dead shard.
+events wait in its backlog (bounded by what one read had brought). An exception in a handler becomes
+an Error event and a log record, never a dead shard.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 from shardws import events, hotpath
 from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import DataIn, Handlers
 from shardws.log import Adapter
 from shardws.net.connection import Connection
-from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST, OPEN
-from shardws.outcomes import SendOutcome
+from shardws.net.connection.states import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST, OPEN
 from shardws.protocol.closing import ABNORMAL
 from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
-from shardws.shard.tasks import Tasks, raise_if_ours
+from shardws.shard.tasks import Tasks, is_work, raise_if_ours
 from shardws.stats import ERRORS, HANDLER_ERRORS, PROTOCOL_ERRORS, Words
 
 make_data_in = hotpath.body.maker(DataIn)
@@ -30,6 +29,7 @@ D = TypeVar("D", bound=events.Decision)
 
 # What waits in a backlog: a name of Handlers and the event.
 Waiting = tuple[str, Any]
+ConnectionCallback = Callable[[Connection], None]
 
 
 def _next(backlog: list[Waiting], holds: int) -> int:
@@ -44,14 +44,6 @@ def _next(backlog: list[Waiting], holds: int) -> int:
     return next((at for at, (name, _) in enumerate(backlog) if name != "on_data_in"), -1)
 
 
-def is_work(result: object) -> TypeGuard[Awaitable[None]]:
-    """Tell whether what a handler returned is to be awaited.
-
-    A lambda may return what `send` gave it: that is not awaited, so that it stays free.
-    """
-    return isawaitable(result) and not isinstance(result, SendOutcome)
-
-
 class Dispatcher:
     """Runs handlers; one for each shard."""
 
@@ -60,15 +52,23 @@ class Dispatcher:
     faults: tuple[type[BaseException], ...] = (Exception, SystemExit, asyncio.CancelledError)
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, handlers: Handlers, row: Words, log: Adapter
+        self,
+        loop: asyncio.AbstractEventLoop,
+        handlers: Handlers,
+        row: Words,
+        log: Adapter,
+        *,
+        ended: ConnectionCallback,
+        forget: ConnectionCallback,
     ) -> None:
+        """`ended` is called before on_disconnected, `forget` when no handler needs the record."""
         self.loop = loop
         self.handlers = handlers
         self.row = row
         self.counters = hotpath.counters(row)
         self.log = log
-        self.forget: Callable[[Connection], None] = lambda connection: None
-        self.ended: Callable[[Connection], None] = lambda connection: None
+        self._ended = ended
+        self._forget = forget
         self.tasks = Tasks(loop)
 
     # -- data, the hot path ----------------------------------------------------------------
@@ -105,7 +105,7 @@ class Dispatcher:
             return False
         if kind == CLOSE:
             return False  # the connection follows the session
-        return not connection.take_pong(payload, is_alone)  # the answer to our own ping does not
+        return not connection.take_pong(payload, is_alone)  # the reply to our own ping does not
 
     # -- any event -------------------------------------------------------------------------
 
@@ -132,10 +132,10 @@ class Dispatcher:
     def run(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler now; a coroutine it returns becomes this connection's task."""
         if name == "on_disconnected":
-            self.ended(connection)
+            self._ended(connection)
             self._call(connection, name, event)
             if connection.task is None:
-                self.forget(connection)
+                self._forget(connection)
         else:
             self._call(connection, name, event)
 
@@ -158,7 +158,7 @@ class Dispatcher:
         connection.backlog.append((name, event))
 
     def start(self, connection: Connection, name: str, result: Awaitable[None]) -> None:
-        """Run a coroutine as the connection's only task; any other result is no matter."""
+        """Run a coroutine as the connection's only task; any other result is ignored."""
         if not is_work(result):
             return
         self.take(connection, HOLD_TASK)
@@ -180,7 +180,7 @@ class Dispatcher:
         connection.active = connection.owner.now  # while it was not read it could not be idle
         self.release(connection, HOLD_TASK)
         if connection.state == LOST and connection.task is None and not connection.backlog:
-            self.forget(connection)
+            self._forget(connection)
 
     def take(self, connection: Connection, hold: int) -> None:
         """Stop reading a connection for one more reason."""
@@ -266,18 +266,15 @@ class Dispatcher:
             if connection.task is not None:
                 self.tasks.expect(connection.task, lambda: self._outlived(connection.id))
         else:
-            self.forget(connection)
+            self._forget(connection)
 
     def _outlived(self, who: int) -> None:
         text = "a handler of connection %d still runs %g s after its client has gone"
         self.log.warning(text, who, self.tasks.patience, extra={"connection_id": who})
 
     def _log_end(self, connection: Connection, what: str, ending: Ending) -> None:
-        self.log.info(
-            "connection %d of %s:%d %s: %d %s",
-            connection.id, connection.remote_host, connection.remote_port, what,
-            ending.code, ending.reason, extra={"connection_id": connection.id},
-        )  # fmt: skip
+        text = f"client %s (connection %d) {what}: %d %s"
+        self.log.about(connection, logging.INFO, text, connection.id, ending.code, ending.reason)
 
     # -- errors ----------------------------------------------------------------------------
 
@@ -286,10 +283,8 @@ class Dispatcher:
         self.row[HANDLER_ERRORS] += 1
         # A line about on_log is not for on_log: it would raise again.
         log = self.log if name != "on_log" else self.log.unwatched
-        log.error(
-            "%s of connection %d raised", name, connection_id,
-            exc_info=error, extra={"connection_id": connection_id},
-        )  # fmt: skip
+        extra = {"connection_id": connection_id}
+        log.error("%s of connection %d raised", name, connection_id, exc_info=error, extra=extra)
         if name != "on_error":
             self.error(connection_id, 436, f"{name}: {type(error).__name__}: {error}")
 

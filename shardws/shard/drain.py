@@ -2,21 +2,21 @@
 
 Owns the order of a drain: the listener is closed already; close frames go out at `rate` per second
 until all are gone or the deadline passes; what is left is cut off, with a close frame on its way if
-TCP takes one at once. Must not know why it happens.
+TCP takes one at once.
 
 A connection that has not sent its opening request yet is turned away when the server stops. When
-it only restarts (1012), it may finish its opening first and is closed then: to a client that knocks
-during a reload the server was there at every instant.
+it only restarts, it may finish its opening first and is closed then (CloseReason says which): to a
+client that connects during a reload the server was there at every instant.
 """
 
 import asyncio
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+from shardws.close_reasons import CloseReason
 from shardws.protocol.session import Session
 
 POLL_S: Final = 0.05
-CODE_RESTART: Final = 1012
 # Of the loop, until a close frame is with the kernel (our flush, the transport's), and until a
 # socket that was accepted is a connection.
 TURNS: Final = 2
@@ -40,8 +40,8 @@ class Drainable(Protocol):
     def connections(self) -> Iterable[Ends]: ...
 
 
-async def drain(shard: Drainable, code: int, reason: str, rate: float, deadline: float) -> int:
-    """Close every connection with `code`; return how many had to be aborted.
+async def drain(shard: Drainable, reason: CloseReason, rate: float, deadline: float) -> int:
+    """Close every connection for `reason`; return how many had to be aborted.
 
     `rate` is connections per second, 0 all at once; `deadline` is seconds from now.
     """
@@ -55,30 +55,30 @@ async def drain(shard: Drainable, code: int, reason: str, rate: float, deadline:
         allowed = int((loop.time() - start) * rate) + 1 if rate else None
         # Looked up anew each time: what was accepted last may only now have become a connection.
         waiting = [one for one in shard.connections if one not in told]
-        if code == CODE_RESTART:
+        if reason.lets_openings_finish:
             waiting = [one for one in waiting if not one.is_opening]
         for one in waiting[: None if allowed is None else max(0, allowed - len(told))]:
             told.add(one)
-            one.disconnect(code, reason)
+            one.disconnect(reason.code, reason.text)
         await asyncio.sleep(min(POLL_S, max(0.0, end - loop.time())))
-    return await cut(shard, code, reason)
+    return await cut(shard, reason)
 
 
-async def cut(shard: Drainable, code: int, reason: str) -> int:
+async def cut(shard: Drainable, reason: CloseReason) -> int:
     """End every connection within a few turns of the loop; return how many there were.
 
-    Each is told `code` as well as that can be done; the application is told `reason` of those that
+    Each is told the reason as well as that can be done; the application is told it of those that
     had no time to answer.
     """
     left = list(shard.connections)
     for connection in left:
-        connection.disconnect(code, reason)
+        connection.disconnect(reason.code, reason.text)
     if left:
         for _ in range(TURNS):
             await asyncio.sleep(0)
     for connection in left:
         if connection.session is not None:
-            connection.session.lost(reason)
+            connection.session.lost(reason.text)
         connection.abort()
     if left:
         await asyncio.sleep(0)  # connection_lost of each runs in the next turn

@@ -2,24 +2,27 @@
 
 Owns the loop of such a program and the turns it is given. When a loop runs already in the calling
 thread (a notebook, a test, an asyncio program) the shard lives on that one, and do_events is not
-needed. Must not know what the application does.
+needed.
 """
 
 import asyncio
 import os
 import secrets
+from functools import partial
 from typing import Final
 
 import uvloop
 
+from shardws.close_reasons import SERVER_STOPS
 from shardws.errors import StateError
 from shardws.net import sockets
 from shardws.net.listener import Listener
 from shardws.settings import table
 from shardws.settings.values import Settings
 from shardws.shard import certificates, configuration, drain, interrupts
+from shardws.shard.application import Application
 from shardws.shard.blocking import BlockingRouter, Wait
-from shardws.shard.context import Application, ShardContext
+from shardws.shard.context import ShardContext
 from shardws.shard.deferred import DeferredDispatcher
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
@@ -46,11 +49,10 @@ class EmbeddedShard:
         )
         arguments = (self.loop, self._settings, application.handlers, context)
         if self._is_own:
-            self.shard = Shard(*arguments, dispatcher=DeferredDispatcher, router=BlockingRouter)
+            router = partial(BlockingRouter, turner=self)
+            self.shard = Shard(*arguments, dispatcher=DeferredDispatcher, router=router)
         else:
             self.shard = Shard(*arguments)
-        if isinstance(self.shard.router, BlockingRouter):
-            self.shard.router.turner = self
         self.shard.start()
         self.listener: Listener | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -168,7 +170,7 @@ class EmbeddedShard:
         return None
 
     async def _end(self) -> None:
-        await drain.drain(self.shard, 1001, "the server stops", 0.0, CLOSE_S)
+        await drain.drain(self.shard, SERVER_STOPS, 0.0, CLOSE_S)
         await self.shard.dispatch.tasks.settle(CLOSE_S)
         self.shard.stop()
         await asyncio.sleep(0)  # connection_lost of what was aborted

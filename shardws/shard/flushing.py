@@ -1,6 +1,6 @@
 """Writes what connections were sent, at the end of the loop turn, and a crowd's a little later.
 
-Owns the list of connections with something to write; must not know what it is.
+Owns the list of connections with something to write.
 
 A message to a thousand connections takes some ten milliseconds to write, and while that lasts the
 next ones arrive. Written each by itself they would cost a system call per connection and message.
@@ -14,7 +14,7 @@ import asyncio
 from typing import Final
 
 from shardws.log import Adapter
-from shardws.net.outbox import Outbox
+from shardws.net.connection import Connection
 
 CROWD: Final = 256  # connections; fewer are written at once
 PER_TURN: Final = 32
@@ -29,11 +29,11 @@ class Flusher:
     def __init__(self, loop: asyncio.AbstractEventLoop, log: Adapter) -> None:
         self._loop = loop
         self.log = log
-        self._unflushed: list[Outbox] = []
+        self._unflushed: list[Connection] = []
         self._turns = 0  # that this crowd has waited
         self._until = 0.0
 
-    def add(self, connection: Outbox) -> None:
+    def add(self, connection: Connection) -> None:
         """Have a connection's outbox written; once, until that has been done."""
         if not self._unflushed:
             self._loop.call_soon(self._flush)

@@ -1,9 +1,9 @@
 """The serials of a shard's ConnectionIds (ids.py): each is given once.
 
-Owns the counter in shared memory, which goes on where the row's last process stopped. Must not know
-connections. A process whose serials run short says so once, while `RESERVE` are left, so that it is
-replaced in time; when none is left it gives none. Only a new process begins anew, under another
-generation, when it finds more than half of the serials used.
+Owns the counter in shared memory, which goes on where the row's last process stopped. A process
+whose serials run short says so once, while `RESERVE` are left, so that it is replaced in time; when
+none is left it gives none. Only a new process begins anew, under another generation, when it finds
+more than half of the serials used.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ RESERVE: Final = 1 << 16  # more than come in while a shard is replaced
 
 
 class IdAllocator:
-    """What the next id is; `on_short` is called once, when ids run short."""
+    """What the next id is."""
 
-    def __init__(self, row: Words, base: int) -> None:
-        """`base` is the process's id without a serial."""
-        self.on_short: Callable[[], None] = lambda: None
+    def __init__(self, row: Words, base: int, on_short: Callable[[], None]) -> None:
+        """`base` is the process's id without a serial; `on_short` is called once."""
+        self._on_short = on_short
         self._row = row
         self._base = base
         self._is_short = False
@@ -40,4 +40,4 @@ class IdAllocator:
     def _run_short(self) -> None:
         if not self._is_short:
             self._is_short = True
-            self.on_short()
+            self._on_short()

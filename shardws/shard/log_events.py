@@ -3,20 +3,19 @@
 Owns the lines about connections, and which lines the application hears of by LogLevel: 1
 information, 2 also details (VERBOSE), 3 also debugging. The event does not depend on how `logging`
 is configured, and is fired in the next turn of the loop: a line may be written inside any code.
-Must not know handlers of other events.
 """
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from shardws import events
+from shardws.errors import HandshakeError
 from shardws.log import VERBOSE, Adapter, redact_query
 from shardws.net.connection import Connection
 from shardws.protocol.session import Ending
 from shardws.settings import table
-
-if TYPE_CHECKING:
-    from shardws.shard.shard import Shard
+from shardws.settings.values import Settings
+from shardws.shard.dispatch import Dispatcher
 
 OFF: Final = logging.CRITICAL + 1
 THRESHOLDS: Final = (OFF, logging.INFO, VERBOSE, logging.DEBUG)  # by LogLevel
@@ -33,57 +32,56 @@ def level_of(number: int) -> int:
 class EventLog:
     """The log of one shard."""
 
-    def __init__(self, shard: "Shard", *adapters: Adapter) -> None:
-        self._shard = shard
-        self._log = shard.log
-        self._adapters = adapters
+    def __init__(self, dispatch: Dispatcher, settings: Settings, *others: Adapter) -> None:
+        """Lines of the dispatcher's log, and of `others`, are told by the event."""
+        self._dispatch = dispatch
+        self._settings = settings
+        self._log = dispatch.log
+        self._adapters = (dispatch.log, *others)
         self._waiting: list[events.Log] = []
         self._left_out = 0
-        for adapter in adapters:
-            adapter.watch = self._heard
         self.reconfigure()
 
     def reconfigure(self) -> None:
         """Take over LogLevel, LogConnections and LogQueries."""
-        settings = self._shard.settings
+        settings = self._settings
         for adapter in self._adapters:
-            adapter.watch_level = THRESHOLDS[settings[table.LOG_LEVEL]]
+            adapter.watch(self._heard, THRESHOLDS[settings[table.LOG_LEVEL]])
         self._level = logging.INFO if settings[table.LOG_CONNECTIONS] else VERBOSE
         self._shows_queries = settings[table.LOG_QUERIES]
 
     # -- lines about connections -------------------------------------------------------------
+
+    def refused(self, connection: Connection, error: HandshakeError) -> None:
+        """Write that an opening request was refused."""
+        text = "refused %s: %d %s"
+        self._log.about(connection, logging.INFO, text, error.status, error.description)
 
     def opened(self, connection: Connection) -> None:
         """Write that a connection opened."""
         if not self._log.isEnabledFor(self._level) or connection.request is None:
             return
         target = connection.request.target
-        self._log.log(
-            self._level, "opened for %s:%d: %s", connection.remote_host, connection.remote_port,
-            target if self._shows_queries else redact_query(target),
-            extra={"connection_id": connection.id},
-        )  # fmt: skip
+        shown = target if self._shows_queries else redact_query(target)
+        self._log.about(connection, self._level, "opened for %s: %s", shown)
 
     def ended(self, connection: Connection, ending: Ending) -> None:
         """Write that an open connection ended."""
-        if self._log.isEnabledFor(self._level):
-            self._log.log(
-                self._level, "ended for %s:%d: %d %r", connection.remote_host,
-                connection.remote_port, ending.code, ending.reason,
-                extra={"connection_id": connection.id},
-            )  # fmt: skip
+        text = "ended for %s: %d %r"
+        self._log.about(connection, self._level, text, ending.code, ending.reason)
 
     # -- the event ---------------------------------------------------------------------------
 
-    def _heard(self, connection_id: int, level: int, message: str, room: str) -> None:
-        if self._shard.dispatch.handlers.on_log is None or self._shard.loop.is_closed():
+    def _heard(self, connection_id: int, level: int, message: str, name: str) -> None:
+        dispatch = self._dispatch
+        if dispatch.handlers.on_log is None or dispatch.loop.is_closed():
             return
         if len(self._waiting) >= MOST_WAITING:
             self._left_out += 1
             return
         if not self._waiting:
-            self._shard.loop.call_soon(self._tell)
-        self._waiting.append(events.Log(connection_id, level_of(level), message, room))
+            dispatch.loop.call_soon(self._tell)
+        self._waiting.append(events.Log(connection_id, level_of(level), message, name))
 
     def _tell(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -92,4 +90,4 @@ class EventLog:
             waiting.append(events.Log(0, 1, text, "shard"))
             self._left_out = 0
         for event in waiting:
-            self._shard.dispatch.fire_remote("on_log", event)
+            self._dispatch.fire_remote("on_log", event)

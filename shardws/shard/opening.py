@@ -1,58 +1,79 @@
 """From an accepted TCP connection to Connected.
 
 Owns ids, and the decisions on the opening request: what does the application say of it, what is
-agreed on. Who may connect at all is `admission`'s. Must not know sends or other shards. A
-connection that has an id but is not open yet stands here, so that a handler can ask about it; in
-the registry it is found from Connected on.
+agreed on. Who may connect at all is `admission`'s. A connection that has an id but is not open yet
+is kept here, so that a handler can ask about it; in the registry it is found from Connected on.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from shardws import events, ids
 from shardws.errors import HandshakeError
 from shardws.net.connection import Connection
-from shardws.net.record import DECIDING
+from shardws.net.connection.states import DECIDING
 from shardws.protocol import deflate, handshake
 from shardws.protocol.request import Request
 from shardws.protocol.session import Session
+from shardws.routing.registry import Registry
 from shardws.settings import table
+from shardws.settings.values import Settings
+from shardws.shard.admission import Admission
+from shardws.shard.context import ShardContext
+from shardws.shard.dispatch import Dispatcher
 from shardws.shard.id_allocator import IdAllocator
+from shardws.shard.log_events import EventLog
 from shardws.stats import CONNECTED
 
-if TYPE_CHECKING:
-    from shardws.shard.shard import Shard
+
+class OpenConnections(Protocol):
+    """Where a connection goes when it is open: the shard."""
+
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def log_events(self) -> EventLog: ...
+    def enter(self, connection: Connection) -> None:
+        """Note that a connection is being told Connected."""
 
 
 class Opening:
     """The opening of one shard's connections."""
 
-    def __init__(self, shard: "Shard") -> None:
-        self._shard = shard
-        self._dispatch = shard.dispatch
-        self._row = shard.row
-        context = shard.context
+    def __init__(
+        self,
+        opened: OpenConnections,
+        admission: Admission,
+        dispatch: Dispatcher,
+        settings: Settings,
+        context: ShardContext,
+    ) -> None:
+        self._opened = opened
+        self._admission = admission
+        self._dispatch = dispatch
+        self._settings = settings
+        self._row = dispatch.row
         base = ids.pack(context.node, context.slot, context.generation, 1) - 1
-        self.ids = IdAllocator(shard.row, base)
+        self._ids = IdAllocator(dispatch.row, base, context.on_short_ids)
         self.named: dict[int, Connection] = {}  # they have an id and are not open yet
         self.reconfigure()
 
     def reconfigure(self) -> None:
         """Take over the settings for connections that come from now on."""
-        self._deflate = deflate.Profile(self._shard.settings[table.DEFLATE])
+        self._deflate = deflate.Profile(self._settings[table.DEFLATE])
 
     def name(self, connection: Connection) -> int:
         """Return its id, given now if need be: the events of TLS come before the request.
 
         It is 0 when there is none left: the opening request will be refused.
         """
-        if not connection.id and (given := self.ids.new_id()):
+        if not connection.id and (given := self._ids.new_id()):
             connection.id = given
             self.named[given] = connection
         return connection.id
 
     def requested(self, connection: Connection, request: Request) -> None:
         """Decide on an opening request."""
-        self._shard.admission.identify(connection, request, self._identified)
+        self._admission.identify(connection, request, self._identified)
 
     def _identified(self, connection: Connection, is_allowed: bool) -> None:
         """Give an id and ask the application, once it is known who the client is."""
@@ -62,7 +83,7 @@ class Opening:
         if not is_allowed:
             connection.refuse(HandshakeError(403, "this address may not connect"))
             return
-        connection.id = connection.id or self.ids.new_id()
+        connection.id = connection.id or self._ids.new_id()
         if not connection.id:
             connection.refuse(HandshakeError(503, "this shard has no ids left"))
             return
@@ -112,18 +133,18 @@ class Opening:
         agreed = deflate.negotiate(request.extensions, self._deflate)
         extensions, agreement = agreed if agreed is not None else ("", None)
         try:
-            answer = handshake.accept(request, protocol, extensions, headers)
+            response = handshake.accept(request, protocol, extensions, headers)
         except ValueError as error:
             self._dispatch.failed(connection.id, "on_web_socket_open_request", error)
             connection.refuse(HandshakeError(500, "the application failed"))
             return
         self._row[CONNECTED] += 1
-        self._shard.enter(connection)
+        self._opened.enter(connection)
         session = Session(connection.config.session, agreement)
-        self._shard.registry.add(connection)  # before the client hears: an id that is taken raises
-        connection.open(answer, session)
+        self._opened.registry.add(connection)  # before the client hears: an id that is taken raises
+        connection.open(response, session)
         self.named.pop(connection.id, None)
-        self._shard.log_events.opened(connection)
+        self._opened.log_events.opened(connection)
         fire = self._dispatch.fire
         fire(connection, "on_connected", events.Connected(connection.id))
         fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))

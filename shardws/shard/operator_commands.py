@@ -1,8 +1,8 @@
 """What an operator, or another program on the host, has a shard do: it comes over the channel.
 
 Owns the requests and the checking of their arguments; the doing is the router's and the
-connection's. An request is JSON, `{"do": NAME, ...}`, for one connection or, with id 0, for the
-shard; so is its answer. Sends answer with their outcome, the same as the application would see.
+connection's. A request is JSON, `{"do": NAME, ...}`, for one connection or, with id 0, for the
+shard; so is its reply. The reply to a send is its outcome, the same as the application would see.
 
     id  show                                what is known of the connection
     id  send        text | data (base64)    one message
@@ -20,6 +20,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from shardws.close_reasons import OPERATOR
 from shardws.errors import NoSuchConnection, ShardwsError, UsageError
 from shardws.events import FORMAT_BINARY, FORMAT_TEXT
 from shardws.net.addresses import parse_address
@@ -31,13 +32,11 @@ from shardws.shard import connection_list
 from shardws.shard.tls import ShardTLS
 
 Request = dict[str, Any]
-Answer = dict[str, Any]
-
-REASON: Final = "closed by the operator"
+Reply = dict[str, Any]
 
 
 class CommandTarget(Protocol):
-    """The shard, as an request sees it."""
+    """The shard, as a request sees it."""
 
     registry: Registry
     router: Router
@@ -46,15 +45,15 @@ class CommandTarget(Protocol):
 
 
 def run(shard: CommandTarget, connection_id: int, what: str) -> bytes:
-    """Do an request and return its answer as JSON; UsageError when it makes no sense."""
+    """Do a request and return its reply as JSON; UsageError when it makes no sense."""
     try:
         request = json.loads(what)
         name = request["do"]
     except (ValueError, RecursionError, TypeError, KeyError):
-        raise UsageError("an request is a JSON object with a name to do", code=213) from None
+        raise UsageError("a request is a JSON object with a name to do", code=213) from None
     if not connection_id:
         if name == "connections":
-            return connection_list.answer(shard, _number(request, "limit", connection_list.MOST))
+            return connection_list.reply(shard, _number(request, "limit", connection_list.MOST))
         whole = _OF_THE_SHARD.get(name)
         if whole is not None:
             return json.dumps(whole(shard, request)).encode()
@@ -69,34 +68,34 @@ def run(shard: CommandTarget, connection_id: int, what: str) -> bytes:
 
 
 def refusal(error: ShardwsError) -> bytes:
-    """Return what a REPLY says of an request that was not done."""
+    """Return what a REPLY says of a request that was not done."""
     return json.dumps({"error": error.description, "code": error.code}).encode()
 
 
-def _show(shard: CommandTarget, connection: Connection, _: Request) -> Answer:
-    answer = connection_list.entry(connection, shard.now)
+def _show(shard: CommandTarget, connection: Connection, _: Request) -> Reply:
+    reply = connection_list.entry(connection, shard.now)
     request = connection.request
     if request is not None:
-        answer["host"] = request.host
-        answer["origin"] = request.origin
-        answer["sub_protocols"] = request.sub_protocols
-    answer["group_names"] = sorted(connection.groups or ())
-    return answer
+        reply["host"] = request.host
+        reply["origin"] = request.origin
+        reply["sub_protocols"] = request.sub_protocols
+    reply["group_names"] = sorted(connection.groups or ())
+    return reply
 
 
-def _send(shard: CommandTarget, connection: Connection, request: Request) -> Answer:
+def _send(shard: CommandTarget, connection: Connection, request: Request) -> Reply:
     return _outcome(shard.router.send(connection.id, *_payload(request)))
 
 
-def _disconnect(shard: CommandTarget, connection: Connection, request: Request) -> Answer:
+def _disconnect(shard: CommandTarget, connection: Connection, request: Request) -> Reply:
     return _outcome(shard.router.disconnect(connection.id, *_closing(request)))
 
 
-def _disconnect_address(shard: CommandTarget, request: Request) -> Answer:
+def _disconnect_address(shard: CommandTarget, request: Request) -> Reply:
     try:
         address = parse_address(_text(request, "address"))
     except ValueError:
-        raise UsageError("an address to kick is an IP address", code=213) from None
+        raise UsageError("an address to disconnect is an IP address", code=213) from None
     code, reason = _closing(request)
     count = 0
     known: dict[str, bool] = {}  # an IPv4 client of an IPv6 socket is shown as ::ffff:192.0.2.1
@@ -112,26 +111,26 @@ def _disconnect_address(shard: CommandTarget, request: Request) -> Answer:
     return {"count": count}
 
 
-def _publish(shard: CommandTarget, request: Request) -> Answer:
+def _publish(shard: CommandTarget, request: Request) -> Reply:
     return _outcome(shard.router.publish(_text(request, "group"), *_payload(request)))
 
 
-def _broadcast(shard: CommandTarget, request: Request) -> Answer:
+def _broadcast(shard: CommandTarget, request: Request) -> Reply:
     return _outcome(shard.router.broadcast(*_payload(request)))
 
 
-def _renew(shard: CommandTarget, _: Request) -> Answer:
+def _renew(shard: CommandTarget, _: Request) -> Reply:
     if shard.tls is not None:
         shard.tls.read_anew()
     return {}
 
 
-_OF_A_CONNECTION: Final[dict[str, Callable[[CommandTarget, Connection, Request], Answer]]] = {
+_OF_A_CONNECTION: Final[dict[str, Callable[[CommandTarget, Connection, Request], Reply]]] = {
     "show": _show,
     "send": _send,
     "disconnect": _disconnect,
 }
-_OF_THE_SHARD: Final[dict[str, Callable[[CommandTarget, Request], Answer]]] = {
+_OF_THE_SHARD: Final[dict[str, Callable[[CommandTarget, Request], Reply]]] = {
     "disconnect_address": _disconnect_address,
     "publish": _publish,
     "broadcast": _broadcast,
@@ -139,7 +138,7 @@ _OF_THE_SHARD: Final[dict[str, Callable[[CommandTarget, Request], Answer]]] = {
 }
 
 
-def _outcome(sent: SendOutcome) -> Answer:
+def _outcome(sent: SendOutcome) -> Reply:
     # Of the owner's own connections, and of a hand-over to links, the outcome is known at once.
     return {"outcome": sent.outcome.name if sent.outcome is not None else "QUEUED"}
 
@@ -160,7 +159,8 @@ def _payload(request: Request) -> tuple[int, bytes]:
 
 
 def _closing(request: Request) -> tuple[int, str]:
-    return _number(request, "code", 1000), _text({"reason": REASON, **request}, "reason")
+    text = _text({"reason": OPERATOR.text, **request}, "reason")
+    return _number(request, "code", OPERATOR.code), text
 
 
 def _text(request: Request, name: str) -> str:

@@ -1,10 +1,10 @@
 """The process that forked this one: whether it still lives, and what the kernel does when not.
 
-Owns PR_SET_PDEATHSIG; must not know what follows. The kernel sends one signal of our choice when
-the parent dies, by kill -9 too. Who has nothing to tell asks for KILL. A shard that serves wants to
-tell its clients, and asks for CONT: no other signal that can be handled reaches a process that was
-stopped (SIGSTOP). TERM would lie there until somebody wakes it, and meanwhile it holds the port.
-Others send CONT as well (`fg` in a shell), so whoever gets one looks at `is_gone`.
+Owns PR_SET_PDEATHSIG. The kernel sends one signal of our choice when the parent dies, by kill -9
+too. Who has nothing to tell asks for KILL. A shard that serves wants to tell its clients, and asks
+for CONT: no other signal that can be handled reaches a process that was stopped (SIGSTOP). TERM
+would lie there until somebody wakes it, and meanwhile it holds the port. Others send
+CONT as well (`fg` in a shell), so whoever gets one looks at `is_gone`.
 """
 
 import ctypes

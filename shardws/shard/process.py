@@ -1,8 +1,8 @@
-"""The body of a forked shard: from the fork to its exit code.
+"""A forked shard: from the fork to its exit code.
 
 Owns the order of a start: application imported, mesh socket bound (HELLO), peers known, listening
-(READY); and of an end: stop accepting, close the clients, leave the mesh. Must not know slots or
-respawns: the supervisor speaks to it over the channel alone.
+(READY); and of an end: stop accepting, close the clients, leave the mesh. The supervisor
+speaks to it over the channel alone.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import uvloop
 
 from shardws import ids
 from shardws.census import Census, Page
+from shardws.close_reasons import CLOSE_REASONS, SERVER_RESTARTS, SERVER_STOPS, CloseReason
 from shardws.errors import (
     EXIT_CANNOT_START,
     EXIT_OK,
@@ -28,18 +29,16 @@ from shardws.errors import (
 from shardws.log import shard_logger
 from shardws.settings.values import Source
 from shardws.shard import certificates, configuration, drain, operator_commands
+from shardws.shard.application import Application
 from shardws.shard.channel import SupervisorChannel
 from shardws.shard.connection_source import ConnectionSource
-from shardws.shard.context import Application, ShardContext
+from shardws.shard.context import ShardContext
 from shardws.shard.parent import Parent, signal_on_death
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
 from shardws.tls.certificate_set import CertificateSet
 from shardws.wire import codec, messages
 
-CODE_STOP: Final = 1001
-CODE_RESTART: Final = 1012
-STOPS: Final = "the server stops"
 ORPHAN_DRAIN_S: Final = 1.0
 TERM_DRAIN_S: Final = 5.0
 TERM_PATIENCE_S: Final = 10.0  # from TERM until it ends without having seen a successor
@@ -127,6 +126,7 @@ class ForkedShard:
             context.run_directory,
             context.page(),
             lambda: self.control.report(messages.SHUTDOWN),
+            self._on_short_ids,
         )
         self.shard = Shard(self.loop, settings, application.handlers, shard_context)
         self.log = self.shard.log  # the application hears of its lines too
@@ -134,7 +134,6 @@ class ForkedShard:
         self.mesh = self.shard.mesh
         self.intake = context.source.open(self.shard)
         self.control = SupervisorChannel(self.log, self._on_message, self._on_orphaned)
-        self.shard.opening.ids.on_short = self._on_short
         self._parent = Parent()
         self._is_ready = False
         self._is_leaving = False
@@ -146,16 +145,14 @@ class ForkedShard:
     async def main(self) -> int:
         """Run from start to stop; return the exit code."""
         context = self.context
-        await self.mesh.start()
+        await self.mesh.start(self.shard.router.receiver)
         await self.loop.create_unix_connection(lambda: self.control, sock=context.channel)
         self.shard.start()
         for number in (signal.SIGTERM, signal.SIGCONT):
             signal.signal(number, self._on_signal)
         signal_on_death(signal.SIGCONT)  # until now it was KILL: there was nobody to be told
-        self.control.report(
-            messages.HELLO, messages.VERSION, context.node, context.slot, context.generation,
-            os.getpid(), context.boot_nonce,
-        )  # fmt: skip
+        who = context.node, context.slot, context.generation, os.getpid(), context.boot_nonce
+        self.control.report(messages.HELLO, messages.VERSION, *who)
         gc.collect()
         gc.freeze()  # what lives now lives for ever: later collections need not look at it
         await self.stopped.wait()
@@ -169,23 +166,23 @@ class ForkedShard:
                 self._is_ready = True
                 self._starting = self.loop.create_task(self._accept())
         elif kind == messages.QUERY:
-            self._run_errand(*fields)
+            self._run_command(*fields)
         elif kind == messages.DRAIN:
             signal.setitimer(signal.ITIMER_REAL, 0)  # of TERM: the supervisor has a deadline for us
-            code, rate, deadline_ms = fields
-            self._end(code, float(rate), deadline_ms / 1000)
+            reason, rate, deadline_ms = fields
+            self._end(CLOSE_REASONS[reason], float(rate), deadline_ms / 1000)
         elif kind == messages.LOST_CONNECTIONS:
             self.shard.report_lost(memoryview(fields[0]).cast("Q").tolist())
         elif kind == messages.STOP:
             is_now = bool(fields[0])
-            self._end(CODE_STOP, 0.0, 0.0 if is_now else TERM_DRAIN_S)
+            self._end(SERVER_STOPS, 0.0, 0.0 if is_now else TERM_DRAIN_S)
 
-    def _run_errand(self, token: int, connection_id: int, what: str) -> None:
+    def _run_command(self, token: int, connection_id: int, what: str) -> None:
         try:
-            is_ok, answer = True, operator_commands.run(self.shard, connection_id, what)
+            is_ok, reply = True, operator_commands.run(self.shard, connection_id, what)
         except ShardwsError as error:
-            is_ok, answer = False, operator_commands.refusal(error)
-        self.control.report(messages.REPLY, token, is_ok, answer)
+            is_ok, reply = False, operator_commands.refusal(error)
+        self.control.report(messages.REPLY, token, is_ok, reply)
 
     async def _accept(self) -> None:
         if self._ending is not None:
@@ -204,9 +201,9 @@ class ForkedShard:
         """Another program listens on the port since the supervisor bound it."""
         self.control.report(messages.FAILED, f"cannot listen on port {port}: {error.strerror}")
         self.exit_code = EXIT_CANNOT_START
-        self._end(CODE_STOP, 0.0, 0.0)
+        self._end(SERVER_STOPS, 0.0, 0.0)
 
-    def _on_short(self) -> None:
+    def _on_short_ids(self) -> None:
         """Have a successor, which gives ids of another generation; serve on until DRAIN."""
         self.log.warning("connection ids run short: this shard ends, to be replaced")
         self._is_leaving = True
@@ -215,22 +212,22 @@ class ForkedShard:
     def _leave(self) -> None:
         """End when a successor is ready and DRAIN comes; without it, or asked again, all the same.
 
-        To clients that knock meanwhile the server is there at every instant.
+        To clients that connect meanwhile the server is there at every instant.
         """
         if self._is_leaving or not self._is_ready:
-            self._end(CODE_STOP, 0.0, TERM_DRAIN_S)
+            self._end(SERVER_STOPS, 0.0, TERM_DRAIN_S)
             return
-        self.log.info("told to end by TERM")
+        self.log.info("received SIGTERM; a successor is asked for")
         self._is_leaving = True
         self.control.report(messages.LEAVING)
-        self.loop.call_later(TERM_PATIENCE_S, self._end, CODE_RESTART, 0.0, TERM_DRAIN_S)
+        self.loop.call_later(TERM_PATIENCE_S, self._end, SERVER_RESTARTS, 0.0, TERM_DRAIN_S)
 
     def _on_orphaned(self) -> None:
         """The channel closed: the supervisor is gone, or we closed it at the end."""
         if not self.stopped.is_set():
             self.log.warning("the supervisor is gone; this shard ends")
             self.exit_code = EXIT_ORPHANED
-            self._end(CODE_STOP, 0.0, ORPHAN_DRAIN_S)
+            self._end(SERVER_STOPS, 0.0, ORPHAN_DRAIN_S)
 
     def _on_signal(self, number: int, _frame: object) -> None:
         """End in order, and by the kernel's timer when the loop does not turn any more.
@@ -241,25 +238,24 @@ class ForkedShard:
         """
         if self._parent.is_gone:
             signal.setitimer(signal.ITIMER_REAL, ORPHAN_LIMIT_S)
-            self.loop.call_soon_threadsafe(self._end, CODE_STOP, 0.0, ORPHAN_DRAIN_S)
+            self.loop.call_soon_threadsafe(self._end, SERVER_STOPS, 0.0, ORPHAN_DRAIN_S)
         elif number == signal.SIGTERM:
             signal.setitimer(signal.ITIMER_REAL, TERM_LIMIT_S)
             self.loop.call_soon_threadsafe(self._leave)
 
-    def _end(self, code: int, rate: float, deadline: float) -> None:
+    def _end(self, reason: CloseReason, rate: float, deadline: float) -> None:
         """Start to end; a second call with a shorter deadline hastens it."""
         if self._ending is not None:
             if not deadline and self._cutting is None:
-                cut = drain.cut(self.shard, CODE_STOP, STOPS)
+                cut = drain.cut(self.shard, SERVER_STOPS)
                 self._cutting = self.loop.create_task(cut)
             return
-        self._ending = self.loop.create_task(self._drain(code, rate, deadline))
+        self._ending = self.loop.create_task(self._drain(reason, rate, deadline))
 
-    async def _drain(self, code: int, rate: float, deadline: float) -> None:
+    async def _drain(self, reason: CloseReason, rate: float, deadline: float) -> None:
         await self.intake.finish()
-        reason = "the server restarts" if code == CODE_RESTART else STOPS
         end = self.loop.time() + deadline + LATE_HANDLERS_S
-        left = await drain.drain(self.shard, code, reason, rate, deadline)
+        left = await drain.drain(self.shard, reason, rate, deadline)
         if left and deadline:
             self.log.info("%d connections did not close in time", left)
         await self.shard.dispatch.tasks.settle(min(HANDLERS_S, end - self.loop.time()))

@@ -1,6 +1,6 @@
 """What routing tells a shard, and asks of it (interfaces.RoutingSink).
 
-Owns the events made of it and the answers; knows no link. What can be asked:
+Owns the events made of it and the replies; knows no link. What can be asked:
 
     of a connection   snapshot     its properties, as shard.snapshot has them
                       set OBJECT   the same, after the properties in this JSON object were set
@@ -8,16 +8,16 @@ Owns the events made of it and the answers; knows no link. What can be asked:
 """
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from shardws import events
 from shardws.errors import ERROR_CODES, NoSuchConnection, UsageError
 from shardws.outcomes import OUTCOME_CODES, Outcome
+from shardws.routing.registry import Registry
 from shardws.shard import snapshot
+from shardws.shard.dispatch import Dispatcher
 from shardws.shard.view import ConnectionView
-
-if TYPE_CHECKING:
-    from shardws.shard.shard import Shard
 
 ALL_IDS: Final = "ids"
 SET: Final = "set "
@@ -42,13 +42,21 @@ SECOND: Final = 1.0
 class ShardRoutingSink:
     """One for each shard."""
 
-    def __init__(self, shard: "Shard") -> None:
-        self._shard = shard
+    def __init__(
+        self,
+        dispatch: Dispatcher,
+        registry: Registry,
+        view: Callable[[int], ConnectionView],
+    ) -> None:
+        """`view` returns the properties of a connection here, or raises NoSuchConnection."""
+        self._dispatch = dispatch
+        self._registry = registry
+        self._view = view
         self._recent: dict[int, int] = {}  # failures of each connection in the running second
 
     def send_failed(self, connection_id: int, outcome: Outcome) -> None:
         """Fire Error for a send nobody awaited; later, since this may run inside any code."""
-        loop = self._shard.loop
+        loop = self._dispatch.loop
         if loop.is_closed():
             return
         if not self._recent:
@@ -68,10 +76,10 @@ class ShardRoutingSink:
                 self._tell(connection_id, 1120, f"{count - BURST} more sends were not delivered")
 
     def _tell(self, connection_id: int, code: int, text: str) -> None:
-        dispatch = self._shard.dispatch
+        dispatch = self._dispatch
         if dispatch.handlers.on_error is None:
             extra = {"connection_id": connection_id}
-            self._shard.log.info("connection %d: %s", connection_id, text, extra=extra)
+            dispatch.log.info("connection %d: %s", connection_id, text, extra=extra)
         dispatch.error(connection_id, code, text)
 
     def sends_lost(self, count: int) -> None:
@@ -80,29 +88,22 @@ class ShardRoutingSink:
         self._tell(0, OUTCOME_CODES[Outcome.UNREACHABLE], text)
 
     def ready_to_send(self, connection_id: int) -> None:
-        """A connection of another shard that answered FULL takes messages again."""
+        """A connection of another shard that was FULL takes messages again."""
         event = events.ReadyToSend(connection_id)
-        self._shard.dispatch.fire_remote("on_ready_to_send", event)
+        self._dispatch.fire_remote("on_ready_to_send", event)
 
-    def answer(self, connection_id: int, what: str) -> bytes | None:
-        """Answer another shard about a connection here, or (id 0) this one; None: unknown."""
+    def reply(self, connection_id: int, what: str) -> bytes | None:
+        """Reply to another shard about a connection here, or (id 0) this one; None: unknown."""
         if not connection_id:
             if what != ALL_IDS:
                 raise UsageError(f"a shard can be asked for {ALL_IDS!r}", code=213)
-            return json.dumps(list(self._shard.registry)).encode()
+            return json.dumps(list(self._registry)).encode()
         try:
-            view = self._shard.view(connection_id)
+            view = self._view(connection_id)
         except NoSuchConnection:
             return None
         if what.startswith(SET):
             change(view, json.loads(what[len(SET) :]))
-        elif what != snapshot.QUESTION:
-            raise UsageError(f"a connection can be asked for {snapshot.QUESTION!r}", code=213)
+        elif what != snapshot.QUERY:
+            raise UsageError(f"a connection can be asked for {snapshot.QUERY!r}", code=213)
         return snapshot.encode(snapshot.take(view))
-
-    async def all_ids(self) -> list[int]:
-        """Return the ids of the open connections of all shards that answer."""
-        found = list(self._shard.registry)
-        for body in await self._shard.router.query_shards(ALL_IDS):
-            found += json.loads(body)
-        return found

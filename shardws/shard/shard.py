@@ -1,28 +1,32 @@
 """One shard: a loop's share of the server, and what its connections ask of it.
 
 Owns the registry of its connections, their ids, the timer wheel and the loop's heartbeat;
-implements `net.connection.Owner`. Must not know how it came to life: a forked process
-(shard.process) and a program that calls do_events (shard.embedded) both make one.
+implements `net.connection.owner.Owner`. A forked process (shard.process) and a program that calls do_events
+(shard.embedded) each make one.
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from shardws import events, ids
+from shardws.close_reasons import SHARD_DIED
 from shardws.errors import HandshakeError, NoSuchConnection
 from shardws.events import Handlers
+from shardws.interfaces import RoutingSink
 from shardws.log import shard_logger
+from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
-from shardws.net.deadlines import Deadlines
+from shardws.net.connection.joiner import Joiner
+from shardws.net.connection.sharing import share
 from shardws.net.interning import InternedTexts
-from shardws.net.owner import ConnectionConfig
-from shardws.net.sharing import Joiner, share
 from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.protocol.keepalive import Wheel
 from shardws.protocol.proxy import Endpoint
 from shardws.protocol.request import Request
 from shardws.protocol.session import Ending
+from shardws.routing.fanout import Share
 from shardws.routing.identity import Identity
 from shardws.routing.mesh import Mesh
 from shardws.routing.registry import Registry
@@ -37,7 +41,7 @@ from shardws.shard.dispatch import Dispatcher
 from shardws.shard.flushing import Flusher
 from shardws.shard.log_events import EventLog
 from shardws.shard.opening import Opening
-from shardws.shard.routing_sink import ShardRoutingSink
+from shardws.shard.routing_sink import ALL_IDS, ShardRoutingSink
 from shardws.shard.tls import ShardTLS
 from shardws.shard.view import ConnectionView
 from shardws.stats import (
@@ -53,6 +57,8 @@ from shardws.stats import (
 )
 from shardws.tls.certificate_set import CertificateSet
 
+RouterMaker = Callable[[Mesh, Registry, RoutingSink, Share], Router]
+
 TICK_S: Final = 0.25  # of the wheel: deadlines are seconds, a quarter late is on time
 
 
@@ -67,25 +73,25 @@ class Shard:
         context: ShardContext,
         *,
         dispatcher: type[Dispatcher] = Dispatcher,
-        router: type[Router] = Router,
+        router: RouterMaker = Router,
     ) -> None:
         self.loop = loop
         self.settings = settings
         self.context = context
-        self.number = context.slot
         self.log = shard_logger("shard", context.slot)
         self.row = context.stats.row(ids.row_of(context.slot, context.generation))
         self.config: ConnectionConfig = configuration.connection_config(settings)
         self.clock = loop.time
         self.now = loop.time()
         self.interned = InternedTexts()
-        self.dispatch = dispatcher(loop, handlers, self.row, self.log)
+        self.dispatch = dispatcher(
+            loop, handlers, self.row, self.log, ended=self._leave, forget=self._forget
+        )
         self.counters = self.dispatch.counters
         self.joiner = Joiner()
         self.received = self.dispatch.received  # of Owner: one call less for each message
-        self.dispatch.forget = self._forget
-        self.dispatch.ended = self._leave
         self.registry = Registry()
+        self.routing_sink = ShardRoutingSink(self.dispatch, self.registry, self.view)
         identity = Identity(
             context.node, context.slot, context.generation, context.pid, context.boot_nonce
         )
@@ -93,23 +99,23 @@ class Shard:
             loop,
             identity,
             context.run_directory,
+            self.routing_sink,
             link_high_mark=settings[table.LINK_HIGH_MARK],
             row=self.row,
         )
-        self.routing_sink = ShardRoutingSink(self)
         self.router = router(self.mesh, self.registry, self.routing_sink, share)
         self._limit()
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
         self.flush_later = Flusher(loop, self.log).add  # of Owner, too
-        self._wheel: Wheel[Deadlines] = Wheel(self.now, TICK_S)
+        self._wheel: Wheel[Connection] = Wheel(self.now, TICK_S)
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
-        self.log_events = EventLog(self, self.log, self.mesh.log)
-        self.admission = Admission(self)
-        self.opening = Opening(self)
+        self.log_events = EventLog(self.dispatch, settings, self.mesh.log)
+        self.admission = Admission(self, self.dispatch, settings, context)
+        self.opening = Opening(self, self.admission, self.dispatch, settings, context)
         self.tls: ShardTLS | None = None
-        settings.on_change = self.reconfigure
+        self._unsubscribe = settings.subscribe(self.reconfigure)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -123,10 +129,14 @@ class Shard:
 
     def secure(self, site: CertificateSet | None) -> None:
         """Speak TLS with who connects from now on, with these certificates; None: do not."""
-        self.tls = None if site is None else ShardTLS(self, site)
+        if site is None:
+            self.tls = None
+        else:
+            self.tls = ShardTLS(self.dispatch, self.opening, self.settings, site)
 
     def stop(self) -> None:
-        """Stop the heartbeat; connections are ended by `shard.drain` before."""
+        """Stop the heartbeat, once; connections are ended by `shard.drain` before."""
+        self._unsubscribe()
         self.admission.close()
         if self._beat is not None:
             self._beat.cancel()
@@ -153,15 +163,15 @@ class Shard:
     def reconfigure(self, row: Row[Any]) -> None:
         """Take over a setting that was changed while the shard runs."""
         self.config = new = configuration.connection_config(self.settings)
-        for room in (self.log_events, self.admission, self.opening):
-            room.reconfigure()
+        for part in (self.log_events, self.admission, self.opening):
+            part.reconfigure()
         self._limit()
         if row.when is When.LIVE:  # the others are for connections accepted from now on
             configuration.follow(self.connections, new)
 
     def _limit(self) -> None:
         self.router.limit_groups(self.settings[table.MAX_GROUPS])
-        self.dispatch.tasks.limit = self.settings[table.HANDLER_TIMEOUT]
+        self.dispatch.tasks.limit_to(self.settings[table.HANDLER_TIMEOUT])
 
     def find(self, connection_id: int) -> Connection:
         """Return a connection here that has an id, open or not; NoSuchConnection (1117)."""
@@ -176,7 +186,14 @@ class Shard:
         """Return the properties of a connection here; NoSuchConnection (1117)."""
         return ConnectionView(self, self.find(connection_id))
 
-    # -- net.owner.Owner -----------------------------------------------------------------
+    async def all_ids(self) -> list[int]:
+        """Return the ids of the open connections of all shards that reply."""
+        found = list(self.registry)
+        for reply in await self.router.query_shards(ALL_IDS):
+            found += json.loads(reply)
+        return found
+
+    # -- net.connection.owner.Owner ----------------------------------------------------------
 
     def make_connection(self) -> asyncio.Protocol:
         """Return a protocol for a newly accepted socket."""
@@ -186,10 +203,8 @@ class Shard:
         """Return the protocol for a client at `source`; None: at the other end of the socket."""
         connection = Connection(self)
         if source is not None:
-            connection.remote_host, connection.remote_port = (
-                self.interned.shared(source[0]),
-                source[1],
-            )
+            connection.remote_host = self.interned.shared(source[0])
+            connection.remote_port = source[1]
         return connection if self.tls is None else self.tls.wrap(connection)
 
     def accepted(self, connection: Connection) -> None:
@@ -211,11 +226,7 @@ class Shard:
 
     def refused(self, connection: Connection, error: HandshakeError) -> None:
         self.row[REFUSED] += 1
-        self.log.info(
-            "refused %s:%d: %d %s",
-            connection.remote_host, connection.remote_port, error.status, error.description,
-            extra={"connection_id": connection.id},
-        )  # fmt: skip
+        self.log_events.refused(connection, error)
 
     def lost(self, connection: Connection, ending: Ending | None) -> None:
         """Count a TCP connection out and fire Disconnected when Connected was fired."""
@@ -242,17 +253,17 @@ class Shard:
     def call_soon(self, callback: Callable[[], None]) -> None:
         self.loop.call_soon(callback)
 
-    def idle(self, connection: Deadlines) -> None:
+    def idle(self, connection: Connection) -> None:
         """Fire Error for a connection that its Timeout ends."""
         text = f"no data for {connection.timeout:g} s"
         self.dispatch.error(connection.id, 301, text)
 
     def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome:
-        """Answer a local send that was not taken."""
+        """Return the outcome of a local send that was not taken."""
         self.row[SENDS_FAILED] += 1
         return FailedSend(connection_id, outcome, self.routing_sink.send_failed)
 
-    def wake_at(self, connection: Deadlines, due: float) -> None:
+    def wake_at(self, connection: Connection, due: float) -> None:
         self._wheel.add(connection, due)
 
     # -- inner -----------------------------------------------------------------------------
@@ -269,10 +280,10 @@ class Shard:
             connection.cell = -1
 
     def report_lost(self, ids_lost: Sequence[int]) -> None:
-        """Fire Disconnected for connections of a predecessor that died without a word."""
+        """Fire Disconnected for lost connections, whose process died before it could."""
         for connection_id in ids_lost:
             self.row[DISCONNECTED] += 1
-            event = events.Disconnected(connection_id, 1006, "shard died")
+            event = events.Disconnected(connection_id, SHARD_DIED.code, SHARD_DIED.text)
             self.dispatch.fire_remote("on_disconnected", event)
 
     def _forget(self, connection: Connection) -> None:

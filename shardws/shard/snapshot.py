@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 
 from shardws.shard.view import ConnectionView
 
-QUESTION = "snapshot"
+QUERY = "snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def encode(snapshot: ConnectionSnapshot) -> bytes:
     return json.dumps(asdict(snapshot)).encode()
 
 
-def decode(body: bytes) -> ConnectionSnapshot:
-    """Return the snapshot in an answer; what a newer shard tells beyond it is left out."""
-    values = json.loads(body)
+def decode(reply: bytes) -> ConnectionSnapshot:
+    """Return the snapshot in a reply; what a newer shard tells beyond it is left out."""
+    values = json.loads(reply)
     return ConnectionSnapshot(**{name: values[name] for name in NAMES})

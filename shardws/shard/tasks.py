@@ -1,15 +1,25 @@
 """The tasks in which handlers of a shard run, and their end.
 
-Owns the set of tasks (a loop holds them only weakly) and how long they are waited for. Must not
-know what they do.
+Owns the set of tasks (a loop holds them only weakly) and how long they are waited for.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from inspect import isawaitable
+from typing import Any, Final, TypeGuard
+
+from shardws.outcomes import SendOutcome
 
 PATIENCE_S: Final = 60.0  # with a handler that still runs when its client has gone
 LAST_S: Final = 1.0  # for what begins when a handler has been cancelled
+
+
+def is_work(result: object) -> TypeGuard[Awaitable[None]]:
+    """Tell whether what a handler returned is to be awaited.
+
+    A lambda may return what `send` gave it: that is not awaited, so that it stays free.
+    """
+    return isawaitable(result) and not isinstance(result, SendOutcome)
 
 
 def raise_if_ours(error: BaseException) -> None:
@@ -25,7 +35,7 @@ class Tasks:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.is_over = False  # the time for handlers is up: only ends are still told
         self.patience = PATIENCE_S
-        self.limit = 0.0  # HandlerTimeout in seconds; 0: none
+        self._limit = 0.0  # HandlerTimeout in seconds; 0: none
         self._loop = loop
         self._running: set[asyncio.Task[None]] = set()
 
@@ -39,9 +49,13 @@ class Tasks:
         task.add_done_callback(self._running.discard)
         return task
 
+    def limit_to(self, seconds: float) -> None:
+        """Let handlers that begin from now on run for `seconds` at most; 0: without a limit."""
+        self._limit = seconds
+
     def within(self, work: Awaitable[None]) -> Awaitable[None]:
         """Return the work of a handler as something that raises TimeoutError at the limit."""
-        return self._limited(work, self.limit) if self.limit else work
+        return self._limited(work, self._limit) if self._limit else work
 
     async def _limited(self, work: Awaitable[None], limit: float) -> None:
         try:

@@ -1,16 +1,17 @@
 """TLS of one shard: which certificate a client gets, and the three SSL events.
 
 Owns the decisions that `net.tls` asks for (it is its Guard) and what is told of a handshake; the
-settings were read by `certificates`. Must not know sockets. Order on one connection:
+settings were read by `certificates`. Order on one connection:
 SSLConnectionRequest (may be async: the handshake waits), SSLStatus*, SSLClientAuthentication. That
 one decides inside the handshake, so a refused client is told why; an `async def` handler decides
 when the handshake is over: the client's data waits, and a refusal cannot be an alert any more.
 """
 
+import logging
 import os
 from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from shardws import events
 from shardws.errors import SettingError, TLSSetupError
@@ -18,9 +19,11 @@ from shardws.net.connection import Connection
 from shardws.net.handshake_limiter import HandshakeLimiter
 from shardws.net.tls import TLSTransport
 from shardws.net.tlsflow import SORRY, TLSFlow
+from shardws.settings.values import Settings
 from shardws.shard import certificates
-from shardws.shard.dispatch import is_work
-from shardws.shard.tasks import raise_if_ours
+from shardws.shard.dispatch import Dispatcher
+from shardws.shard.opening import Opening
+from shardws.shard.tasks import is_work, raise_if_ours
 from shardws.stats import REFUSED
 from shardws.tls import ffi, selftest
 from shardws.tls.certificate_set import Alternatives, CertificateSet
@@ -29,9 +32,6 @@ from shardws.tls.contexts import ServerContext
 from shardws.tls.endings import Ending
 from shardws.tls.engine import TLSEngine
 from shardws.tls.verification import ClientCertificate
-
-if TYPE_CHECKING:
-    from shardws.shard.shard import Shard
 
 # "public" keeps to pyOpenSSL's published calls: slower, and a way out of trouble with the others.
 PREFER: Final = "SHARDWS_TLS_CALLS"
@@ -43,13 +43,15 @@ REFUSED_LATE: Final = Ending(281, "client certificate refused by the application
 class ShardTLS:
     """The Guard of one shard."""
 
-    def __init__(self, shard: "Shard", site: CertificateSet) -> None:
-        settings = shard.settings
-        self.loop = shard.loop
-        self.gate = HandshakeLimiter(shard.loop, certificates.most_handshakes(settings))
-        self._shard = shard
-        self._dispatch = shard.dispatch
-        self._log = shard.log
+    def __init__(
+        self, dispatch: Dispatcher, opening: Opening, settings: Settings, site: CertificateSet
+    ) -> None:
+        self.loop = dispatch.loop
+        self.gate = HandshakeLimiter(dispatch.loop, certificates.most_handshakes(settings))
+        self._dispatch = dispatch
+        self._opening = opening
+        self._settings = settings
+        self._log = dispatch.log
         self._config = certificates.tls_config(settings)
         self._undecided: set[Connection] = set()  # an async handler judges their certificate
         seed = certificates.seed(settings)
@@ -68,10 +70,10 @@ class ShardTLS:
 
     def read_anew(self) -> None:
         """Present what the stores hold now; TLSSetupError leaves all as it was."""
-        site = certificates.build(self._shard.settings, self._site)
+        site = certificates.build(self._settings, self._site)
         if site is not None:
             self.renew(site)
-            certificates.show(self._shard.settings, site)
+            certificates.show(self._settings, site)
 
     def wrap(self, connection: Connection) -> TLSTransport:
         """Return the protocol for a newly accepted socket."""
@@ -98,7 +100,7 @@ class ShardTLS:
             wire.start(self._site.choose(hello))
             return
         event = events.SSLConnectionRequest(
-            connection_id=self._shard.opening.name(wire.connection),
+            connection_id=self._opening.name(wire.connection),
             supported_cipher_suites=hello.suite_names(),
             supported_signature_algs=hello.signature_names(),
             server_name=hello.server_name,
@@ -125,7 +127,7 @@ class ShardTLS:
         """Fire SSLStatus for each line of progress."""
         if self._dispatch.handlers.on_ssl_status is None:
             return  # LogSSLPackets with nobody to tell
-        connection_id = self._shard.opening.name(connection)
+        connection_id = self._opening.name(connection)
         for line in lines:
             event = events.SSLStatus(connection_id, line)
             self._dispatch.fire(connection, "on_ssl_status", event)
@@ -134,13 +136,10 @@ class ShardTLS:
         """Log the end of a stream that nobody wanted, and fire Error."""
         connection = wire.connection
         verb = "lost" if connection.was_opened else "refused"
-        self._log.info(
-            "%s %s:%d: %s (%d)",
-            verb, connection.remote_host, connection.remote_port, ending.description, ending.code,
-            extra={"connection_id": connection.id},
-        )  # fmt: skip
+        text = f"{verb} %s: %s (%d)"
+        self._log.about(connection, logging.INFO, text, ending.description, ending.code)
         if not connection.was_opened:
-            self._shard.row[REFUSED] += 1
+            self._dispatch.row[REFUSED] += 1
         self._dispatch.error(connection.id, ending.code, ending.description)
 
     # -- the choice of a certificate -------------------------------------------------------
@@ -189,17 +188,14 @@ class ShardTLS:
         lines = wire.engine.take_status()
         if lines:
             self.told(connection, lines)
-        for text in found.ignored:
-            self._log.warning(
-                "the certificate %r of %s:%d: %s (ignored by SSLSecurityFlags)",
-                found.subject, connection.remote_host, connection.remote_port, text,
-                extra={"connection_id": connection.id},
-            )  # fmt: skip
+        for fault in found.ignored:
+            text = "client certificate of %s, %r: %s (ignored by SSLSecurityFlags)"
+            self._log.about(connection, logging.WARNING, text, found.subject, fault)
         handler = self._dispatch.handlers.on_ssl_client_authentication
         if handler is None:
             return found.is_trusted
         event = events.SSLClientAuthentication(
-            connection_id=self._shard.opening.name(connection),
+            connection_id=self._opening.name(connection),
             cert_encoded=found.encoded,
             cert_subject=found.subject,
             cert_issuer=found.issuer,

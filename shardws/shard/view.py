@@ -1,25 +1,39 @@
-"""One connection of this shard as the application sees and sets it (SPEC section 1).
+"""One connection of this shard as the application sees and sets it.
 
-Owns the names, the checks of what is set, and nothing else: each body asks the room that owns the
-matter. A view stays valid until Disconnected has been handled; afterwards it reads what was last
-known, but cannot be had anew.
+Owns the names and the checks of what is set; the rest is asked of the module that owns it.
+A view stays valid until Disconnected has been handled; afterwards it reads what was last known, but
+cannot be had anew.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from shardws import ids
 from shardws.errors import StateError, UsageError
 from shardws.net.connection import Connection
-from shardws.net.record import HOLD_APPLICATION, OPEN
+from shardws.net.connection.states import HOLD_APPLICATION, OPEN
 from shardws.protocol.formats import message_of
 from shardws.protocol.request import Request
+from shardws.routing.router import Router
+from shardws.settings.values import Settings
 from shardws.shard import configuration, negotiated
+from shardws.shard.context import ShardContext
+from shardws.shard.dispatch import Dispatcher
 from shardws.tls.negotiated import Negotiated
 
-if TYPE_CHECKING:
-    from shardws.shard.shard import Shard
-
 FORMATS = (0, 1, 2, 9, 10)
+
+
+class ViewedShard(Protocol):
+    """The shard, as a view of one of its connections needs it."""
+
+    @property
+    def context(self) -> ShardContext: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def dispatch(self) -> Dispatcher: ...
+    @property
+    def router(self) -> Router: ...
 
 
 class ConnectionView:
@@ -27,7 +41,7 @@ class ConnectionView:
 
     __slots__ = ("_connection", "_shard")
 
-    def __init__(self, shard: "Shard", connection: Connection) -> None:
+    def __init__(self, shard: ViewedShard, connection: Connection) -> None:
         self._shard = shard
         self._connection = connection
 
@@ -46,7 +60,7 @@ class ConnectionView:
     @property
     def shard(self) -> int:
         """The slot of the shard that owns it."""
-        return self._shard.number
+        return self._shard.context.slot
 
     @property
     def remote_host(self) -> str:
@@ -96,7 +110,7 @@ class ConnectionView:
 
     @property
     def negotiated(self) -> Negotiated:
-        """What TLS agreed on; empty interned and zeros without TLS."""
+        """What TLS agreed on; empty texts and zeros without TLS."""
         return negotiated.of(self._connection)
 
     # -- how it goes -----------------------------------------------------------------------
@@ -139,7 +153,7 @@ class ConnectionView:
 
     @property
     def round_trip(self) -> float:
-        """Seconds of the last answered ping; 0 before the first (ours)."""
+        """Seconds of the last answered ping; 0 before the first."""
         return self._connection.rtt
 
     # -- how to send -----------------------------------------------------------------------

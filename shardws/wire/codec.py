@@ -2,7 +2,7 @@
 
 Owns the frame layout and its bounds; knows no meaning of a message. Sans-IO.
 
-    length u32 of what follows the kind | kind u8 | fixed fields and text lengths | interned | rest
+    length u32 of what follows the kind | kind u8 | fixed fields and text lengths | texts | rest
 
 little-endian, unaligned. DELIVER, the one message that is sent per message of a client, is coded
 by hand; all others go by the table. Nobody must trust a peer to be right: what no peer of this
@@ -62,15 +62,13 @@ class Layout:
         kinds = [kind for _, kind in message.fields]
         fixed = [kind for kind in kinds if kind in FIXED]
         self.message = message
-        self.interned = kinds.count(TEXT)
+        self.texts = kinds.count(TEXT)
         self.rest = kinds[-1] if kinds and kinds[-1] in REST else ""
-        order = fixed + [TEXT] * self.interned + [self.rest] * bool(self.rest)
+        order = fixed + [TEXT] * self.texts + [self.rest] * bool(self.rest)
         if kinds != order:
-            raise ValueError(f"{message.name}: numbers first, then interned, then the rest")
+            raise ValueError(f"{message.name}: numbers first, then texts, then the rest")
         self.fixed = len(fixed)
-        self.struct = struct.Struct(
-            "<" + "".join(FIXED[kind] for kind in fixed) + "I" * self.interned
-        )
+        self.struct = struct.Struct("<" + "".join(FIXED[kind] for kind in fixed) + "I" * self.texts)
         self.checks = [(at, ALLOWED[kind]) for at, kind in enumerate(fixed) if kind in ALLOWED]
         self.flags = [at for at, kind in enumerate(fixed) if kind == "flag"]
 
@@ -83,7 +81,7 @@ class Layout:
             if fields[at] not in allowed:
                 raise ValueError(f"{name}: {fields[at]!r} is no {self.message.fields[at][0]}")
         try:
-            parts = [text.encode() for text in fields[self.fixed : self.fixed + self.interned]]
+            parts = [text.encode() for text in fields[self.fixed : self.fixed + self.texts]]
             head = self.struct.pack(*fields[: self.fixed], *map(len, parts))
             if self.rest:
                 parts.append(_pack_peers(fields[-1]) if self.rest == "peers" else fields[-1])

@@ -3,7 +3,7 @@
 Owns numbers, names, fields and who may send what; knows neither sockets nor what a message does.
 
 One codec serves the links between shards (routing) and the supervisor's channel. A row lists the
-fields in the order in which they are encoded: numbers first, interned next, at most one `bytes` or
+fields in the order in which they are encoded: numbers first, texts next, at most one `bytes` or
 `peers` last, which takes the rest of the frame. HELLO keeps its number and its first field over all
 versions: the codec refuses a peer of another version by that, whatever follows.
 
@@ -14,7 +14,9 @@ number on the wire, which message a RESULT speaks of (see routing.ledger).
 from dataclasses import dataclass
 from typing import Final
 
-VERSION: Final = 1
+from shardws.close_reasons import DRAIN_REASONS
+
+VERSION: Final = 2  # 2: DRAIN carries a reason instead of a close code
 
 # Who may send a message; a decoder is told who is at the other end.
 SHARD: Final = 1
@@ -70,6 +72,7 @@ FIXED: Final = {
     "outcome": "B",
     "stream_format": "B",
     "part": "B",
+    "drain_reason": "B",
 }
 # Kinds of which not every number is a value.
 ALLOWED: Final = {
@@ -78,6 +81,7 @@ ALLOWED: Final = {
     "outcome": frozenset(range(6)),  # outcomes.Outcome
     "stream_format": STREAM_FORMATS,
     "part": frozenset(range(4)),
+    "drain_reason": DRAIN_REASONS,  # close_reasons.CLOSE_REASONS
 }
 TEXT: Final = "text"  # UTF-8, its length as u32 among the fixed fields
 REST: Final = frozenset(("bytes", "peers"))  # the rest of the frame
@@ -184,28 +188,28 @@ MESSAGES: Final = (
         _MEMBER,
         "a countable message of the receiver failed; successes are not reported",
     ),
-    Message(SYNC, "SYNC", (_TOKEN,), _MEMBER, "answer when all before it is done; token: count"),
-    Message(SYNCED, "SYNCED", (_TOKEN,), _MEMBER, "answer to SYNC, behind all RESULTs before it"),
+    Message(SYNC, "SYNC", (_TOKEN,), _MEMBER, "reply when all before it is done; token: count"),
+    Message(SYNCED, "SYNCED", (_TOKEN,), _MEMBER, "reply to SYNC, behind all RESULTs before it"),
     Message(
         READY_TO_SEND,
         "READY_TO_SEND",
         (_ID,),
         _MEMBER,
-        "a connection that answered FULL to the receiver has drained, or is over",
+        "a connection that was FULL for the receiver has drained, or is over",
     ),
     Message(
         QUERY,
         "QUERY",
         (_TOKEN, _ID, ("what", "text")),
         _MEMBER | SUPERVISOR,
-        "ask about a connection, or (id 0) the shard; on the channel: an request for it",
+        "ask about a connection, or (id 0) the shard; on the channel: a request of an operator",
     ),
     Message(
         REPLY,
         "REPLY",
         (_TOKEN, ("is_ok", "flag"), ("body", "bytes")),
         _MEMBER,
-        "answer to QUERY: JSON; when it is refused, the reason: UTF-8, of an request JSON",
+        "reply to QUERY: JSON; when it is refused, the reason: UTF-8, to an operator JSON",
     ),
     Message(
         STREAM_CREDIT,
@@ -235,9 +239,9 @@ MESSAGES: Final = (
     Message(
         DRAIN,
         "DRAIN",
-        (("code", "u16"), ("rate", "u32"), ("deadline_ms", "u32")),
+        (("reason", "drain_reason"), ("rate", "u32"), ("deadline_ms", "u32")),
         SUPERVISOR,
-        "stop accepting; close `rate` connections a second with `code`; end by the deadline",
+        "stop accepting; close `rate` connections a second for `reason`; end by the deadline",
     ),
     Message(STOP, "STOP", (("is_now", "flag"),), SUPERVISOR, "end; now: without closing frames"),
     Message(

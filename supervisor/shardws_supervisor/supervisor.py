@@ -14,6 +14,7 @@ import signal
 import time
 from typing import Final
 
+from shardws.close_reasons import SERVER_RESTARTS, SERVER_STOPS
 from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, StartError
 from shardws.log import logger
 from shardws_supervisor.admin import upkeep
@@ -23,7 +24,7 @@ from shardws_supervisor.plan.plan import Plan, Planner, effective
 from shardws_supervisor.reload.reload import Reloads
 from shardws_supervisor.resources import Resources
 from shardws_supervisor.shards import respawn
-from shardws_supervisor.shards.scaling import CODE_RESTART, Scaling
+from shardws_supervisor.shards.scaling import Scaling
 from shardws_supervisor.shards.shard_requests import ShardRequests
 from shardws_supervisor.shards.shards import Shards
 from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable, State
@@ -33,7 +34,6 @@ from shardws_supervisor.system.auxiliary import Auxiliary
 from shardws_supervisor.system.backoff import Policy
 from shardws_supervisor.system.signals import Signals
 
-CODE_STOP: Final = 1001  # going away
 TICK: Final = 0.5  # seconds between two looks at heartbeats
 START_GRACE: Final = 1.0  # seconds beyond StartTimeout until the port must be listened on
 QUICK: Final = 0.02  # seconds between two looks at something that sends no event
@@ -245,7 +245,7 @@ class Supervisor:
         self._shards.close_port()
         for process in self.table.processes():
             if self.level is Level.GRACEFUL:
-                self._shards.drain(process, CODE_STOP, self.plan, now)
+                self._shards.drain(process, SERVER_STOPS, self.plan, now)
             elif self.level is Level.NOW:
                 self._shards.stop(process, now)
         if self.level is Level.KILL:
@@ -281,7 +281,7 @@ class Supervisor:
         return self._shards.start(slot, self.plan, time.monotonic())
 
     def retire(self, process: ShardProcess) -> None:
-        self._shards.drain(process, CODE_RESTART, self.plan, time.monotonic())
+        self._shards.drain(process, SERVER_RESTARTS, self.plan, time.monotonic())
 
     def fds_to_close(self) -> list[spawn.Closeable]:
         """Return every descriptor that a child other than a shard must close."""

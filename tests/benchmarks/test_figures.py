@@ -3,7 +3,6 @@
 import pytest
 
 from benchmarks.figures import (
-    Spread,
     failures,
     is_generator_the_limit,
     main_figure,
@@ -12,6 +11,7 @@ from benchmarks.figures import (
 )
 from benchmarks.matrix import echo, memory
 from benchmarks.rounds import Run
+from benchmarks.tables import Spread
 
 LOAD = echo(64, 125, 1)
 OTHER = echo(64, 125, 16)

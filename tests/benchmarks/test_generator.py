@@ -12,7 +12,8 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from benchmarks import generator
-from benchmarks.generator import RunFailed, Target
+from benchmarks.errors import RunFailed
+from benchmarks.generator import Target
 from benchmarks.matrix import Section, Workload
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
@@ -115,6 +116,7 @@ def test_measures_a_sound_server(answer: Answer, size: int) -> None:
     with served(answer) as target:
         figures = load(target, size=size)
     assert figures.messages > 0
+    assert figures.cpu_us == pytest.approx(figures.server_cpu_s / figures.messages * 1e6)
     assert 0 < figures.p50_us <= figures.p99_us < 1e6
     assert 0.05 <= figures.seconds < 5
     assert figures.server_cpu_s > 0

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import USAGE, main
+from benchmarks.errors import CannotRun
 from benchmarks.micro import instructions
 from benchmarks.micro.counted import BATCHES, EMPTY
-from benchmarks.micro.instructions import CannotCount, lines, per_message, totals, verdict
+from benchmarks.micro.instructions import lines, per_message, totals, verdict
 from benchmarks.micro.scenarios import PER_BATCH, Scenario, available
 
 KEY = "CPython 3.12.0, x86_64, cc 13.1"
@@ -36,7 +38,7 @@ def test_counts_between_the_marks() -> None:
 def test_counts_are_per_message_and_without_the_marks() -> None:
     messages = BATCHES * PER_BATCH
     assert per_message({EMPTY: 100, "echo": 100 + 5 * messages}) == {"echo": 5}
-    with pytest.raises(CannotCount, match="no dump"):
+    with pytest.raises(CannotRun, match="no dump"):
         per_message({})
 
 
@@ -99,6 +101,5 @@ def test_what_cannot_be_counted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
-    monkeypatch.setattr("sys.argv", ["bench-check", *words])
-    assert instructions.main() == 2
+    assert main(["check", *words]) == USAGE
     assert message in capsys.readouterr().err

@@ -12,7 +12,8 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from benchmarks import generator
-from benchmarks.generator import RunFailed, Target
+from benchmarks.errors import RunFailed
+from benchmarks.generator import Target
 from benchmarks.matrix import Section, Workload
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")

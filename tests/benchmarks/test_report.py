@@ -2,11 +2,14 @@
 
 from xml.etree import ElementTree
 
+import pytest
+
+from benchmarks import packages
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.matrix import Matrix, echo, memory
-from benchmarks.plot import svg
-from benchmarks.report import Report, page, table, tables
+from benchmarks.report import Report, method, page, picture, tables
 from benchmarks.rounds import Run
+from benchmarks.tables import table
 
 ECHO = echo(64, 125, 1)
 MEMORY = memory(1000)
@@ -27,8 +30,7 @@ def runs() -> list[Run]:
 
 def report() -> Report:
     matrix = Matrix("quick", (ECHO, MEMORY), rounds=2, seconds=1.0)
-    versions = {"websockets": "17.4"}
-    return Report(matrix, TWO, runs(), {"processor": "abacus"}, versions, ["tls: not yet"])
+    return Report(matrix, TWO, runs(), {"processor": "abacus"}, ["tls: not yet"])
 
 
 def test_tables_hold_figures_ratios_and_troubles() -> None:
@@ -41,12 +43,18 @@ def test_tables_hold_figures_ratios_and_troubles() -> None:
     assert "Broadcast" not in text  # nothing was measured
 
 
-def test_the_page_says_how_and_where() -> None:
+def test_the_page_says_how_and_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "theirs", lambda name: "17.4")
     text = page(report(), "picture.svg")
     assert text.startswith("# Benchmarks\n")
     for words in ("2 rounds of 1 s", "processor: abacus", "(picture.svg)", "websockets 17.4"):
         assert words in text
-    assert text.index("## Method") < text.index("## Echo")
+    assert text.index("## Method") < text.index("closed loop") < text.index("## Echo")
+
+
+def test_the_method_is_that_part_of_the_readme() -> None:
+    assert method().startswith("- ")
+    assert "\n## " not in method()
 
 
 def test_who_was_the_limit_is_marked() -> None:
@@ -61,16 +69,19 @@ def test_a_table_is_aligned() -> None:
 
 
 def test_the_picture_shows_who_was_measured() -> None:
-    root = ElementTree.fromstring(svg(runs(), ["shardws", "websockets", "picows"]))
-    words = [element.text or "" for element in root.findall("{*}text")]
+    root = ElementTree.fromstring(picture(report()))
+    words = [element.text or "" for element in root.findall(".//{*}text")]
     assert words == [
         "echo: 64 connections, 125 B, depth 1. CPU us per message, less is better",
         *("shardws", "11.00", "websockets", "30.00"),
     ]
-    bars = [float(element.attrib["width"]) for element in root.findall("{*}rect")]
+    bars = [float(element.attrib["width"]) for element in root.findall(".//{*}rect")]
     assert bars[1] / bars[0] > 2.7
     assert max(bars) < float(root.attrib["width"])
 
 
 def test_a_picture_of_nothing() -> None:
-    assert ElementTree.fromstring(svg([], ["shardws"])) is not None
+    made = report()
+    made.runs = []
+    root = ElementTree.fromstring(picture(made))
+    assert not list(root)

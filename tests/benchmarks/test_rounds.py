@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import generator, rounds
-from benchmarks.contestants import SERVERS, Command, Contestant, Place
+from benchmarks import generator
+from benchmarks.contestants import CONTESTANTS, SERVERS, Contestant
 from benchmarks.matrix import Matrix, Section, Workload, echo
+from benchmarks.procfs import birth
 from benchmarks.rounds import Run, alternate
-from loadtests.serving import Processes, birth
+from benchmarks.serving import Command, Place, Server
 
 pytestmark = [
     pytest.mark.processes,
@@ -71,11 +72,7 @@ def test_they_alternate_and_a_failure_stays_one() -> None:
 def test_every_kind_of_load(monkeypatch: pytest.MonkeyPatch) -> None:
     pids: list[int] = []
 
-    def settled(processes: Processes) -> list[int]:
-        pids.extend(processes.pids())
-        return processes.pids()
-
-    monkeypatch.setattr(rounds, "settled", settled)
+    monkeypatch.setattr(Server, "settle", lambda server: pids.extend(server.pids))
     runs = measured([GOOD], Matrix("test", OTHERS, rounds=1, seconds=0.1, warmup_s=0.01))
     assert [run.failure for run in runs] == [""] * len(OTHERS)
     assert {run.workload.section for run in runs} == PLAIN - {Section.ECHO}
@@ -83,6 +80,13 @@ def test_every_kind_of_load(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(pids) >= 3  # one start for each kind
 
 
-def test_the_files_of_all_contestants_are_there() -> None:
-    names = {file.name for file in Path(SERVERS).iterdir() if file.suffix == ".py"}
-    assert names >= {"picows_echo.py", "aiohttp_echo.py", "asgi_echo.py", "rsgi_echo.py"}
+def test_the_files_of_all_contestants_are_there(tmp_path: Path) -> None:
+    place = Place(1, 2, tmp_path)
+    words = [
+        word for one in CONTESTANTS for command in one.commands(place) for word in command.argv
+    ]
+    scripts = {word for word in words if isinstance(word, Path) and word.is_relative_to(SERVERS)}
+    applications = {f"{word.partition(':')[0]}.py" for word in map(str, words) if ":app" in word}
+    assert scripts - {SERVERS} >= {SERVERS / "picows_echo.py", SERVERS / "ws_echo.js"}
+    assert applications == {"asgi_echo.py", "rsgi_echo.py"}
+    assert all(file.exists() for file in [*scripts, *(SERVERS / name for name in applications)])

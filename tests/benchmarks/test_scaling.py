@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.generator import RunFailed
-from benchmarks.scaling import __main__ as scaling
-from benchmarks.scaling import idle, links, messages, page, picture, processes
+from benchmarks import procfs, svg
+from benchmarks.__main__ import USAGE, main, parse_arguments
+from benchmarks.commands import scaling
+from benchmarks.errors import CannotRun, RunFailed
+from benchmarks.procfs import Memory
+from benchmarks.scaling import idle, links, messages, page
 from benchmarks.scaling.forecast import Forecast
-from benchmarks.scaling.processes import Memory
-from benchmarks.scaling.serving import is_meshed
-from benchmarks.scaling.sheet import Sheet, cell, slope
+from benchmarks.sharded import is_meshed
+from benchmarks.tables import Sheet, cell, slope
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "topics" / "scaling.md"
 
@@ -63,30 +65,30 @@ CROWD = idle.Idle(
     ("words", "message"),
     [
         (["--parts", "mesages"], "no part 'mesages': one of messages, links, idle"),
-        (["--shards", "0"], "shards are 1 to"),
         (["--shards", "61"], "shards are 1 to"),
         (["--shards", ""], "shards are 1 to"),
-        (["--rounds", "0"], "above 0"),
-        (["--watch", "-1"], "above 0"),
+        (["--write", "/no/such/page"], "no page /no/such/page"),
     ],
 )
-def test_refuses(
-    words: Sequence[str],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr("sys.argv", ["scaling", *words])
-    assert scaling.main() == scaling.USAGE
+def test_refuses(words: Sequence[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scaling", *words]) == USAGE
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--shards", "0"], ["--rounds", "0"], ["--watch", "-1"]])
+def test_numbers_are_above_0(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["scaling", *words])
+    assert caught.value.code == USAGE
+    assert "above 0" in capsys.readouterr().err
+
+
 def test_all_of_it_is_under_eight_minutes() -> None:
-    assert scaling.estimate_s(scaling.parse_arguments([])) < 480
+    assert scaling.estimate_s(parse_arguments(["scaling"])) < 480
 
 
 def test_links_are_measured_further() -> None:
-    assert scaling.linked(scaling.parse_arguments(["--shards", "1,4"])) == [1, 4, 32, 64]
+    assert scaling.linked(parse_arguments(["scaling", "--shards", "1,4"])) == [1, 4, 32, 64]
 
 
 def test_loads_grow_with_shards_or_do_not() -> None:
@@ -136,7 +138,7 @@ def test_a_sheet_shows_medians_with_their_range() -> None:
 
 
 def test_cells_show_three_figures() -> None:
-    assert cell(Sheet({"a": {1: [1.234, 1.3]}}).spread("a", 1)) == "1.27 (1.23-1.30)"
+    assert cell(Sheet(values={"a": {1: [1.234, 1.3]}}).spread("a", 1)) == "1.27 (1.23-1.30)"
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,7 @@ def test_puts_a_part_between_its_marks() -> None:
     "text", ["", "<!-- links: x -->\n", "<!-- links: x --> <!-- end of links -->"]
 )
 def test_a_page_without_its_marks_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="0 parts 'links'"):
+    with pytest.raises(CannotRun, match="0 parts 'links'"):
         page.replaced(text, "links", [])
 
 
@@ -191,13 +193,13 @@ def test_lines_of_each_part() -> None:
 
 
 def test_a_picture_has_a_line_for_each_column() -> None:
-    made = picture.svg(COSTS)
+    made = page.picture(COSTS)
     assert made.count("<polyline") == 4  # of seven, three were not measured
     assert ">echo, depth 1: 11.0<" in made
 
 
 def test_labels_do_not_lie_on_each_other() -> None:
-    found = picture.apart({"low": 101.0, "high": 10.0, "near": 100.0, "next": 102.0})
+    found = svg.apart({"low": 101.0, "high": 10.0, "near": 100.0, "next": 102.0})
     assert found == {"high": 10.0, "near": 100.0, "low": 116.0, "next": 132.0}
 
 
@@ -222,29 +224,29 @@ def test_forecast() -> None:
     assert found["one publish to all"] == "2.00 s of CPU, 31 ms of each core"
 
 
-# -- processes -----------------------------------------------------------------------------------
+# -- procfs --------------------------------------------------------------------------------------
 
 
 def test_fields_of_files_in_proc() -> None:
     text = (
         "55d0-7ffe ---p 00000000 00:00 0   [rollup]\nRss:   30928 kB\nPss:  8859 kB\nHugePages: 0\n"
     )
-    assert processes.kib_fields(text) == {"Rss": 30928, "Pss": 8859}
+    assert procfs.kib_fields(text) == {"Rss": 30928, "Pss": 8859}
 
 
 def test_memory_of_several_and_its_growth() -> None:
-    assert sum([Memory(3, 2, 1), Memory(30, 20, 10)], processes.NOTHING) == Memory(33, 22, 11)
+    assert sum([Memory(3, 2, 1), Memory(30, 20, 10)], procfs.NOTHING) == Memory(33, 22, 11)
     assert Memory(33, 22, 11) - Memory(3, 2, 1) == Memory(30, 20, 10)
 
 
 def test_figures_of_a_process() -> None:
-    own = processes.memory_of(os.getpid())
+    own = procfs.memory_of(os.getpid())
     assert own.rss >= own.pss >= own.private > 0
-    assert processes.slab_kib() > 0
-    before = processes.descriptors(os.getpid())
+    assert procfs.slab_kib() > 0
+    before = procfs.descriptors(os.getpid())
     end = os.dup(0)
     try:
-        assert processes.descriptors(os.getpid()) == before + 1
+        assert procfs.descriptors(os.getpid()) == before + 1
     finally:
         os.close(end)
 

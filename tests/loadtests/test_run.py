@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import certificate
-from loadtests.serving import free_port
+from benchmarks.processes import free_port
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 

@@ -206,7 +206,7 @@ def test_when_too_many_linger_for_their_503_more_get_no_answer(
 def test_a_denied_client_that_sends_nothing_is_told_so_at_a_short_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shardws.net.connection.DENIED_S", 0.3)
+    monkeypatch.setattr("shardws.net.connection.connection.DENIED_S", 0.3)
 
     async def main() -> None:
         server = new_server()

@@ -3,8 +3,6 @@
 import asyncio
 
 from shardws import Outcome, WebSocketServer
-from shardws.net.sharing import Joiner, share
-from shardws.outcomes import DROPPED, SendOutcome
 from tests.shard.serving import (
     DEADLINE_S,
     Recorder,
@@ -15,9 +13,6 @@ from tests.shard.serving import (
     run,
 )
 from tests.shard.test_out_policy import UPGRADE, fill, recording_server
-
-FRAMED = -1
-TEXT = 0x81
 
 
 def noting_server(recorder: Recorder) -> WebSocketServer:
@@ -115,38 +110,3 @@ def test_who_is_being_disconnected_is_passed_over() -> None:
             assert [event for event in recorder.events if event[0] == "error"] == []
 
     run(main())
-
-
-class Opening:
-    """As much of a connection as is looked at before its handshake is done."""
-
-    session = None
-
-    def send_whole(self, kind: int, payload: bytes) -> SendOutcome:
-        return DROPPED
-
-
-def test_a_connection_in_its_opening_handshake_is_passed_over() -> None:
-    assert share([Opening()], 1, b"x") == []
-
-
-def test_outboxes_with_the_same_frames_are_joined_once() -> None:
-    joiner = Joiner()
-    item = FRAMED, b"\x81\x01a"
-    block = joiner.join([item, (TEXT, b"b"), item])
-    assert block == b"\x81\x01a\x81\x01b\x81\x01a"
-    assert joiner.join([item, (TEXT, b"b"), item]) is block
-
-
-def test_outboxes_with_other_frames_are_joined_anew() -> None:
-    joiner = Joiner()
-    item = FRAMED, b"\x81\x01a"
-    lists = [[item], [item, item], [(TEXT, b"a")], [(FRAMED, b"\x81\x01b"), item], [item]]
-    joined = [joiner.join(frames) for frames in lists]
-    assert joined == [
-        b"\x81\x01a",
-        b"\x81\x01a\x81\x01a",
-        b"\x81\x01a",
-        b"\x81\x01b\x81\x01a",
-        b"\x81\x01a",
-    ]

@@ -146,7 +146,7 @@ def test_shutdown_ends_who_still_waits_for_a_header() -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
             writer.write(b"PROXY TCP4 ")
             assert server._shard is not None
-            waiting = server._shard.admission._prefaces
+            waiting = server._shard.admission._proxied
             for _ in range(1000):
                 if waiting:
                     break

@@ -1,4 +1,4 @@
-"""What a shard answers to others about its connections."""
+"""What a shard replys to others about its connections."""
 
 import json
 
@@ -18,15 +18,15 @@ def test_a_question_that_nobody_asks_is_refused() -> None:
             ws, identity = await connected(server, recorder)
             shard, view = server._shard, server.connections[identity]
             assert shard is not None
-            answer = shard.routing_sink.answer(identity, snapshot.QUESTION)
-            assert answer is not None
-            assert json.loads(answer)["connection_id"] == identity
-            answer = shard.routing_sink.answer(identity, 'set {"timeout": 9}')
-            assert answer is not None
-            assert json.loads(answer)["timeout"] == view.timeout == 9
-            assert shard.routing_sink.answer(identity + 1, snapshot.QUESTION) is None
+            reply = shard.routing_sink.reply(identity, snapshot.QUERY)
+            assert reply is not None
+            assert json.loads(reply)["connection_id"] == identity
+            reply = shard.routing_sink.reply(identity, 'set {"timeout": 9}')
+            assert reply is not None
+            assert json.loads(reply)["timeout"] == view.timeout == 9
+            assert shard.routing_sink.reply(identity + 1, snapshot.QUERY) is None
             with pytest.raises(ShardwsError, match="snapshot"):
-                shard.routing_sink.answer(identity, "gossip")
+                shard.routing_sink.reply(identity, "gossip")
             await ws.close()
 
     run(main())

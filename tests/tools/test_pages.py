@@ -46,9 +46,9 @@ def section(vendor: str) -> str:
 
 
 def test_a_section_tells_type_bounds_default_and_time() -> None:
-    backlog = section("ConnectionBacklog")
-    assert "Type: int, in connections, 0 to 65535; default `4096` (the original" in backlog
-    assert "(the original component's default is `5`)\n" in backlog
+    assert "Type: int, in connections, 0 to 65535; default `4096` (IPWorks: `5`)" in section(
+        "ConnectionBacklog"
+    )
     assert "refused while listening with error 106" in section("LocalPort")
     assert "with error 104" in section("UseSSL")
     assert "with error 211" in section("Shards")

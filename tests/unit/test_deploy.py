@@ -27,8 +27,8 @@ NAMES_METRICS = (
 NUMBERS = {11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
 
 
-def exposed() -> set[str]:
-    """Return the names of all samples of a server with one shard."""
+def exposition() -> str:
+    """Return /metrics of a server with one shard."""
     memory = stats.Stats(1)
     memory.row(0)[stats.ACCEPTED] = 1
     table = SlotTable()
@@ -43,8 +43,17 @@ def exposed() -> set[str]:
         "reloads": 0,
         "auxiliaries": [{"name": "admin", "pid": 1, "restarts": 0}],
     }
-    page = metrics.Exposition(memory).page(report, "")[0].decode()
-    return set(re.findall(r"^([a-z_]+)[{ ]", page, re.MULTILINE))
+    return metrics.Exposition(memory).page(report, "")[0].decode()
+
+
+def exposed() -> set[str]:
+    """Return the names of all samples."""
+    return set(re.findall(r"^([a-z_]+)[{ ]", exposition(), re.MULTILINE))
+
+
+def labels() -> set[str]:
+    """Return the names of all labels, and those that Prometheus adds when it scrapes."""
+    return set(re.findall(r'[{,]([a-z_]+)="', exposition())) | {"instance", "job"}
 
 
 @pytest.mark.parametrize("file", NAMES_METRICS, ids=lambda file: file.name)
@@ -53,6 +62,14 @@ def test_every_metric_that_is_named_is_there(file: Path) -> None:
     named = set(re.findall(r"\bshardws_[a-z_]+\b", text)) - {"shardws_supervisor"}
     assert named
     assert named <= exposed()
+
+
+def test_every_label_that_is_named_is_there() -> None:
+    """The label of auxiliaries was renamed, and an alert went on showing the old one as empty."""
+    for file in NAMES_METRICS:
+        text = file.read_text()
+        named = re.findall(r"\$labels\.(\w+)|{{(\w+)}}|by \((\w+)\)|[Ll]abels? `(\w+)`", text)
+        assert {name for groups in named for name in groups if name} <= labels(), file.name
 
 
 def test_every_metric_is_described() -> None:

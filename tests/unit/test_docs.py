@@ -8,6 +8,7 @@ import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,11 +18,15 @@ from shardws import control
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/*.md")]
-    + [ROOT / "supervisor" / "README.md", ROOT / "loadtests" / "README.md"]
+    + [ROOT / name / "README.md" for name in ("benchmarks", "loadtests")]
 )
 MADE = {ROOT / "docs" / "benchmarks.md"}  # by `make bench`; it may not be there
 CONTRACTS = ROOT / "docs" / "architecture.md"  # its python blocks are signatures
+SETTINGS = ROOT / "docs" / "reference" / "settings.md"  # its words are those of the settings table
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
+EXTERNAL = re.compile(r"(?:\]\(|<)(https?:[^)>]*)[)>]")
+# Papers that a reader does not have: say the fact, or link docs/reference/model.md.
+UNPUBLISHED = re.compile(r"\bSPEC\b|\bDESIGN\b|\bthe model\b")
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
@@ -49,6 +54,28 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert found.exists() or found in MADE, target
         if anchor:
             assert anchor in anchors(found), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_external_links_are_urls(page: Path) -> None:
+    for url in EXTERNAL.findall(BLOCK.sub("", page.read_text())):
+        assert urlsplit(url).hostname, url
+        assert not re.search(r"\s", url), url
+
+
+def test_every_image_is_shown_somewhere() -> None:
+    shown = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target, _ in LINK.findall(page.read_text())
+        if target
+    }
+    assert not set(ROOT.glob("docs/**/*.svg")) - shown
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != SETTINGS], ids=name)
+def test_no_page_refers_to_unpublished_papers(page: Path) -> None:
+    assert not UNPUBLISHED.findall(page.read_text())
 
 
 def test_the_index_names_every_page() -> None:

@@ -12,7 +12,7 @@ import traceback
 import shardws
 from shardws.errors import EXIT_USAGE, StartError
 from shardws.settings import Settings
-from shardws.shard.context import Application
+from shardws.shard.application import Application
 
 NOT_THEIRS = ("<frozen importlib", os.path.join(os.path.dirname(shardws.__file__), ""))
 

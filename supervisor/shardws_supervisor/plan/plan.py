@@ -12,7 +12,7 @@ from shardws.settings import Assignment, Settings, Source, cross_checks, table
 from shardws.settings.row import When
 from shardws.settings.table import ROWS
 from shardws.shard import certificates
-from shardws.shard.context import Application
+from shardws.shard.application import Application
 from shardws.tls.certificate_set import CertificateSet
 from shardws_supervisor.plan import application
 from shardws_supervisor.plan.certificate_files import Stamps, stamps_of

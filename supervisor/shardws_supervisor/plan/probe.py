@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 from shardws.errors import EXIT_CANNOT_START, StartError
-from shardws.shard.context import Application
+from shardws.shard.application import Application
 from shardws_supervisor.system import spawn
 
 LONGEST = 4 << 20  # bytes of a report: PEM certificates may be among the settings

@@ -7,11 +7,10 @@ rate, and reconnect to the other shards.
 
 import time
 
+from shardws.close_reasons import SERVER_RESTARTS
 from shardws_supervisor.plan.plan import Plan
 from shardws_supervisor.shards.shards import Shards
 from shardws_supervisor.system.backoff import Policy
-
-CODE_RESTART = 1012  # service restart: come back at once
 
 
 class Scaling:
@@ -49,6 +48,6 @@ class Scaling:
         self._shards.retire_slot(index)
         slot = self._shards.table[index]
         for process in list(slot.processes):
-            self._shards.drain(process, CODE_RESTART, plan, time.monotonic())
+            self._shards.drain(process, SERVER_RESTARTS, plan, time.monotonic())
         if not slot.processes:
             self._shards.remove_slot(index)

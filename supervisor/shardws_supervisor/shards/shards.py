@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from shardws import ids, stats
 from shardws.census import Census
+from shardws.close_reasons import CloseReason
 from shardws.log import logger
 from shardws.settings import Source
 from shardws.shard import process as shard_process
@@ -201,8 +202,8 @@ class Shards:
 
     # Ending
 
-    def drain(self, process: ShardProcess, code: int, plan: Plan, now: float) -> None:
-        """Have a shard close its clients with `code` at the plan's rate, then end."""
+    def drain(self, process: ShardProcess, reason: CloseReason, plan: Plan, now: float) -> None:
+        """Have a shard close its clients for `reason` at the plan's rate, then end."""
         self._accepting.shard_leaves(process.row)
         if process.state is State.STARTING:
             self.stop(process, now)
@@ -210,7 +211,8 @@ class Shards:
             process.is_expected_to_end = True
             process.move(State.DRAINING, now, now + plan.drain_deadline + DRAIN_GRACE)
             deadline_ms = int(plan.drain_deadline * 1000)
-            self._channels.tell(process, messages.DRAIN, code, plan.drain_rate, deadline_ms)
+            fields = reason.number, plan.drain_rate, deadline_ms
+            self._channels.tell(process, messages.DRAIN, *fields)
 
     def stop(self, process: ShardProcess, now: float) -> None:
         """Have a shard end at once; what does not within STOP_DEADLINE is killed."""

@@ -10,7 +10,7 @@ from typing import Any, cast
 import trustme
 
 from shardws.net.connection import Connection
-from shardws.net.extras import Extras
+from shardws.net.connection.extras import Extras
 from shardws.net.handshake_limiter import HandshakeLimiter
 from shardws.net.tls import TLSTransport
 from shardws.net.tlsflow import TLSFlow

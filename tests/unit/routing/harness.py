@@ -102,7 +102,7 @@ class Sink:
         self.failed: list[tuple[int, Outcome]] = []
         self.lost: list[int] = []
         self.ready: list[int] = []
-        self.answers: dict[tuple[int, str], bytes] = {}
+        self.replies: dict[tuple[int, str], bytes] = {}
         self.error: Exception | None = None
         self.told = Signal()
 
@@ -118,10 +118,10 @@ class Sink:
         self.ready.append(connection_id)
         self.told.notify()
 
-    def answer(self, connection_id: int, what: str) -> bytes | None:
+    def reply(self, connection_id: int, what: str) -> bytes | None:
         if self.error is not None:
             raise self.error
-        return self.answers.get((connection_id, what))
+        return self.replies.get((connection_id, what))
 
 
 class Shard:
@@ -134,13 +134,21 @@ class Shard:
         nonce = options.pop("nonce", NONCE)
         self.identity = Identity(0, slot, generation, os.getpid(), nonce)
         self.mesh = Mesh(
-            asyncio.get_running_loop(), self.identity, directory, row=self.stats, **options
+            asyncio.get_running_loop(),
+            self.identity,
+            directory,
+            self.sink,
+            row=self.stats,
+            **options,
         )
         self.router = Router(self.mesh, self.registry, self.sink, share)
 
     @property
     def peer(self) -> Peer:
         return self.identity.row, self.identity.generation, self.identity.pid
+
+    async def start(self) -> None:
+        await self.mesh.start(self.router.receiver)
 
     def id(self, serial: int = 1) -> int:
         return ids.pack(0, self.identity.slot, self.identity.generation, serial)
@@ -161,7 +169,7 @@ class Town:
     async def found(self, slot: int, generation: int = 0, **options: Any) -> Shard:
         """Start a shard; nobody knows of it yet."""
         shard = Shard(self.directory, slot, generation, **options)
-        await shard.mesh.start()
+        await shard.start()
         self.shards.append(shard)
         return shard
 

@@ -60,8 +60,6 @@ class Owner:
 
     def __init__(self) -> None:
         self.dirty: list[OutboundLink] = []
-        self.failed: list[tuple[int, Outcome]] = []
-        self.ready: list[int] = []
         self.reasons: list[str] = []
 
     def flush_soon(self, link: OutboundLink) -> None:
@@ -79,11 +77,25 @@ class Owner:
         self.reasons.append(reason)
         link.ledger.close()
 
+
+class Sink:
+    """Keeps what a link tells its shard."""
+
+    def __init__(self) -> None:
+        self.failed: list[tuple[int, Outcome]] = []
+        self.ready: list[int] = []
+
     def send_failed(self, connection_id: int, outcome: Outcome) -> None:
         self.failed.append((connection_id, outcome))
 
+    def sends_lost(self, count: int) -> None:
+        raise AssertionError("a link does not tell that")
+
     def ready_to_send(self, connection_id: int) -> None:
         self.ready.append(connection_id)
+
+    def reply(self, connection_id: int, what: str) -> bytes | None:
+        raise AssertionError("a link does not ask that")
 
 
 class Rig:
@@ -91,8 +103,11 @@ class Rig:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, mark: int = MARK) -> None:
         self.owner = Owner()
+        self.sink = Sink()
         self.row = Stats(1).row(0)
-        self.link = OutboundLink(self.owner, 1, loop, self.row, high_mark=mark, frame_limit=LIMIT)
+        self.link = OutboundLink(
+            self.owner, self.sink, 1, loop, self.row, high_mark=mark, frame_limit=LIMIT
+        )
         self.transport = Transport(self.link)
 
     def up(self, room: int = 1 << 30) -> "Rig":

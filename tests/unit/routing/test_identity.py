@@ -14,7 +14,7 @@ from shardws.routing.identity import (
     describe,
     generation_of,
     incarnation,
-    place_of,
+    node_slot_of,
     slot_of,
     socket_path,
 )
@@ -28,7 +28,7 @@ def test_incarnation_is_the_ids(node: int, slot: int, generation: int) -> None:
     peer = incarnation(node, slot, generation)
     assert peer == ids.incarnation_of(ids.pack(node, slot, generation, 1))
     assert (slot_of(peer), generation_of(peer)) == (slot, generation)
-    assert place_of(peer) == place_of(incarnation(node, slot, 0))
+    assert node_slot_of(peer) == node_slot_of(incarnation(node, slot, 0))
 
 
 def test_admin_is_no_id_of_any_node() -> None:
@@ -64,9 +64,9 @@ def test_admitted() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"node": 2}, "no such place"),
-        ({"slot": ADMIN_SLOT + 1}, "no such place"),
-        ({"generation": 256}, "no such place"),
+        ({"node": 2}, "no such slot"),
+        ({"slot": ADMIN_SLOT + 1}, "no such slot"),
+        ({"generation": 256}, "no such slot"),
         ({"pid": 98}, "process 99 says that it is 98"),
         ({"boot_nonce": "another"}, "belongs to another server"),
         ({"slot": 1, "generation": 7}, "this very process"),

@@ -72,7 +72,8 @@ class Owner:
 class Rig:
     def __init__(self) -> None:
         self.owner, self.loop, self.transport = Owner(), Loop(), Transport()
-        self.inbound = InboundLink(self.owner, cast(asyncio.AbstractEventLoop, self.loop), 1000)
+        loop = cast(asyncio.AbstractEventLoop, self.loop)
+        self.inbound = InboundLink(self.owner, self.owner, loop, 1000)
         self.inbound.connection_made(cast(asyncio.Transport, self.transport))
 
 
@@ -142,7 +143,8 @@ def test_lost(rig: Rig, error: Exception | None, reason: str) -> None:
 
 def test_refused_while_it_was_being_accepted() -> None:
     transport = Transport()
-    inbound = InboundLink(Owner(), cast(asyncio.AbstractEventLoop, Loop()), 1000)
+    loop = cast(asyncio.AbstractEventLoop, Loop())
+    inbound = InboundLink(Owner(), Owner(), loop, 1000)
     inbound.refuse("the shard ends")
     inbound.connection_made(cast(asyncio.Transport, transport))
     inbound.data_received(HELLO)

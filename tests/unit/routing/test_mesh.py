@@ -65,7 +65,7 @@ class Deaf:
         (hello(boot_nonce="f" * 16), "belongs to another server"),
         (hello(pid=PID + 1), f"process {PID} says that it is {PID + 1}"),
         (hello(slot=0), "this very process"),
-        (encode(m.HELLO, 2, 0, 1, 0, PID, NONCE), "speaks wire version 2"),
+        (encode(m.HELLO, 3, 0, 1, 0, PID, NONCE), "speaks wire version 3"),
     ],
     ids=["garbage", "nonce", "pid", "ourselves", "version"],
 )
@@ -96,7 +96,7 @@ def test_garbage_behind_a_good_opening_closes_that_link_alone(
         await soon(left.router.send(there.id, 1, b"x"))
         await soon(third.router.send(here.id, 1, b"x"))
         # What is out of step is found by SYNC: 9 messages are claimed that never came.
-        right.mesh.links[left.identity.incarnation].answer(encode(m.SYNC, 9))
+        right.mesh.links[left.identity.incarnation].reply(encode(m.SYNC, 9))
         assert await soon(left.router.send(there.id, 1, b"x")) is not None
         assert await soon(third.router.send(here.id, 1, b"x")) is Outcome.QUEUED
         assert any("the peer counts 9 messages" in line for line in links(caplog))
@@ -122,7 +122,7 @@ def test_slow_peer_is_bounded_and_told_when_ready(loop: str) -> None:
         link = left.mesh.links[incarnation(0, 1, 0)]
         assert mark - 2000 < link.queued <= mark
         assert left.router.broadcast(2, b"x" * 1000).outcome is Outcome.FULL
-        link.answer(encode(m.READY_TO_SEND, 1))  # answers still pass
+        link.reply(encode(m.READY_TO_SEND, 1))  # replies still pass
         left.mesh._tick()
         assert left.stats[LINK_BYTES] == link.queued
         await deaf.read(m.READY_TO_SEND)
@@ -207,7 +207,7 @@ def test_member_without_connections(loop: str) -> None:
         town.announce()
         here = left.connect()
         assert await soon(admin.router.send(here.id, 1, b"x")) is Outcome.QUEUED
-        left.sink.answers[here.id, "host"] = b"1"
+        left.sink.replies[here.id, "host"] = b"1"
         assert await admin.router.query(here.id, "host") == b"1"
         assert admin.router.send(ids.pack(0, 9, 0, 1), 1, b"").outcome is Outcome.UNREACHABLE
 
@@ -251,7 +251,7 @@ def test_start_refuses_a_directory_others_may_write(loop: str) -> None:
     async def story(town: Town) -> None:
         os.chmod(town.directory, 0o750)
         with pytest.raises(StartError, match="mode 0700"):
-            await Shard(town.directory, 0).mesh.start()
+            await Shard(town.directory, 0).start()
 
     run(loop, story)
 
@@ -259,10 +259,10 @@ def test_start_refuses_a_directory_others_may_write(loop: str) -> None:
 def test_start_names_what_the_system_says(loop: str) -> None:
     async def story(town: Town) -> None:
         with pytest.raises(StartError, match="No such file"):
-            await Shard(town.directory + "/none", 0).mesh.start()
+            await Shard(town.directory + "/none", 0).start()
         os.mkdir(f"{town.directory}/shard-0.sock")
         with pytest.raises(StartError, match="cannot listen for other shards"):
-            await Shard(town.directory, 0).mesh.start()
+            await Shard(town.directory, 0).start()
 
     run(loop, story)
 

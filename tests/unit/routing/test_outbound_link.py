@@ -70,14 +70,14 @@ def test_refused_are_told_when_the_queue_has_left(rig: Rig) -> None:
     rig.send(HEAD, 6)
     rig.send(HEAD, 5)
     rig.owner.turn()
-    assert rig.owner.ready == [5, 6]
+    assert rig.sink.ready == [5, 6]
     assert rig.send(MARK) is None
 
 
 def test_unheeded_refusal_is_told(rig: Rig) -> None:
     rig.link.deliver(1, 2, bytes(MARK))
     rig.link.deliver(5, 2, b"")
-    assert rig.owner.failed == [(5, Outcome.FULL)]
+    assert rig.sink.failed == [(5, Outcome.FULL)]
 
 
 def test_slow_peer_bounds_what_waits_here_and_in_the_transport(rig: Rig) -> None:
@@ -92,7 +92,7 @@ def test_slow_peer_bounds_what_waits_here_and_in_the_transport(rig: Rig) -> None
     rig.transport.room = 1 << 30
     rig.transport.drain()
     assert len(rig.transport.writes) == 3
-    assert (rig.link.queued, rig.owner.ready) == (0, [5])
+    assert (rig.link.queued, rig.sink.ready) == (0, [5])
 
 
 def test_pause_again_on_resume(rig: Rig) -> None:
@@ -102,11 +102,11 @@ def test_pause_again_on_resume(rig: Rig) -> None:
     rig.send(600)
     rig.send(HEAD, 5)
     rig.transport.drain()  # no room yet: the 600 stay in the transport
-    assert (rig.link.queued, rig.owner.ready) == (600, [])
+    assert (rig.link.queued, rig.sink.ready) == (600, [])
     assert rig.send(400) is None
     rig.transport.room = 1 << 30
     rig.transport.drain()
-    assert rig.owner.ready == [5]
+    assert rig.sink.ready == [5]
 
 
 def test_single_message_above_the_mark_goes_through_an_empty_queue(rig: Rig) -> None:
@@ -120,7 +120,13 @@ def test_single_message_above_the_mark_goes_through_an_empty_queue(rig: Rig) -> 
 @pytest.mark.parametrize("mark", [MARK, 2 * LIMIT])
 def test_message_above_the_frame_limit_is_misuse(rig: Rig, mark: int) -> None:
     rig.link = OutboundLink(
-        rig.owner, 1, asyncio.new_event_loop(), rig.row, high_mark=mark, frame_limit=LIMIT
+        rig.owner,
+        rig.sink,
+        1,
+        asyncio.new_event_loop(),
+        rig.row,
+        high_mark=mark,
+        frame_limit=LIMIT,
     )
     rig.link._loop.close()
     with pytest.raises(UsageError, match="too large to go to another shard") as caught:
@@ -137,16 +143,16 @@ def test_refused_ids_are_kept_to_a_bound(rig: Rig, monkeypatch: pytest.MonkeyPat
     assert list(rig.link.refused) == [5, 6]
 
 
-def test_answers_go_beyond_the_mark_and_then_break_the_link(rig: Rig) -> None:
+def test_replies_go_beyond_the_mark_and_then_break_the_link(rig: Rig) -> None:
     rig.up(room=len(GREETING))
     rig.send(MARK)
     rig.owner.turn()
-    rig.link.answer(bytes(MARK))
+    rig.link.reply(bytes(MARK))
     assert not rig.link.is_down
-    rig.link.answer(b"x" * (MARK + 1))
-    assert rig.owner.reasons == ["it does not read its answers"]
+    rig.link.reply(b"x" * (MARK + 1))
+    assert rig.owner.reasons == ["it does not read its replies"]
     assert rig.transport.is_aborted
-    rig.link.answer(b"x")  # of no matter any more
+    rig.link.reply(b"x")  # ignored by now
     assert rig.link.queued == 0
 
 
@@ -155,7 +161,7 @@ def test_sync_stands_behind_what_it_asks_about(rig: Rig) -> None:
     send = rig.link.deliver(1, 2, b"x")
     waiting = send.__await__()
     next(waiting)
-    rig.link.answer(encode(m.SYNCED, 0))
+    rig.link.reply(encode(m.SYNCED, 0))
     rig.owner.turn()
     assert [message[0] for message in rig.sent()] == [m.DELIVER, m.SYNCED, m.SYNC]
     rig.link.ledger.confirm(1)
@@ -197,7 +203,7 @@ def test_tick_confirms_an_idle_tail_once(rig: Rig) -> None:
 def test_full_ones_are_released(rig: Rig) -> None:
     rig.link.full.update({5: None, 6: None})
     rig.link.release_full()
-    assert (rig.owner.ready, rig.link.full) == ([5, 6], {})
+    assert (rig.sink.ready, rig.link.full) == ([5, 6], {})
 
 
 def test_leave(rig: Rig) -> None:

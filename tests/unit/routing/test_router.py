@@ -75,7 +75,7 @@ def test_messages_before_the_link_is_up_come_in_order(loop: str) -> None:
         left.mesh.set_peers([right.peer])
         sends = [left.router.send(there.id, 2, b"%d" % number) for number in range(100)]
         town.shards.append(right)
-        await right.mesh.start()
+        await right.start()
         assert [await soon(send) for send in sends] == [Outcome.QUEUED] * 100
         assert there.got == [(2, b"%d" % number) for number in range(100)]
 
@@ -213,7 +213,7 @@ def test_message_of_the_channel_has_no_place_on_a_link(loop: str) -> None:
         there = right.connect()
         await soon(left.router.send(there.id, 1, b"x"))
         link = left.mesh.links[right.identity.incarnation]
-        link.answer(encode(m.READY, 1))
+        link.reply(encode(m.READY, 1))
         await link.closed
         assert await soon(left.router.send(there.id, 1, b"x")) is Outcome.QUEUED
 

@@ -129,8 +129,8 @@ def test_query(loop: str) -> None:
     async def story(town: Town) -> None:
         left, right = await town.meet(2)
         here, there = left.connect(), right.connect()
-        left.sink.answers[here.id, "host"] = b'"here"'
-        right.sink.answers[there.id, "host"] = b'"there"'
+        left.sink.replies[here.id, "host"] = b'"here"'
+        right.sink.replies[there.id, "host"] = b'"there"'
         query = left.router.query
         assert await query(here.id, "host") == b'"here"'
         assert await query(there.id, "host") == b'"there"'
@@ -218,9 +218,9 @@ def test_no_members_is_no_answer_on_a_link_that_will_begin_with_news(loop: str) 
         left, right = await town.found(0), await town.found(1)
         left.mesh.set_peers([right.peer])
         link = left.mesh.links[right.identity.incarnation]
-        inbound = InboundLink(left.mesh, left.mesh.loop, 4096)
+        inbound = InboundLink(left.mesh, left.router.receiver, left.mesh.loop, 4096)
         inbound.incarnation = right.identity.incarnation
-        left.mesh.receive(inbound, [(m.PUBLISH, 1, "room", b"x")])
+        left.router.receiver.receive(inbound, [(m.PUBLISH, 1, "room", b"x")])
         assert (link.is_up, link.queued) == (False, 0)
 
     run(loop, story)

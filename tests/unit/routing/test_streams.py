@@ -298,9 +298,9 @@ def test_late_words_about_a_stream_are_of_no_matter(loop: str) -> None:
         left, right = await town.meet(2)
         there = right.connect()
         link = left.mesh.links[right.identity.incarnation]
-        link.answer(encode(m.STREAM, 7, there.id, 2, m.STREAM_MORE, b"x"))
-        link.answer(encode(m.STREAM_CREDIT, 7, 100))
-        link.answer(encode(m.STREAM_END, 7, 0))
+        link.reply(encode(m.STREAM, 7, there.id, 2, m.STREAM_MORE, b"x"))
+        link.reply(encode(m.STREAM_CREDIT, 7, 100))
+        link.reply(encode(m.STREAM_END, 7, 0))
         assert await soon(left.router.send(there.id, 1, b"the link lives")) is Outcome.QUEUED
         await asyncio.sleep(0)
 

@@ -164,12 +164,15 @@ def test_what_listening_resolved_reads_as_given_afterwards() -> None:
 def test_a_change_is_told_when_the_value_in_force_changes() -> None:
     settings = Settings()
     told: list[Row[Any]] = []
-    settings.on_change = told.append
+    unsubscribe = settings.subscribe(told.append)
     settings.assign("log_level", 2)
     settings.assign("log_level", 2)
     settings.assign("log_level", 3, Source.FLAG)
     settings.assign("log_level", 0)
     assert told == [table.LOG_LEVEL, table.LOG_LEVEL]
+    unsubscribe()
+    settings.assign("log_level", 1, Source.FLAG)
+    assert len(told) == 2
 
 
 def test_explicit_reaches_another_process_as_json() -> None:

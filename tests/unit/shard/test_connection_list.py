@@ -39,8 +39,8 @@ class Shard:
 
 
 def listed(shard: Shard, limit: int) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(connection_list.answer(shard, limit))
-    return answer
+    reply: dict[str, Any] = json.loads(connection_list.reply(shard, limit))
+    return reply
 
 
 def test_an_entry() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shardws.log import shard_logger
 from shardws.shard import descriptors
-from shardws.shard.descriptors import ANSWERING, LOOKS, OWN, SPARE, Descriptors
+from shardws.shard.descriptors import LOOKS, OWN, RESPONDING, SPARE, Descriptors
 
 LOG = shard_logger("shard", 0)
 
@@ -65,8 +65,8 @@ def test_no_more_than_are_wanted_and_no_less_than_none() -> None:
 
 def test_a_refused_client_waits_for_its_answer_while_some_are_left() -> None:
     made = Descriptors(LOG, 1024, 500, lambda: 0)
-    assert made.allow_answer(1024 - OWN + ANSWERING)
-    assert not made.allow_answer(1024 - OWN + ANSWERING + 1)
+    assert made.allow_response(1024 - OWN + RESPONDING)
+    assert not made.allow_response(1024 - OWN + RESPONDING + 1)
 
 
 def test_one_line_when_they_end_and_one_when_they_are_there_again(

@@ -10,7 +10,7 @@ import pytest
 from shardws.events import DataIn, Disconnected, Handlers
 from shardws.log import shard_logger
 from shardws.net.connection import Connection
-from shardws.net.record import LOST
+from shardws.net.connection.states import LOST
 from shardws.protocol.session import Ending
 from shardws.shard.dispatch import Dispatcher
 from shardws.stats import Stats
@@ -47,11 +47,18 @@ class Stage:
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.handlers = Handlers()
-        self.dispatch = Dispatcher(loop, self.handlers, Stats(1).row(0), shard_logger("shard", 0))
+        self.ended: list[Connection] = []
+        self.forgotten: list[Connection] = []
+        self.dispatch = Dispatcher(
+            loop,
+            self.handlers,
+            Stats(1).row(0),
+            shard_logger("shard", 0),
+            ended=self.ended.append,
+            forget=self.forgotten.append,
+        )
         self.connection = cast(Connection, FakeConnection())
         self.did: list[str] = []
-        self.forgotten: list[Connection] = []
-        self.dispatch.forget = self.forgotten.append
 
     def fire(self, *names: str) -> None:
         for name in names:
@@ -198,11 +205,11 @@ def test_a_handler_that_outlives_its_client_is_told() -> None:
         told = asyncio.Event()
         lines: list[str] = []
 
-        def watch(connection_id: int, level: int, text: str, room: str) -> None:
+        def watch(connection_id: int, level: int, text: str, name: str) -> None:
             lines.append(text)
             told.set()
 
-        stage.dispatch.log.watch, stage.dispatch.log.watch_level = watch, logging.WARNING
+        stage.dispatch.log.watch(watch, logging.WARNING)
         stage.dispatch.tasks.patience = 0.01
 
         async def on_data_in(e: DataIn) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from shardws.close_reasons import SERVER_RESTARTS
 from shardws.protocol.session import Session
 from shardws.shard import drain
 
@@ -51,8 +52,8 @@ def test_a_socket_that_was_just_accepted_is_waited_for(turns: int) -> None:
             client.is_opening = False
 
         loop.call_soon(accept, turns - 1)
-        assert await drain.drain(shard, drain.CODE_RESTART, "restarts", 0.0, 5.0) == 0
-        assert client.told == [drain.CODE_RESTART]
+        assert await drain.drain(shard, SERVER_RESTARTS, 0.0, 5.0) == 0
+        assert client.told == [1012]
         assert not client.is_aborted
 
     asyncio.run(main())

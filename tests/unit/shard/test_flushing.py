@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from shardws.log import shard_logger
-from shardws.net.outbox import Outbox
+from shardws.net import connection as net
 from shardws.shard.flushing import CROWD, MOST_SECONDS, PER_TURN, Flusher
 
 
@@ -56,7 +56,7 @@ class World:
 
     def add(self, *connections: Connection) -> None:
         for connection in connections:
-            self.flusher.add(cast(Outbox, connection))
+            self.flusher.add(cast(net.Connection, connection))
 
     def turns(self) -> int:
         """Turn the loop until nothing is left to do; return how often."""

@@ -1,4 +1,4 @@
-"""requests: who is kicked by an address, in whatever form it is known."""
+"""requests: who is disconnected by an address, in whatever form it is known."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from shardws.shard import operator_commands
 
 
 class Shard:
-    """As much of one as a kick needs: its connections, and who was closed."""
+    """As much of one as the request needs: its connections, and who was closed."""
 
     def __init__(self, *hosts: str) -> None:
         self.registry = Registry()
@@ -27,10 +27,10 @@ class Shard:
         self.closed.append(connection_id)
 
 
-def kick(shard: Any, address: str) -> dict[str, Any]:
-    request = {"do": "kick", "address": address, "code": 1000, "reason": ""}
-    answer: dict[str, Any] = json.loads(operator_commands.run(shard, 0, json.dumps(request)))
-    return answer
+def disconnect(shard: Any, address: str) -> dict[str, Any]:
+    request = {"do": "disconnect_address", "address": address, "code": 1000, "reason": ""}
+    reply: dict[str, Any] = json.loads(operator_commands.run(shard, 0, json.dumps(request)))
+    return reply
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,10 @@ def kick(shard: Any, address: str) -> dict[str, Any]:
 def test_every_form_of_an_address_is_that_address(address: str, closed: list[int]) -> None:
     """A socket for IPv6 and IPv4 shows its IPv4 clients as ::ffff:192.0.2.1."""
     shard = Shard("192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "")
-    assert kick(shard, address) == {"count": len(closed)}
+    assert disconnect(shard, address) == {"count": len(closed)}
     assert sorted(shard.closed) == closed
 
 
 def test_what_is_no_address_is_refused() -> None:
     with pytest.raises(UsageError, match="is an IP address"):
-        kick(Shard(), "nonsense")
+        disconnect(Shard(), "nonsense")

@@ -51,7 +51,8 @@ VALID: list[tuple[Any, ...]] = [
     (m.SHUTDOWN,),
     (m.PEERS, []),
     (m.PEERS, [(0, 0, 1), (511, 255, 4_194_304)]),
-    (m.DRAIN, 1001, 1000, 30_000),
+    (m.DRAIN, 1, 1000, 30_000),
+    (m.DRAIN, 2, 0, 0),
     (m.STOP, True),
     (m.LOST_CONNECTIONS, bytes(16)),
 ]
@@ -127,6 +128,8 @@ INVALID = {
     "text that is no UTF-8": frame(m.FAILED, struct.pack("<I", 2) + b"\xc3\x28"),
     "surrogate": frame(m.FAILED, struct.pack("<I", 3) + b"\xed\xa0\x80"),
     "flag of 2": frame(m.STOP, b"\x02"),
+    "DRAIN for no reason": frame(m.DRAIN, struct.pack("<BII", 0, 1, 1)),
+    "DRAIN for a reason of a later version": frame(m.DRAIN, struct.pack("<BII", 255, 1, 1)),
     "outcome of 6": frame(m.RESULT, struct.pack("<QQB", 1, 1, 6)),
     "PEERS and a half": frame(m.PEERS, bytes(12)),
 }
@@ -152,10 +155,12 @@ def test_invalid_byte_by_byte_and_final(data: bytes) -> None:
         reader.feed(encode(m.GOODBYE))
 
 
-@pytest.mark.parametrize("body", [b"\x02\x00", b"\x02\x00 all is different here", b""])
+@pytest.mark.parametrize("body", [b"\x03\x00", b"\x03\x00 all is different here", b""])
 def test_other_version_is_named(body: bytes) -> None:
     version = int.from_bytes(body[:2], "little")
-    with pytest.raises(WireError, match=f"speaks wire version {version}, this is version 1"):
+    with pytest.raises(
+        WireError, match=f"speaks wire version {version}, this is version {m.VERSION}"
+    ):
         decoder().feed(frame(m.HELLO, body))
 
 

@@ -1,0 +1,76 @@
+"""Our server with N shards to be measured, all links up.
+
+Connections are handed to the shard with the fewest (AcceptMode handoff), so that every shard has
+the same number: the kernel's own spreading gives one shard twice as many as another.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contestants import shardws
+from benchmarks.errors import RunFailed, StartFailed
+from benchmarks.serving import Server, serving
+from shardws.errors import StartError
+from shardws_supervisor.client import Client
+
+APPLICATION = "benchmarks.scaling.application:server"
+MESH_LIMIT_S = 30.0
+POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class ShardedServer(Server):
+    """A server whose shards all have links to all others; `pids` has the supervisor too."""
+
+    shards: list[int]  # process numbers
+    start_s: float  # from its start until every link was up
+
+    def slots(self) -> list[dict[str, Any]]:
+        """What `shardws status` says of each shard; raises RunFailed."""
+        return slots_in(self.place.directory / "run")
+
+    def check_shards(self) -> None:
+        """Raises RunFailed when a shard died or was replaced."""
+        if [slot.get("pid") for slot in self.slots()] != self.shards:
+            raise RunFailed(f"a shard ended: {self.processes.log_tail()[-300:]}")
+
+
+def slots_in(run_directory: Path) -> list[dict[str, Any]]:
+    """Ask anew each time: a client that is silent for long is dropped. Raises RunFailed."""
+    try:
+        with Client(run_directory) as client:
+            found: list[dict[str, Any]] = client.ask("status")["shards"]
+    except StartError as error:
+        raise RunFailed(str(error)) from error
+    return found
+
+
+def is_meshed(slots: Sequence[dict[str, Any]], shards: int) -> bool:
+    """Whether all shards are there and every link is up, both ways."""
+    ready = [slot for slot in slots if slot["state"] == "ready"]
+    return len(ready) == shards and all(
+        slot["links_out"] == slot["links_in"] == shards - 1 for slot in ready
+    )
+
+
+@contextmanager
+def serving_shards(shards: int) -> Iterator[ShardedServer]:
+    """Raises StartFailed when it is not up in time, RunFailed when a shard is gone at the end."""
+    commands = shardws(APPLICATION, "--accept-mode", "handoff")
+    began = time.monotonic()
+    with serving(commands, shards=shards) as server:
+        slots = slots_in(server.place.directory / "run")
+        while not is_meshed(slots, shards):
+            if time.monotonic() > began + MESH_LIMIT_S:
+                raise StartFailed(f"links are missing: {server.processes.log_tail()}")
+            time.sleep(POLL_S)
+            slots = slots_in(server.place.directory / "run")
+        took = time.monotonic() - began
+        pids = [slot["pid"] for slot in slots]
+        found = ShardedServer(server.place, server.processes, pids, took)
+        yield found
+        found.check_shards()

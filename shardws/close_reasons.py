@@ -1,0 +1,79 @@
+"""Why this server closes connections of its own accord: one table.
+
+Owns the close code, the text of the close frame and what follows from each reason. A reason
+travels between processes (wire: DRAIN) by its number, so a number is never used for another one.
+What a client did wrong is no row here: its ProtocolError carries the code.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class CloseReason:
+    """One row of CLOSE_REASONS."""
+
+    number: int  # on the wire between processes
+    name: str
+    code: int  # RFC 6455 section 7.4, a row of errors.CLOSE_CODES
+    text: str  # in the close frame, at most 123 bytes of UTF-8
+    lets_openings_finish: bool  # a client amid its opening request is served until it is open
+    follows: str
+
+
+SERVER_STOPS: Final = CloseReason(
+    number=1,
+    name="server_stops",
+    code=1001,
+    text="the server stops",
+    lets_openings_finish=False,
+    follows="nobody listens on the port any more; clients reconnect later",
+)
+SERVER_RESTARTS: Final = CloseReason(
+    number=2,
+    name="server_restarts",
+    code=1012,
+    text="the server restarts",
+    lets_openings_finish=True,
+    follows="another shard serves the port already; clients reconnect after a short random delay",
+)
+IDLE: Final = CloseReason(
+    number=3,
+    name="idle",
+    code=1001,
+    text="no data within the timeout",
+    lets_openings_finish=False,
+    follows="Error 301 is fired; clients that ping more often stay",
+)
+QUEUE_FULL: Final = CloseReason(
+    number=4,
+    name="queue_full",
+    code=1013,
+    text="outgoing queue is full",
+    lets_openings_finish=False,
+    follows="what waited is lost; clients reconnect with backoff and read faster",
+)
+OPERATOR: Final = CloseReason(
+    number=5,
+    name="operator",
+    code=1000,
+    text="closed by the operator",
+    lets_openings_finish=False,
+    follows="nothing; the operator may name another code and text",
+)
+SHARD_DIED: Final = CloseReason(
+    number=6,
+    name="shard_died",
+    code=1006,
+    text="shard died",
+    lets_openings_finish=False,
+    follows="never sent: a surviving shard fires Disconnected with it",
+)
+
+CLOSE_REASONS: Final[dict[int, CloseReason]] = {
+    row.number: row
+    for row in (SERVER_STOPS, SERVER_RESTARTS, IDLE, QUEUE_FULL, OPERATOR, SHARD_DIED)
+}
+
+# Those that a shard may be told to drain for.
+DRAIN_REASONS: Final = frozenset({SERVER_STOPS.number, SERVER_RESTARTS.number})

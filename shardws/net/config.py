@@ -1,0 +1,33 @@
+"""What all connections of a shard share: marks, timeouts, and the policy of a full queue."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from shardws.net.options import UNTOUCHED, SocketOptions
+from shardws.protocol.handshake import HandshakeConfig
+from shardws.protocol.keepalive import Keepalive
+from shardws.protocol.session import SessionConfig
+
+
+class Policy(IntEnum):
+    """What a send to a full connection does (setting OutPolicy)."""
+
+    WAIT = 0  # answers FULL; ReadyToSend tells when to go on
+    DROP = 1  # takes it, and drops the oldest waiting messages when there are too many
+    CLOSE = 2  # closes the connection: close_reasons.QUEUE_FULL
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionConfig:
+    """The settings of a shard's connections; made anew when a live setting changes."""
+
+    session: SessionConfig
+    handshake: HandshakeConfig
+    keepalive: Keepalive
+    high_mark: int  # bytes
+    low_mark: int  # bytes
+    policy: Policy
+    open_timeout: float  # seconds for TLS and the opening request together; 0 none
+    close_timeout: float  # seconds the peer has to answer our close frame
+    idle_timeout: float  # seconds without a byte either way; 0 none
+    options: SocketOptions = UNTOUCHED

@@ -1,0 +1,15 @@
+"""One client's connection, and one message to many of them.
+
+    states, joiner, parts     constants; the bytes of one write; what is known of a message in parts
+    multipart_owner           what messages in parts ask of their connection
+    multipart                 messages in parts of one connection
+    extras, owner             rare state of a connection; what it asks of its shard
+    connection                the connection
+    sharing                   one message to many connections
+
+Each module imports only those above it.
+"""
+
+from shardws.net.connection.connection import Connection
+
+__all__ = ["Connection"]

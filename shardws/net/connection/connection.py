@@ -1,0 +1,734 @@
+"""One client's connection, from accept to the end of TCP.
+
+Owns the transport, the opening request, the session, the outgoing queue, the one deadline and the
+order of the end. Handlers, other connections and other shards are the Owner's affair (the shard):
+it is told what happened.
+
+The class has two halves. The hot half runs for every message; its attributes come first in
+`__init__`. The cold half runs when a connection opens, when time passes, and when it ends; it
+calls the hot half, which calls back only where something is out of the ordinary.
+
+Frames sent from inside `data_received` of the same connection leave in one write at its end, which
+is what `corked` stands for. All others leave in one write at the end of the loop turn, those of
+many connections a few turns later (shard.flushing). Nothing waits for a timer. The outgoing queue
+is bounded by the transport's high mark: above it `send` answers by policy until the transport has
+drained below the low mark.
+
+An idle connection must cost little memory: attributes are slots, and what few connections need is
+in `extras`.
+"""
+
+import asyncio
+import math
+import time
+from typing import Any, Final, cast
+
+from shardws.close_reasons import IDLE, QUEUE_FULL
+from shardws.errors import HandshakeError
+from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY
+from shardws.interfaces import ByteTransport, Source
+from shardws.net.config import Policy
+from shardws.net.connection.extras import Extras
+from shardws.net.connection.joiner import ANSWER
+from shardws.net.connection.multipart import Multipart
+from shardws.net.connection.owner import Owner
+from shardws.net.connection.states import (
+    BLOCKED_PARTS,
+    BLOCKED_WIRE,
+    CLOSING,
+    DECIDING,
+    ENDING,
+    HOLD_APPLICATION,
+    LOST,
+    OPEN,
+    OPENING,
+)
+from shardws.net.options import UNTOUCHED
+from shardws.outcomes import DROPPED, GONE, QUEUED, Outcome, SendOutcome
+from shardws.protocol import codec, handshake
+from shardws.protocol.frames import BINARY, CLOSE, Frame, header
+from shardws.protocol.keepalive import NEVER, Action, round_trip, token
+from shardws.protocol.request import Request
+from shardws.protocol.session import Session, State
+
+# More than this in one turn is written at once, so that one handler cannot pile up the turn.
+TURN_BYTES: Final = 256 * 1024
+# A payload from here on is handed to the transport as it is, not copied into a joined block.
+LARGE_BYTES: Final = 64 * 1024
+PING_BYTE: Final = 0x89
+PONG_BYTE: Final = 0x8A
+# A plain name: looking up a member of an enumeration would be seen in the cost of a message.
+IN_SESSION: Final = State.OPEN
+
+# How long a client that is denied anyway may take for its opening request, in seconds.
+DENIED_S: Final = 3.0
+# How long a peer may go on sending after our last byte (RFC 6455 7.1.1; RFC 9112 9.6), and how much
+# of what was written before it has to take in that time to be given as much again, up to a limit.
+LINGER_S: Final = 2.0
+LINGER_BYTES: Final = 64 * 1024
+LONGEST_END_S: Final = 60.0
+
+
+class Connection(asyncio.Protocol):
+    """One client; its states are in `states`."""
+
+    __slots__ = (
+        "active",
+        "backlog",
+        "blocked",
+        "cell",
+        "config",
+        "corked",
+        "deadline",
+        "entries",
+        "extras",
+        "groups",
+        "holds",
+        "id",
+        "is_framed",
+        "late_pong",
+        "local_address",
+        "outbox",
+        "owner",
+        "pending",
+        "ping_at",
+        "reader",
+        "remote_host",
+        "remote_port",
+        "request",
+        "rtt",
+        "seen",
+        "session",
+        "size",
+        "state",
+        "task",
+        "transport",
+        "uncounted",
+        "was_opened",
+    )
+
+    def __init__(self, owner: "Owner[Connection]") -> None:
+        # The hot half.
+        self.owner = owner
+        self.config = owner.config
+        self.id = 0
+        self.state = OPENING
+        self.transport: ByteTransport | None = None
+        self.session: Session | None = None
+        self.outbox: list[Frame] = []
+        self.pending = 0  # payload bytes in outbox
+        self.size = 0  # payload bytes of the last message that was taken
+        self.is_framed = False  # some of outbox are finished frames
+        self.uncounted = 0  # of outbox: what is no message, or not the last frame of one
+        self.corked = False  # inside data_received, whose end will flush
+        self.blocked = 0  # states.BLOCKED_*
+        self.holds = 0  # states.HOLD_*
+        self.seen = 0.0  # owner.now when the peer was last heard
+        self.active = 0.0  # owner.now when something other than our pings last left
+        # The cold half.
+        self.reader: handshake.HandshakeReader | None = None
+        self.request: Request | None = None
+        self.late_pong: Frame | None = None
+        self.extras: Extras | None = None
+        self.remote_host = ""
+        self.remote_port = 0
+        self.local_address = ""
+        self.ping_at = 0.0  # when the unanswered ping left; 0 none
+        self.rtt = 0.0  # seconds, of the last answered ping
+        self.deadline = 0.0
+        self.entries = 0  # of this connection in the timer wheel
+        # What the shard and routing keep of it.
+        self.was_opened = False
+        self.cell = -1  # in the census, between Connected and Disconnected
+        self.task: asyncio.Task[None] | None = None
+        self.backlog: list[Any] | None = None
+        self.groups: set[str] | None = None
+
+    # == The hot half: for every message =====================================================
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        session, owner = self.session, self.owner
+        if session is None:
+            self._read_request(data)
+            return
+        self.seen = owner.now
+        self.corked = True
+        items = session.receive(data)
+        if items:
+            owner.received(self, items, len(data))
+        else:
+            owner.counters.received(0, len(data))
+        # What follows is `settle`, without the call.
+        self.corked = False
+        if session.replies:
+            self._take_replies(session)
+        if self.outbox:
+            self.flush()
+        if session.state is not IN_SESSION:
+            self._follow(session)
+
+    def settle(self, session: Session) -> None:
+        """Uncork the connection, write what has collected and follow the session's state."""
+        self.corked = False
+        if session.replies:
+            self._take_replies(session)
+        if self.outbox:
+            self.flush()
+        if session.state is not IN_SESSION:
+            self._follow(session)
+
+    # -- sending -----------------------------------------------------------------------------
+
+    def send(self, kind: int, payload: bytes) -> SendOutcome:
+        """Queue one message or control frame; `kind` is 1, 2, 9 or 10."""
+        if self.state != OPEN or self.blocked:
+            return self._divert(kind, payload, is_part=True)
+        session = self.session
+        assert session is not None
+        outbox = self.outbox
+        if not outbox and not self.corked:
+            self.owner.flush_later(self)
+        if session.deflate is None and not session.config.max_frame_size:  # `is_plain`
+            outbox.append((0x80 | kind, payload))
+        else:
+            frames = session.frames_of(kind, payload)
+            self.uncounted += len(frames) - 1
+            outbox += frames
+        if kind > BINARY:
+            self.uncounted += 1
+        self.size = size = len(payload)
+        self.pending += size
+        if self.pending > TURN_BYTES:
+            self.flush()
+        return QUEUED
+
+    def send_whole(self, kind: int, payload: bytes) -> SendOutcome:
+        """Queue one message that is not a part of an announced one (see `sharing`)."""
+        if self.state != OPEN or self.blocked:
+            return self._divert(kind, payload, is_part=False)
+        return self.send(kind, payload)
+
+    def put(self, kind: int, payload: bytes, is_first: bool = True, is_last: bool = True) -> None:
+        """Queue a message or a part of one, whatever blocks; the caller keeps the bound."""
+        session = self.session
+        assert session is not None
+        if not self.outbox and not self.corked:
+            self.owner.flush_later(self)
+        frames = session.frames_of(kind, payload, is_first, is_last)
+        self.uncounted += len(frames) - (kind <= BINARY and is_last)
+        self.outbox += frames
+        self.size = len(payload)
+        self.pending += self.size
+
+    def flush(self) -> None:
+        """Write the outbox: as one block, unless there are large payloads."""
+        frames = self.outbox
+        transport = self.transport
+        if not frames or transport is None:
+            return
+        self.outbox = []
+        pending, self.pending = self.pending, 0
+        counters = self.owner.counters
+        self.active = self.owner.now
+        count = len(frames) - self.uncounted
+        self.uncounted = 0
+        if pending < LARGE_BYTES:
+            if self.is_framed:
+                self.is_framed = False
+                data = self.owner.joiner.join(frames)
+            else:
+                data = codec.join(frames)
+            counters.sent(count, len(data))
+            transport.write(data)
+            return
+        self.is_framed = False
+        counters.sent(count, sum(map(self._write_large, frames)))
+
+    def _write_large(self, frame: Frame) -> int:
+        """Write one frame, its payload copied once at most; return the bytes."""
+        first, payload = frame
+        transport = self.transport
+        if transport is None:  # an earlier write broke it
+            return 0
+        if first < 0:
+            transport.write(payload)
+            return len(payload)
+        head = header(first, len(payload))
+        if len(payload) < LARGE_BYTES:
+            transport.write(b"".join((head, payload)))
+        else:
+            transport.write(head)
+            transport.write(payload)
+        return len(head) + len(payload)
+
+    # -- replies of the session --------------------------------------------------------------
+
+    def _take_replies(self, session: Session) -> None:
+        while session.replies:
+            self.take_reply()
+
+    def take_reply(self) -> None:
+        """Queue the session's oldest reply; called at a ping, its pong precedes later messages."""
+        session = self.session
+        if session is None or not session.replies:
+            return
+        reply = session.replies.pop(0)
+        if self.blocked & BLOCKED_WIRE and reply[0] == PONG_BYTE:
+            # A peer that pings and does not read: only the newest pong is owed (RFC 6455 5.5.3).
+            self.late_pong = reply
+        else:
+            self.outbox.append(reply)
+            self.uncounted += 1
+
+    # -- marks of the outgoing queue ---------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        self.blocked |= BLOCKED_WIRE
+        self.owner.written_full(self)
+
+    def resume_writing(self) -> None:
+        self.blocked &= ~BLOCKED_WIRE
+        self._send_late_pong()
+        if self.blocked:
+            self.multipart.go_on()  # it calls `drained` once there is room
+        else:
+            self.owner.drained(self)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a send would be taken now."""
+        return self.state == OPEN and not self.blocked & BLOCKED_WIRE
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were taken and have not reached the kernel."""
+        waiting = self.pending
+        if self.transport is not None:
+            waiting += self.transport.get_write_buffer_size()
+        if self.blocked & BLOCKED_PARTS:
+            waiting += self.multipart.waiting
+        return waiting
+
+    @property
+    def bytes_sent(self) -> int:
+        """Payload bytes of the last message that have reached the kernel."""
+        return max(0, self.size - self.waiting)
+
+    # == The cold half: opening, time, the end, and what is out of the ordinary ==============
+
+    def extra(self) -> Extras:
+        """Return `extras`, made now if need be."""
+        if self.extras is None:
+            self.extras = Extras()
+        return self.extras
+
+    # -- sends that are refused or wait ------------------------------------------------------
+
+    def _divert(self, kind: int, payload: bytes, is_part: bool) -> SendOutcome:
+        """Send when something is in the way."""
+        self.size = 0
+        if self.state != OPEN:
+            return self._unsent()
+        if not self.blocked & BLOCKED_PARTS and self.config.policy is not Policy.DROP:
+            return self.refuse_send()
+        if kind > CLOSE:
+            return self.multipart.send_control(kind, payload)
+        return self.multipart.send(kind, payload, is_part)
+
+    def _unsent(self) -> SendOutcome:
+        """Answer a send to a connection that is not open."""
+        outcome = Outcome.GONE if self.state == LOST else Outcome.DROPPED
+        return self.owner.unsent(self.id, outcome)
+
+    def refuse_send(self) -> SendOutcome:
+        """Answer a send to a full connection, by policy."""
+        policy = self.config.policy
+        if policy is Policy.CLOSE:
+            self.disconnect(QUEUE_FULL.code, QUEUE_FULL.text)
+        outcome = Outcome.FULL if policy is Policy.WAIT else Outcome.DROPPED
+        return self.owner.unsent(self.id, outcome)
+
+    def _send_late_pong(self) -> None:
+        if self.late_pong is not None and self.state in (OPEN, CLOSING):
+            self.outbox.append(self.late_pong)
+            self.uncounted += 1
+            self.late_pong = None
+            self.flush()
+
+    # -- messages in parts -------------------------------------------------------------------
+
+    @property
+    def multipart(self) -> Multipart:
+        """The messages in parts of this connection, made now if need be."""
+        extras = self.extra()
+        if extras.multipart is None:
+            extras.multipart = Multipart(self)
+        return extras.multipart
+
+    def stream(self, kind: int, source: Source) -> SendOutcome:
+        """Queue one message that is read from `source` as the queue drains.
+
+        `kind` is 1, 2, 9 or 10, or 0 for the connection's DataFormat, else binary. What is sent
+        afterwards waits for its end.
+        """
+        if self.state != OPEN:
+            source.finish(Outcome.DROPPED)
+            return self._unsent()
+        if kind == FORMAT_AUTOMATIC and self.extras is not None:
+            kind = self.extras.data_format
+        return self.multipart.stream(kind or FORMAT_BINARY, source, self.owner.later(self.id))
+
+    def drained(self) -> None:
+        """Tell those whose sends were refused that they can try again; see `multipart`."""
+        self.owner.drained(self)
+
+    def stream_failed(self, code: int, description: str) -> None:
+        """Tell the application that the source of a message in parts failed."""
+        self.owner.stream_failed(self, code, description)
+
+    def _cancel_parts(self) -> None:
+        """Drop the messages in parts: none of them can go on."""
+        if self.blocked & BLOCKED_PARTS:
+            self.multipart.cancel()
+
+    # -- opening -----------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(ByteTransport, transport)
+        wire = cast(asyncio.Transport, transport)
+        config = self.config
+        wire.set_write_buffer_limits(config.high_mark, config.low_mark)
+        if config.options is not UNTOUCHED:
+            config.options.apply(transport.get_extra_info("socket"))
+        # Thousands of connections share one address text: behind a proxy, and at this end anyway.
+        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if peer and not self.remote_host:
+            self.remote_host, self.remote_port = self.owner.interned.shared(peer[0]), peer[1]
+        if here:
+            self.local_address = self.owner.interned.shared(here[0])
+        self.reader = handshake.HandshakeReader(config.handshake)
+        self.seen = self.owner.now
+        if config.open_timeout:
+            self.expire_in(config.open_timeout)
+        self.owner.accepted(self)
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the opening handshake is still in progress."""
+        return self.state in (OPENING, DECIDING)
+
+    def _read_request(self, data: bytes) -> None:
+        if self.reader is None or self.state != OPENING:
+            return  # from a peer that was refused, or whose request is being decided on
+        if self.holds:  # its address is being decided on
+            self.extra().early += data
+            self.set_reading(False)
+            return
+        try:
+            request = self.reader.receive(data)
+        except HandshakeError as error:
+            self.refuse(error)
+            return
+        if request is None:
+            return
+        if self.refusal is not None:
+            self.refuse(self.refusal)
+        else:
+            self.request = request
+            self.state = DECIDING
+            self.owner.requested(self, request)
+
+    @property
+    def refusal(self) -> HandshakeError | None:
+        """What the opening request will be answered with in any case."""
+        return None if self.extras is None else self.extras.refusal
+
+    def deny(self, error: HandshakeError) -> None:
+        """Refuse the opening request once it is there: clients expect no answer before."""
+        self.extra().refusal = error
+        self.expire_at(min(self.deadline or NEVER.again_at, time.monotonic() + DENIED_S))
+        self.feed_early()
+
+    def feed_early(self) -> None:
+        """Read what came while the address was decided on."""
+        extras = self.extras
+        if extras is not None and extras.early:
+            early, extras.early = extras.early, b""
+            self._read_request(early)
+
+    def open(self, answer: bytes, session: Session) -> None:
+        """Queue the 101 answer and become OPEN; `feed_rest` reads what came behind the request.
+
+        The answer leaves in one write with what on_connected sends: `settle` follows.
+        """
+        self.state = OPEN
+        self.session = session
+        self.was_opened = True
+        self.corked = True
+        self.outbox.append((ANSWER, answer))
+        self.is_framed = True
+        self.uncounted = 1
+        self.schedule_keepalive(self.owner.now)
+
+    def feed_rest(self) -> None:
+        """Read the frames that came in one segment with the request."""
+        reader, self.reader = self.reader, None
+        if reader is not None and reader.rest and self.state == OPEN:
+            self.data_received(reader.rest)
+
+    def refuse(self, error: HandshakeError) -> None:
+        """Answer the opening request with an HTTP error and end."""
+        if self.transport is None or self.state >= ENDING:
+            return
+        self.owner.refused(self, error)
+        self.transport.write(handshake.refuse(error))
+        self._linger()
+
+    def set_reading(self, wanted: bool) -> None:
+        """Resume or pause reading of the socket."""
+        if self.transport is None:
+            return
+        if wanted:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+
+    # -- the deadline ------------------------------------------------------------------------
+
+    def expire_at(self, deadline: float) -> None:
+        """Set the deadline, in seconds of the loop's clock; `expire` runs then or a tick later."""
+        # Wheel entries behind a deadline that has passed belong to later deadlines.
+        is_next = deadline < self.deadline or self.deadline <= self.owner.now
+        self.deadline = deadline
+        if is_next or not self.entries:
+            self.entries += 1
+            self.owner.wake_at(self, deadline)
+
+    def expire_in(self, seconds: float) -> None:
+        """Set the deadline, counted from this very moment.
+
+        After a stall of the process or a slow handler the owner's `now` is old, and a peer that is
+        given two seconds to read our last bytes would have none.
+        """
+        self.expire_at(time.monotonic() + seconds)
+
+    def expire(self, now: float) -> None:
+        """Act on the deadline; called by the wheel once for each entry, and perhaps early.
+
+        A deadline that moved ahead is entered again.
+        """
+        self.entries -= 1
+        if self.state == LOST:
+            return
+        if now < self.deadline:
+            if not self.entries:
+                self.entries = 1
+                self.owner.wake_at(self, self.deadline)
+            return
+        if self.state == OPEN:
+            self.schedule_keepalive(now)
+        elif self.state == OPENING:
+            self.refuse(self.refusal or HandshakeError(408, "no opening request in time"))
+        elif self.state == DECIDING:
+            self.refuse(HandshakeError(503, "the application did not decide in time"))
+        elif self.state == ENDING and self._is_leaving(now):
+            self.expire_in(LINGER_S)
+        else:
+            self.abort()
+
+    # -- keepalive ---------------------------------------------------------------------------
+
+    def schedule_keepalive(self, now: float) -> None:
+        """Ping, give up or wait, by the keepalive rules and the idle timeout."""
+        heard = self.seen
+        if self.holds:  # while nothing is read, silence says nothing about the peer
+            heard, self.ping_at = now, 0.0
+        idle_at = self._idle_at(now)
+        if now >= idle_at:
+            self.owner.idle(self)
+            self.disconnect(IDLE.code, IDLE.text)
+            return
+        step = self.config.keepalive.step(now, heard, self.ping_at, self.id)
+        if step.action is Action.GIVE_UP:
+            self._give_up("no answer to a ping")
+            return
+        if step.action is Action.PING:
+            self._ping(now)
+        due = min(step.again_at, idle_at)
+        if due < NEVER.again_at:
+            self.expire_at(due)
+
+    def _ping(self, now: float) -> None:
+        active = self.active
+        if self.timeout:
+            self.extra().quiet_since = self._moved_at
+        self.ping_at = now
+        self.outbox.append((PING_BYTE, token(now)))  # past the bound: it must not be refused
+        self.uncounted += 1
+        self.flush()
+        self.active = active
+
+    def take_pong(self, payload: bytes, is_alone: bool) -> bool:
+        """Note the round trip when the pong answers our ping; False for any other pong.
+
+        `is_alone`: the read brought nothing else, so that it does not count for the idle timeout.
+        """
+        rtt = round_trip(payload, self.ping_at, self.owner.clock())
+        if rtt is None:
+            return False
+        self.rtt = rtt
+        self.ping_at = 0.0
+        if is_alone and self.timeout:
+            # Not quite the tick's time, so that another read in the same tick is told apart.
+            self.seen = self.extra().pong_seen = math.nextafter(self.seen, 0.0)
+        return True
+
+    def _give_up(self, reason: str) -> None:
+        if self.session is not None:
+            self.session.lost(reason)
+        self.abort()
+
+    # -- the idle timeout --------------------------------------------------------------------
+
+    @property
+    def timeout(self) -> float:
+        """Seconds without a byte either way that end the connection; 0 none."""
+        extras = self.extras
+        if extras is None or extras.timeout is None:
+            return self.config.idle_timeout
+        return extras.timeout
+
+    def set_timeout(self, seconds: float) -> None:
+        """Give this connection a timeout of its own, which begins now."""
+        self.extra().timeout = seconds
+        self.active = self.owner.now
+        if self.state == OPEN:
+            self.schedule_keepalive(self.owner.now)
+
+    def _idle_at(self, now: float) -> float:
+        """Return when the connection will have been idle for too long."""
+        timeout = self.timeout
+        if not timeout:
+            return NEVER.again_at
+        if self.holds & ~HOLD_APPLICATION:
+            return now + timeout  # a handler works on what came last
+        if now >= self._moved_at + timeout:
+            waiting, extras = self.waiting, self.extra()
+            if waiting != extras.waiting:  # a slow reader takes what was written long ago
+                extras.waiting = waiting
+                self.active = now
+        return self._moved_at + timeout
+
+    @property
+    def _moved_at(self) -> float:
+        """When a byte last moved, our own pings and their pongs not counted."""
+        extras = self.extras
+        if extras is not None and extras.pong_seen == self.seen:
+            return max(self.active, extras.quiet_since)
+        return max(self.active, self.seen)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def disconnect(self, code: int, reason: str) -> SendOutcome:
+        """Start the closing handshake (RFC 6455 7.1.2)."""
+        session = self.session
+        if session is None:
+            if self.state in (OPENING, DECIDING):
+                self.refuse(HandshakeError(503, "the server is going away"))
+            return GONE if self.state == LOST else DROPPED
+        if self.state != OPEN:
+            return GONE if self.state == LOST else DROPPED
+        session.close(code, reason)
+        if self.corked:
+            # The close frame is queued now: what is sent afterwards must not overtake it.
+            self._take_replies(session)
+            self.flush()
+            self._follow(session)
+        else:
+            self.settle(session)
+        return QUEUED
+
+    def _follow(self, session: Session) -> None:
+        """Do what the session's state asks for."""
+        if self.state >= ENDING:
+            return
+        self._cancel_parts()
+        if session.state is State.CLOSED:
+            ending = session.ending
+            if ending is not None and ending.is_clean and not self.waiting:
+                self._end()
+            else:  # the peer may still send, and something of ours may not have left yet
+                self._linger()
+        elif self.state == OPEN:
+            self.state = CLOSING
+            self.expire_in(self.config.close_timeout)
+
+    def eof_received(self) -> bool:
+        if self.state in (OPEN, CLOSING):
+            # The peer may have left without reading what waits: that must not take for ever.
+            self._cancel_parts()
+            self._begin_end()
+        return False  # the transport closes itself; connection_lost follows
+
+    def _begin_end(self) -> None:
+        """Give the peer LINGER_S, longer while it takes what was written."""
+        self.state = ENDING
+        waiting = self.waiting
+        if waiting or self.extras is not None:
+            self.extra().waiting = waiting
+            self.extra().ends_by = time.monotonic() + LONGEST_END_S
+        self.expire_in(LINGER_S)
+
+    def _is_leaving(self, now: float) -> bool:
+        """Whether the peer still takes, at a fair pace, what was written before the end."""
+        extras = self.extra()
+        before, extras.waiting = extras.waiting, self.waiting
+        has_moved = before - extras.waiting >= max(1, min(before, LINGER_BYTES))
+        return has_moved and now < extras.ends_by
+
+    def _end(self) -> None:
+        """Close TCP after what is written, and by force when that takes too long."""
+        self._begin_end()
+        if self.transport is not None:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Send FIN but go on reading: closing with unread bytes would send a reset.
+
+        A reset makes the peer's kernel throw away our last bytes.
+        """
+        self._begin_end()
+        self.reader = None
+        transport = cast(asyncio.Transport, self.transport)
+        self.set_reading(True)
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
+
+    def broken(self, reason: str) -> None:
+        """End because TLS below has ended; `reason` is told if no close frame says another."""
+        if self.state >= ENDING:
+            return
+        self.flush()
+        if self.session is not None:
+            self.session.lost(reason)
+        self._linger()
+
+    def abort(self) -> None:
+        """End TCP at once; connection_lost follows."""
+        if self.transport is not None:
+            self.state = max(self.state, ENDING)
+            self.transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.state = LOST
+        self._cancel_parts()
+        self.transport = None
+        self.reader = None
+        self.outbox = []
+        self.pending = 0
+        session = self.session
+        self.owner.lost(self, session.lost() if session is not None else None)

@@ -1,0 +1,48 @@
+"""What a connection asks of the shard that owns it.
+
+Generic in the connection, so that this file need not know it: the connection names
+`Owner[Connection]`.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from shardws.errors import HandshakeError
+from shardws.hotpath import Counting
+from shardws.interfaces import Clock
+from shardws.net.config import ConnectionConfig
+from shardws.net.connection.joiner import Joiner
+from shardws.net.interning import InternedTexts
+from shardws.outcomes import LaterSend, Outcome, SendOutcome
+from shardws.protocol.request import Request
+from shardws.protocol.session import Ending, Item
+from shardws.stats import Words
+
+ConnectionT = TypeVar("ConnectionT", contravariant=True)
+
+
+class Owner(Protocol[ConnectionT]):
+    """The shard, as its connections see it."""
+
+    config: ConnectionConfig
+    row: Words
+    counters: Counting
+    joiner: Joiner
+    now: float  # the loop's time at the last tick, in seconds
+    clock: Clock  # the loop's time now
+    interned: InternedTexts
+
+    def accepted(self, connection: ConnectionT) -> None: ...
+    def requested(self, connection: ConnectionT, request: Request) -> None: ...
+    def received(self, connection: ConnectionT, items: list[Item], size: int) -> None: ...
+    def written_full(self, connection: ConnectionT) -> None: ...
+    def drained(self, connection: ConnectionT) -> None: ...
+    def stream_failed(self, connection: ConnectionT, code: int, description: str) -> None: ...
+    def later(self, connection_id: int) -> LaterSend: ...
+    def call_soon(self, callback: Callable[[], None]) -> None: ...
+    def idle(self, connection: ConnectionT) -> None: ...
+    def lost(self, connection: ConnectionT, ending: Ending | None) -> None: ...
+    def refused(self, connection: ConnectionT, error: HandshakeError) -> None: ...
+    def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome: ...
+    def flush_later(self, connection: ConnectionT) -> None: ...
+    def wake_at(self, connection: ConnectionT, due: float) -> None: ...

@@ -1,0 +1,29 @@
+"""The states of a connection, and the bits that say why it does not read or take messages.
+
+    OPENING   reading the opening request, or the TLS handshake before it
+    DECIDING  the application decides on the request, perhaps in a coroutine
+    OPEN      Connected was fired
+    CLOSING   our close frame is queued; the peer's is awaited for close_timeout
+    ENDING    nothing more is read as frames; TCP ends once everything is written, or at a deadline
+    LOST      TCP is over
+
+States only rise, so `state >= ENDING` means that the end has begun.
+"""
+
+from typing import Final
+
+OPENING: Final = 0
+DECIDING: Final = 1
+OPEN: Final = 2
+CLOSING: Final = 3
+ENDING: Final = 4
+LOST: Final = 5
+
+# Reasons not to read: bits of `holds`, set and cleared by shard.dispatch.
+HOLD_TASK: Final = 1  # an async handler of the connection runs
+HOLD_APPLICATION: Final = 2  # AcceptData is False
+HOLD_DECISION: Final = 4  # its address or its opening request is being decided on
+
+# Reasons not to take a message: bits of `blocked`.
+BLOCKED_WIRE: Final = 1  # the transport is above its high mark
+BLOCKED_PARTS: Final = 2  # a message in parts is in progress; others wait behind it
