@@ -135,7 +135,7 @@ def test_a_drain_is_not_hastened_by_another_one(run_server: RunServer) -> None:
     assert command(server, "drain").returncode == 0
     server.signal(signal.SIGTERM)
     server.ask("reopen-logs")
-    server.wait_for_line("opened anew")  # signals are heeded in every turn: TERM was
+    server.wait_for_line("log file reopened")  # signals are handled in every turn: TERM was
     client.send("still here")
     assert client.recv(timeout=DEADLINE) == "still here"
     assert server.status()["phase"] == "draining"
@@ -148,7 +148,7 @@ def test_reopen_logs(run_server: RunServer, tmp_path: Path) -> None:
     server = run_server("examples.demo:server", "--log-file", str(file))
     file.rename(tmp_path / "server.log.1")
     assert command(server, "reopen-logs").returncode == 0
-    assert "opened anew" in file.read_text()
+    assert "log file reopened" in file.read_text()
     assert "listening on" in (tmp_path / "server.log.1").read_text()
 
 

@@ -46,7 +46,7 @@ def test_term_for_one_shard_replaces_it(
     first = server.connect()
     old = greeting(first)["pid"]
     os.kill(old, signal.SIGTERM)
-    server.wait_for_line(rf"shard 0 \(pid {old}\) asks for a successor, which begins in")
+    server.wait_for_line(rf"shard 0 \(pid {old}\) asks for a successor, which starts in")
     server.wait_for_status(lambda report: report["shards"][0]["state"] == "starting")
     second = server.connect()
     assert greeting(second)["pid"] == old
@@ -104,7 +104,7 @@ def test_a_leaving_shard_that_dies_is_followed_by_its_successor(
     marker.touch()
     old = greeting(server.connect())["pid"]
     os.kill(old, signal.SIGTERM)
-    server.wait_for_line(r"shard 0 .*exited with 9; again in")
+    server.wait_for_line(r"shard 0 .*exited with 9; next start in")
     greeting(server.connect())  # it serves on
     os.kill(old, signal.SIGKILL)
     server.wait_for_line(rf"shard 0 \(pid {old}\) was killed by SIGKILL")

@@ -49,7 +49,9 @@ def break_shard(server: RunningServer, slot: int, attempts: int) -> list[dict[st
     hellos = [connect_to_shard(server, slot)[1] for _ in range(3)]
     (server.run_dir.parent / "broken").touch()
     os.kill(hellos[0]["pid"], signal.SIGKILL)
-    server.wait_for_line(rf"shard {slot} .*fell {attempts} times in a row: quarantined")
+    server.wait_for_line(
+        rf"shard {slot} .*; {attempts} consecutive failures: slot quarantined until"
+    )
     (server.run_dir.parent / "broken").unlink()
     return hellos
 
@@ -86,7 +88,7 @@ def test_a_stop_tells_what_a_resting_slot_still_owes(
     hellos = [connect_to_shard(server, 0)[1] for _ in range(3)]
     (server.run_dir.parent / "broken").touch()
     os.kill(hellos[0]["pid"], signal.SIGKILL)
-    server.wait_for_line(r"shard 0 .* was killed by SIGKILL; again in ")
+    server.wait_for_line(r"shard 0 .* was killed by SIGKILL; next start in ")
     server.signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0
     assert told(tmp_path, "connected") == told(tmp_path, "disconnected")
@@ -96,4 +98,4 @@ def test_nobody_is_left_to_be_told(run_server: RunServer, write_app: WriteApp) -
     server = run_server(write_app(FRAGILE), "--respawn-attempts", "1", shards=1)
     break_shard(server, 0, 1)
     assert server.wait_for_exit() == 1
-    server.wait_for_line("nobody is left to tell that 3 connections of dead shards ended")
+    server.wait_for_line("no shard is left to fire Disconnected for 3 lost connections")

@@ -18,6 +18,7 @@ from tests.processes.conftest import (
     eventually,
     greeting,
 )
+from tests.processes.test_control import command
 from tests.processes.test_stop import silent_client
 
 pytestmark = pytest.mark.processes
@@ -59,7 +60,9 @@ def test_hup_replaces_every_shard_by_new_code(run_server: RunServer, write_app: 
     new = server.shard_pids()
     assert set(new) == set(old)
     assert not set(new.values()) & set(old.values())
-    assert server.status()["reload_outcome"] == "reloaded: 2 shards replaced"
+    report = server.status()
+    assert report["reload_outcome"] == "reloaded: 2 shards replaced"
+    assert report["last_reload"] == {"kind": "done", "replaced": 2, "reason": "", "slot": None}
 
 
 BROKEN = {
@@ -87,7 +90,9 @@ def test_broken_code_is_refused_and_nothing_stops(
     assert client.recv(timeout=DEADLINE) == "still here"
     report = server.status()
     assert report["ready"]
-    assert report["reload_outcome"].startswith("reload refused: ")
+    last = report["last_reload"]
+    assert (last["kind"], last["replaced"], last["slot"]) == ("refused", 0, None)
+    assert report["reload_outcome"] == f"reload refused: {last['reason']}"
     write_version(write_app, "mended")
     server.ask("reload")
     server.wait_for_line("reloaded: 2 shards replaced")
@@ -135,7 +140,7 @@ def test_how_shards_drain_can_be_changed_by_a_reload(run_server: RunServer, tmp_
         server.signal(signal.SIGHUP)
         # Of one who never answers; in 30 s it would have been given up for that.
         server.wait_for_line("1006 the server restarts")
-    server.wait_for_line("reloaded: 1 shards replaced")
+    server.wait_for_line("reloaded: 1 shard replaced")
     assert "only a restart" not in server.log
 
 
@@ -155,11 +160,24 @@ def test_a_successor_that_dies_leaves_the_incumbent_serving(
     )
     server.signal(signal.SIGHUP)
     server.wait_for_line(
-        "reload stopped: the new shard 0 did not get ready; 0 shards were replaced"
+        "reload failed: the new shard 0 did not become ready; 0 shards replaced, the others keep"
     )
+    assert server.status()["last_reload"] == {
+        "kind": "failed", "replaced": 0, "reason": "", "slot": 0
+    }  # fmt: skip
     assert server.shard_pids() == before
     client.send("still here")
     assert client.recv(timeout=DEADLINE) == "still here"
+
+
+def test_the_command_fails_when_the_reload_does(run_server: RunServer, write_app: WriteApp) -> None:
+    server = run_server(write_version(write_app, "one"), shards=1)
+    assert server.status()["last_reload"] is None
+    write_app("raise RuntimeError('half a deploy')")
+    done = command(server, "reload")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{server.status()['reload_outcome']}\n"
+    assert done.stderr.startswith("reload refused: ")
 
 
 def test_a_reload_during_a_reload(run_server: RunServer, write_app: WriteApp) -> None:
@@ -243,7 +261,7 @@ def test_ttin_and_ttou_add_and_take_a_shard(run_server: RunServer) -> None:
         client.recv(timeout=DEADLINE)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
-    server.wait_for_line("shard 2 is given up; 2 shards remain")
+    server.wait_for_line("shard 2 removed; 2 shards remain")
     for _ in range(20):
         assert greeting(server.connect())["shard"] in (0, 1)
 

@@ -264,7 +264,7 @@ def test_a_starter_may_ignore_the_ends_of_its_children(run_server: RunServer) ->
     finally:
         signal.signal(signal.SIGCHLD, before)
     os.kill(greeting(server.connect())["pid"], signal.SIGKILL)
-    server.wait_for_line("was killed by SIGKILL; again in")
+    server.wait_for_line("was killed by SIGKILL; next start in")
     server.wait_for_status(lambda report: report["ready"])
 
 
@@ -298,6 +298,6 @@ def test_a_port_that_somebody_takes_during_the_start_stops_it(
         write_app(TAKES_THE_PORT), *options, port=port, shards=1, env={"PORT": str(port)}
     )
     assert server.wait_for_exit() == 3
-    server.wait_for_line("^shardws: (cannot listen on port|nobody could listen on)")
+    server.wait_for_line("^shardws: (cannot listen on port|nothing listens on)")
     server.wait_for_line("cannot listen.*: Address already in use")
     assert "Traceback" not in server.log

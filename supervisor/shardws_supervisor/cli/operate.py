@@ -60,7 +60,7 @@ def reload(namespace: argparse.Namespace) -> int:
                 break
             time.sleep(PAUSE)
     outcome: str = report["reload_outcome"]
-    if outcome.startswith("reloaded"):
+    if report["last_reload"]["kind"] == "done":
         output.lines([outcome])
         return EXIT_OK
     output.to_stderr(f"{output.printable(outcome)}\n")
