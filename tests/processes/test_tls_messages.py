@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from tests.processes.conftest import DEADLINE, RunningServer, RunServer, greeting
-from tests.processes.tls_visits import Authority
+from tests.processes.tls_client import Authority
 
 pytestmark = pytest.mark.processes
 

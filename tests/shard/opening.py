@@ -3,7 +3,7 @@
 import asyncio
 
 from shardws import WebSocketServer
-from tests.shard.serving import DEADLINE_S
+from tests.shard.server_fixture import DEADLINE_S
 
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -4,7 +4,7 @@ import asyncio
 import struct
 
 from shardws import WebSocketServer
-from tests.shard.serving import DEADLINE_S, Recorder, new_server
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder, new_server
 
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -15,7 +15,7 @@ UPGRADE = (
 Frame = tuple[int, bytes]
 
 
-def recording_server(recorder: Recorder) -> WebSocketServer:
+def recording_server(recorder: EventRecorder) -> WebSocketServer:
     server = new_server()
     server.on_connected = lambda e: recorder.note("connected", e.connection_id)
     server.on_ready_to_send = lambda e: recorder.note("ready")
@@ -29,7 +29,7 @@ def recording_server(recorder: Recorder) -> WebSocketServer:
 class RawClient:
     """A client that shows frames as they come, and reads only when it is told to."""
 
-    def __init__(self, server: WebSocketServer, recorder: Recorder) -> None:
+    def __init__(self, server: WebSocketServer, recorder: EventRecorder) -> None:
         self._server = server
         self._recorder = recorder
         self.id = 0

@@ -10,7 +10,15 @@ from websockets.exceptions import InvalidStatus
 
 from shardws import ConnectionRequest, DataIn, WebSocketServer
 from tests.shard.opening import UPGRADE, status
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
+from tests.shard.server_fixture import (
+    DEADLINE_S,
+    EventRecorder,
+    client,
+    listening,
+    new_server,
+    receive,
+    run,
+)
 
 
 def echo(server: WebSocketServer) -> Callable[[DataIn], None]:
@@ -68,7 +76,7 @@ def test_the_setting_changes_for_those_that_come_later() -> None:
 @pytest.mark.parametrize("is_async", [False, True])
 def test_the_event_comes_first_and_may_overrule_allowed_clients(is_async: bool) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.allowed_clients = "10.0.0.0/8"
 
@@ -103,7 +111,7 @@ def test_the_event_comes_first_and_may_overrule_allowed_clients(is_async: bool) 
 
 def test_bytes_that_come_while_the_event_is_decided_on_are_not_lost() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         gate = asyncio.Event()
 
@@ -130,7 +138,7 @@ def test_bytes_that_come_while_the_event_is_decided_on_are_not_lost() -> None:
 
 def test_a_handler_that_raises_refuses_the_client(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
 
         def on_connection_request(e: ConnectionRequest) -> None:
@@ -150,7 +158,7 @@ def test_a_handler_that_raises_refuses_the_client(caplog: pytest.LogCaptureFixtu
 @pytest.mark.parametrize("has_handler", [False, True])
 def test_at_the_limit_clients_get_503_whatever_the_event_says(has_handler: bool) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.max_connections = 2
 
@@ -227,7 +235,7 @@ def test_connections_are_logged_on_demand_and_queries_only_if_asked_for(
     caplog.set_level(logging.INFO, "shardws")
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.log_connections = True
         server.log_queries = shows

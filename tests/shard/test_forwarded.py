@@ -4,7 +4,7 @@ import pytest
 
 from shardws import WebSocketOpenRequest
 from tests.shard.opening import status
-from tests.shard.serving import Recorder, listening, new_server, run
+from tests.shard.server_fixture import EventRecorder, listening, new_server, run
 
 PROXIED = [
     (b"X-Forwarded-For: 203.0.113.7\r\n", "203.0.113.7", 0),
@@ -18,7 +18,7 @@ PROXIED = [
 @pytest.mark.surface("WebSocketConnectionRemoteHost", "WebSocketConnectionRemotePort")
 def test_a_trusted_proxy_tells_whose_connection_it_is(headers: bytes, host: str, port: int) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.trusted_proxies = "127.0.0.0/8"
 
@@ -38,7 +38,7 @@ def test_a_trusted_proxy_tells_whose_connection_it_is(headers: bytes, host: str,
 
 def test_nobody_else_is_believed() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.trusted_proxies = "10.0.0.0/8"
 

@@ -5,7 +5,15 @@ import asyncio
 import pytest
 
 from shardws import Outcome, WebSocketServer
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
+from tests.shard.server_fixture import (
+    DEADLINE_S,
+    EventRecorder,
+    client,
+    listening,
+    new_server,
+    receive,
+    run,
+)
 
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -14,7 +22,7 @@ UPGRADE = (
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 
 
-def recording_server(recorder: Recorder) -> WebSocketServer:
+def recording_server(recorder: EventRecorder) -> WebSocketServer:
     server = new_server()
     server.on_connected = lambda e: recorder.note("connected", e.connection_id)
     server.on_ready_to_send = lambda e: recorder.note("ready")
@@ -26,7 +34,7 @@ def recording_server(recorder: Recorder) -> WebSocketServer:
 
 
 async def raw(
-    server: WebSocketServer, recorder: Recorder, headers: bytes = b""
+    server: WebSocketServer, recorder: EventRecorder, headers: bytes = b""
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, int]:
     """Return a client that does nothing by itself, and its id."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
@@ -37,7 +45,7 @@ async def raw(
 
 def test_a_client_that_does_not_answer_a_ping_is_lost() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         server.ping_interval = server.ping_timeout = 0.3
         async with listening(server):
@@ -53,7 +61,7 @@ def test_a_client_that_does_not_answer_a_ping_is_lost() -> None:
 
 def test_the_round_trip_of_a_ping_is_known() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         server.ping_interval = 0.3
         async with listening(server):
@@ -75,7 +83,7 @@ def test_of_many_pings_to_a_full_connection_the_last_one_is_answered() -> None:
     """RFC 6455 5.5.3; a peer that pings and does not read must not fill our memory with pongs."""
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         async with listening(server):
             reader, writer, identity = await raw(server, recorder)
@@ -101,7 +109,7 @@ def test_of_many_pings_to_a_full_connection_the_last_one_is_answered() -> None:
 @pytest.mark.surface("WebSocketConnectionTimeout")
 def test_a_slow_reader_is_not_idle_while_bytes_move() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         server.out_buffer_size = 8192
         server.default_timeout = 1
@@ -127,7 +135,7 @@ def test_a_slow_reader_is_not_idle_while_bytes_move() -> None:
 
 def test_one_handler_that_sends_much_is_written_in_between() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         server.out_high_mark = 4 << 20
         async with listening(server) as url:
@@ -149,7 +157,7 @@ def test_one_handler_that_sends_much_is_written_in_between() -> None:
 
 def test_a_compressing_connection_gets_a_broadcast_too() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         async with listening(server):
             reader, writer, _ = await raw(server, recorder, DEFLATE)

@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from shardws import WebSocketServer
-from tests.shard.serving import Recorder, client, listening, new_server, receive, run
+from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
 
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -16,7 +16,7 @@ UPGRADE = (
 )
 
 
-def recording_server(recorder: Recorder) -> WebSocketServer:
+def recording_server(recorder: EventRecorder) -> WebSocketServer:
     server = new_server()
     server.on_connected = lambda e: recorder.note("connected", e.connection_id)
     server.on_data_in = lambda e: recorder.note("data", len(e.text), e.eom)
@@ -28,7 +28,7 @@ Raw = tuple[asyncio.StreamReader, asyncio.StreamWriter, int]
 
 
 @contextlib.asynccontextmanager
-async def raw(server: WebSocketServer, recorder: Recorder) -> AsyncIterator[Raw]:
+async def raw(server: WebSocketServer, recorder: EventRecorder) -> AsyncIterator[Raw]:
     """A client that does nothing by itself, and its id."""
     before = len([event for event in recorder.events if event[0] == "connected"])
     reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
@@ -43,7 +43,7 @@ async def raw(server: WebSocketServer, recorder: Recorder) -> AsyncIterator[Raw]
 @pytest.mark.surface("BufferMessage")
 def test_buffer_message_holds_for_open_connections_at_once() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         fragments = b"\x02\x82\x00\x00\x00\x00ab", b"\x80\x82\x00\x00\x00\x00cd"
         async with listening(server), raw(server, recorder) as (_, writer, _):
@@ -62,7 +62,7 @@ def test_buffer_message_holds_for_open_connections_at_once() -> None:
 @pytest.mark.surface("WaitForCloseResponse")
 def test_wait_for_close_response_holds_for_open_connections_at_once() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         async with listening(server), raw(server, recorder) as (reader, _, identity):
             server.wait_for_close_response = False
@@ -75,7 +75,7 @@ def test_wait_for_close_response_holds_for_open_connections_at_once() -> None:
 
 def test_close_timeout_holds_for_open_connections_at_once() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         server.close_timeout = 600.0
         async with listening(server), raw(server, recorder) as (reader, _, identity):
@@ -90,7 +90,7 @@ def test_close_timeout_holds_for_open_connections_at_once() -> None:
 @pytest.mark.surface("MaxFrameSize")
 def test_what_belongs_to_new_connections_leaves_the_old_ones_alone() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         async with contextlib.AsyncExitStack() as stack:
             url = await stack.enter_async_context(listening(server))
@@ -118,7 +118,7 @@ def test_what_belongs_to_new_connections_leaves_the_old_ones_alone() -> None:
 
 def test_a_change_of_something_live_keeps_what_an_old_connection_was_accepted_with() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         async with listening(server), raw(server, recorder) as (old, _, old_id):
             server.max_frame_size = 2

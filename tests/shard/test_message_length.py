@@ -6,13 +6,13 @@ import pytest
 
 from shardws import Outcome, ShardwsError
 from tests.shard.raw_client import RawClient, recording_server
-from tests.shard.serving import DEADLINE_S, Recorder, listening, run
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder, listening, run
 
 
 @pytest.mark.surface("MessageLength")
 def test_an_announced_message_is_sent_in_parts() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         async with listening(server), RawClient(server, recorder) as raw:
             name = f"MessageLength[{raw.id}]"
@@ -46,7 +46,7 @@ def test_an_announced_message_is_sent_in_parts() -> None:
 @pytest.mark.surface("MessageLength", "MaxFrameSize")
 def test_an_announcement_can_be_taken_back_and_parts_are_split_too() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         server.max_frame_size = 4
         async with listening(server), RawClient(server, recorder) as raw:
@@ -68,7 +68,7 @@ def test_an_announcement_can_be_taken_back_and_parts_are_split_too() -> None:
 
 def test_a_part_is_refused_when_the_queue_is_full_and_counts_nothing() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         async with listening(server), RawClient(server, recorder) as raw:
             size = 100_000

@@ -8,7 +8,15 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from shardws import Outcome, WebSocketServer
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
+from tests.shard.server_fixture import (
+    DEADLINE_S,
+    EventRecorder,
+    client,
+    listening,
+    new_server,
+    receive,
+    run,
+)
 
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -18,7 +26,7 @@ SIZE = 10_000
 HEADER = 4
 
 
-def recording_server(recorder: Recorder, policy: str) -> WebSocketServer:
+def recording_server(recorder: EventRecorder, policy: str) -> WebSocketServer:
     server = new_server()
     server.out_policy = policy
     server.out_high_mark = 64 * 1024
@@ -53,7 +61,7 @@ async def fill(server: WebSocketServer, identity: int) -> int:
 
 def test_drop_keeps_the_newest_and_says_ready_when_it_has_drained() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder, "drop")
         async with listening(server):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
@@ -80,7 +88,7 @@ def test_drop_keeps_the_newest_and_says_ready_when_it_has_drained() -> None:
 
 def test_wait_refuses_with_full() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder, "wait")
         async with listening(server):
             _, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
@@ -95,7 +103,7 @@ def test_wait_refuses_with_full() -> None:
 
 def test_close_ends_the_connection_with_1013() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder, "close")
         async with listening(server) as url:
             ws = await client(url, max_queue=1)

@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 
 from shardws import Outcome, ShardwsError
 from tests.shard.raw_client import RawClient, recording_server
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, receive, run
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder, client, listening, receive, run
 
 
 def write(path: Path, size: int) -> bytes:
@@ -23,7 +23,7 @@ def write(path: Path, size: int) -> bytes:
 def test_a_file_is_one_binary_message(tmp_path: Path, size: int) -> None:
     async def main() -> None:
         data = write(tmp_path / "file", size)
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         async with listening(server) as url:
             ws = await client(url, max_size=None)
@@ -44,7 +44,7 @@ def test_a_file_is_one_binary_message(tmp_path: Path, size: int) -> None:
 def test_a_file_goes_out_in_frames_of_max_frame_size(tmp_path: Path, frame: int) -> None:
     async def main() -> None:
         data = write(tmp_path / "file", 500_001)
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         server.max_frame_size = frame
         async with listening(server), RawClient(server, recorder) as raw:
@@ -62,7 +62,7 @@ def test_a_file_goes_out_in_frames_of_max_frame_size(tmp_path: Path, frame: int)
 @pytest.mark.surface("SendFile", "WebSocketConnectionDataFormat")
 def test_the_data_format_says_what_a_file_is(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         text = "äöü€" * 30_000  # characters across the borders of pieces
         (tmp_path / "text").write_text(text)
@@ -91,7 +91,7 @@ def test_a_text_file_that_is_no_utf_8_ends_the_connection_it_was_begun_on(tmp_pa
 
     async def main() -> None:
         (tmp_path / "bad").write_bytes(b"x" * 200_000 + b"\xff")
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         async with listening(server) as url:
             ws = await client(url, max_size=None)
@@ -111,7 +111,7 @@ def test_a_text_file_that_is_no_utf_8_ends_the_connection_it_was_begun_on(tmp_pa
 @pytest.mark.surface("SendFile")
 def test_a_file_that_cannot_be_opened_is_302_at_once(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         os.mkfifo(tmp_path / "pipe")
         async with listening(server), RawClient(server, recorder) as raw:
@@ -143,7 +143,7 @@ def resident() -> int:
 @pytest.mark.surface("SendFile")
 def test_a_gigabyte_to_a_client_that_does_not_read_costs_little_memory(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         path = sparse(tmp_path / "big", 1 << 30)
         async with listening(server), RawClient(server, recorder) as raw:
@@ -169,7 +169,7 @@ def test_a_gigabyte_to_a_client_that_does_not_read_costs_little_memory(tmp_path:
 @pytest.mark.surface("SendFile")
 def test_pings_are_answered_between_the_frames_of_a_file(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         path = sparse(tmp_path / "big", 32 << 20)
         async with listening(server), RawClient(server, recorder) as raw:
@@ -192,7 +192,7 @@ def test_pings_are_answered_between_the_frames_of_a_file(tmp_path: Path) -> None
 
 def test_what_is_sent_meanwhile_waits_in_order_and_is_bounded(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         data = write(tmp_path / "file", 2_000_000)
         async with listening(server), RawClient(server, recorder) as raw:
@@ -220,7 +220,7 @@ def test_what_is_sent_meanwhile_waits_in_order_and_is_bounded(tmp_path: Path) ->
 
 def test_too_many_files_for_one_connection_are_refused(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         path = sparse(tmp_path / "big", 64 << 20)
         async with listening(server), RawClient(server, recorder) as raw:
@@ -237,7 +237,7 @@ def test_too_many_files_for_one_connection_are_refused(tmp_path: Path) -> None:
 
 def test_disconnect_does_not_wait_for_a_file(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         path = sparse(tmp_path / "big", 64 << 20)
         async with listening(server), RawClient(server, recorder) as raw:
@@ -258,7 +258,7 @@ def test_disconnect_does_not_wait_for_a_file(tmp_path: Path) -> None:
 
 def test_a_file_that_gets_shorter_is_sent_as_it_is_then(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         path = sparse(tmp_path / "big", 8 << 20)
         async with listening(server), RawClient(server, recorder) as raw:

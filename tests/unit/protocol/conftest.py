@@ -6,7 +6,7 @@ import pytest
 
 from shardws.protocol import codec, frames
 from shardws.protocol.session import SessionConfig
-from tests.unit.protocol.streams import LIMIT
+from tests.unit.protocol.stream_cases import LIMIT
 
 try:
     from shardws.protocol import _frames

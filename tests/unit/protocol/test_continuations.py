@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardws.protocol import codec
-from tests.unit.protocol.client import KEY, frame
+from tests.unit.protocol.client_frames import KEY, frame
 from tests.unit.protocol.conftest import BODIES
 
 ROOM = 1 << 20

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardws.protocol import codec
-from tests.unit.protocol.client import KEY, pieces_of, xor
+from tests.unit.protocol.client_frames import KEY, chunks_of, mask
 from tests.unit.protocol.conftest import BODIES
-from tests.unit.protocol.streams import BAD_TEXT
+from tests.unit.protocol.stream_cases import BAD_TEXT
 
 MIB = 1 << 20
 EURO = "€".encode()
@@ -21,8 +21,8 @@ EURO = "€".encode()
 def test_a_filler_takes_just_its_own_bytes(body: codec.Body, kind: int, step: int) -> None:
     plain = "grüße 日本 😀".encode() * 20
     filler = body.Filler(kind, len(plain), KEY)
-    data = xor(plain)
-    for piece in pieces_of(data, step):
+    data = mask(plain)
+    for piece in chunks_of(data, step):
         assert filler.feed(b"__" + piece, 2) == 2 + len(piece)
     assert filler.missing == 0
     assert filler.feed(b"behind", 0) == 0
@@ -32,7 +32,7 @@ def test_a_filler_takes_just_its_own_bytes(body: codec.Body, kind: int, step: in
 def test_a_filler_stops_at_its_size(body: codec.Body) -> None:
     filler = body.Filler(2, 3, KEY)
     assert filler.missing == 3
-    assert filler.feed(b"x" + xor(b"abc") + b"behind", 1) == 4
+    assert filler.feed(b"x" + mask(b"abc") + b"behind", 1) == 4
     assert filler.finish() == b"abc"
 
 
@@ -49,7 +49,7 @@ def test_an_unfinished_filler_gives_nothing_away(body: codec.Body) -> None:
 
 def test_a_filler_refuses_text_that_ends_inside_a_character(body: codec.Body) -> None:
     filler = body.Filler(1, 2, KEY)
-    filler.feed(xor(EURO[:2]), 0)
+    filler.feed(mask(EURO[:2]), 0)
     with pytest.raises(ValueError, match=r"UTF-8|utf-8"):
         filler.finish()
 
@@ -58,7 +58,7 @@ def test_a_filler_refuses_text_that_ends_inside_a_character(body: codec.Body) ->
 def test_a_filler_fails_at_the_byte_that_cannot_be_text(body: codec.Body, bad: bytes) -> None:
     filler = body.Filler(1, 1000, KEY)
     with pytest.raises(ValueError, match=r"UTF-8|utf-8"):
-        filler.feed(xor(b"ok " + bad), 0)
+        filler.feed(mask(b"ok " + bad), 0)
 
 
 @pytest.mark.parametrize(("size", "key"), [(-1, KEY), (3, b"abc"), (3, b"abcde")])
@@ -83,7 +83,7 @@ def test_a_filler_refuses_a_start_outside_the_data(body: codec.Body, start: int)
 def test_both_fillers_agree(plain: bytes, cuts: list[int], kind: int) -> None:
     def run(module: ModuleType) -> tuple[bytes | None, int]:
         filler = module.Filler(kind, len(plain), KEY)
-        data = xor(plain)
+        data = mask(plain)
         edges = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
         fed = 0
         try:

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardws.protocol import codec, frames
-from tests.unit.protocol.client import KEY, frame, length_of, xor
+from tests.unit.protocol.client_frames import KEY, frame, length_of, mask
 from tests.unit.protocol.conftest import BODIES
-from tests.unit.protocol.streams import BAD_TEXT
+from tests.unit.protocol.stream_cases import BAD_TEXT
 
 MIB = 1 << 20
 BIG = bytes(range(256)) * 300  # 76,800 bytes: the eight-byte length
@@ -134,7 +134,7 @@ def test_text_at_the_edges_of_utf8_is_taken(body: codec.Body, good: bytes) -> No
 def test_unmask_at_any_place(body: codec.Body, size: int) -> None:
     plain = random.Random(size).randbytes(size)
     for start in range(3):
-        data = b"x" * start + xor(plain) + b"yy"
+        data = b"x" * start + mask(plain) + b"yy"
         assert body.unmask(data, start, start + size, KEY) == plain
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from shardws.protocol import frames
-from tests.unit.protocol.client import KEY
+from tests.unit.protocol.client_frames import KEY
 from tests.unit.protocol.conftest import BODIES
 
 pytestmark = pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")

@@ -12,8 +12,8 @@ from shardws.protocol.frames import Item
 from shardws.protocol.inbound import Inbound
 from shardws.protocol.session import Session, SessionConfig, State
 from shardws.protocol.wsproto_fallback import WsprotoFallback
-from tests.unit.protocol.client import close, frame, pieces_of, talk, whole
-from tests.unit.protocol.streams import CASES, LIMIT, VIOLATIONS, Case
+from tests.unit.protocol.client_frames import chunks_of, close, feed_session, frame, join_fragments
+from tests.unit.protocol.stream_cases import CASES, LIMIT, VIOLATIONS, Case
 
 TEXT = "grüße aus Köln; ".encode() * 20
 BEHIND = frame(0x81, b"behind")
@@ -96,8 +96,8 @@ COMPRESSED = [
 @pytest.mark.parametrize("case", COMPRESSED, ids=lambda case: case.name)
 def test_compressed_streams(body: codec.Body, config: SessionConfig, case: Case, size: int) -> None:
     tried = Session(config, agreed())
-    heard = talk(tried, case.data + BEHIND, size)
-    told = case.told + ([(1, b"behind")] if case.code is None else [])
+    heard = feed_session(tried, case.data + BEHIND, size)
+    told = case.messages + ([(1, b"behind")] if case.code is None else [])
     assert [item for item in heard.messages if item[0] >= 8 or item in told] == told
     assert [first for first, _ in heard.replies] == [0x8A] * len(case.pongs) + (
         [0x88] if case.code else []
@@ -111,8 +111,8 @@ def test_compressed_streams(body: codec.Body, config: SessionConfig, case: Case,
 def test_plain_streams_are_the_same_with_the_extension(
     body: codec.Body, config: SessionConfig, case: Case, size: int
 ) -> None:
-    heard = talk(Session(config, agreed()), case.data, size)
-    assert heard.messages == case.told
+    heard = feed_session(Session(config, agreed()), case.data, size)
+    assert heard.messages == case.messages
 
 
 # RSV1 means something with the extension: the table above has it.
@@ -126,7 +126,7 @@ def test_violations_are_the_same_with_the_extension(
     body: codec.Body, config: SessionConfig, name: str, data: bytes, code: int
 ) -> None:
     tried = Session(config, agreed())
-    assert talk(tried, data).messages == [(8, b"")]
+    assert feed_session(tried, data).messages == [(8, b"")]
     assert tried.ending is not None
     assert tried.ending.code == code
 
@@ -144,7 +144,7 @@ def test_a_client_that_keeps_its_window(body: codec.Body, config: SessionConfig,
             stream += frame(0x41, packed[:cut]) + frame(0x89) + frame(0x80, packed[cut:])
         else:
             stream += frame(0xC1, packed)
-    heard = talk(tried, stream, size)
+    heard = feed_session(tried, stream, size)
     assert [item for item in heard.messages if item[0] == 1] == [(1, TEXT)] * 6
     assert tried.rest is None  # its window cannot be handed over
 
@@ -196,7 +196,7 @@ def test_a_flood_of_compressed_fragments_is_few_frames_to_the_authority(
     monkeypatch.setattr(WsprotoFallback, "feed", counted)
     tiny = [frame(0, PACKED[at : at + 1]) for at in range(1, len(PACKED))]
     stream = frame(0x41, PACKED[:1]) + b"".join(tiny[:20]) + frame(0x89) + b"".join(tiny[20:])
-    heard = talk(Session(config, agreed()), stream + frame(0) + frame(0x80) + BEHIND)
+    heard = feed_session(Session(config, agreed()), stream + frame(0) + frame(0x80) + BEHIND)
     assert heard.messages == [(9, b""), (1, TEXT), (1, b"behind")]
     assert len(fed) == 3
 
@@ -212,10 +212,10 @@ def test_plain_fragments_make_no_authority(body: codec.Body, config: SessionConf
     stream = frame(1, b"a") + frame(0x89) + frame(0, b"b" * 200) * 3 + frame(0) + frame(0x80, b"c")
     for size in (0, 1, 3):
         inbound, items = Inbound(config, agreed()), list[Item]()
-        for piece in pieces_of(stream, size):
+        for piece in chunks_of(stream, size):
             inbound.receive(piece, 0, items)
             assert inbound._fallback is None
-        assert whole(items) == [(9, b""), (1, b"a" + b"b" * 600 + b"c")]
+        assert join_fragments(items) == [(9, b""), (1, b"a" + b"b" * 600 + b"c")]
         assert inbound.is_at_rest
 
 
@@ -236,7 +236,7 @@ def test_what_waits_is_bounded(body: codec.Body) -> None:
 def test_a_frame_that_never_ends_is_not_held_in_pieces(body: codec.Body) -> None:
     """Without BufferMessage nothing stays behind: the pieces are the application's."""
     tried = Session(SessionConfig(max_message_size=1 << 40))
-    talk(tried, b"\x82\xff" + (1 << 40).to_bytes(8) + b"keyy")
+    feed_session(tried, b"\x82\xff" + (1 << 40).to_bytes(8) + b"keyy")
     for _ in range(100):
         assert tried.receive(bytes(1000)) == [(2, b"keyy" * 250, False)]
 
@@ -281,10 +281,10 @@ def test_a_session_reads_on_where_it_was_cut(body: codec.Body, config: SessionCo
         + frame(0x80, b"z")
         + close(1000, "bye")
     )
-    told = talk(Session(config, agreed()), stream).messages
+    told = feed_session(Session(config, agreed()), stream).messages
     for cut in range(len(stream)):
         tried = Session(config, agreed())
-        first, second = talk(tried, stream[:cut]), talk(tried, stream[cut:])
+        first, second = feed_session(tried, stream[:cut]), feed_session(tried, stream[cut:])
         first.items += second.items
         assert first.messages == told
         assert tried.state is State.CLOSED

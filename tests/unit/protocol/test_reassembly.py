@@ -8,7 +8,7 @@ from shardws.errors import ProtocolError
 from shardws.protocol import codec
 from shardws.protocol.frames import Item
 from shardws.protocol.reassembly import Delivery, Message, Reassembly, Whole, check_text
-from tests.unit.protocol.client import KEY, frame, pieces_of, xor
+from tests.unit.protocol.client_frames import KEY, chunks_of, frame, mask
 
 TEXT = "aü€😀".encode()
 EURO = "€".encode()
@@ -32,7 +32,7 @@ Make = Callable[[int, int, bytes], Reassembly]
 
 def arrive(arrival: Reassembly, data: bytes, size: int) -> list[Item]:
     items: list[Item] = []
-    for piece in pieces_of(data, size):
+    for piece in chunks_of(data, size):
         assert arrival.take(b"_" + piece, 1, items) == 1 + len(piece)
     assert arrival.missing == 0
     return items
@@ -41,16 +41,16 @@ def arrive(arrival: Reassembly, data: bytes, size: int) -> list[Item]:
 @pytest.mark.parametrize("make", [Whole, kept])
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4])
 def test_a_kept_frame_is_one_item(body: codec.Body, make: Make, size: int) -> None:
-    assert arrive(make(1, len(TEXT), KEY), xor(TEXT), size) == [(1, TEXT, True)]
+    assert arrive(make(1, len(TEXT), KEY), mask(TEXT), size) == [(1, TEXT, True)]
 
 
 def test_binary_pieces_come_as_they_are(body: codec.Body) -> None:
-    found = arrive(pieces(2, len(TEXT), KEY), xor(TEXT), 4)
+    found = arrive(pieces(2, len(TEXT), KEY), mask(TEXT), 4)
     assert found == [(2, TEXT[:4], False), (2, TEXT[4:8], False), (2, TEXT[8:], True)]
 
 
 def test_text_pieces_come_in_whole_characters(body: codec.Body) -> None:
-    found = arrive(pieces(1, len(TEXT), KEY), xor(TEXT), 1)
+    found = arrive(pieces(1, len(TEXT), KEY), mask(TEXT), 1)
     assert [payload.decode() for _, payload, _ in found] == ["a", "ü", "€", "😀"]
     assert [eom for _, _, eom in found] == [False, False, False, True]
 
@@ -58,7 +58,7 @@ def test_text_pieces_come_in_whole_characters(body: codec.Body) -> None:
 @WAYS
 def test_only_the_own_bytes_are_taken(body: codec.Body, make: Make) -> None:
     items: list[Item] = []
-    assert make(2, 3, KEY).take(b"_" + xor(b"abc") + b"behind", 1, items) == 4
+    assert make(2, 3, KEY).take(b"_" + mask(b"abc") + b"behind", 1, items) == 4
     assert items == [(2, b"abc", True)]
 
 
@@ -67,7 +67,7 @@ def test_only_the_own_bytes_are_taken(body: codec.Body, make: Make) -> None:
 def test_text_that_is_none(body: codec.Body, make: Make, text: bytes) -> None:
     for size in (0, 1):
         with pytest.raises(ProtocolError) as raised:
-            arrive(make(1, len(text), KEY), xor(text), size)
+            arrive(make(1, len(text), KEY), mask(text), size)
         assert raised.value.close_code == 1007
 
 
@@ -84,7 +84,7 @@ def run(first: bytes, stream: bytes, kind: int, is_kept: bool) -> list[Item]:
     """A message whose first frame has the payload `first`, and the frames behind it in one run."""
     message, items = Message(kind, LIMIT, Delivery(is_kept)), list[Item]()
     message.begin(len(first), KEY, False)
-    assert message.take(xor(first), 0, items) == len(first)
+    assert message.take(mask(first), 0, items) == len(first)
     assert message.take_run(b"__" + stream + frame(0x89), 2, items) == 2 + len(stream)
     assert message.is_over
     return items
@@ -138,7 +138,7 @@ def test_all_frames_of_a_message_count(body: codec.Body) -> None:
         message.begin(2, KEY, False)
     assert raised.value.close_code == 1009
     message.begin(1, KEY, True)
-    assert message.take(xor(b"e"), 0, items) == 1
+    assert message.take(mask(b"e"), 0, items) == 1
     assert message.is_over
 
 

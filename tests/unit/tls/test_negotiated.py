@@ -11,13 +11,13 @@ from shardws.tls import negotiated as room
 from shardws.tls.contexts import ServerContext
 from shardws.tls.engine import TLSEngine
 from shardws.tls.negotiated import Negotiated
-from tests.unit.tls.peers import HOST, TLS12, Client, client_context, config_of
+from tests.unit.tls.stdlib_client import HOST, TLS12, StdlibClient, client_context, config_of
 
 CALLS = selftest.choose().calls
 
 
 def agree(context: ServerContext, client: ssl.SSLContext) -> Negotiated:
-    found = Client(client, TLSEngine(context, CALLS)).shake().engine.negotiated
+    found = StdlibClient(client, TLSEngine(context, CALLS)).handshake().engine.negotiated
     assert found is not None
     return found
 

@@ -10,7 +10,16 @@ import trustme
 from shardws.tls import certificate_set, contexts, selftest
 from shardws.tls.contexts import ServerContext
 from shardws.tls.engine import State, TLSEngine
-from tests.unit.tls.peers import EC, HOST, TLS12, TLS13, VERSIONS, Client, client_context, config_of
+from tests.unit.tls.stdlib_client import (
+    EC,
+    HOST,
+    TLS12,
+    TLS13,
+    VERSIONS,
+    StdlibClient,
+    client_context,
+    config_of,
+)
 
 both_versions = pytest.mark.parametrize("version", VERSIONS)
 CALLS = selftest.choose().calls
@@ -21,11 +30,11 @@ def visit(
     client: ssl.SSLContext,
     session: ssl.SSLSession | None = None,
     name: str = HOST,
-) -> Client:
+) -> StdlibClient:
     """Connect, receive data (TLS 1.3 tickets come with it) and close properly."""
-    peer = Client(client, TLSEngine(context, CALLS), name, session).shake()
+    peer = StdlibClient(client, TLSEngine(context, CALLS), name, session).handshake()
     assert peer.engine.state is State.OPEN, (peer.error, peer.engine.ending)
-    peer.hear(peer.engine.send(b"x"))
+    peer.decrypt(peer.engine.send(b"x"))
     assert peer.engine.negotiated is not None
     assert peer.engine.negotiated.is_resumed == peer.object.session_reused
     return peer
@@ -62,9 +71,9 @@ def test_a_session_resumes_in_every_forked_shard(
     session = None
     for expected in (False, True, True):
         with ForkedEngine(context) as engine:
-            peer = Client(client, engine, HOST, session).shake()  # type: ignore[arg-type]
+            peer = StdlibClient(client, engine, HOST, session).handshake()  # type: ignore[arg-type]
             assert peer.error is None
-            peer.hear(engine.send(b"x"))
+            peer.decrypt(engine.send(b"x"))
             assert peer.object.session_reused is expected
             session = peer.object.session
 

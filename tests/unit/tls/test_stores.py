@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from shardws.errors import TLSSetupError
 from shardws.tls import stores, subjects
 from shardws.tls.containers import KEY_TYPES
-from tests.unit.tls.peers import EC, HOST, RSA, pem_of
+from tests.unit.tls.stdlib_client import EC, HOST, RSA, pem_of
 
 
 def first(leaf: trustme.LeafCert) -> x509.Certificate:

@@ -22,7 +22,7 @@ UPGRADE = (
 GREETING = re.compile(rb"\{.*\}")
 
 
-class Visit(NamedTuple):
+class ServedBy(NamedTuple):
     """What one connection found."""
 
     shard: int
@@ -60,7 +60,7 @@ class Authority:
 
 
 @contextlib.contextmanager
-def opened(
+def open_websocket(
     server: RunningServer,
     context: ssl.SSLContext,
     session: ssl.SSLSession | None = None,
@@ -78,14 +78,14 @@ def opened(
         yield sock, json.loads(greeting[0])
 
 
-def visit(
+def connect_once(
     server: RunningServer,
     context: ssl.SSLContext,
     session: ssl.SSLSession | None = None,
     name: str = "127.0.0.1",
-) -> Visit:
+) -> ServedBy:
     """Connect, read the greeting, and leave in good order, so that the session stays good."""
-    with opened(server, context, session, name) as (sock, greeting):
+    with open_websocket(server, context, session, name) as (sock, greeting):
         certificate: Any = sock.getpeercert()
         subject = dict(pair[0] for pair in certificate["subject"])["commonName"]
         is_resumed, kept = bool(sock.session_reused), sock.session
@@ -93,15 +93,15 @@ def visit(
         while sock.recv(4096):
             pass  # its close frame, then its close_notify
         sock.unwrap()
-    return Visit(greeting["shard"], greeting["pid"], subject, is_resumed, kept)
+    return ServedBy(greeting["shard"], greeting["pid"], subject, is_resumed, kept)
 
 
-def visit_shard(
+def connect_once_to(
     server: RunningServer, context: ssl.SSLContext, session: ssl.SSLSession | None, shard: int
-) -> Visit:
+) -> ServedBy:
     """Visit with this session until the kernel has chosen that shard."""
     for _ in range(200):
-        found = visit(server, context, session)
+        found = connect_once(server, context, session)
         if found.shard == shard:
             return found
     pytest.fail(f"200 connects and none on shard {shard}")

@@ -5,7 +5,7 @@ from websockets.asyncio.client import ClientConnection
 from shardws import (
     WebSocketServer,
 )
-from tests.shard.serving import Recorder, client, new_server
+from tests.shard.server_fixture import EventRecorder, client, new_server
 
 UPGRADE = (
     b"GET /a?b=1 HTTP/1.1\r\nHost: example.test:8080\r\nUpgrade: websocket\r\n"
@@ -15,7 +15,7 @@ UPGRADE = (
 )
 
 
-def recording_server(recorder: Recorder) -> WebSocketServer:
+def recording_server(recorder: EventRecorder) -> WebSocketServer:
     server = new_server()
     server.buffer_message = True
     server.on_connected = lambda e: recorder.note("connected", e.connection_id)
@@ -25,7 +25,9 @@ def recording_server(recorder: Recorder) -> WebSocketServer:
     return server
 
 
-async def connected(server: WebSocketServer, recorder: Recorder) -> tuple[ClientConnection, int]:
+async def connect_with_id(
+    server: WebSocketServer, recorder: EventRecorder
+) -> tuple[ClientConnection, int]:
     """Return a client and its id."""
     before = len([event for event in recorder.events if event[0] == "connected"])
     ws = await client(f"ws://127.0.0.1:{server.local_port}/")

@@ -44,7 +44,7 @@ async def receive(connection: ClientConnection) -> str | bytes:
     return await asyncio.wait_for(connection.recv(), DEADLINE_S)
 
 
-class Recorder:
+class EventRecorder:
     """Collects events in their order, and lets a test wait for one."""
 
     def __init__(self) -> None:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from tests.unit.protocol.client import KEY, close, frame
+from tests.unit.protocol.client_frames import KEY, close, frame
 
 LIMIT = 1000
-Told = list[tuple[int, bytes]]
+Messages = list[tuple[int, bytes]]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Case:
 
     name: str
     data: bytes
-    told: Told
+    messages: Messages
     code: int | None = None  # what the application is told; None: still OPEN
     sent: bytes | None = None  # payload of our close frame; None: just the code
     pongs: tuple[bytes, ...] = ()
