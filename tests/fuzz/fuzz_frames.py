@@ -1,8 +1,8 @@
 """Fuzz target: the frames of one client.
 
 Invariant: whatever bytes arrive, in whatever reads, with or without compression and with either
-body of the codec, a session tells just what wsproto alone tells, raises nothing, and holds no more
-than its limit.
+implementation of the codec, a session tells just what wsproto alone tells, raises nothing, and
+holds no more than its limit.
 
 The input is a program for tests/unit/protocol/traffic.py: choices of frames, payloads, changes and
 cuts, so that most inputs make a stream that gets somewhere.
@@ -15,13 +15,13 @@ from tests.unit.protocol import random_streams, reference_decoder
 
 LIMIT = 1 << 20
 PROFILE = deflate.Profile("shared")
-BODIES = [codec.select("python"), codec.select("")]
+IMPLEMENTATIONS = [codec.select("python"), codec.select("")]
 
 
-def use(body: codec.Body) -> None:
-    """Put one body of the codec in use for the whole room."""
+def use(implementation: codec.Body) -> None:
+    """Put one implementation of the codec in use for the whole package."""
     for name in ("parse", "continuations", "join", "unmask", "Filler"):
-        setattr(codec, name, getattr(body, name))
+        setattr(codec, name, getattr(implementation, name))
 
 
 def fuzz_frames(data: bytes) -> None:
@@ -29,7 +29,7 @@ def fuzz_frames(data: bytes) -> None:
     source = random_streams.Input(data)
     ways = source.randrange(256)
     is_buffered, is_compressed = bool(ways & 1), bool(ways & 2)
-    use(BODIES[ways >> 2 & 1])
+    use(IMPLEMENTATIONS[ways >> 2 & 1])
     cuts = random_streams.cuts(source)
     # Half of the inputs are the bytes of the client themselves.
     stream = source.data[source.at :] if ways & 8 else random_streams.stream(source, is_compressed)

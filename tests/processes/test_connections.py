@@ -163,7 +163,7 @@ server.on_data_in = on_data_in
 def test_a_shard_that_stands_still_holds_up_nobody_else(
     run_server: RunServer, write_app: WriteApp
 ) -> None:
-    """Its errand is given up in time; meanwhile the supervisor answers others at once."""
+    """Its request is given up in time; meanwhile the supervisor answers others at once."""
     server = run_server(write_app(BLOCKING), shards=1)
     stuck = server.connect()
     server.wait_for_status(lambda report: report["totals"]["connected"] == 1)

@@ -1,4 +1,4 @@
-"""One shard on the loop of the test, and clients for it."""
+"""A server of one shard on the test's own loop, a recorder of its events, and clients for it."""
 
 import asyncio
 import contextlib

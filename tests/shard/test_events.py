@@ -60,7 +60,7 @@ def test_each_connection_has_its_events_in_order_and_once(is_async: bool) -> Non
         recorder = EventRecorder()
         server = recording_server(recorder, is_async)
 
-        async def visit(number: int) -> None:
+        async def connect_one(number: int) -> None:
             ws = await client(url)
             await ws.send("one")
             await ws.send(b"two")
@@ -70,7 +70,7 @@ def test_each_connection_has_its_events_in_order_and_once(is_async: bool) -> Non
                 await ws.close()
 
         async with listening(server) as url:
-            await asyncio.gather(*(visit(number) for number in range(20)))
+            await asyncio.gather(*(connect_one(number) for number in range(20)))
             await recorder.wait_for("disconnected", 20)
         ids = {identity for name, identity, _ in recorder.events if name == "connected"}
         assert len(ids) == 20

@@ -18,7 +18,7 @@ def logging_server(recorder: EventRecorder, level: int) -> WebSocketServer:
     return server
 
 
-async def visit(server: WebSocketServer, recorder: EventRecorder) -> None:
+async def connect_and_close(server: WebSocketServer, recorder: EventRecorder) -> None:
     """Refuse one client, and open and close another."""
     async with listening(server) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
@@ -36,7 +36,7 @@ async def visit(server: WebSocketServer, recorder: EventRecorder) -> None:
 def test_log_level_chooses_what_the_event_reports(level: int) -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        await visit(logging_server(recorder, level), recorder)
+        await connect_and_close(logging_server(recorder, level), recorder)
         identity = next(event[1] for event in recorder.events if event[0] == "connected")
         logs = [Log(*event[1:]) for event in recorder.events if event[0] == "log"]
         seen = [(log.connection_id, log.log_level, log.message.split()[0]) for log in logs]
@@ -87,7 +87,7 @@ def test_a_handler_of_log_that_raises_does_not_raise_for_ever(
 
         server.on_log = on_log
         server.on_error = lambda e: recorder.note("error", e.error_code)
-        await visit(server, recorder)
+        await connect_and_close(server, recorder)
         assert len(await recorder.wait_for("log")) == 1
         assert await recorder.wait_for("error") == [("error", 436)]
 

@@ -33,7 +33,7 @@ NEGOTIATED = (
 )
 
 
-async def visit(
+async def resume(
     server: WebSocketServer, context: ssl.SSLContext, session: ssl.SSLSession | None
 ) -> tuple[bool, ssl.SSLSession | None]:
     """Return whether a session was resumed, and the session for the next visit."""
@@ -54,9 +54,9 @@ def test_sessions_resume_when_that_is_wanted(is_wanted: bool, version: ssl.TLSVe
         server.reuse_ssl_session = is_wanted
         context = client_context(version)
         async with listening_tls(server):
-            is_resumed, session = await visit(server, context, None)
+            is_resumed, session = await resume(server, context, None)
             assert not is_resumed
-            is_resumed, session = await visit(server, context, session)
+            is_resumed, session = await resume(server, context, session)
             assert is_resumed is is_wanted
 
     run(main())
@@ -71,8 +71,8 @@ def test_nothing_resumes_while_clients_are_authenticated(version: ssl.TLSVersion
         server.ssl_authenticate_clients = True
         context = client_context(version)
         async with listening_tls(server):
-            _, session = await visit(server, context, None)
-            assert (await visit(server, context, session))[0] is False
+            _, session = await resume(server, context, None)
+            assert (await resume(server, context, session))[0] is False
 
     run(main())
 

@@ -1,4 +1,4 @@
-"""A TLSTransport between a stand-in for TCP and one for the Connection, and a client for it."""
+"""A TLSTransport between a fake TCP transport and a fake Connection, and a client for it."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ def client_context(version: str) -> ssl.SSLContext:
 
 
 class FakeHandle:
-    """A call to come."""
+    """In place of asyncio.Handle and TimerHandle."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self.call = call
@@ -118,7 +118,7 @@ class FakeTCPTransport:
 
 
 class FakeConnection:
-    """In place of the Connection: notes what it is told."""
+    """In place of the Connection: records its calls."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -191,7 +191,7 @@ class StubGuard:
 
 
 class TLSFixture:
-    """A TLSTransport between a client and an upper part."""
+    """A TLSTransport between a client and a fake Connection."""
 
     def __init__(self, guard: StubGuard | None = None, version: str = "TLSv1_3") -> None:
         self.guard = guard or StubGuard()

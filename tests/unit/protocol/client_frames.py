@@ -1,4 +1,4 @@
-"""A client's side of the frames, for the tests: masked frames, and streams cut into pieces."""
+"""Frames as a client sends them: masked, and as streams cut into pieces."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ KEY = b"\x11\xa2\x33\xc4"
 
 
 def mask(payload: bytes, key: bytes = KEY) -> bytes:
-    """Mask or unmask in the plainest way: the reference for both bodies."""
+    """Mask or unmask in the plainest way: the reference for both implementations."""
     return bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
 
 

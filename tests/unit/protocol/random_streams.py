@@ -1,4 +1,4 @@
-"""Streams that a client might send, good, odd and broken, from a source of bytes.
+"""Generates streams that a client might send, valid, odd and broken, from a source of bytes.
 
 The source is a random generator or a fuzzer's input, so that both make the same kinds of stream.
 """

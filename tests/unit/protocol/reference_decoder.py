@@ -1,4 +1,4 @@
-"""wsproto alone, as the oracle of the differential tests: what does it make of a stream?
+"""wsproto alone as the reference of the differential tests: what does it make of a stream?
 
 Its own traps are marked, so that a stream that springs one can be told from a fault of ours:
 `is_trapped` is set when a final block or a control frame inside a compressed message upset it.
@@ -73,34 +73,34 @@ class ReferenceDecoder:
 
     def decode(self, data: bytes) -> Decoded:
         """Read the whole stream at once."""
-        story = Decoded()
+        decoded = Decoded()
         self.connection.receive_data(data)
         for event in self.connection.events():
             match event:
                 case Ping(payload=payload):
-                    story.frames.append((9, bytes(payload)))
+                    decoded.frames.append((9, bytes(payload)))
                 case Pong(payload=payload):
-                    story.frames.append((10, bytes(payload)))
+                    decoded.frames.append((10, bytes(payload)))
                 case TextMessage():
-                    self._message(story, 1, event.data.encode(), event.message_finished)
+                    self._message(decoded, 1, event.data.encode(), event.message_finished)
                 case BytesMessage():
-                    self._message(story, 2, bytes(event.data), event.message_finished)
+                    self._message(decoded, 2, bytes(event.data), event.message_finished)
                 case CloseConnection(code=code, reason=reason):
-                    story.code, story.reason = int(code), reason or ""
-                    story.is_violation = self.connection.state is ConnectionState.OPEN
-        return story
+                    decoded.code, decoded.reason = int(code), reason or ""
+                    decoded.is_violation = self.connection.state is ConnectionState.OPEN
+        return decoded
 
     @staticmethod
-    def _message(story: Decoded, kind: int, payload: bytes, is_last: bool) -> None:
-        story.rest += payload
+    def _message(decoded: Decoded, kind: int, payload: bytes, is_last: bool) -> None:
+        decoded.rest += payload
         if is_last:
-            story.frames.append((kind, story.rest))
-            story.rest = b""
+            decoded.frames.append((kind, decoded.rest))
+            decoded.rest = b""
 
 
 def decode(session: Session, data: bytes, cuts: list[int]) -> Decoded:
     """Read the stream with one of our sessions, in reads of the sizes of `cuts`, over and over."""
-    story = Decoded()
+    decoded = Decoded()
     at = turn = 0
     while at < len(data):
         size = max(1, cuts[turn % len(cuts)]) if cuts else len(data)
@@ -108,24 +108,24 @@ def decode(session: Session, data: bytes, cuts: list[int]) -> Decoded:
             if kind == 8:
                 continue
             if kind >= 9:
-                story.frames.append((kind, payload))
+                decoded.frames.append((kind, payload))
                 continue
-            story.rest += payload
+            decoded.rest += payload
             if eom:
-                story.frames.append((kind, story.rest))
-                story.rest = b""
+                decoded.frames.append((kind, decoded.rest))
+                decoded.rest = b""
         at += size
         turn += 1
     if session.ending is not None:
-        story.code, story.reason = session.ending.code, session.ending.reason
-        story.is_violation = session.ending.error is not None
-    return story
+        decoded.code, decoded.reason = session.ending.code, session.ending.reason
+        decoded.is_violation = session.ending.error is not None
+    return decoded
 
 
 def agree(
     ours: Decoded, theirs: Decoded, reference_decoder: ReferenceDecoder, is_buffered: bool
 ) -> bool:
-    """Tell whether the stories agree, or differ by one of the known differences only."""
+    """Tell whether both results agree, or differ by one of the known differences only."""
     if reference_decoder.is_trapped:
         return True
     if "reserved code" in theirs.reason and (ours.code == 1014 or "reason" in ours.reason):

@@ -1,4 +1,4 @@
-"""Streams of a client and what an OPEN session without extensions must make of them."""
+"""Tables of client streams, and what an OPEN session without extensions must make of each."""
 
 from dataclasses import dataclass
 
@@ -134,7 +134,7 @@ CASES += [
     for reason in ("", "grüße")
 ]
 
-# Text that is no UTF-8 (RFC 3629): what each body must refuse, at whatever place.
+# Text that is no UTF-8 (RFC 3629): what each implementation must refuse, at whatever place.
 BAD_TEXT = [
     b"\x80",
     b"\xbf",

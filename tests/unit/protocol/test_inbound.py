@@ -94,7 +94,9 @@ COMPRESSED = [
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 @pytest.mark.parametrize("case", COMPRESSED, ids=lambda case: case.name)
-def test_compressed_streams(body: codec.Body, config: SessionConfig, case: Case, size: int) -> None:
+def test_compressed_streams(
+    implementation: codec.Body, config: SessionConfig, case: Case, size: int
+) -> None:
     tried = Session(config, agreed())
     heard = feed_session(tried, case.data + BEHIND, size)
     told = case.messages + ([(1, b"behind")] if case.code is None else [])
@@ -109,7 +111,7 @@ def test_compressed_streams(body: codec.Body, config: SessionConfig, case: Case,
 @pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_plain_streams_are_the_same_with_the_extension(
-    body: codec.Body, config: SessionConfig, case: Case, size: int
+    implementation: codec.Body, config: SessionConfig, case: Case, size: int
 ) -> None:
     heard = feed_session(Session(config, agreed()), case.data, size)
     assert heard.messages == case.messages
@@ -123,7 +125,7 @@ STILL_VIOLATIONS = [row for row in VIOLATIONS if row[1][0] & 0xF0 not in (0xC0, 
     ("name", "data", "code"), STILL_VIOLATIONS, ids=[row[0] for row in STILL_VIOLATIONS]
 )
 def test_violations_are_the_same_with_the_extension(
-    body: codec.Body, config: SessionConfig, name: str, data: bytes, code: int
+    implementation: codec.Body, config: SessionConfig, name: str, data: bytes, code: int
 ) -> None:
     tried = Session(config, agreed())
     assert feed_session(tried, data).messages == [(8, b"")]
@@ -132,7 +134,9 @@ def test_violations_are_the_same_with_the_extension(
 
 
 @pytest.mark.parametrize("size", [0, 1])
-def test_a_client_that_keeps_its_window(body: codec.Body, config: SessionConfig, size: int) -> None:
+def test_a_client_that_keeps_its_window(
+    implementation: codec.Body, config: SessionConfig, size: int
+) -> None:
     """Dedicated: whole frames, split ones and fragments go through one inflater, in order."""
     tried = Session(config, agreed("dedicated"))
     packer = zlib.compressobj(wbits=-12)
@@ -149,7 +153,7 @@ def test_a_client_that_keeps_its_window(body: codec.Body, config: SessionConfig,
     assert tried.rest is None  # its window cannot be handed over
 
 
-def test_messages_go_out_compressed_from_a_size_on(body: codec.Body) -> None:
+def test_messages_go_out_compressed_from_a_size_on(implementation: codec.Body) -> None:
     tried = Session(SessionConfig(deflate_min_size=100, max_frame_size=20), agreed())
     assert not tried.is_plain
     assert tried.frames_of(1, b"a" * 19) == [(0x81, b"a" * 19)]
@@ -173,7 +177,7 @@ def test_a_message_in_parts_goes_out_as_it_is() -> None:
 # -- what is held ---------------------------------------------------------------------------------
 
 
-def test_the_authority_lives_for_one_message(body: codec.Body) -> None:
+def test_the_authority_lives_for_one_message(implementation: codec.Body) -> None:
     inbound, items = Inbound(SessionConfig(), agreed()), list[Item]()
     seen = []
     half, rest = frame(0x41, PACKED[:HALF]), frame(0x80, PACKED[HALF:])
@@ -185,7 +189,7 @@ def test_the_authority_lives_for_one_message(body: codec.Body) -> None:
 
 
 def test_a_flood_of_compressed_fragments_is_few_frames_to_the_authority(
-    body: codec.Body, config: SessionConfig, monkeypatch: pytest.MonkeyPatch
+    implementation: codec.Body, config: SessionConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed, fed = WsprotoFallback.feed, []
 
@@ -201,14 +205,16 @@ def test_a_flood_of_compressed_fragments_is_few_frames_to_the_authority(
     assert len(fed) == 3
 
 
-def test_ordinary_frames_and_pings_make_no_authority(body: codec.Body) -> None:
+def test_ordinary_frames_and_pings_make_no_authority(implementation: codec.Body) -> None:
     inbound, items = Inbound(SessionConfig(), agreed()), list[Item]()
     for piece in (frame(0x89), frame(0x81, b"abc")[:-1], b"x", frame(0xC1, PACKED), frame(0x8A)):
         inbound.receive(piece, 0, items)
         assert inbound._fallback is None
 
 
-def test_plain_fragments_make_no_authority(body: codec.Body, config: SessionConfig) -> None:
+def test_plain_fragments_make_no_authority(
+    implementation: codec.Body, config: SessionConfig
+) -> None:
     stream = frame(1, b"a") + frame(0x89) + frame(0, b"b" * 200) * 3 + frame(0) + frame(0x80, b"c")
     for size in (0, 1, 3):
         inbound, items = Inbound(config, agreed()), list[Item]()
@@ -219,7 +225,7 @@ def test_plain_fragments_make_no_authority(body: codec.Body, config: SessionConf
         assert inbound.is_at_rest
 
 
-def test_what_waits_is_bounded(body: codec.Body) -> None:
+def test_what_waits_is_bounded(implementation: codec.Body) -> None:
     """A header or a control frame in progress: at most 131 bytes."""
     for data in (
         frame(0x89, b"p" * 125),
@@ -233,7 +239,7 @@ def test_what_waits_is_bounded(body: codec.Body) -> None:
         assert items == []
 
 
-def test_a_frame_that_never_ends_is_not_held_in_pieces(body: codec.Body) -> None:
+def test_a_frame_that_never_ends_is_not_held_in_pieces(implementation: codec.Body) -> None:
     """Without BufferMessage nothing stays behind: the pieces are the application's."""
     tried = Session(SessionConfig(max_message_size=1 << 40))
     feed_session(tried, b"\x82\xff" + (1 << 40).to_bytes(8) + b"keyy")
@@ -242,7 +248,7 @@ def test_a_frame_that_never_ends_is_not_held_in_pieces(body: codec.Body) -> None
 
 
 def test_a_header_that_only_we_find_broken_ends_the_session_all_the_same(
-    body: codec.Body, monkeypatch: pytest.MonkeyPatch
+    implementation: codec.Body, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should a later wsproto accept it, nothing may be read with a wrong idea of its end."""
     monkeypatch.setattr(WsprotoFallback, "feed", lambda self, data: [])
@@ -253,7 +259,7 @@ def test_a_header_that_only_we_find_broken_ends_the_session_all_the_same(
 
 
 def test_an_error_of_ours_is_no_verdict_on_the_peer(
-    body: codec.Body, monkeypatch: pytest.MonkeyPatch
+    implementation: codec.Body, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: WsprotoFallback, data: bytes) -> NoReturn:
         raise RuntimeError("a fault of ours")
@@ -263,14 +269,16 @@ def test_an_error_of_ours_is_no_verdict_on_the_peer(
         Session(SessionConfig()).receive(frame(0x83))
 
 
-def test_an_inbound_raises_with_the_items_in_front(body: codec.Body) -> None:
+def test_an_inbound_raises_with_the_items_in_front(implementation: codec.Body) -> None:
     inbound, items = Inbound(SessionConfig(), None), list[Item]()
     with pytest.raises(ProtocolError):
         inbound.receive(frame(0x81, b"a") + frame(0x89) + b"\x81\x00", 0, items)
     assert items == [(1, b"a", True), (9, b"", True)]
 
 
-def test_a_session_reads_on_where_it_was_cut(body: codec.Body, config: SessionConfig) -> None:
+def test_a_session_reads_on_where_it_was_cut(
+    implementation: codec.Body, config: SessionConfig
+) -> None:
     """Every place of one long stream with all kinds of frames, in two reads."""
     stream = (
         frame(0x81, b"a" * 130)

@@ -31,7 +31,7 @@ def compressed_session(config: SessionConfig) -> Session:
 
 
 @pytest.mark.parametrize("is_fragmented", [False, True])
-def test_no_bound_on_inflating(body: codec.Body, is_fragmented: bool) -> None:
+def test_no_bound_on_inflating(implementation: codec.Body, is_fragmented: bool) -> None:
     """Trap: 65 KB on the wire became one message of 64 MiB."""
     bomb = pack(bytes(64 << 20))
     data = frame(0x42, bomb) + frame(0x80) if is_fragmented else frame(0xC2, bomb)
@@ -91,7 +91,9 @@ def traced(action: object) -> int:
         tracemalloc.stop()
 
 
-def test_a_ping_between_compressed_fragments(body: codec.Body, config: SessionConfig) -> None:
+def test_a_ping_between_compressed_fragments(
+    implementation: codec.Body, config: SessionConfig
+) -> None:
     """Trap: a control frame makes it forget that the message is compressed."""
     packed = pack(PLAIN)
     for control in (frame(0x89, b"p"), frame(0x8A), frame(0x89) * 3):
@@ -103,7 +105,7 @@ def test_a_ping_between_compressed_fragments(body: codec.Body, config: SessionCo
             assert tried.ending is None
 
 
-def test_a_final_block(body: codec.Body, config: SessionConfig) -> None:
+def test_a_final_block(implementation: codec.Body, config: SessionConfig) -> None:
     """Trap: behind a block with BFINAL its inflater returns nothing any more."""
     for profile in ("shared", "dedicated"):
         found = deflate.negotiate("permessage-deflate", deflate.Profile(profile))
@@ -114,7 +116,9 @@ def test_a_final_block(body: codec.Body, config: SessionConfig) -> None:
             assert feed_session(tried, data, size).messages == [(1, PLAIN)] * 2
 
 
-def test_after_a_violation_nothing_is_buffered(body: codec.Body, config: SessionConfig) -> None:
+def test_after_a_violation_nothing_is_buffered(
+    implementation: codec.Body, config: SessionConfig
+) -> None:
     """Trap: its state stays OPEN and `receive_data` goes on filling its buffer without bound."""
     tried = Session(config)
     feed_session(tried, frame(1, b"a") + frame(0x81, b"b"))
@@ -125,7 +129,9 @@ def test_after_a_violation_nothing_is_buffered(body: codec.Body, config: Session
 
 
 @pytest.mark.parametrize("size", [0, 1])
-def test_a_ping_after_our_close(body: codec.Body, config: SessionConfig, size: int) -> None:
+def test_a_ping_after_our_close(
+    implementation: codec.Body, config: SessionConfig, size: int
+) -> None:
     """Trap: LocalProtocolError, though RFC 6455 5.5.2 wants the pong."""
     tried = Session(config)
     tried.close(1000)
@@ -134,7 +140,7 @@ def test_a_ping_after_our_close(body: codec.Body, config: SessionConfig, size: i
 
 
 @pytest.mark.parametrize("size", [0, 1])
-def test_data_after_a_close(body: codec.Body, config: SessionConfig, size: int) -> None:
+def test_data_after_a_close(implementation: codec.Body, config: SessionConfig, size: int) -> None:
     """Trap: data behind the closing handshake raises LocalProtocolError."""
     tried = Session(config)
     tried.close(1000)
@@ -146,7 +152,7 @@ def test_data_after_a_close(body: codec.Body, config: SessionConfig, size: int) 
 
 
 @pytest.mark.parametrize("size", [0, 1])
-def test_close_code_1014(body: codec.Body, config: SessionConfig, size: int) -> None:
+def test_close_code_1014(implementation: codec.Body, config: SessionConfig, size: int) -> None:
     """Trap: "CLOSE with unknown reserved code", though IANA registered it."""
     tried = Session(config)
     assert feed_session(tried, close(1014, "bad gateway"), size).replies == [(0x88, b"\x03\xf6")]
@@ -158,7 +164,9 @@ def test_close_code_1014(body: codec.Body, config: SessionConfig, size: int) -> 
     assert tried.replies == [(0x88, b"\x03\xf6")]
 
 
-def test_frames_in_one_segment_with_the_request(body: codec.Body, config: SessionConfig) -> None:
+def test_frames_in_one_segment_with_the_request(
+    implementation: codec.Body, config: SessionConfig
+) -> None:
     """Trap: they are lost. Here they are the reader's rest, and go to the session."""
     request = (
         b"GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -173,7 +181,7 @@ def test_frames_in_one_segment_with_the_request(body: codec.Body, config: Sessio
     assert tried.rest is None  # in the middle of the fragment
 
 
-def test_its_state_is_dropped_at_rest(body: codec.Body) -> None:
+def test_its_state_is_dropped_at_rest(implementation: codec.Body) -> None:
     """Trap: it takes 5 KiB for each connection."""
 
     def states() -> int:

@@ -1,4 +1,4 @@
-"""One link on a transport made of lists, and an owner that keeps what it is told."""
+"""One outbound link on a fake transport, and a fake owner that records its calls."""
 
 import asyncio
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""Several shards' routing in one process and on one loop, with connections made of lists.
+"""The routing of several shards in one process and on one loop, with fake connections.
 
 Waiting is for events, each with a deadline; what would hang fails after `DEADLINE` seconds.
 """
@@ -152,14 +152,14 @@ class RoutingShard:
 
 
 class Cluster:
-    """A run directory and the shards that live there."""
+    """A run directory and the shards that use it."""
 
     def __init__(self) -> None:
-        self.directory = tempfile.mkdtemp(prefix="town-")
+        self.directory = tempfile.mkdtemp(prefix="cluster-")
         self.shards: list[RoutingShard] = []
 
     async def start_shard(self, slot: int, generation: int = 0, **options: Any) -> RoutingShard:
-        """Start a shard; nobody knows of it yet."""
+        """Start a shard that no other shard knows of yet."""
         shard = RoutingShard(self.directory, slot, generation, **options)
         await shard.mesh.start()
         self.shards.append(shard)
@@ -196,7 +196,7 @@ class Cluster:
 
 
 def run_scenario(loop: str, scenario: Callable[[Cluster], Coroutine[Any, Any, None]]) -> None:
-    """Run a story in a town of its own on one of LOOPS."""
+    """Run a test's coroutine with a cluster of its own on one of LOOPS."""
 
     async def main() -> None:
         cluster = Cluster()
@@ -228,7 +228,7 @@ def link_log(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 class RawPeer:
-    """A bare socket that says what it likes to a shard."""
+    """A bare socket that sends arbitrary bytes to a shard."""
 
     def __init__(self, shard: RoutingShard, cluster: Cluster) -> None:
         self._path = f"{cluster.directory}/shard-{shard.identity.row}.sock"

@@ -135,7 +135,7 @@ def test_peer_known_by_its_hello_alone_is_answered(loop: str) -> None:
 @pytest.mark.parametrize(
     ("generation", "fate"), [(0, Outcome.UNREACHABLE), (1, Outcome.GONE), (2, Outcome.GONE)]
 )
-def test_dead_generation(loop: str, generation: int, fate: Outcome) -> None:
+def test_dead_generation(loop: str, generation: int, outcome: Outcome) -> None:
     """What was queued while a dead peer was dialed: GONE when its slot has a newer process."""
 
     async def scenario(cluster: Cluster) -> None:
@@ -152,9 +152,9 @@ def test_dead_generation(loop: str, generation: int, fate: Outcome) -> None:
             newer = await cluster.start_shard(1, generation)
             again = newer.connect()
         cluster.announce()
-        assert await waiting is fate
+        assert await waiting is outcome
         assert left.sink.lost == [1]
-        assert left.router.send(there.id, 1, b"x").outcome is fate
+        assert left.router.send(there.id, 1, b"x").outcome is outcome
         if generation:
             assert (
                 await outcome_of(left.router.send(again.id, 1, b"to the living")) is Outcome.QUEUED

@@ -1,4 +1,4 @@
-"""Certificates made at test time, and the two bodies of the hot calls."""
+"""Certificates made at test time, and the two implementations of the hot calls."""
 
 import pytest
 import trustme

@@ -1,6 +1,6 @@
-"""Peers for the TLS tests: a client of the stdlib, whose OpenSSL is another one than ours.
+"""A TLS client of the stdlib, whose OpenSSL is another one than the engine's.
 
-Everything is in memory. `Client.shake` runs both sides until nobody has anything to say.
+Everything is in memory. `StdlibClient.handshake` runs both sides until nobody has anything to say.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The calls below pyOpenSSL's surface, and life without them."""
+"""The calls below pyOpenSSL's surface, and what replaces them."""
 
 import pytest
 import trustme
