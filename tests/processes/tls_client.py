@@ -1,8 +1,6 @@
 """Certificates on disk, and a blocking TLS client that asks the demo who serves it."""
 
 import contextlib
-import json
-import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -12,14 +10,11 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
+from tests.processes.clients import read_greeting
 from tests.processes.conftest import DEADLINE, RunningServer
+from tests.upgrade_request import UPGRADE
 
 EC = trustme.KeyType.ECDSA
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-GREETING = re.compile(rb"\{.*\}")
 
 
 class ServedBy(NamedTuple):
@@ -70,12 +65,7 @@ def open_websocket(
     raw = socket.create_connection((server.host, server.port), DEADLINE)
     with raw, context.wrap_socket(raw, server_hostname=name, session=session) as sock:
         sock.sendall(UPGRADE)
-        found = b""
-        while not (greeting := GREETING.search(found)):
-            piece = sock.recv(4096)
-            assert piece, f"the server ended: {found!r}"
-            found += piece
-        yield sock, json.loads(greeting[0])
+        yield sock, read_greeting(sock)
 
 
 def connect_once(
