@@ -7,13 +7,9 @@ import trustme
 
 from shardws import WebSocketServer
 from tests.shard.server_fixture import EventRecorder
-from tests.shard.tls_server_fixture import (
-    EC,
-    UPGRADE,
-    TLSClient,
-    client_context,
-    tls_server,
-)
+from tests.shard.tls_client import TLSClient
+from tests.shard.tls_server_fixture import EC, client_context, tls_server
+from tests.upgrade_request import UPGRADE
 
 CLIENT_CA = trustme.CA(key_type=EC)
 UNTRUSTED_CA = trustme.CA(key_type=EC)

@@ -9,7 +9,7 @@ from tests.shard.embedded_server import EmbeddedServer
 
 @pytest.fixture
 def embedded() -> Iterator[EmbeddedServer]:
-    """A program that listens, without a running loop."""
+    """A server that listens, embedded in a do_events program."""
     embedded = EmbeddedServer()
     embedded.server.listening = True
     yield embedded

@@ -1,4 +1,4 @@
-"""A program without a loop of its own, and clients of it in threads."""
+"""A server embedded in a do_events program, and clients of it in threads."""
 
 import contextlib
 import socket
@@ -10,18 +10,13 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 from tests.shard.server_fixture import DEADLINE_S, new_server
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
+from tests.upgrade_request import UPGRADE
 
 BIG = bytes(8 << 20)  # more than the kernel's buffers and the queue together
 
 
 class EmbeddedServer:
-    """A server without a loop of its own, and what happened to it."""
+    """A server that runs within do_events(), and its events in their order."""
 
     def __init__(self) -> None:
         self.server = new_server()
@@ -67,7 +62,7 @@ def client_thread(
     """Run a client in a thread; what it raises is raised here."""
     failures: list[BaseException] = []
 
-    def body() -> None:
+    def run_client() -> None:
         try:
             url = f"ws://127.0.0.1:{embedded.server.local_port}"
             with connect(url, compression=None, max_size=None) as ws:
@@ -75,7 +70,7 @@ def client_thread(
         except BaseException as error:  # noqa: BLE001  raised again in the test's own thread
             failures.append(error)
 
-    thread = threading.Thread(target=body)
+    thread = threading.Thread(target=run_client)
     thread.start()
     yield
     embedded.run_until(lambda: not thread.is_alive())

@@ -62,14 +62,17 @@ class EventRecorder:
         async with self._changed:
             self._changed.notify_all()
 
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        """Return the events called `name` so far."""
+        return [event for event in self.events if event[0] == name]
+
+    def count(self, name: str) -> int:
+        return len(self.named(name))
+
     async def wait_for(self, name: str, count: int = 1) -> list[tuple[Any, ...]]:
         """Return the events called `name` once there are `count` of them."""
-
-        def found() -> list[tuple[Any, ...]]:
-            return [event for event in self.events if event[0] == name]
-
         async with self._changed:
             await asyncio.wait_for(
-                self._changed.wait_for(lambda: len(found()) >= count), DEADLINE_S
+                self._changed.wait_for(lambda: self.count(name) >= count), DEADLINE_S
             )
-        return found()
+        return self.named(name)

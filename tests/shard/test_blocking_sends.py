@@ -12,8 +12,9 @@ from websockets.sync.client import ClientConnection
 
 from shardws import DataIn, Outcome, ShardwsError
 from shardws.errors import SendInterrupted
-from tests.shard.embedded_server import BIG, UPGRADE, EmbeddedServer, client_thread
+from tests.shard.embedded_server import BIG, EmbeddedServer, client_thread
 from tests.shard.server_fixture import DEADLINE_S
+from tests.upgrade_request import UPGRADE
 
 
 def test_an_interrupt_within_the_loop_is_raised_by_do_events_and_costs_no_client(

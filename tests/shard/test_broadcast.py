@@ -14,7 +14,8 @@ from tests.shard.server_fixture import (
     receive,
     run,
 )
-from tests.shard.test_out_policy import UPGRADE, fill, recording_server
+from tests.shard.test_out_policy import fill, policy_server
+from tests.upgrade_request import UPGRADE
 
 FRAMED = -1
 TEXT = 0x81
@@ -83,7 +84,7 @@ def test_a_connection_that_fragments_gets_a_broadcast_in_its_frames() -> None:
 def test_a_full_connection_is_an_error_event_and_the_others_get_the_broadcast() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder, "wait")
+        server = policy_server(recorder, "wait")
         async with listening(server) as url:
             ws = await client(url)
             _, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
@@ -101,7 +102,7 @@ def test_a_full_connection_is_an_error_event_and_the_others_get_the_broadcast() 
 def test_who_is_being_disconnected_is_passed_over() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder, "wait")
+        server = policy_server(recorder, "wait")
         async with listening(server) as url:
             staying, leaving = await client(url), await client(url)
             _, identity = await ids_of(recorder, 2)

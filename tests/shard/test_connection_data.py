@@ -16,7 +16,7 @@ from shardws import (
 )
 from shardws.errors import NoSuchConnection
 from shardws.shard import snapshot
-from tests.shard.recording_server import UPGRADE, connect_with_id, recording_server
+from tests.shard.recording_server import UPGRADE, connect_with_id, message_recording_server
 from tests.shard.server_fixture import (
     DEADLINE_S,
     EventRecorder,
@@ -43,7 +43,7 @@ from tests.shard.server_fixture import (
 def test_what_the_client_is_and_asked_for_can_be_read() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
         async with listening(server):
             _, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
             writer.write(UPGRADE)
@@ -72,7 +72,7 @@ def test_what_the_client_is_and_asked_for_can_be_read() -> None:
 def test_setting_connected_to_false_disconnects_and_true_raises() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
         server.disconnect_status_code = 3001
         async with listening(server):
             ws, identity = await connect_with_id(server, recorder)
@@ -95,7 +95,7 @@ def test_setting_connected_to_false_disconnects_and_true_raises() -> None:
 def test_data_to_send_goes_out_in_the_data_format() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
         async with listening(server):
             ws, identity = await connect_with_id(server, recorder)
             send = server.set_web_socket_connection_data_to_send
@@ -128,7 +128,7 @@ def test_data_to_send_goes_out_in_the_data_format() -> None:
 def test_pings_and_pongs_can_be_sent_and_an_unsolicited_pong_is_data() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
         async with listening(server):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
             writer.write(UPGRADE)
@@ -223,7 +223,7 @@ def test_a_refused_opening_leaves_no_record() -> None:
 def test_connections_are_a_mapping_and_snapshots_tell_the_same() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
         assert len(server.connections) == 0
         assert list(server.connections) == []
         with pytest.raises(NoSuchConnection):

@@ -11,7 +11,7 @@ from shardws import (
     ShardwsError,
     WebSocketServer,
 )
-from tests.shard.recording_server import UPGRADE, connect_with_id, recording_server
+from tests.shard.recording_server import UPGRADE, connect_with_id, message_recording_server
 from tests.shard.server_fixture import DEADLINE_S, EventRecorder, listening, receive, run
 
 
@@ -19,7 +19,7 @@ from tests.shard.server_fixture import DEADLINE_S, EventRecorder, listening, rec
 def test_data_is_held_back_while_accept_data_is_false_and_nothing_is_lost() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
         async with listening(server):
             ws, identity = await connect_with_id(server, recorder)
             other, _ = await connect_with_id(server, recorder)
@@ -47,7 +47,7 @@ def test_what_one_read_brought_waits_in_order_while_accept_data_is_false() -> No
 
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
 
         def on_data_in(e: DataIn) -> None:
             recorder.note("data", e.text)
@@ -97,7 +97,7 @@ async def fill(server: WebSocketServer, identity: int, piece: bytes) -> int:
 def test_a_full_queue_is_seen_by_its_properties_and_drains() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
         server.out_high_mark = 64 * 1024
         server.out_low_mark = 16 * 1024
         server.on_ready_to_send = lambda e: recorder.note("ready", e.connection_id)
@@ -133,7 +133,7 @@ def test_a_full_queue_is_seen_by_its_properties_and_drains() -> None:
 def test_timeout_is_given_by_default_and_can_be_set_for_one_connection() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
         server.default_timeout = 600
         async with listening(server):
             ws, identity = await connect_with_id(server, recorder)
@@ -157,7 +157,7 @@ def test_timeout_is_given_by_default_and_can_be_set_for_one_connection() -> None
 def test_an_idle_connection_is_ended_with_error_301_and_a_busy_one_is_not() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
         server.default_timeout = 1
         async with listening(server):
             ws, _ = await connect_with_id(server, recorder)
@@ -183,7 +183,7 @@ def test_our_pings_and_their_pongs_do_not_keep_an_idle_connection_open() -> None
 
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
         server.ping_interval = 0.3
         server.default_timeout = 1
         async with listening(server):
@@ -200,7 +200,7 @@ def test_a_client_that_is_not_read_is_not_taken_for_dead() -> None:
 
     async def main() -> None:
         recorder = EventRecorder()
-        server = recording_server(recorder)
+        server = message_recording_server(recorder)
         server.ping_interval = 0.3
         server.ping_timeout = 0.3
         async with listening(server):

@@ -10,8 +10,9 @@ import pytest
 from websockets.sync.client import ClientConnection
 
 from shardws import Connected, DataIn, ShardwsError, WebSocketServer
-from tests.shard.embedded_server import UPGRADE, EmbeddedServer, client_thread
+from tests.shard.embedded_server import EmbeddedServer, client_thread
 from tests.shard.server_fixture import DEADLINE_S
+from tests.upgrade_request import UPGRADE
 
 
 @pytest.mark.surface("DoEvents", "Listening", "LocalPort", "Shutdown", "Send", "SendText")

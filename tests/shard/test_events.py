@@ -14,11 +14,8 @@ from shardws import (
     WebSocketServer,
 )
 from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
+from tests.upgrade_request import UPGRADE
 
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 ORDER = ["request", "open", "connected", "ready", "data", "data", "disconnected"]
 
 

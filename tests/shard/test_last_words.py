@@ -17,7 +17,7 @@ from tests.shard.server_fixture import (
     receive,
     run,
 )
-from tests.shard.test_closing import UPGRADE
+from tests.upgrade_request import UPGRADE
 
 CLOSE = b"\x88\x02\x03\xe8"
 PONGS = (b"\x8a\xfd\0\0\0\0" + b"x" * 125) * 300

@@ -16,6 +16,7 @@ from shardws import (
     WebSocketServer,
 )
 from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
+from tests.upgrade_request import UPGRADE
 
 
 def echo_server(recorder: EventRecorder) -> WebSocketServer:
@@ -71,11 +72,7 @@ def test_a_frame_behind_the_request_in_one_segment_is_not_lost() -> None:
         server = echo_server(recorder)
         async with listening(server):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
-            request = (
-                b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            )
-            writer.write(request + b"\x82\x83\x00\x00\x00\x00abc")
+            writer.write(UPGRADE + b"\x82\x83\x00\x00\x00\x00abc")
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
             answer = await asyncio.wait_for(reader.readuntil(b"abc"), 5)
             assert answer.endswith(b"\x82\x03abc")

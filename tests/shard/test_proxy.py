@@ -8,11 +8,8 @@ import pytest
 
 from shardws import ConnectionRequest, WebSocketServer
 from tests.shard.server_fixture import DEADLINE_S, EventRecorder, listening, new_server, run
+from tests.upgrade_request import UPGRADE
 
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 V1 = b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n"
 V2 = b"\r\n\r\n\x00\r\nQUIT\n" + struct.pack(
     ">BBH4s4sHH", 0x21, 0x11, 12, bytes([203, 0, 113, 7]), bytes([192, 0, 2, 1]), 4711, 443

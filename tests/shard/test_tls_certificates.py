@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from shardws import ShardwsError, WebSocketServer
 from shardws.tls.containers import KEY_TYPES
 from tests.shard.server_fixture import run
+from tests.shard.tls_client import negotiate
 from tests.shard.tls_server_fixture import (
     AUTHORITY,
     EC,
@@ -27,7 +28,6 @@ from tests.shard.tls_server_fixture import (
     client_context,
     listen_error,
     listening_tls,
-    negotiate,
     pem_of,
     tls_server,
     write_store,

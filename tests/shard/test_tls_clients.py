@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from shardws import SSLClientAuthentication
+from shardws import SSLClientAuthentication, WebSocketServer
 from tests.shard.client_certificates import (
     ALICE,
     EXPIRED,
@@ -14,16 +14,15 @@ from tests.shard.client_certificates import (
     upgrade_response,
 )
 from tests.shard.server_fixture import EventRecorder, receive, run
+from tests.shard.tls_client import TLSClient, connect_tls
 from tests.shard.tls_server_fixture import (
     TLS13,
-    UPGRADE,
     VERSIONS,
-    TLSClient,
     client_context,
-    connect_tls,
     connect_wss,
     listening_tls,
 )
+from tests.upgrade_request import UPGRADE
 
 
 @pytest.mark.surface("SSLAuthenticateClients", "SSLCACerts", "SSLClientAuthentication")
@@ -163,18 +162,24 @@ def test_an_async_refusal_closes_before_anything_was_read() -> None:
     run(main())
 
 
+def waiting_server(recorder: EventRecorder) -> tuple[WebSocketServer, asyncio.Event]:
+    """Return a server that accepts a certificate once the event is set."""
+    server = client_auth_server(recorder)
+    go_on = asyncio.Event()
+
+    async def accept(e: SSLClientAuthentication) -> None:
+        recorder.note("asked")
+        await go_on.wait()
+        recorder.note("decided")
+
+    server.on_ssl_client_authentication = accept
+    return server, go_on
+
+
 def test_the_request_waits_for_an_async_decision() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = client_auth_server(recorder)
-        go_on = asyncio.Event()
-
-        async def accept(e: SSLClientAuthentication) -> None:
-            recorder.note("asked")
-            await go_on.wait()
-            recorder.note("decided")
-
-        server.on_ssl_client_authentication = accept
+        server, go_on = waiting_server(recorder)
         server.on_web_socket_open_request = lambda e: recorder.note("open request")
         async with listening_tls(server):
             task = asyncio.create_task(upgrade_response(server, ALICE))
@@ -257,15 +262,7 @@ def test_the_steps_before_the_certificate_are_told_before_it(version: ssl.TLSVer
 def test_a_client_that_does_not_wait_for_the_decision_is_no_trouble() -> None:
     async def main() -> None:
         recorder = EventRecorder()
-        server = client_auth_server(recorder)
-        go_on = asyncio.Event()
-
-        async def accept(e: SSLClientAuthentication) -> None:
-            recorder.note("asked")
-            await go_on.wait()
-            recorder.note("decided")
-
-        server.on_ssl_client_authentication = accept
+        server, go_on = waiting_server(recorder)
         server.default_connection_timeout = 1
         async with listening_tls(server):
             async with await TLSClient.connect(server) as peer:

@@ -9,17 +9,17 @@ from websockets.sync.client import connect as blocking_client
 
 from shardws import Connected, WebSocketServer
 from tests.shard.server_fixture import DEADLINE_S, EventRecorder, receive, run
+from tests.shard.tls_client import connect_tls
 from tests.shard.tls_server_fixture import (
     RSA_LEAF,
     TLS12,
-    UPGRADE,
     VERSIONS,
     client_context,
-    connect_tls,
     connect_wss,
     listening_tls,
     tls_server,
 )
+from tests.upgrade_request import UPGRADE
 
 MESSAGES = ("hello", "", b"\x00\xff", "äöü", b"", "x" * 16_384, b"y" * 200_000)
 

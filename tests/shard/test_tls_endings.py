@@ -9,16 +9,15 @@ import pytest
 from shardws import WebSocketServer
 from shardws.net.connection import Connection
 from tests.shard.server_fixture import DEADLINE_S, EventRecorder, receive, run
+from tests.shard.tls_client import TLSClient, connect_tls
 from tests.shard.tls_server_fixture import (
-    UPGRADE,
     VERSIONS,
-    TLSClient,
     client_context,
-    connect_tls,
     connect_wss,
     listening_tls,
     tls_server,
 )
+from tests.upgrade_request import UPGRADE
 
 CLOSE_1000 = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
 LAST_WORDS_S = 2.0  # of a peer, after ours; see docs/topics/tls.md

@@ -14,22 +14,21 @@ from shardws import (
     WebSocketServer,
 )
 from tests.shard.server_fixture import EventRecorder, receive, run
+from tests.shard.tls_client import TLSClient, connect_tls
 from tests.shard.tls_server_fixture import (
     AUTHORITY,
     EC,
     LEAF,
     RSA_LEAF,
-    UPGRADE,
     VERSIONS,
-    TLSClient,
     client_context,
-    connect_tls,
     connect_wss,
     listening_tls,
     pem_of,
     tls_server,
     write_store,
 )
+from tests.upgrade_request import UPGRADE
 
 OTHER = AUTHORITY.issue_cert("b.example", common_name="other", key_type=EC)
 

@@ -11,17 +11,15 @@ import pytest
 from shardws import WebSocketServer
 from shardws.net import handshake_limiter
 from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
+from tests.shard.tls_client import TCPClient, TLSClient, s_client
 from tests.shard.tls_server_fixture import (
-    UPGRADE,
-    TCPClient,
-    TLSClient,
     client_context,
     connect_wss,
     listening_tls,
     record_events,
-    s_client,
     tls_server,
 )
+from tests.upgrade_request import UPGRADE
 
 
 @contextlib.asynccontextmanager

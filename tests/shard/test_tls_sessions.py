@@ -7,21 +7,18 @@ import pytest
 from shardws import Connected, ShardwsError, WebSocketServer
 from shardws.tls import ffi
 from tests.shard.server_fixture import EventRecorder, client, listening, receive, run
+from tests.shard.tls_client import TLSClient, limited_client_context, negotiate_once, s_client
 from tests.shard.tls_server_fixture import (
     RSA_LEAF,
     TLS12,
     TLS13,
-    UPGRADE,
     VERSIONS,
-    TLSClient,
     client_context,
     connect_wss,
-    limited_client_context,
     listening_tls,
-    negotiate_once,
-    s_client,
     tls_server,
 )
+from tests.upgrade_request import UPGRADE
 
 NEGOTIATED = (
     "Protocol",

@@ -7,17 +7,15 @@ import pytest
 
 from shardws import Connected, ShardwsError, WebSocketServer
 from tests.shard.server_fixture import EventRecorder, run
+from tests.shard.tls_client import limited_client_context, negotiate_once, s_client
 from tests.shard.tls_server_fixture import (
     RSA_LEAF,
     TLS12,
     TLS13,
     client_context,
     connect_wss,
-    limited_client_context,
     listen_error,
     listening_tls,
-    negotiate_once,
-    s_client,
     tls_server,
 )
 

@@ -10,10 +10,10 @@ from shardws import (
     WebSocketOpenRequest,
 )
 from tests.shard.server_fixture import EventRecorder, receive, run
+from tests.shard.tls_client import connect_tls
 from tests.shard.tls_server_fixture import (
     VERSIONS,
     client_context,
-    connect_tls,
     connect_wss,
     listening_tls,
     tls_server,

@@ -13,16 +13,9 @@ from shardws import Connected
 from shardws.net.tls import TLSTransport
 from shardws.tls.engine import TLSEngine
 from tests.shard.server_fixture import DEADLINE_S, EventRecorder, receive, run
-from tests.shard.tls_server_fixture import (
-    UPGRADE,
-    TCPClient,
-    TLSClient,
-    client_context,
-    connect_tls,
-    connect_wss,
-    listening_tls,
-    tls_server,
-)
+from tests.shard.tls_client import TCPClient, TLSClient, connect_tls
+from tests.shard.tls_server_fixture import client_context, connect_wss, listening_tls, tls_server
+from tests.upgrade_request import UPGRADE
 
 V1 = b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n"
 

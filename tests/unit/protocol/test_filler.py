@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardws.protocol import codec
+from tests.proc import resident_bytes
 from tests.unit.protocol.client_frames import KEY, chunks_of, mask
 from tests.unit.protocol.conftest import IMPLEMENTATIONS
 from tests.unit.protocol.stream_cases import BAD_TEXT
@@ -115,13 +116,7 @@ def is_text(payload: bytes) -> bool:
 
 def test_an_announced_size_alone_takes_no_memory(implementation: codec.Body) -> None:
     """A thousand headers of 1 MiB each: address space at most, no resident pages."""
-    before = resident()
+    before = resident_bytes()
     fillers = [implementation.Filler(2, MIB, KEY) for _ in range(200)]
-    assert resident() - before < 20 * MIB
+    assert resident_bytes() - before < 20 * MIB
     assert all(filler.missing == MIB for filler in fillers)
-
-
-def resident() -> int:
-    """Resident bytes of this process (proc(5) statm)."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096

@@ -1,4 +1,4 @@
-"""What wsproto 1.3.2 does with data and closes that we must not pass on (DESIGN 10), trap by trap.
+"""What wsproto 1.3.2 does with data and closes that we must not pass on, trap by trap.
 
 The traps of its opening handshake are in test_handshake_traps.
 """

@@ -89,25 +89,17 @@ def test_lost_report_is_not_taken_for_success(loop: str) -> None:
     run_scenario(loop, scenario)
 
 
-def test_ready_to_send_lost_with_a_link_is_made_up_for(loop: str) -> None:
+@pytest.mark.parametrize("end", ["inbound", "outbound"])
+def test_a_full_peer_is_tried_again_after_its_link_broke(loop: str, end: str) -> None:
+    """ready_to_send was lost with the link, at whichever end that broke."""
+
     async def scenario(cluster: Cluster) -> None:
         left, right = await cluster.start_shards(2)
         there = right.connect()
         there.outcome = Outcome.FULL
         assert await outcome_of(left.router.send(there.id, 1, b"x")) is Outcome.FULL
-        right.mesh.links[left.identity.incarnation].abort("killed")
-        await left.sink.told.until(lambda: left.sink.ready == [there.id])
-
-    run_scenario(loop, scenario)
-
-
-def test_full_peer_is_tried_again_over_the_next_link(loop: str) -> None:
-    async def scenario(cluster: Cluster) -> None:
-        left, right = await cluster.start_shards(2)
-        there = right.connect()
-        there.outcome = Outcome.FULL
-        assert await outcome_of(left.router.send(there.id, 1, b"x")) is Outcome.FULL
-        left.mesh.links[right.identity.incarnation].abort("killed")
+        breaking, other = (right, left) if end == "inbound" else (left, right)
+        breaking.mesh.links[other.identity.incarnation].abort("killed")
         await left.sink.told.until(lambda: left.sink.ready == [there.id])
 
     run_scenario(loop, scenario)
@@ -133,7 +125,7 @@ def test_peer_known_by_its_hello_alone_is_answered(loop: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("generation", "fate"), [(0, Outcome.UNREACHABLE), (1, Outcome.GONE), (2, Outcome.GONE)]
+    ("generation", "outcome"), [(0, Outcome.UNREACHABLE), (1, Outcome.GONE), (2, Outcome.GONE)]
 )
 def test_dead_generation(loop: str, generation: int, outcome: Outcome) -> None:
     """What was queued while a dead peer was dialed: GONE when its slot has a newer process."""

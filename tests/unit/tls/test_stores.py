@@ -1,4 +1,4 @@
-"""Stores: the kinds of SPEC section 5, and the choice by subject."""
+"""Certificate stores: every kind, and the choice by subject."""
 
 import base64
 from pathlib import Path
