@@ -9,6 +9,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from shardws.control import Refused
+from tests.processes.clients import silent_client
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
@@ -19,7 +20,6 @@ from tests.processes.conftest import (
     greeting,
 )
 from tests.processes.test_control import command
-from tests.processes.test_stop import silent_client
 
 pytestmark = pytest.mark.processes
 
