@@ -15,7 +15,16 @@ import pytest
 
 from shardws.control.endpoint import MOST_CLIENTS
 from shardws_supervisor.control.client_quota import RESERVED_CLIENTS
-from tests.processes.conftest import DEADLINE, ROOT, RunningServer, RunServer, eventually, greeting
+from tests.processes.conftest import (
+    DEADLINE,
+    ROOT,
+    RunningServer,
+    RunServer,
+    assert_echo,
+    eventually,
+    free_port,
+    greeting,
+)
 
 pytestmark = pytest.mark.processes
 
@@ -136,8 +145,7 @@ def test_a_drain_is_not_hastened_by_another_one(run_server: RunServer) -> None:
     server.signal(signal.SIGTERM)
     server.ask("reopen-logs")
     server.wait_for_line("log file reopened")  # signals are handled in every turn: TERM was
-    client.send("still here")
-    assert client.recv(timeout=DEADLINE) == "still here"
+    assert_echo(client, "still here")
     assert server.status()["phase"] == "draining"
     assert command(server, "stop", "--now").returncode == 0
     assert server.wait_for_exit() == 0
@@ -239,8 +247,7 @@ def test_requests_in_pieces_and_several_at_once(shared: RunningServer) -> None:
 def test_operators_and_probes_get_through_when_backends_hold_every_place(
     run_server: RunServer,
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        admin = f"127.0.0.1:{sock.getsockname()[1]}"
+    admin = f"127.0.0.1:{free_port()}"
     server = run_server("examples.demo:server", "--admin", admin)
     with contextlib.ExitStack() as stack:
         for _ in range(MOST_CLIENTS + RESERVED_CLIENTS):

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.processes.conftest import RunningServer, RunServer, eventually
-from tests.processes.tls_client import Authority, connect_once, connect_once_to, open_websocket
+from tests.processes.tls_client import (
+    Authority,
+    connect_once,
+    connect_once_to,
+    open_websocket,
+)
 
 pytestmark = pytest.mark.processes
 
