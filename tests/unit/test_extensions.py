@@ -1,4 +1,4 @@
-"""The C extensions are optional at build, so that nobody notices by itself when one fails to build."""
+"""The C extensions are optional at build: one that fails to build is noticed by nobody else."""
 
 import shutil
 from importlib import import_module
