@@ -70,7 +70,10 @@ class EmbeddedShard:
         address = sockets.resolve(host, port, use_ipv6)
         bound = sockets.bind(address, use_ipv6, share=not is_exclusive)
         bound.listen(backlog)  # at once, so that clients may connect before the loop turns
-        self.listener = Listener(self.shard.make_connection, bound.sock, self.shard.log, bound.lock)
+        shard = self.shard
+        self.listener = Listener(
+            shard.make_connection, bound.sock, shard.log, bound.lock, shard.plain_pump
+        )
         configuration.begin_listening(settings, self.listener.port)
         certificates.show(settings, site)
         self._starting = self.loop.create_task(self.listener.start(backlog))

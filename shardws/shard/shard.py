@@ -18,10 +18,10 @@ from shardws.interfaces import RoutingSink
 from shardws.log import shard_logger
 from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
-from shardws.net.connection.joiner import Joiner
-from shardws.net.connection.sharing import share
+from shardws.net.connection.sharing import Sharing
 from shardws.net.interning import InternedTexts
-from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
+from shardws.net.pump import Pump, Wire
+from shardws.outcomes import QUEUED, FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.protocol.keepalive import Wheel
 from shardws.protocol.proxy import Endpoint
 from shardws.protocol.request import Request
@@ -38,17 +38,20 @@ from shardws.shard import configuration
 from shardws.shard.admission import Admission
 from shardws.shard.context import ShardContext
 from shardws.shard.dispatch import Dispatcher
-from shardws.shard.flushing import Flusher
 from shardws.shard.log_events import EventLog
 from shardws.shard.opening import Opening
 from shardws.shard.routing_sink import ALL_IDS, ShardRoutingSink
 from shardws.shard.tls import ShardTLS
 from shardws.shard.view import ConnectionView
 from shardws.stats import (
+    BYTES_IN,
+    BYTES_OUT,
     DISCONNECTED,
     GENERATION,
     HEARTBEAT,
     LOOP_LAG,
+    MESSAGES_IN,
+    MESSAGES_OUT,
     PID,
     QUEUE_BYTES,
     REFUSED,
@@ -88,7 +91,17 @@ class Shard:
             loop, handlers, self.row, self.log, ended=self._leave, forget=self._forget
         )
         self.counters = self.dispatch.counters
-        self.joiner = Joiner()
+        self.pump = Pump(
+            handlers=handlers,
+            dispatch=self.dispatch if type(self.dispatch) is Dispatcher else None,
+            event_type=events.DataIn,
+            queued=QUEUED,
+            row=self.row,
+            index=(MESSAGES_IN, BYTES_IN, MESSAGES_OUT, BYTES_OUT),
+            call_soon=loop.call_soon,
+            time=loop.time,
+            on_error=self._wire_failed,
+        )
         self.received = self.dispatch.received  # of Owner: one call less for each message
         self.registry = Registry()
         self.routing_sink = ShardRoutingSink(self.dispatch, self.registry, self.view)
@@ -103,11 +116,10 @@ class Shard:
             link_high_mark=settings[table.LINK_HIGH_MARK],
             row=self.row,
         )
-        self.router = router(self.mesh, self.registry, self.routing_sink, share)
+        self.router = router(self.mesh, self.registry, self.routing_sink, Sharing(self.pump).share)
         self._limit()
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
-        self.flush_later = Flusher(loop, self.log).add  # of Owner, too
         self._wheel: Wheel[Connection] = Wheel(self.now, TICK_S)
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
@@ -125,7 +137,14 @@ class Shard:
         self.row[GENERATION] = self.context.generation
         self.row[STARTED] = int(self.loop.time() * 1e9)
         self._beat_due = self.loop.time()
+        if self.pump.owns_sockets:
+            self.loop.add_reader(self.pump.fileno(), self.pump.turn)
         self._tick()
+
+    @property
+    def plain_pump(self) -> Pump | None:
+        """What serves accepted sockets: the pump, or None for the loop's own TLS transports."""
+        return self.pump if self.tls is None else None
 
     def secure(self, site: CertificateSet | None) -> None:
         """Speak TLS with who connects from now on, with these certificates; None: do not."""
@@ -138,22 +157,20 @@ class Shard:
         """Stop the heartbeat, once; connections are ended by `shard.drain` before."""
         self._unsubscribe()
         self.admission.close()
+        if self.pump.owns_sockets:
+            self.loop.remove_reader(self.pump.fileno())
         if self._beat is not None:
             self._beat.cancel()
             self._beat = None
 
     def _tick(self) -> None:
-        now = self.now = self.loop.time()
+        now = self.now = self.pump.now = self.loop.time()
         row = self.row
         # The loop's clock is CLOCK_MONOTONIC, the same in all processes of the host.
         row[HEARTBEAT] = int(now * 1e9)
         row[LOOP_LAG] = max(0, int((now - self._beat_due) * 1e6))
         if self._full or row[QUEUE_BYTES]:
-            row[QUEUE_BYTES] = sum(
-                connection.transport.get_write_buffer_size()
-                for connection in self._full
-                if connection.transport is not None
-            )
+            row[QUEUE_BYTES] = sum(connection.queued for connection in self._full)
         for connection in self._wheel.advance(now):
             connection.expire(now)
         self.admission.look()
@@ -267,6 +284,13 @@ class Shard:
         self._wheel.add(connection, due)
 
     # -- inner -----------------------------------------------------------------------------
+
+    def _wire_failed(self, wire: Wire | None, error: BaseException) -> None:
+        """Log what a connection raised into the data path: a fault of ours, and its end."""
+        who = 0 if wire is None else wire.id
+        self.log.error("connection %d failed", who, exc_info=error, extra={"connection_id": who})
+        if wire is not None:
+            wire.abort_wire()
 
     def enter(self, connection: Connection) -> None:
         """Note in shared memory that a connection is being told Connected."""

@@ -11,8 +11,8 @@ from shardws.errors import HandshakeError
 from shardws.hotpath import Counting
 from shardws.interfaces import Clock
 from shardws.net.config import ConnectionConfig
-from shardws.net.connection.joiner import Joiner
 from shardws.net.interning import InternedTexts
+from shardws.net.pump import Pump
 from shardws.outcomes import LaterSend, Outcome, SendOutcome
 from shardws.protocol.request import Request
 from shardws.protocol.session import Ending, Item
@@ -27,7 +27,7 @@ class Owner(Protocol[ConnectionT]):
     config: ConnectionConfig
     row: Words
     counters: Counting
-    joiner: Joiner
+    pump: Pump
     now: float  # the loop's time at the last tick, in seconds
     clock: Clock  # the loop's time now
     interned: InternedTexts
@@ -44,5 +44,4 @@ class Owner(Protocol[ConnectionT]):
     def lost(self, connection: ConnectionT, ending: Ending | None) -> None: ...
     def refused(self, connection: ConnectionT, error: HandshakeError) -> None: ...
     def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome: ...
-    def flush_later(self, connection: ConnectionT) -> None: ...
     def wake_at(self, connection: ConnectionT, due: float) -> None: ...

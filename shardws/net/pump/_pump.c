@@ -36,13 +36,23 @@ wire_bind(Wire *wire, PyObject *pump)
     Py_RETURN_NONE;
 }
 
-/* attach(transport): leave and come by another transport; None takes it back. */
+/* attach(transport): leave and come by another transport; None: TCP is over. */
 static PyObject *
 wire_attach(Wire *wire, PyObject *transport)
 {
+    if (wire->via == VIA_SOCKET && transport == Py_None) {
+        Py_RETURN_NONE; /* lose() has let go already */
+    }
     if (wire->pump == NULL || wire->via == VIA_SOCKET) {
         PyErr_SetString(PyExc_ValueError, "a wire with a socket is its own transport");
         return NULL;
+    }
+    if (transport != Py_None) {
+        PyObject *set = PyObject_CallMethod(transport, "set_write_buffer_limits", "II", wire->high, wire->low);
+        if (set == NULL) {
+            return NULL;
+        }
+        Py_DECREF(set);
     }
     Py_XSETREF(wire->transport, transport == Py_None ? NULL : Py_NewRef(transport));
     wire->via = transport == Py_None ? VIA_NONE : VIA_TRANSPORT;
@@ -88,24 +98,26 @@ wire_dealloc(Wire *wire)
 static PyMethodDef wire_methods[] = {
     {"bind", (PyCFunction)wire_bind, METH_O, NULL},
     {"attach", (PyCFunction)wire_attach, METH_O, NULL},
+    {"data_received", (PyCFunction)wire_data_received, METH_O, NULL},
     {"send", FAST(wire_send), METH_FASTCALL, NULL},
     {"append", (PyCFunction)wire_append, METH_VARARGS, NULL},
     {"write", (PyCFunction)wire_write, METH_O, NULL},
     {"flush", (PyCFunction)wire_flush, METH_NOARGS, NULL},
-    {"drop_outbox", (PyCFunction)wire_drop, METH_NOARGS, NULL},
-    {"close", (PyCFunction)wire_close, METH_NOARGS, NULL},
-    {"reset", (PyCFunction)wire_reset, METH_NOARGS, NULL},
-    {"write_eof", (PyCFunction)wire_write_eof, METH_NOARGS, NULL},
-    {"can_write_eof", (PyCFunction)wire_can_write_eof, METH_NOARGS, NULL},
+    {"close_wire", (PyCFunction)wire_close, METH_NOARGS, NULL},
+    {"abort_wire", (PyCFunction)wire_abort, METH_NOARGS, NULL},
+    {"end_output", (PyCFunction)wire_end_output, METH_NOARGS, NULL},
     {"pause_reading", (PyCFunction)wire_pause_reading, METH_NOARGS, NULL},
     {"resume_reading", (PyCFunction)wire_resume_reading, METH_NOARGS, NULL},
-    {"is_closing", (PyCFunction)wire_is_closing, METH_NOARGS, NULL},
-    {"get_write_buffer_size", (PyCFunction)wire_get_write_buffer_size, METH_NOARGS, NULL},
-    {"set_write_buffer_limits", FAST(wire_set_write_buffer_limits), METH_VARARGS | METH_KEYWORDS, NULL},
     {"get_extra_info", (PyCFunction)wire_get_extra_info, METH_VARARGS, NULL},
     {"setsockopt", (PyCFunction)wire_setsockopt, METH_VARARGS, NULL},
     {"getsockopt", (PyCFunction)wire_getsockopt, METH_VARARGS, NULL},
     {"fileno", (PyCFunction)wire_fileno, METH_NOARGS, NULL},
+    {NULL},
+};
+
+static PyGetSetDef wire_getset[] = {
+    {"queued", (getter)wire_queued, NULL, NULL, NULL},
+    {"is_attached", (getter)wire_is_attached, NULL, NULL, NULL},
     {NULL},
 };
 
@@ -119,6 +131,10 @@ static PyMemberDef wire_members[] = {
     {"holds", T_UBYTE, offsetof(Wire, holds), 0, NULL},
     {"is_at_rest", T_BOOL, offsetof(Wire, is_at_rest), 0, NULL},
     {"is_plain", T_BOOL, offsetof(Wire, is_plain), 0, NULL},
+    {"max_size", T_PYSSIZET, offsetof(Wire, max_size), 0, NULL},
+    {"high_mark", T_UINT, offsetof(Wire, high), 0, NULL},
+    {"low_mark", T_UINT, offsetof(Wire, low), 0, NULL},
+    {"transport", T_OBJECT, offsetof(Wire, transport), READONLY, NULL},
     {NULL},
 };
 
@@ -129,6 +145,7 @@ static PyType_Slot wire_slots[] = {
     {Py_tp_clear, wire_clear},
     {Py_tp_methods, wire_methods},
     {Py_tp_members, wire_members},
+    {Py_tp_getset, wire_getset},
     {0, NULL},
 };
 
@@ -162,17 +179,17 @@ take_row(Pump *pump, PyObject *row, const Py_ssize_t index[4])
     return 0;
 }
 
-/* Pump(handlers, dispatch, event_type, queued, row, (4 positions), call_soon, on_error) */
+/* Pump(...): see net.pump.twin for the arguments; `time` is CLOCK_MONOTONIC, which is read here. */
 static PyObject *
 pump_new(PyTypeObject *type, PyObject *args, PyObject *names)
 {
     static char *words[] = {"handlers", "dispatch", "event_type", "queued", "row", "index", "call_soon",
-                            "on_error", NULL};
-    PyObject *handlers, *dispatch, *event_type, *queued, *row, *call_soon, *on_error;
+                            "on_error", "time", NULL};
+    PyObject *handlers, *dispatch, *event_type, *queued, *row, *call_soon, *on_error, *time;
     Py_ssize_t index[4];
-    if (!PyArg_ParseTupleAndKeywords(args, names, "OOO!OO(nnnn)OO:Pump", words, &handlers, &dispatch,
+    if (!PyArg_ParseTupleAndKeywords(args, names, "OOO!OO(nnnn)OOO:Pump", words, &handlers, &dispatch,
                                      &PyType_Type, &event_type, &queued, &row, &index[0], &index[1],
-                                     &index[2], &index[3], &call_soon, &on_error)) {
+                                     &index[2], &index[3], &call_soon, &on_error, &time)) {
         return NULL;
     }
     PyTypeObject *event = (PyTypeObject *)event_type;
@@ -191,9 +208,6 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *names)
     pump->queued = Py_NewRef(queued);
     pump->call_soon = Py_NewRef(call_soon);
     pump->on_error = Py_NewRef(on_error);
-    pump->max_size = 1 << 20;
-    pump->high = 65536;
-    pump->low = 16384;
     pump->now = read_clock();
     pump->input = PyMem_RawMalloc(READ_BYTES);
     pump->spare = new_chunk(SPARE_BYTES);
@@ -292,10 +306,7 @@ static PyMethodDef pump_methods[] = {
 };
 
 static PyMemberDef pump_members[] = {
-    {"max_size", T_PYSSIZET, offsetof(Pump, max_size), 0, NULL},
-    {"high_mark", T_PYSSIZET, offsetof(Pump, high), 0, NULL},
-    {"low_mark", T_PYSSIZET, offsetof(Pump, low), 0, NULL},
-    {"now", T_DOUBLE, offsetof(Pump, now), READONLY, NULL},
+    {"now", T_DOUBLE, offsetof(Pump, now), 0, NULL},
     {NULL},
 };
 
@@ -367,7 +378,7 @@ PyInit__pump(void)
     }
     wire_type = add_type(module, &wire_spec);
     pump_type = wire_type != NULL ? add_type(module, &pump_spec) : NULL;
-    if (pump_type == NULL || PyModule_AddStringConstant(module, "BODY", "c") < 0) {
+    if (pump_type == NULL || PyDict_SetItemString(pump_type->tp_dict, "owns_sockets", Py_True) < 0 || PyModule_AddStringConstant(module, "BODY", "c") < 0) {
         Py_DECREF(module);
         return NULL;
     }

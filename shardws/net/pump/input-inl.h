@@ -30,11 +30,30 @@ later(Wire *wire)
     return wire->pump->depth ? 0 : schedule(wire->pump);
 }
 
-/* Keep the frames in [at, end) for the next turn. */
+/* Have the socket or the transport read again, unless it is paused. */
+static void
+read_on(Wire *wire)
+{
+    if (wire->flags & (PAUSED | GONE)) {
+        return;
+    }
+    if (wire->via == VIA_TRANSPORT) {
+        call_transport(wire, "resume_reading");
+    }
+    else if (wire->flags & DISARMED) {
+        wire->flags &= ~DISARMED;
+        watch(wire, EPOLL_CTL_MOD);
+    }
+}
+
+/* Keep the frames in [at, end) for the next turn; nothing is read meanwhile. */
 static int
 keep_input(Wire *wire, const uint8_t *at, const uint8_t *end)
 {
     size_t size = (size_t)(end - at);
+    if (wire->via == VIA_TRANSPORT) {
+        call_transport(wire, "pause_reading");
+    }
     uint8_t *kept = PyMem_RawMalloc(size);
     if (kept == NULL) {
         return -1;
@@ -148,7 +167,7 @@ serve_frames(Wire *wire, PyObject *handler, const uint8_t *at, const uint8_t *en
     Found found;
     uint64_t messages = 0;
     while (is_fast(wire) && budget->items > 0 && at < end && (at[0] == FIN_TEXT || at[0] == FIN_BINARY) &&
-           find_frame(at, end, pump->max_size, &found)) {
+           find_frame(at, end, wire->max_size, &found)) {
         int kind = at[0] & 0x0F;
         PyObject *payload = payload_of(&found, kind == 1);
         PyObject *event = payload != NULL ? make_event(wire, kind, payload) : NULL;
@@ -192,10 +211,11 @@ serve(Wire *wire, const uint8_t *at, const uint8_t *end)
             Py_DECREF(handler);
         }
     }
-    if (at == end || wire->flags & GONE || wire->state >= LOST) {
+    if (at == end || wire->flags & GONE || wire->state == LOST) {
         return;
     }
-    if (wire->holds || (wire->flags & PAUSED) || budget.items <= 0) {
+    /* A wire that is not at rest has its bytes in the session, which keeps its own bounds. */
+    if (wire->is_at_rest && wire->state == OPEN && (wire->holds || wire->flags & PAUSED || budget.items <= 0)) {
         if (keep_input(wire, at, end) < 0) {
             lose(wire, ENOMEM);
         }
@@ -220,9 +240,8 @@ serve_kept(Wire *wire)
     if (wire->flags & GONE) {
         return;
     }
-    if (!wire->input_len && (wire->flags & (DISARMED | PAUSED)) == DISARMED) {
-        wire->flags &= ~DISARMED;
-        watch(wire, EPOLL_CTL_MOD);
+    if (!wire->input_len) {
+        read_on(wire);
     }
     flush(wire);
 }

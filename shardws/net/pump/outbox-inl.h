@@ -151,24 +151,53 @@ put_header(uint8_t *out, uint8_t first, size_t size)
     return 10;
 }
 
-/* One unmasked frame (RFC 6455 5.2); 0, or -1 without memory. */
+/* One unmasked frame (RFC 6455 5.2) of bytes in memory; 0, or -1 without memory. */
 static int
-put_frame(Pump *pump, Outbox *out, uint8_t first, PyObject *payload)
+put_copy(Pump *pump, Outbox *out, uint8_t first, const void *payload, size_t size)
 {
-    size_t size = (size_t)PyBytes_GET_SIZE(payload);
     uint8_t head[10];
     size_t head_size = put_header(head, first, size);
-    if (size >= LARGE_BYTES) {
-        return put_bytes(pump, out, head, head_size) < 0 ? -1 : put_reference(out, payload);
-    }
     uint8_t *room = reserve(pump, out, head_size + size);
     if (room == NULL) {
         return -1;
     }
     memcpy(room, head, head_size);
-    memcpy(room + head_size, PyBytes_AS_STRING(payload), size);
+    memcpy(room + head_size, payload, size);
     commit(out, head_size + size);
     return 0;
+}
+
+/* The same of a bytes object, or of anything with the buffer protocol; 0, or -1 with an exception. */
+static int
+put_frame(Pump *pump, Outbox *out, uint8_t first, PyObject *payload)
+{
+    if (PyBytes_CheckExact(payload)) {
+        size_t size = (size_t)PyBytes_GET_SIZE(payload);
+        if (size < LARGE_BYTES) {
+            if (put_copy(pump, out, first, PyBytes_AS_STRING(payload), size) == 0) {
+                return 0;
+            }
+        }
+        else {
+            uint8_t head[10];
+            size_t head_size = put_header(head, first, size);
+            if (put_bytes(pump, out, head, head_size) == 0 && put_reference(out, payload) == 0) {
+                return 0;
+            }
+        }
+        PyErr_NoMemory();
+        return -1;
+    }
+    Py_buffer view;
+    if (PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE) < 0) {
+        return -1;
+    }
+    int failed = put_copy(pump, out, first, view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
+    if (failed < 0) {
+        PyErr_NoMemory();
+    }
+    return failed;
 }
 
 /* -- to the kernel -------------------------------------------------------------------------------- */
@@ -255,13 +284,12 @@ want_out(Wire *wire, int wanted)
 static void
 check_marks(Wire *wire)
 {
-    size_t high = (size_t)wire->pump->high, low = (size_t)wire->pump->low;
     if (!(wire->blocked & BLOCKED_WIRE)) {
-        if (wire->out.size > high) {
+        if (wire->out.size > wire->high) {
             call_wire(wire, name_pause_writing);
         }
     }
-    else if (wire->out.size <= low) {
+    else if (wire->out.size <= wire->low) {
         call_wire(wire, name_resume_writing);
     }
 }

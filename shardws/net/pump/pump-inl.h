@@ -72,7 +72,6 @@ typedef struct {
     int crowd_turns;
     double now; /* at the last read of the clock */
     double crowd_until;
-    Py_ssize_t max_size, high, low;
     Chunk *spare; /* for the outbox of the wire that is served */
     uint8_t *input;
     int input_is_used;
@@ -96,6 +95,8 @@ struct Wire {
     double active; /* when a byte last was written */
     Outbox out;
     Py_ssize_t size;         /* payload bytes of the last message taken */
+    Py_ssize_t max_size;     /* of a frame's payload; a longer one is Python's to judge */
+    uint32_t high, low;      /* marks of `out`, in bytes */
     uint32_t messages_queued; /* complete messages among `out` that are not counted yet */
     size_t bytes_queued;      /* and bytes */
     uint8_t *input;          /* frames that wait for the next turn */

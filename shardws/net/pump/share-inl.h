@@ -3,6 +3,7 @@
 #ifndef SHARDWS_PUMP_SHARE_H
 #define SHARDWS_PUMP_SHARE_H
 
+#include <netinet/tcp.h>
 #include "turn-inl.h"
 
 static PyTypeObject *wire_type; /* set when the module is made; for checks alone */
@@ -93,6 +94,8 @@ pump_adopt(Pump *pump, PyObject *args)
     if (epoll_ctl(pump->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
         return PyErr_SetFromErrno(PyExc_OSError);
     }
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* as uvloop does; an option may undo it */
     wire->fd = fd;
     wire->via = VIA_SOCKET;
     Py_INCREF(wire); /* the epoll instance's */

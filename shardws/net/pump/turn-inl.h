@@ -149,12 +149,7 @@ read_socket(Pump *pump, Wire *wire)
         int was_used = pump->input_is_used;
         pump->input_is_used = 1;
         wire->seen = pump->now;
-        if (wire->is_at_rest && wire->state == OPEN) {
-            serve(wire, buffer, buffer + size);
-        }
-        else {
-            give_bytes(wire, buffer, (size_t)size);
-        }
+        serve(wire, buffer, buffer + size);
         if (!(wire->flags & GONE)) {
             flush(wire);
         }
@@ -220,14 +215,56 @@ handle_event(Pump *pump, Wire *wire, uint32_t events)
     }
 }
 
+/* Keep bytes behind those that wait already. */
+static void
+serve_behind(Wire *wire, const uint8_t *at, const uint8_t *end)
+{
+    size_t waiting = wire->input_len - wire->input_at, size = (size_t)(end - at);
+    uint8_t *all = PyMem_RawMalloc(waiting + size);
+    if (all == NULL) {
+        wire_abort(wire, NULL);
+        return;
+    }
+    memcpy(all, wire->input + wire->input_at, waiting);
+    memcpy(all + waiting, at, size);
+    PyMem_RawFree(wire->input);
+    wire->input = all;
+    wire->input_at = 0;
+    wire->input_len = waiting + size;
+}
+
 static void
 end_turn(Pump *pump)
 {
     flush_dirty(pump);
     tell_lost(pump);
-    if (pump->dirty.count || pump->lost.count || pump->more.count) {
+    if (!pump->depth && (pump->dirty.count || pump->lost.count || pump->more.count)) {
         schedule(pump);
     }
+}
+
+/* data_received(data): what the transport of a wire has read. */
+static PyObject *
+wire_data_received(Wire *wire, PyObject *data)
+{
+    Pump *pump = wire->pump;
+    if (pump == NULL || !PyBytes_Check(data)) {
+        PyErr_SetString(PyExc_TypeError, "data_received(data: bytes) of a wire with a pump");
+        return NULL;
+    }
+    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data), *end = at + PyBytes_GET_SIZE(data);
+    wire->seen = pump->now = read_clock();
+    pump->depth++;
+    if (wire->input_len) { /* the transport had more than we asked for */
+        serve_behind(wire, at, end);
+    }
+    else {
+        serve(wire, at, end);
+    }
+    flush(wire);
+    pump->depth--;
+    end_turn(pump);
+    Py_RETURN_NONE;
 }
 
 /* turn(): called by the loop when the epoll instance is readable, and by a handler's loop in it. */

@@ -48,10 +48,7 @@ class Pump:
         "_on_error",
         "_time",
         "counters",
-        "high_mark",
         "joiner",
-        "low_mark",
-        "max_size",
         "now",
     )
 
@@ -62,9 +59,18 @@ class Pump:
         call_soon: Callable[..., object],
         time: Callable[[], float],
         on_error: Callable[["Wire | None", BaseException], None],
-        **_others: object,
+        handlers: object = None,
+        dispatch: object = None,
+        event_type: type | None = None,
+        queued: object = None,
+        index: tuple[int, int, int, int] = (0, 0, 0, 0),
     ) -> None:
-        """`_others` is what only the C implementation uses; see the package."""
+        """`row` is the shard's row of shared memory, `time` its loop's clock.
+
+        Used in C alone: `handlers`, whose on_data_in gets whole messages as `event_type` when there
+        is a `dispatch` (failed, start); `queued`, what `send` returns; `index`, where in the row
+        messages and bytes from and to clients are counted.
+        """
         self._call_soon = call_soon
         self._time = time
         self._on_error = on_error
@@ -74,9 +80,6 @@ class Pump:
         self.counters = counters(row)
         self.joiner = Joiner()
         self.now = time()
-        self.max_size = 1 << 20
-        self.high_mark = 64 * 1024
-        self.low_mark = 16 * 1024
 
     def share(self, wires: Iterable[Any], kind: int, payload: bytes) -> list["Wire"]:
         """Queue one message (kind 1, 2) for each wire; return those that need `send_slowly`."""
@@ -127,8 +130,27 @@ class Pump:
         self._crowd_turns += 1
         return self._crowd_turns <= count // CROWD_PER_TURN and now < self._crowd_until
 
+    # -- sockets of its own: in C alone --------------------------------------------------------
+
+    owns_sockets: Final = False
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when `turn` has something to do."""
+        raise ValueError("this pump has no descriptor")
+
+    def turn(self) -> None:
+        """Read from every socket that has data, in slices, and write what that led to."""
+
+    def accept(self, fd: int, most: int) -> tuple[list[int], int]:
+        """Accept up to `most` sockets; return them and the errno that ended it, 0 for none."""
+        raise ValueError("this pump accepts nothing")
+
+    def adopt(self, wire: "Wire", fd: int) -> None:
+        """Serve a connected, non-blocking socket; connection_made(wire) follows at once."""
+        raise ValueError("this pump serves no sockets")
+
     def close(self) -> None:
-        """Nothing to give back; the C implementation has a descriptor."""
+        """Give the descriptor back."""
 
 
 class Wire(asyncio.Protocol):
@@ -142,10 +164,13 @@ class Wire(asyncio.Protocol):
         "_uncounted",
         "active",
         "blocked",
+        "high_mark",
         "holds",
         "id",
         "is_at_rest",
         "is_plain",
+        "low_mark",
+        "max_size",
         "pump",
         "seen",
         "size",
@@ -166,6 +191,9 @@ class Wire(asyncio.Protocol):
         self.size = 0
         self.is_at_rest = False
         self.is_plain = False
+        self.max_size = 0
+        self.high_mark = 0
+        self.low_mark = 0
         self._outbox: list[Frame] = []
         self._pending = 0  # payload bytes in the outbox
         self._uncounted = 0  # of the outbox: what does not end a message
@@ -281,10 +309,8 @@ class Wire(asyncio.Protocol):
             self._outbox = []
             self._pending = self._uncounted = 0
         else:
-            pump = self.pump
-            cast(asyncio.WriteTransport, transport).set_write_buffer_limits(
-                pump.high_mark, pump.low_mark
-            )
+            wire = cast(asyncio.WriteTransport, transport)
+            wire.set_write_buffer_limits(self.high_mark, self.low_mark)
 
     @property
     def is_attached(self) -> bool:

@@ -8,6 +8,7 @@
 #include "outbox-inl.h"
 
 static int later(Wire *wire);
+static void read_on(Wire *wire);
 
 /* -- the outbox ----------------------------------------------------------------------------------- */
 
@@ -17,7 +18,6 @@ queue_frame(Wire *wire, uint8_t first, PyObject *payload, int is_message)
 {
     size_t before = wire->out.size;
     if (put_frame(wire->pump, &wire->out, first, payload) < 0) {
-        PyErr_NoMemory();
         return -1;
     }
     wire->bytes_queued += wire->out.size - before;
@@ -71,7 +71,7 @@ wire_append(Wire *wire, PyObject *args)
 {
     int first, is_message;
     PyObject *payload;
-    if (!PyArg_ParseTuple(args, "iSp:append", &first, &payload, &is_message)) {
+    if (!PyArg_ParseTuple(args, "iOp:append", &first, &payload, &is_message)) {
         return NULL;
     }
     if (first < 0 || first > 255) {
@@ -117,70 +117,87 @@ wire_flush(Wire *wire, PyObject *Py_UNUSED(nothing))
     Py_RETURN_NONE;
 }
 
-static PyObject *
-wire_drop(Wire *wire, PyObject *Py_UNUSED(nothing))
+/* -- TCP ------------------------------------------------------------------------------------------ */
+
+/* Call a method of the transport without arguments; an exception is reported. */
+static void
+call_transport(Wire *wire, const char *name)
 {
-    clear_outbox(wire->pump, &wire->out);
-    wire->bytes_queued = wire->messages_queued = 0;
-    Py_RETURN_NONE;
+    if (wire->transport == NULL) {
+        return;
+    }
+    PyObject *transport = Py_NewRef(wire->transport); /* the call may detach it */
+    PyObject *result = PyObject_CallMethod(transport, name, NULL);
+    if (result == NULL) {
+        report(wire->pump, wire);
+    }
+    Py_XDECREF(result);
+    Py_DECREF(transport);
 }
 
-/* -- as a transport -------------------------------------------------------------------------------- */
-
+/* close_wire(): end TCP when everything is written. */
 static PyObject *
 wire_close(Wire *wire, PyObject *Py_UNUSED(nothing))
 {
+    if (wire->via == VIA_TRANSPORT) {
+        flush(wire);
+        call_transport(wire, "close");
+    }
     if (wire->via != VIA_SOCKET || wire->flags & GONE) {
         Py_RETURN_NONE;
     }
     wire->flags |= CLOSE_OUT | PAUSED;
-    if (!(wire->flags & WANT_OUT)) {
+    if (!wire->out.size) {
+        lose(wire, 0);
+    }
+    else if (!(wire->flags & WANT_OUT)) {
         count_out(wire);
-        write_socket(wire);
-        if (!wire->out.size && !(wire->flags & GONE)) {
-            lose(wire, 0);
-        }
+        write_socket(wire); /* which closes when all is written */
     }
     Py_RETURN_NONE;
 }
 
+/* abort_wire(): end TCP at once. */
 static PyObject *
-wire_reset(Wire *wire, PyObject *Py_UNUSED(nothing))
+wire_abort(Wire *wire, PyObject *Py_UNUSED(nothing))
 {
-    if (wire->via == VIA_SOCKET) {
+    if (wire->via == VIA_TRANSPORT) {
+        call_transport(wire, "abort");
+    }
+    else if (wire->via == VIA_SOCKET) {
         lose(wire, 0);
     }
     Py_RETURN_NONE;
 }
 
+/* end_output(): send FIN when everything is written; go on reading. */
 static PyObject *
-wire_write_eof(Wire *wire, PyObject *Py_UNUSED(nothing))
+wire_end_output(Wire *wire, PyObject *Py_UNUSED(nothing))
 {
+    if (wire->via == VIA_TRANSPORT) {
+        flush(wire);
+        call_transport(wire, "write_eof");
+    }
     if (wire->via != VIA_SOCKET || wire->flags & (GONE | FIN_OUT)) {
         Py_RETURN_NONE;
     }
     wire->flags |= FIN_OUT;
-    if (wire->out.size) {
-        if (!(wire->flags & WANT_OUT)) {
-            count_out(wire);
-            write_socket(wire); /* which sends the FIN when all is written */
-        }
-    }
-    else {
+    if (!wire->out.size) {
         shutdown(wire->fd, SHUT_WR);
+    }
+    else if (!(wire->flags & WANT_OUT)) {
+        count_out(wire);
+        write_socket(wire); /* which sends the FIN when all is written */
     }
     Py_RETURN_NONE;
 }
 
 static PyObject *
-wire_can_write_eof(Wire *Py_UNUSED(wire), PyObject *Py_UNUSED(nothing))
-{
-    Py_RETURN_TRUE;
-}
-
-static PyObject *
 wire_pause_reading(Wire *wire, PyObject *Py_UNUSED(nothing))
 {
+    if (wire->via == VIA_TRANSPORT) {
+        call_transport(wire, "pause_reading");
+    }
     wire->flags |= PAUSED; /* EPOLLIN goes when data comes: most pauses are shorter than that */
     Py_RETURN_NONE;
 }
@@ -188,36 +205,40 @@ wire_pause_reading(Wire *wire, PyObject *Py_UNUSED(nothing))
 static PyObject *
 wire_resume_reading(Wire *wire, PyObject *Py_UNUSED(nothing))
 {
-    if (wire->via != VIA_SOCKET || wire->flags & (GONE | CLOSE_OUT)) {
+    if (wire->via == VIA_NONE || wire->flags & (GONE | CLOSE_OUT)) {
         Py_RETURN_NONE;
     }
     wire->flags &= ~PAUSED;
-    if (wire->flags & DISARMED) {
-        wire->flags &= ~DISARMED;
-        watch(wire, EPOLL_CTL_MOD);
+    if (wire->input_len) { /* reading goes on when that is served */
+        if (later(wire) < 0) {
+            return PyErr_NoMemory();
+        }
     }
-    if (wire->input_len && later(wire) < 0) {
-        return PyErr_NoMemory();
+    else {
+        read_on(wire);
     }
     Py_RETURN_NONE;
 }
 
 static PyObject *
-wire_is_closing(Wire *wire, PyObject *Py_UNUSED(nothing))
+wire_queued(Wire *wire, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(wire->flags & (GONE | CLOSE_OUT));
+    size_t below = 0;
+    if (wire->via == VIA_TRANSPORT && wire->transport != NULL) {
+        PyObject *size = PyObject_CallMethod(wire->transport, "get_write_buffer_size", NULL);
+        if (size == NULL) {
+            return NULL;
+        }
+        below = PyLong_AsSize_t(size);
+        Py_DECREF(size);
+    }
+    return PyErr_Occurred() ? NULL : PyLong_FromSize_t(wire->out.size + below);
 }
 
 static PyObject *
-wire_get_write_buffer_size(Wire *wire, PyObject *Py_UNUSED(nothing))
+wire_is_attached(Wire *wire, void *Py_UNUSED(closure))
 {
-    return PyLong_FromSize_t(wire->out.size);
-}
-
-static PyObject *
-wire_set_write_buffer_limits(Wire *Py_UNUSED(wire), PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(names))
-{
-    Py_RETURN_NONE; /* the pump's, for all */
+    return PyBool_FromLong(wire->via != VIA_NONE && !(wire->flags & GONE));
 }
 
 static PyObject *
@@ -246,14 +267,16 @@ address_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
     Py_RETURN_NONE;
 }
 
-/* get_extra_info(name, default): peername, sockname, and socket, which is the wire itself. */
+/* get_extra_info(name): peername, sockname, and socket, which is the wire itself. */
 static PyObject *
 wire_get_extra_info(Wire *wire, PyObject *args)
 {
     const char *name;
-    PyObject *missing = Py_None;
-    if (!PyArg_ParseTuple(args, "s|O:get_extra_info", &name, &missing)) {
+    if (!PyArg_ParseTuple(args, "s:get_extra_info", &name)) {
         return NULL;
+    }
+    if (wire->transport != NULL) {
+        return PyObject_CallMethod(wire->transport, "get_extra_info", "s", name);
     }
     if (strcmp(name, "peername") == 0) {
         return address_of(wire->fd, getpeername);
@@ -261,7 +284,7 @@ wire_get_extra_info(Wire *wire, PyObject *args)
     if (strcmp(name, "sockname") == 0) {
         return address_of(wire->fd, getsockname);
     }
-    return Py_NewRef(strcmp(name, "socket") == 0 ? (PyObject *)wire : missing);
+    return Py_NewRef(strcmp(name, "socket") == 0 ? (PyObject *)wire : Py_None);
 }
 
 static PyObject *
