@@ -20,7 +20,9 @@ from shardws.net.pump import Pump
 
 SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
 
-AT_ONCE: Final = 64  # sockets accepted in one go, then the loop looks at others
+# Sockets accepted in one go, then the loop looks at others. Half of what shard.descriptors spares,
+# so that those who must be turned away are gone before the last descriptor is.
+AT_ONCE: Final = 16
 PAUSE_S: Final = 0.1  # while accept fails, for want of a descriptor as a rule
 
 _log = logger("net")
@@ -58,6 +60,7 @@ class Listener:
         self._log = log
         self._server: asyncio.Server | None = None
         self._resuming: asyncio.TimerHandle | None = None
+        self._is_short = False  # accept failed, and that was logged
 
     @property
     def port(self) -> int:
@@ -96,6 +99,8 @@ class Listener:
             self._adopting.adopt(fd)
         if error:
             self._pause(error)
+        elif accepted:
+            self._is_short = False
 
     def _pause(self, error: int) -> None:
         """Accept nothing for a moment: without a descriptor the socket would stay readable."""
