@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from shardws_supervisor.client import Client
+from shardws.control import connect_blocking
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = float(os.environ.get("SHARDWS_TEST_DEADLINE", "20"))  # seconds for whatever is awaited
@@ -153,11 +153,11 @@ class RunningServer:
         self.process.send_signal(number)
 
     def status(self) -> dict[str, Any]:
-        with Client(self.run_dir) as client:
+        with connect_blocking(self.run_dir) as client:
             return client.ask("status")
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        with Client(self.run_dir) as client:
+        with connect_blocking(self.run_dir) as client:
             return client.ask(do, **arguments)
 
     def shard(self, slot: int) -> dict[str, Any]:

@@ -109,18 +109,19 @@ def test_reload_waits_for_its_outcome(run_server: RunServer) -> None:
 
 def test_scale_and_stop(run_server: RunServer) -> None:
     server = run_server(shards=1)
-    assert command(server, "scale", "3").returncode == 0
+    assert command(server, "scale", "3").stdout == "the server goes to 3 shards\n"
     assert len(server.status()["shards"]) == 3
     refused = command(server, "scale", "0")
     assert (refused.returncode, refused.stderr) == (1, "shardws: shards must be 1 to 16, not 0\n")
-    assert command(server, "stop").returncode == 0
+    stopped = command(server, "stop")
+    assert (stopped.returncode, stopped.stdout) == (0, "the server has stopped\n")
     assert not server.run_dir.exists()
     assert server.wait_for_exit() == 0
 
 
 def test_drain_returns_at_once(run_server: RunServer) -> None:
     server = run_server(shards=1)
-    assert command(server, "drain").returncode == 0
+    assert command(server, "drain").stdout == "the server is draining\n"
     assert server.wait_for_exit() == 0
 
 
@@ -169,7 +170,7 @@ def test_the_only_server_is_found(run_server: RunServer, tmp_path: Path) -> None
     run_server(run_dir=tmp_path / "shardws-2")
     several = shardws("status", tmp_path=tmp_path)
     assert several.returncode == 2
-    assert "several servers run: choose with --local-port or --run-dir: " in several.stderr
+    assert "several servers run: choose one by its port or its run directory: " in several.stderr
     assert str(tmp_path / "shardws-2") in several.stderr
 
 

@@ -31,7 +31,7 @@ SCRIPT = """
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
 from websockets.sync.client import connect
-from shardws_supervisor.client import Client
+from shardws.control import connect_blocking
 def zombies():
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -43,7 +43,7 @@ def zombies():
             found.append(name)
     return found
 def report():
-    with Client(Path(sys.argv[1])) as client:
+    with connect_blocking(Path(sys.argv[1])) as client:
         return client.ask("status")
 end = time.monotonic() + 20
 while True:

@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from shardws_supervisor.client import Refused
+from shardws.control import Refused
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
