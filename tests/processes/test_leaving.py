@@ -5,28 +5,15 @@ import signal
 
 import pytest
 
-from tests.processes.conftest import (
-    RunServer,
-    WriteApp,
-    children_of,
-    eventually,
-    greeting,
-    is_alive,
-)
+from tests.proc import children_of, is_alive
+from tests.processes.applications import GREETS
+from tests.processes.clients import close_code
+from tests.processes.conftest import RunServer, WriteApp, eventually, greeting
 from tests.processes.test_serials import SHORT
-from tests.processes.test_stop import assert_nothing_left, close_code, processes
+from tests.processes.test_stop import assert_nothing_left, processes
 
 pytestmark = pytest.mark.processes
 
-GREETS = """
-import json, os
-from shardws import WebSocketServer
-server = WebSocketServer()
-def on_connected(e):
-    server.send_text(e.connection_id, json.dumps(
-        {"connection_id": e.connection_id, "shard": server.shard, "pid": os.getpid()}))
-server.on_connected = on_connected
-"""
 # Once the file "wait" is there, a new shard starts only when "go" is there, too.
 PATIENT = """
 import time

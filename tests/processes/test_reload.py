@@ -1,46 +1,31 @@
 """Reload and scale: the successor is ready before the incumbent drains; bad code stops nothing."""
 
 import signal
-import threading
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from shardws.control import Refused
+from tests.processes.applications import ECHOES, only_in_shards
+from tests.processes.clients import open_silent, refused_during
 from tests.processes.conftest import (
     DEADLINE,
-    RunningServer,
     RunServer,
     WriteApp,
+    assert_echo,
     connect_to_shard,
     eventually,
     greeting,
 )
 from tests.processes.test_control import command
-from tests.processes.test_stop import silent_client
 
 pytestmark = pytest.mark.processes
-
-VERSIONED = """
-import json, os
-from shardws import WebSocketServer
-server = WebSocketServer()
-def on_connected(e):
-    server.send_text(e.connection_id, json.dumps({
-        "connection_id": e.connection_id, "shard": server.shard, "pid": os.getpid(),
-        "version": VERSION}))
-def on_data_in(e):
-    server.send_text(e.connection_id, e.text)
-server.on_connected = on_connected
-server.on_data_in = on_data_in
-"""
 
 
 def write_version(write_app: WriteApp, version: str) -> str:
     # The length differs, so that bytecode of the same second is not mistaken for the new source.
-    return write_app(f"VERSION = {version!r}\n" + VERSIONED + "#" * len(version) ** 2)
+    return write_app(f"{ECHOES}greeting['version'] = {version!r}\n" + "#" * len(version) ** 2)
 
 
 def test_hup_replaces_every_shard_by_new_code(run_server: RunServer, write_app: WriteApp) -> None:
@@ -86,8 +71,7 @@ def test_broken_code_is_refused_and_nothing_stops(
     server.ask("reload")
     server.wait_for_line("error shardws.supervisor.reload: reload refused: ")
     assert server.shard_pids() == before
-    client.send("still here")
-    assert client.recv(timeout=DEADLINE) == "still here"
+    assert_echo(client, "still here")
     report = server.status()
     assert report["ready"]
     last = report["last_reload"]
@@ -135,7 +119,7 @@ def test_how_shards_drain_can_be_changed_by_a_reload(run_server: RunServer, tmp_
     file = tmp_path / "s.toml"
     file.write_text('drain_deadline = "30s"\n')
     server = run_server("examples.demo:server", "--config", "s.toml", shards=1)
-    with silent_client(server):
+    with open_silent(server)[0]:
         file.write_text('drain_deadline = 0\ndrain_rate = 7\nstart_timeout = "20s"\n')
         server.signal(signal.SIGHUP)
         # Of one who never answers; in 30 s it would have been given up for that.
@@ -152,12 +136,7 @@ def test_a_successor_that_dies_leaves_the_incumbent_serving(
     before = server.shard_pids()
     client = server.connect()
     greeting(client)
-    write_app(
-        "import os\n"
-        "if os.path.exists('probed'): os._exit(9)\n"
-        "open('probed', 'w').close()\n"
-        "VERSION = 'x'\n" + VERSIONED
-    )
+    write_app(only_in_shards("os._exit(9)", ECHOES))
     server.signal(signal.SIGHUP)
     server.wait_for_line(
         "reload failed: the new shard 0 did not become ready; 0 shards replaced, the others keep"
@@ -166,8 +145,7 @@ def test_a_successor_that_dies_leaves_the_incumbent_serving(
         "kind": "failed", "replaced": 0, "reason": "", "slot": 0
     }  # fmt: skip
     assert server.shard_pids() == before
-    client.send("still here")
-    assert client.recv(timeout=DEADLINE) == "still here"
+    assert_echo(client, "still here")
 
 
 def test_the_command_fails_when_the_reload_does(run_server: RunServer, write_app: WriteApp) -> None:
@@ -183,10 +161,7 @@ def test_the_command_fails_when_the_reload_does(run_server: RunServer, write_app
 def test_a_reload_during_a_reload(run_server: RunServer, write_app: WriteApp) -> None:
     """A command is refused; a signal cannot be: one more reload follows, however many came."""
     server = run_server(write_version(write_app, "one"))
-    write_app(
-        "import time, os\nwhile not os.path.exists('go'): time.sleep(0.02)\nVERSION = 'x'\n"
-        + VERSIONED
-    )
+    write_app("import time, os\nwhile not os.path.exists('go'): time.sleep(0.02)\n" + ECHOES)
     server.signal(signal.SIGHUP)
     server.wait_for_status(lambda report: report["phase"] == "reloading")
     with pytest.raises(Refused, match="a reload is under way already"):
@@ -214,41 +189,15 @@ def test_a_stop_during_a_reload(
     assert not server.run_dir.exists()
 
 
-class Knocker(threading.Thread):
-    """Connects again and again; `refused` counts what a client must never see."""
-
-    def __init__(self, server: RunningServer) -> None:
-        super().__init__(daemon=True)
-        self.server = server
-        self.served = 0
-        self.refused: list[str] = []
-        self.stop = threading.Event()
-
-    def run(self) -> None:
-        while not self.stop.is_set():
-            try:
-                with connect(self.server.url, open_timeout=DEADLINE, close_timeout=2) as client:
-                    client.recv(timeout=DEADLINE)
-                    self.served += 1
-            except ConnectionClosed:
-                self.served += 1  # it was connected, and told to come back
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-                self.refused.append(repr(error))
-
-
 def test_a_reload_refuses_no_connect(run_server: RunServer) -> None:
     server = run_server(shards=3)
-    knockers = [Knocker(server) for _ in range(3)]
-    for knocker in knockers:
-        knocker.start()
-    for number in (1, 2):
-        assert server.ask("reload")["reloads"] == number
-        server.wait_for_status(lambda report: report["phase"] == "serving")
-    eventually(lambda: all(knocker.served >= 5 for knocker in knockers))
-    for knocker in knockers:
-        knocker.stop.set()
-        knocker.join(DEADLINE)
-    assert [knocker.refused for knocker in knockers] == [[], [], []]
+
+    def reload_twice() -> None:
+        for number in (1, 2):
+            assert server.ask("reload")["reloads"] == number
+            server.wait_for_status(lambda report: report["phase"] == "serving")
+
+    assert refused_during(server, reload_twice) == []
 
 
 def test_ttin_and_ttou_add_and_take_a_shard(run_server: RunServer) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.proc import is_alive
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
@@ -15,7 +16,6 @@ from tests.processes.conftest import (
     connect_to_shard,
     eventually,
     greeting,
-    is_alive,
 )
 
 pytestmark = pytest.mark.processes

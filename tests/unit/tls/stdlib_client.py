@@ -1,6 +1,6 @@
-"""Peers for the TLS tests: a client of the stdlib, whose OpenSSL is another one than ours.
+"""A TLS client of the stdlib, whose OpenSSL is another one than the engine's.
 
-Everything is in memory. `Client.shake` runs both sides until nobody has anything to say.
+Everything is in memory. `StdlibClient.handshake` runs both sides until nobody has anything to say.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ def client_context(
     return context
 
 
-class Client:
+class StdlibClient:
     """One connection of a stdlib client to an engine."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Client:
         self.error: ssl.SSLError | None = None
         self.plaintext = b""  # what the engine gave out during shake
 
-    def shake(self, on_choice: Callable[[TLSEngine], bytes] | None = None) -> "Client":
+    def handshake(self, on_choice: Callable[[TLSEngine], bytes] | None = None) -> "StdlibClient":
         """Run the handshake to its end, successful or not."""
         is_done = False
         for _ in range(20):
@@ -113,16 +113,16 @@ class Client:
                 return found
             found += piece
 
-    def hear(self, records: bytes) -> bytes:
+    def decrypt(self, records: bytes) -> bytes:
         """Take records and return their plaintext."""
         self.received.write(records)
         return self.read()
 
-    def say(self, data: bytes) -> bytes:
+    def send(self, data: bytes) -> bytes:
         """Send data to the engine and return what it understood."""
         return self.engine.receive(self.write(data))
 
-    def bye(self) -> bytes:
+    def close_notify(self) -> bytes:
         """Return our close_notify."""
         with contextlib.suppress(ssl.SSLWantReadError):
             self.object.unwrap()
@@ -140,10 +140,10 @@ def connect(
     authority: trustme.CA,
     version: ssl.TLSVersion = TLS13,
     **options: bool,
-) -> Client:
+) -> StdlibClient:
     engine = TLSEngine(context, calls, **options)  # type: ignore[arg-type]
-    client = Client(client_context(authority, version), engine)
-    client.shake(None if not options.get("is_choosing") else TLSEngine.start)
+    client = StdlibClient(client_context(authority, version), engine)
+    client.handshake(None if not options.get("is_choosing") else TLSEngine.start)
     assert state_of(engine) is State.OPEN, (client.error, engine.ending)
     return client
 
@@ -151,21 +151,21 @@ def connect(
 CALLS: Final = selftest.choose().calls
 
 
-def serve(certificate: trustme.LeafCert, **settings: Any) -> ServerContext:
+def server_context(certificate: trustme.LeafCert, **settings: Any) -> ServerContext:
     """Return a context for these settings of TLSConfig."""
     return contexts.build(dataclasses.replace(config_of(certificate), **settings))
 
 
-def refusal(certificate: trustme.LeafCert, **settings: Any) -> tuple[int, str]:
+def setup_error(certificate: trustme.LeafCert, **settings: Any) -> tuple[int, str]:
     """Return code and words of the refusal of these settings."""
     with pytest.raises(TLSSetupError) as caught:
-        serve(certificate, **settings)
+        server_context(certificate, **settings)
     return caught.value.code, caught.value.description
 
 
-def meet(context: ServerContext, client: ssl.SSLContext) -> Client:
-    return Client(client, TLSEngine(context, CALLS)).shake()
+def handshake(context: ServerContext, client: ssl.SSLContext) -> StdlibClient:
+    return StdlibClient(client, TLSEngine(context, CALLS)).handshake()
 
 
-def opens(context: ServerContext, client: ssl.SSLContext) -> bool:
-    return meet(context, client).engine.state is State.OPEN
+def is_accepted(context: ServerContext, client: ssl.SSLContext) -> bool:
+    return handshake(context, client).engine.state is State.OPEN

@@ -15,7 +15,7 @@ def agreed(profile: str, offer: str = NAME) -> Deflate:
     return found[1]
 
 
-class Client:
+class DeflateClient:
     """The other side, with zlib alone."""
 
     def __init__(self, takeover: bool, bits: int = 15) -> None:
@@ -24,23 +24,23 @@ class Client:
         self.renew()
 
     def renew(self) -> None:
-        self.packer = zlib.compressobj(wbits=-self.bits)
-        self.unpacker = zlib.decompressobj(-self.bits)
+        self.compressor = zlib.compressobj(wbits=-self.bits)
+        self.decompressor = zlib.decompressobj(-self.bits)
 
-    def pack(self, plain: bytes, final: bool = False) -> bytes:
+    def compress(self, plain: bytes, final: bool = False) -> bytes:
         """A message; `final`: by a block with BFINAL (RFC 7692 7.2.3.4)."""
-        packed = self.packer.compress(plain)
+        packed = self.compressor.compress(plain)
         if final:
-            packed += self.packer.flush(zlib.Z_FINISH) + b"\x00"
-            self.packer = zlib.compressobj(wbits=-self.bits)
+            packed += self.compressor.flush(zlib.Z_FINISH) + b"\x00"
+            self.compressor = zlib.compressobj(wbits=-self.bits)
         else:
-            packed = (packed + self.packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+            packed = (packed + self.compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
         if not self.takeover:
             self.renew()
         return packed
 
-    def unpack(self, packed: bytes) -> bytes:
-        plain = self.unpacker.decompress(packed + b"\x00\x00\xff\xff")
+    def decompress(self, packed: bytes) -> bytes:
+        plain = self.decompressor.decompress(packed + b"\x00\x00\xff\xff")
         if not self.takeover:
             self.renew()
         return plain

@@ -1,4 +1,4 @@
-"""A TLSTransport between a stand-in for TCP and one for the Connection, and a client for it."""
+"""A TLSTransport between a fake TCP transport and a fake Connection, and a client for it."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ CONTEXT = contexts.build(TLSConfig(cert_store=LEAF.private_key_and_cert_chain_pe
 
 
 @functools.cache
-def trusting(version: str) -> ssl.SSLContext:
+def client_context(version: str) -> ssl.SSLContext:
     """Return a client's context that trusts our authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     AUTHORITY.configure_trust(context)
@@ -34,8 +34,8 @@ def trusting(version: str) -> ssl.SSLContext:
     return context
 
 
-class Call:
-    """A call to come."""
+class FakeHandle:
+    """In place of asyncio.Handle and TimerHandle."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self.call = call
@@ -44,21 +44,21 @@ class Call:
         self.call = lambda: None
 
 
-class Loop:
+class FakeLoop:
     """Keeps what is to run in the next turn."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[FakeHandle] = []
 
     def time(self) -> float:
         return 0.0
 
-    def call_soon(self, call: Callable[[], None]) -> Call:
-        self.calls.append(Call(call))
+    def call_soon(self, call: Callable[[], None]) -> FakeHandle:
+        self.calls.append(FakeHandle(call))
         return self.calls[-1]
 
-    def call_at(self, due: float, call: Callable[[], None]) -> Call:
-        return Call(call)  # the clock stands still
+    def call_at(self, due: float, call: Callable[[], None]) -> FakeHandle:
+        return FakeHandle(call)  # the clock stands still
 
     def turn(self) -> None:
         calls, self.calls = self.calls, []
@@ -66,7 +66,7 @@ class Loop:
             call.call()
 
 
-class Raw:
+class FakeTCPTransport:
     """A transport of TCP that keeps what is written."""
 
     def __init__(self) -> None:
@@ -117,8 +117,8 @@ class Raw:
         return {"peername": ("192.0.2.1", 5)}.get(name, default)
 
 
-class Upper:
-    """In place of the Connection: notes what it is told."""
+class FakeConnection:
+    """In place of the Connection: records its calls."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -127,10 +127,10 @@ class Upper:
         self.pauses: list[bool] = []
         self.extras: Extras | None = None
         self.on_data: Callable[[bytes], None] = lambda data: None
-        self.wire: TLSTransport | None = None
+        self.transport: TLSTransport | None = None
 
     def connection_made(self, transport: Any) -> None:
-        self.wire = transport
+        self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         self.received += data
@@ -138,8 +138,8 @@ class Upper:
 
     def broken(self, reason: str) -> None:
         self.reason = reason
-        assert self.wire is not None
-        self.wire.write_eof()
+        assert self.transport is not None
+        self.transport.write_eof()
 
     def told(self) -> str | None:
         return self.reason
@@ -158,11 +158,11 @@ class Upper:
         return self.extras
 
 
-class Stub:
+class StubGuard:
     """A Guard that notes everything and decides as the test says."""
 
     def __init__(self, most: int = 100, **options: bool) -> None:
-        self.loop = cast(asyncio.AbstractEventLoop, Loop())
+        self.loop = cast(asyncio.AbstractEventLoop, FakeLoop())
         self.gate = HandshakeLimiter(self.loop, most)
         self.options = options
         self.told_lines: list[str] = []
@@ -187,44 +187,46 @@ class Stub:
         self.endings.append(ending)
 
     def turn(self) -> None:
-        cast(Loop, self.loop).turn()
+        cast(FakeLoop, self.loop).turn()
 
 
-class Wired:
-    """A TLSTransport between a client and an upper part."""
+class TLSFixture:
+    """A TLSTransport between a client and a fake Connection."""
 
-    def __init__(self, guard: Stub | None = None, version: str = "TLSv1_3") -> None:
-        self.guard = guard or Stub()
-        self.upper = Upper()
-        self.raw = Raw()
-        self.wire = TLSTransport(self.guard, cast(Connection, self.upper))
-        self.wire.connection_made(cast(asyncio.Transport, self.raw))
+    def __init__(self, guard: StubGuard | None = None, version: str = "TLSv1_3") -> None:
+        self.guard = guard or StubGuard()
+        self.connection = FakeConnection()
+        self.tcp = FakeTCPTransport()
+        self.transport = TLSTransport(self.guard, cast(Connection, self.connection))
+        self.transport.connection_made(cast(asyncio.Transport, self.tcp))
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.client = trusting(version).wrap_bio(self._in, self._out, server_hostname="a.example")
+        self.client = client_context(version).wrap_bio(
+            self._in, self._out, server_hostname="a.example"
+        )
         self.has_ended = False
 
-    def shake(self) -> "Wired":
+    def handshake(self) -> "TLSFixture":
         for _ in range(4):
             with contextlib.suppress(ssl.SSLWantReadError):
                 self.client.do_handshake()
-            self.pass_on()
+            self.exchange()
         return self
 
-    def pass_on(self) -> None:
+    def exchange(self) -> None:
         """Bring what each side has said to the other."""
         data = self._out.read()
-        if data and self.raw.is_reading:
-            self.wire.data_received(data)
-        self._in.write(self.raw.take())
+        if data and self.tcp.is_reading:
+            self.transport.data_received(data)
+        self._in.write(self.tcp.take())
 
-    def say(self, data: bytes) -> bytes:
+    def encrypt(self, data: bytes) -> bytes:
         """Return the records of data from the client."""
         self.client.write(data)
         return self._out.read()
 
-    def heard(self) -> bytes:
+    def decrypted(self) -> bytes:
         """Return what the client reads; `has_ended` tells whether a close_notify came behind it."""
-        self._in.write(self.raw.take())
+        self._in.write(self.tcp.take())
         found = b""
         try:
             while piece := self.client.read(65536):
@@ -236,7 +238,7 @@ class Wired:
         self.has_ended = True
         return found
 
-    def bye(self) -> bytes:
+    def close_notify(self) -> bytes:
         with contextlib.suppress(ssl.SSLWantReadError):
             self.client.unwrap()
         return self._out.read()

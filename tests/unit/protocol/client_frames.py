@@ -1,4 +1,4 @@
-"""A client's side of the frames, for the tests: masked frames, and streams cut into pieces."""
+"""Frames as a client sends them: masked, and as streams cut into pieces."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from shardws.protocol.session import Frame, Item, Session
 KEY = b"\x11\xa2\x33\xc4"
 
 
-def xor(payload: bytes, key: bytes = KEY) -> bytes:
-    """Mask or unmask in the plainest way: the reference for both bodies."""
+def mask(payload: bytes, key: bytes = KEY) -> bytes:
+    """Mask or unmask in the plainest way: the reference for both implementations."""
     return bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
 
 
@@ -24,7 +24,7 @@ def length_of(size: int, flag: int = 0x80, form: int | None = None) -> bytes:
 
 def frame(first: int, payload: bytes = b"", key: bytes = KEY, form: int | None = None) -> bytes:
     """One masked frame."""
-    return bytes((first,)) + length_of(len(payload), form=form) + key + xor(payload, key)
+    return bytes((first,)) + length_of(len(payload), form=form) + key + mask(payload, key)
 
 
 def close(code: int | None = None, reason: str = "") -> bytes:
@@ -32,13 +32,13 @@ def close(code: int | None = None, reason: str = "") -> bytes:
     return frame(0x88, b"" if code is None else code.to_bytes(2) + reason.encode())
 
 
-def pieces_of(data: bytes, size: int) -> Iterator[bytes]:
+def chunks_of(data: bytes, size: int) -> Iterator[bytes]:
     """The data in reads of `size` bytes; 0: one read."""
     for at in range(0, len(data), size or len(data) or 1):
         yield data[at : at + (size or len(data))]
 
 
-def whole(items: list[Item]) -> list[tuple[int, bytes]]:
+def join_fragments(items: list[Item]) -> list[tuple[int, bytes]]:
     """Items with the pieces of each message put together, at the place of its last piece."""
     found: list[tuple[int, bytes]] = []
     parts: list[bytes] = []
@@ -54,7 +54,7 @@ def whole(items: list[Item]) -> list[tuple[int, bytes]]:
 
 
 @dataclass
-class Heard:
+class SessionOutput:
     """What a session made of a stream."""
 
     items: list[Item] = field(default_factory=list)
@@ -62,13 +62,13 @@ class Heard:
 
     @property
     def messages(self) -> list[tuple[int, bytes]]:
-        return whole(self.items)
+        return join_fragments(self.items)
 
 
-def talk(session: Session, data: bytes, size: int = 0) -> Heard:
+def feed_session(session: Session, data: bytes, size: int = 0) -> SessionOutput:
     """Feed the data in reads of `size` bytes and collect what comes out."""
-    heard = Heard()
-    for piece in pieces_of(data, size):
+    heard = SessionOutput()
+    for piece in chunks_of(data, size):
         heard.items += session.receive(piece)
     heard.replies += session.replies
     session.replies.clear()

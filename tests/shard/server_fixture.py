@@ -1,4 +1,4 @@
-"""One shard on the loop of the test, and clients for it."""
+"""A server of one shard on the test's own loop, a recorder of its events, and clients for it."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ async def receive(connection: ClientConnection) -> str | bytes:
     return await asyncio.wait_for(connection.recv(), DEADLINE_S)
 
 
-class Recorder:
+class EventRecorder:
     """Collects events in their order, and lets a test wait for one."""
 
     def __init__(self) -> None:
@@ -62,14 +62,17 @@ class Recorder:
         async with self._changed:
             self._changed.notify_all()
 
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        """Return the events called `name` so far."""
+        return [event for event in self.events if event[0] == name]
+
+    def count(self, name: str) -> int:
+        return len(self.named(name))
+
     async def wait_for(self, name: str, count: int = 1) -> list[tuple[Any, ...]]:
         """Return the events called `name` once there are `count` of them."""
-
-        def found() -> list[tuple[Any, ...]]:
-            return [event for event in self.events if event[0] == name]
-
         async with self._changed:
             await asyncio.wait_for(
-                self._changed.wait_for(lambda: len(found()) >= count), DEADLINE_S
+                self._changed.wait_for(lambda: self.count(name) >= count), DEADLINE_S
             )
-        return found()
+        return self.named(name)

@@ -14,7 +14,7 @@ LIMIT = 5000
 GREETING = encode(m.GOODBYE)  # anything that is recognised
 
 
-class Transport:
+class FakeTransport:
     """Takes what fits into `room`, keeps the rest, and tells the protocol as asyncio does."""
 
     def __init__(self, link: OutboundLink, room: int = 1 << 30) -> None:
@@ -55,7 +55,7 @@ class Transport:
         self.is_closed = self.is_aborted = True
 
 
-class Owner:
+class FakeOwner:
     """Keeps what a link tells its mesh."""
 
     def __init__(self) -> None:
@@ -98,19 +98,19 @@ class Sink:
         raise AssertionError("a link does not ask that")
 
 
-class Rig:
+class LinkFixture:
     """A link, its owner, and a transport for when it comes up."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, mark: int = MARK) -> None:
-        self.owner = Owner()
+        self.owner = FakeOwner()
         self.sink = Sink()
         self.row = Stats(1).row(0)
         self.link = OutboundLink(
             self.owner, self.sink, 1, loop, self.row, high_mark=mark, frame_limit=LIMIT
         )
-        self.transport = Transport(self.link)
+        self.transport = FakeTransport(self.link)
 
-    def up(self, room: int = 1 << 30) -> "Rig":
+    def up(self, room: int = 1 << 30) -> "LinkFixture":
         self.transport.room = room
         self.link.connection_made(cast(asyncio.Transport, self.transport))
         return self

@@ -1,8 +1,6 @@
 """Certificates on disk, and a blocking TLS client that asks the demo who serves it."""
 
 import contextlib
-import json
-import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -12,17 +10,14 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
+from tests.processes.clients import read_greeting
 from tests.processes.conftest import DEADLINE, RunningServer
+from tests.upgrade_request import UPGRADE
 
 EC = trustme.KeyType.ECDSA
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-GREETING = re.compile(rb"\{.*\}")
 
 
-class Visit(NamedTuple):
+class ServedBy(NamedTuple):
     """What one connection found."""
 
     shard: int
@@ -60,7 +55,7 @@ class Authority:
 
 
 @contextlib.contextmanager
-def opened(
+def open_websocket(
     server: RunningServer,
     context: ssl.SSLContext,
     session: ssl.SSLSession | None = None,
@@ -70,22 +65,17 @@ def opened(
     raw = socket.create_connection((server.host, server.port), DEADLINE)
     with raw, context.wrap_socket(raw, server_hostname=name, session=session) as sock:
         sock.sendall(UPGRADE)
-        found = b""
-        while not (greeting := GREETING.search(found)):
-            piece = sock.recv(4096)
-            assert piece, f"the server ended: {found!r}"
-            found += piece
-        yield sock, json.loads(greeting[0])
+        yield sock, read_greeting(sock)
 
 
-def visit(
+def connect_once(
     server: RunningServer,
     context: ssl.SSLContext,
     session: ssl.SSLSession | None = None,
     name: str = "127.0.0.1",
-) -> Visit:
+) -> ServedBy:
     """Connect, read the greeting, and leave in good order, so that the session stays good."""
-    with opened(server, context, session, name) as (sock, greeting):
+    with open_websocket(server, context, session, name) as (sock, greeting):
         certificate: Any = sock.getpeercert()
         subject = dict(pair[0] for pair in certificate["subject"])["commonName"]
         is_resumed, kept = bool(sock.session_reused), sock.session
@@ -93,15 +83,15 @@ def visit(
         while sock.recv(4096):
             pass  # its close frame, then its close_notify
         sock.unwrap()
-    return Visit(greeting["shard"], greeting["pid"], subject, is_resumed, kept)
+    return ServedBy(greeting["shard"], greeting["pid"], subject, is_resumed, kept)
 
 
-def visit_shard(
+def connect_once_to(
     server: RunningServer, context: ssl.SSLContext, session: ssl.SSLSession | None, shard: int
-) -> Visit:
+) -> ServedBy:
     """Visit with this session until the kernel has chosen that shard."""
     for _ in range(200):
-        found = visit(server, context, session)
+        found = connect_once(server, context, session)
         if found.shard == shard:
             return found
     pytest.fail(f"200 connects and none on shard {shard}")

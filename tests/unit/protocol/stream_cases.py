@@ -1,11 +1,11 @@
-"""Streams of a client and what an OPEN session without extensions must make of them."""
+"""Tables of client streams, and what an OPEN session without extensions must make of each."""
 
 from dataclasses import dataclass
 
-from tests.unit.protocol.client import KEY, close, frame
+from tests.unit.protocol.client_frames import KEY, close, frame
 
 LIMIT = 1000
-Told = list[tuple[int, bytes]]
+Messages = list[tuple[int, bytes]]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Case:
 
     name: str
     data: bytes
-    told: Told
+    messages: Messages
     code: int | None = None  # what the application is told; None: still OPEN
     sent: bytes | None = None  # payload of our close frame; None: just the code
     pongs: tuple[bytes, ...] = ()
@@ -134,7 +134,7 @@ CASES += [
     for reason in ("", "grüße")
 ]
 
-# Text that is no UTF-8 (RFC 3629): what each body must refuse, at whatever place.
+# Text that is no UTF-8 (RFC 3629): what each implementation must refuse, at whatever place.
 BAD_TEXT = [
     b"\x80",
     b"\xbf",

@@ -1,4 +1,4 @@
-"""A program without a loop of its own, and clients of it in threads."""
+"""A server embedded in a do_events program, and clients of it in threads."""
 
 import contextlib
 import socket
@@ -9,19 +9,14 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.shard.serving import DEADLINE_S, new_server
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
+from tests.shard.server_fixture import DEADLINE_S, new_server
+from tests.upgrade_request import UPGRADE
 
 BIG = bytes(8 << 20)  # more than the kernel's buffers and the queue together
 
 
-class Program:
-    """A server without a loop of its own, and what happened to it."""
+class EmbeddedServer:
+    """A server that runs within do_events(), and its events in their order."""
 
     def __init__(self) -> None:
         self.server = new_server()
@@ -48,7 +43,7 @@ class Program:
         return [event[1] for event in self.events if event[0] == "connected"]
 
     @contextlib.contextmanager
-    def deaf_client(self) -> Iterator[int]:
+    def nonreading_client(self) -> Iterator[int]:
         """Connect a client that never reads, with small buffers; yields its id."""
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -56,27 +51,29 @@ class Program:
             sock.sendall(UPGRADE)
             before = self.count("connected")
             self.run_until(lambda: self.count("connected") > before)
-            self.deaf = sock
+            self.nonreading_socket = sock
             yield self.ids[-1]
 
 
 @contextlib.contextmanager
-def visitor(program: Program, visit: Callable[[ClientConnection], None]) -> Iterator[None]:
+def client_thread(
+    embedded: EmbeddedServer, use: Callable[[ClientConnection], None]
+) -> Iterator[None]:
     """Run a client in a thread; what it raises is raised here."""
     failures: list[BaseException] = []
 
-    def body() -> None:
+    def run_client() -> None:
         try:
-            url = f"ws://127.0.0.1:{program.server.local_port}"
+            url = f"ws://127.0.0.1:{embedded.server.local_port}"
             with connect(url, compression=None, max_size=None) as ws:
-                visit(ws)
+                use(ws)
         except BaseException as error:  # noqa: BLE001  raised again in the test's own thread
             failures.append(error)
 
-    thread = threading.Thread(target=body)
+    thread = threading.Thread(target=run_client)
     thread.start()
     yield
-    program.run_until(lambda: not thread.is_alive())
+    embedded.run_until(lambda: not thread.is_alive())
     thread.join()
     if failures:
         raise failures[0]

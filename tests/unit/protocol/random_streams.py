@@ -1,4 +1,4 @@
-"""Streams that a client might send, good, odd and broken, from a source of bytes.
+"""Generates streams that a client might send, valid, odd and broken, from a source of bytes.
 
 The source is a random generator or a fuzzer's input, so that both make the same kinds of stream.
 """
@@ -7,7 +7,7 @@ import random
 import zlib
 from typing import Protocol
 
-from tests.unit.protocol.client import close, frame
+from tests.unit.protocol.client_frames import close, frame
 
 TEXTS = (
     "",
@@ -47,7 +47,7 @@ class Input:
         return int.from_bytes(self.randbytes(2)) % stop
 
 
-def pack(plain: bytes) -> bytes:
+def compress(plain: bytes) -> bytes:
     """A compressed message without takeover."""
     packer = zlib.compressobj(wbits=-15)
     return (packer.compress(plain) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
@@ -68,7 +68,7 @@ def message(source: Source, is_compressed: bool) -> bytes:
     body = payload(source)
     kind = 1 + source.randrange(2)
     if is_compressed:
-        body, kind = pack(body), kind | 0x40
+        body, kind = compress(body), kind | 0x40
     parts = 1 + source.randrange(4) if source.randrange(4) else 1 + len(body)
     size = len(body) // parts + 1
     stream = b""

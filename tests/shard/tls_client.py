@@ -1,109 +1,16 @@
-"""Certificates, a server of one shard that speaks TLS, and clients of the stdlib for it."""
+"""TLS clients that a test drives step by step, and what a handshake with them agrees on."""
 
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-import pytest
-import trustme
-from websockets.asyncio.client import ClientConnection
-
-from shardws import Connected, DataIn, Disconnected, Error, ShardwsError, WebSocketServer
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, run
-
-EC: Final = trustme.KeyType.ECDSA
-AUTHORITY: Final = trustme.CA(key_type=EC)
-LEAF: Final = AUTHORITY.issue_cert("127.0.0.1", "a.example", common_name="shard", key_type=EC)
-RSA_LEAF: Final = AUTHORITY.issue_cert(
-    "127.0.0.1", common_name="rsa shard", key_type=trustme.KeyType.RSA
-)
-TLS12: Final = ssl.TLSVersion.TLSv1_2
-TLS13: Final = ssl.TLSVersion.TLSv1_3
-VERSIONS: Final = (TLS12, TLS13)
-
-UPGRADE: Final = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
+from shardws import WebSocketServer
+from tests.shard.server_fixture import DEADLINE_S, run
+from tests.shard.tls_server_fixture import client_context, listening_tls
 
 
-def pem(certificate: trustme.LeafCert) -> bytes:
-    """Return key, leaf and chain as one PEM text."""
-    return bytes(certificate.private_key_and_cert_chain_pem.bytes())
-
-
-def store(certificate: trustme.LeafCert, path: Path) -> str:
-    """Write a store and return its path."""
-    path.write_bytes(pem(certificate))
-    return str(path)
-
-
-def trusting(
-    version: ssl.TLSVersion | None = None,
-    certificate: trustme.LeafCert | None = None,
-    authority: trustme.CA = AUTHORITY,
-) -> ssl.SSLContext:
-    """Return a client's context that trusts our authority."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    if version is not None:
-        context.minimum_version = context.maximum_version = version
-    if certificate is not None:
-        certificate.configure_cert(context)
-    return context
-
-
-def tls_server(recorder: Recorder | None = None, leaf: trustme.LeafCert = LEAF) -> WebSocketServer:
-    """Return a server that echoes and, with a recorder, notes what happens."""
-    server = new_server()
-    server.use_ssl = True
-    server.ssl_cert_store = pem(leaf)
-    server.buffer_message = True
-
-    def on_data_in(e: DataIn) -> None:
-        if e.data_format == 1:
-            server.send_text(e.connection_id, e.text)
-        else:
-            server.send(e.connection_id, e.text)
-
-    server.on_data_in = on_data_in
-    if recorder is not None:
-        watch(server, recorder)
-    return server
-
-
-def watch(server: WebSocketServer, recorder: Recorder) -> None:
-    """Note what begins, ends and goes wrong."""
-
-    def on_connected(e: Connected) -> None:
-        recorder.note("connected", e.connection_id)
-
-    def on_disconnected(e: Disconnected) -> None:
-        recorder.note("disconnected", e.status_code, e.description)
-
-    def on_error(e: Error) -> None:
-        recorder.note("error", e.error_code, e.description)
-
-    server.on_connected = on_connected
-    server.on_disconnected = on_disconnected
-    server.on_error = on_error
-
-
-@contextlib.asynccontextmanager
-async def secured(server: WebSocketServer) -> AsyncIterator[str]:
-    """Let the server listen; yields its wss URL."""
-    async with listening(server) as url:
-        yield url.replace("ws://", "wss://")
-
-
-async def wss(url: str, context: ssl.SSLContext | None = None, **options: Any) -> ClientConnection:
-    return await client(url, ssl=context or trusting(), **options)
-
-
-class Plain:
+class TCPClient:
     """A TCP connection that sends and reads bytes as they are."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -132,7 +39,7 @@ class Plain:
             await self.writer.wait_closed()
 
 
-class Stream(Plain):
+class TLSClient(TCPClient):
     """A TLS client in memory over a TCP connection, so that a test decides each byte it sends."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -141,14 +48,16 @@ class Stream(Plain):
         self.object: ssl.SSLObject
         self.has_ended = False  # the server sent its close_notify
 
-    async def shake(
+    async def handshake(
         self,
         context: ssl.SSLContext | None = None,
         name: str = "127.0.0.1",
         session: ssl.SSLSession | None = None,
-    ) -> "Stream":
+    ) -> "TLSClient":
         """Run the handshake; ssl.SSLError when the server refuses, EOFError when it leaves."""
-        self.object = (context or trusting()).wrap_bio(self._in, self._out, server_hostname=name)
+        self.object = (context or client_context()).wrap_bio(
+            self._in, self._out, server_hostname=name
+        )
         if session is not None:
             self.object.session = session
         while True:
@@ -171,27 +80,27 @@ class Stream(Plain):
         data = await asyncio.wait_for(self.reader.read(65536), DEADLINE_S)
         if not data:
             raise EOFError("the server ended TCP")
-        self.take(data)
+        self.feed(data)
 
-    def take(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         """Give received bytes to TLS."""
         self._in.write(data)
 
-    def records(self, data: bytes) -> bytes:
+    def encrypt(self, data: bytes) -> bytes:
         """Return the records for data, unsent."""
         self.object.write(data)
         return self._out.read()
 
-    def say(self, data: bytes) -> None:
-        self.writer.write(self.records(data))
+    def send(self, data: bytes) -> None:
+        self.writer.write(self.encrypt(data))
 
-    def bye(self) -> None:
+    def close_notify(self) -> None:
         """Send close_notify."""
         with contextlib.suppress(ssl.SSLWantReadError):
             self.object.unwrap()
         self.flush()
 
-    async def hear(self, until: bytes = b"") -> bytes:
+    async def receive(self, until: bytes = b"") -> bytes:
         """Return the plaintext up to `until`, or up to the end of the stream or of TCP."""
         found = b""
         while not until or until not in found:
@@ -212,13 +121,13 @@ class Stream(Plain):
         return found
 
 
-async def stream(server: WebSocketServer, context: ssl.SSLContext | None = None) -> Stream:
+async def connect_tls(server: WebSocketServer, context: ssl.SSLContext | None = None) -> TLSClient:
     """Return a TLS client whose handshake is done."""
-    peer = await Stream.connect(server)
-    return await peer.shake(context)
+    peer = await TLSClient.connect(server)
+    return await peer.handshake(context)
 
 
-class Agreed(NamedTuple):
+class Negotiated(NamedTuple):
     """What a client found out in a handshake."""
 
     version: str
@@ -226,52 +135,39 @@ class Agreed(NamedTuple):
     subject: str  # common name of the certificate it was shown, "" where it does not verify
 
 
-async def agreed(
+async def negotiate(
     server: WebSocketServer, context: ssl.SSLContext | None = None, name: str = "127.0.0.1"
-) -> Agreed:
+) -> Negotiated:
     """Return what a new client agrees on with the server; ssl.SSLError when they cannot."""
-    context = context or trusting()
+    context = context or client_context()
     context.check_hostname = False
-    async with await Stream.connect(server) as peer:
-        await peer.shake(context, name)
+    async with await TLSClient.connect(server) as peer:
+        await peer.handshake(context, name)
         cipher = peer.object.cipher()
         found: Any = peer.object.getpeercert() or {}
         subject = dict(pair[0] for pair in found.get("subject", ()))
-        peer.bye()
+        peer.close_notify()
         assert cipher is not None
-        return Agreed(str(peer.object.version()), cipher[0], subject.get("commonName", ""))
+        return Negotiated(str(peer.object.version()), cipher[0], subject.get("commonName", ""))
 
 
-def refusal(server: WebSocketServer) -> ShardwsError:
-    """Return why the server does not listen."""
-    found: list[ShardwsError] = []
-
-    async def main() -> None:
-        with pytest.raises(ShardwsError) as raised:
-            server.listening = True
-        assert not server.listening
-        found.append(raised.value)
-        await server.shutdown_complete()
-
-    run(main())
-    return found[0]
-
-
-def serve(server: WebSocketServer, context: ssl.SSLContext | None = None) -> Agreed:
+def negotiate_once(server: WebSocketServer, context: ssl.SSLContext | None = None) -> Negotiated:
     """Let the server listen and return what one client agrees on with it."""
-    found: list[Agreed] = []
+    found: list[Negotiated] = []
 
     async def main() -> None:
-        async with secured(server):
-            found.append(await agreed(server, context))
+        async with listening_tls(server):
+            found.append(await negotiate(server, context))
 
     run(main())
     return found[0]
 
 
-def limited(version: ssl.TLSVersion, ciphers: str = "", curve: str = "") -> ssl.SSLContext:
+def limited_client_context(
+    version: ssl.TLSVersion, ciphers: str = "", curve: str = ""
+) -> ssl.SSLContext:
     """Return a client that offers little."""
-    context = trusting(version)
+    context = client_context(version)
     if ciphers:
         context.set_ciphers(ciphers)
     if curve:

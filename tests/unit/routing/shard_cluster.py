@@ -95,7 +95,7 @@ def share(recipients: list[Recipient], kind: int, payload: bytes) -> list[Recipi
     return [one for one in recipients if one.send(kind, payload).outcome is Outcome.FULL]
 
 
-class Sink:
+class RecordingSink:
     """Keeps what routing tells its shard."""
 
     def __init__(self) -> None:
@@ -124,12 +124,12 @@ class Sink:
         return self.replies.get((connection_id, what))
 
 
-class Shard:
+class RoutingShard:
     """Routing of one shard."""
 
     def __init__(self, directory: str, slot: int, generation: int = 0, **options: Any) -> None:
         self.stats = Stats(1).row(0)
-        self.sink = Sink()
+        self.sink = RecordingSink()
         self.registry = Registry()
         nonce = options.pop("nonce", NONCE)
         self.identity = Identity(0, slot, generation, os.getpid(), nonce)
@@ -159,23 +159,23 @@ class Shard:
         return connection
 
 
-class Town:
+class Cluster:
     """A run directory and the shards that live there."""
 
     def __init__(self) -> None:
         self.directory = tempfile.mkdtemp(prefix="town-")
-        self.shards: list[Shard] = []
+        self.shards: list[RoutingShard] = []
 
-    async def found(self, slot: int, generation: int = 0, **options: Any) -> Shard:
+    async def start_shard(self, slot: int, generation: int = 0, **options: Any) -> RoutingShard:
         """Start a shard; nobody knows of it yet."""
-        shard = Shard(self.directory, slot, generation, **options)
+        shard = RoutingShard(self.directory, slot, generation, **options)
         await shard.start()
         self.shards.append(shard)
         return shard
 
-    async def meet(self, count: int, **options: Any) -> list[Shard]:
+    async def start_shards(self, count: int, **options: Any) -> list[RoutingShard]:
         """Start shards that are told of each other."""
-        shards = [await self.found(slot, **options) for slot in range(count)]
+        shards = [await self.start_shard(slot, **options) for slot in range(count)]
         self.announce()
         return shards
 
@@ -185,7 +185,7 @@ class Town:
         for shard in self.shards:
             shard.mesh.set_peers(peers)
 
-    async def end(self, shard: Shard) -> None:
+    async def end(self, shard: RoutingShard) -> None:
         """End one shard in order, without telling the others."""
         self.shards.remove(shard)
         await shard.mesh.close()
@@ -203,22 +203,22 @@ class Town:
         shutil.rmtree(self.directory)
 
 
-def run(loop: str, story: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
+def run_scenario(loop: str, scenario: Callable[[Cluster], Coroutine[Any, Any, None]]) -> None:
     """Run a story in a town of its own on one of LOOPS."""
 
     async def main() -> None:
-        town = Town()
+        cluster = Cluster()
         try:
             async with asyncio.timeout(DEADLINE):
-                await story(town)
+                await scenario(cluster)
         finally:
-            await town.close()
+            await cluster.close()
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(main())
 
 
-async def soon(wanted: Awaitable[Outcome]) -> Outcome:
+async def outcome_of(wanted: Awaitable[Outcome]) -> Outcome:
     """Await an outcome with a deadline."""
     async with asyncio.timeout(DEADLINE):
         return await wanted
@@ -229,23 +229,23 @@ def hello(**changes: Any) -> bytes:
     return encode(m.HELLO, m.VERSION, *said.values())
 
 
-def links(caplog: pytest.LogCaptureFixture) -> list[str]:
+def link_log(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return what was logged about links, without the dials that were tried again."""
     lines = [record.getMessage() for record in caplog.records if record.name == "shardws.routing"]
     return [line for line in lines if "trying on" not in line]
 
 
-class Stranger:
+class RawPeer:
     """A bare socket that says what it likes to a shard."""
 
-    def __init__(self, shard: Shard, town: Town) -> None:
-        self._path = f"{town.directory}/shard-{shard.identity.row}.sock"
+    def __init__(self, shard: RoutingShard, cluster: Cluster) -> None:
+        self._path = f"{cluster.directory}/shard-{shard.identity.row}.sock"
 
-    async def say(self, data: bytes) -> None:
+    async def send(self, data: bytes) -> None:
         self.reader, self.writer = await asyncio.open_unix_connection(self._path)
         self.writer.write(data)
 
-    async def is_dropped(self) -> bool:
+    async def is_disconnected(self) -> bool:
         try:
             return await self.reader.read() == b""
         except ConnectionResetError:

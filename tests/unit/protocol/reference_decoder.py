@@ -1,4 +1,4 @@
-"""wsproto alone, as the oracle of the differential tests: what does it make of a stream?
+"""wsproto alone as the reference of the differential tests: what does it make of a stream?
 
 Its own traps are marked, so that a stream that springs one can be told from a fault of ours:
 `is_trapped` is set when a final block or a control frame inside a compressed message upset it.
@@ -15,17 +15,17 @@ from shardws.protocol.session import Session
 
 
 @dataclass
-class Story:
+class Decoded:
     """What a stream tells: whole messages and control frames, a rest, and the end."""
 
-    told: list[tuple[int, bytes]] = field(default_factory=list)
+    frames: list[tuple[int, bytes]] = field(default_factory=list)
     rest: bytes = b""  # of a message in progress, as far as it was passed on
     code: int | None = None  # of the end; None: still open
     is_violation: bool = False
-    words: str = ""
+    reason: str = ""
 
 
-class Watched(PerMessageDeflate):
+class ObservedDeflate(PerMessageDeflate):
     """wsproto's extension, which tells when one of its own faults took effect."""
 
     def __init__(self) -> None:
@@ -59,11 +59,11 @@ class Watched(PerMessageDeflate):
         return found
 
 
-class Oracle:
+class ReferenceDecoder:
     """One stream through wsproto."""
 
     def __init__(self, is_compressed: bool = False) -> None:
-        self.extension = Watched() if is_compressed else None
+        self.extension = ObservedDeflate() if is_compressed else None
         extensions = [] if self.extension is None else [self.extension]
         self.connection = Connection(ConnectionType.SERVER, list(extensions))
 
@@ -71,36 +71,36 @@ class Oracle:
     def is_trapped(self) -> bool:
         return self.extension is not None and self.extension.is_trapped
 
-    def hear(self, data: bytes) -> Story:
+    def decode(self, data: bytes) -> Decoded:
         """Read the whole stream at once."""
-        story = Story()
+        decoded = Decoded()
         self.connection.receive_data(data)
         for event in self.connection.events():
             match event:
                 case Ping(payload=payload):
-                    story.told.append((9, bytes(payload)))
+                    decoded.frames.append((9, bytes(payload)))
                 case Pong(payload=payload):
-                    story.told.append((10, bytes(payload)))
+                    decoded.frames.append((10, bytes(payload)))
                 case TextMessage():
-                    self._message(story, 1, event.data.encode(), event.message_finished)
+                    self._message(decoded, 1, event.data.encode(), event.message_finished)
                 case BytesMessage():
-                    self._message(story, 2, bytes(event.data), event.message_finished)
+                    self._message(decoded, 2, bytes(event.data), event.message_finished)
                 case CloseConnection(code=code, reason=reason):
-                    story.code, story.words = int(code), reason or ""
-                    story.is_violation = self.connection.state is ConnectionState.OPEN
-        return story
+                    decoded.code, decoded.reason = int(code), reason or ""
+                    decoded.is_violation = self.connection.state is ConnectionState.OPEN
+        return decoded
 
     @staticmethod
-    def _message(story: Story, kind: int, payload: bytes, is_last: bool) -> None:
-        story.rest += payload
+    def _message(decoded: Decoded, kind: int, payload: bytes, is_last: bool) -> None:
+        decoded.rest += payload
         if is_last:
-            story.told.append((kind, story.rest))
-            story.rest = b""
+            decoded.frames.append((kind, decoded.rest))
+            decoded.rest = b""
 
 
-def hear(session: Session, data: bytes, cuts: list[int]) -> Story:
+def decode(session: Session, data: bytes, cuts: list[int]) -> Decoded:
     """Read the stream with one of our sessions, in reads of the sizes of `cuts`, over and over."""
-    story = Story()
+    decoded = Decoded()
     at = turn = 0
     while at < len(data):
         size = max(1, cuts[turn % len(cuts)]) if cuts else len(data)
@@ -108,38 +108,40 @@ def hear(session: Session, data: bytes, cuts: list[int]) -> Story:
             if kind == 8:
                 continue
             if kind >= 9:
-                story.told.append((kind, payload))
+                decoded.frames.append((kind, payload))
                 continue
-            story.rest += payload
+            decoded.rest += payload
             if eom:
-                story.told.append((kind, story.rest))
-                story.rest = b""
+                decoded.frames.append((kind, decoded.rest))
+                decoded.rest = b""
         at += size
         turn += 1
     if session.ending is not None:
-        story.code, story.words = session.ending.code, session.ending.reason
-        story.is_violation = session.ending.error is not None
-    return story
+        decoded.code, decoded.reason = session.ending.code, session.ending.reason
+        decoded.is_violation = session.ending.error is not None
+    return decoded
 
 
-def explains(ours: Story, theirs: Story, oracle: Oracle, is_buffered: bool) -> bool:
-    """Tell whether the stories agree, or differ by one of the known differences only."""
-    if oracle.is_trapped:
+def agree(
+    ours: Decoded, theirs: Decoded, reference_decoder: ReferenceDecoder, is_buffered: bool
+) -> bool:
+    """Tell whether both results agree, or differ by one of the known differences only."""
+    if reference_decoder.is_trapped:
         return True
-    if "reserved code" in theirs.words and (ours.code == 1014 or "reason" in ours.words):
-        return ours.told == theirs.told  # IANA's 1014, which wsproto refuses
-    if ours.is_violation and "inside a block" in ours.words:
-        return ours.told == theirs.told[: len(ours.told)]  # wsproto passes on half a message
-    if ours.is_violation and ours.words.startswith("expected CONTINUATION"):
+    if "reserved code" in theirs.reason and (ours.code == 1014 or "reason" in ours.reason):
+        return ours.frames == theirs.frames  # IANA's 1014, which wsproto refuses
+    if ours.is_violation and "inside a block" in ours.reason:
+        return ours.frames == theirs.frames[: len(ours.frames)]  # wsproto passes on half a message
+    if ours.is_violation and ours.reason.startswith("expected CONTINUATION"):
         # It inflates the new message first, or waits for its first byte.
-        return ours.told == theirs.told and theirs.code in (None, 1002, 1007)
+        return ours.frames == theirs.frames and theirs.code in (None, 1002, 1007)
     if is_buffered and ours.is_violation and ours.code == 1009:
         # It waits for the announced bytes, or looks at those that are there.
-        return ours.told == theirs.told and theirs.code in (None, 1002, 1007)
+        return ours.frames == theirs.frames and theirs.code in (None, 1002, 1007)
     # Ahead of bytes that end the session, what was passed on depends on how they were cut.
     same_rest = is_buffered or ours.is_violation or ours.rest == theirs.rest
-    return (ours.told, ours.code, ours.is_violation, same_rest) == (
-        theirs.told,
+    return (ours.frames, ours.code, ours.is_violation, same_rest) == (
+        theirs.frames,
         theirs.code,
         theirs.is_violation,
         True,
