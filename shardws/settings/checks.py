@@ -1,7 +1,7 @@
 """Checks of single values that a pair of bounds cannot express.
 
-Owns the rules of SPEC sections 1 and 4 for one value; knows no row. Each check raises ValueError
-with the reason (error 213) or Refusal where SPEC names another code, and returns nothing.
+Owns the rules for one value; knows no row. Each check raises ValueError with the reason (error 213)
+or Refusal where the code is another one, and returns nothing.
 Two settings together are the business of `settings.pairs`.
 """
 

@@ -1,4 +1,4 @@
-"""One setting: everything that is known of it, in one place (DESIGN 8).
+"""One setting: everything that is known of it, in one place.
 
 Owns the shape of a row and the check of one value against it; knows no value, no other row and
 nobody who reads it.

@@ -228,8 +228,9 @@ RESPAWN_ATTEMPTS: Final[Row[int]] = Row(
     group=Group.SERVER,
     when=When.BOOT,
     module="shardws_supervisor.plan.plan",
-    text="A shard that dies is started again after a growing delay. After so many deaths in a row, "
-    "each within 10 s of its start, it is given up until a reload; the others go on.",
+    text="A shard that dies is started again after a growing delay. After this many consecutive "
+    "deaths, each within 10 s of its start, its slot is quarantined until the next reload; the "
+    "others keep serving.",
 )
 DRAIN_DELAY: Final[Row[float]] = Row(
     name="drain_delay",

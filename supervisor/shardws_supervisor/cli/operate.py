@@ -55,11 +55,11 @@ def reload(namespace: argparse.Namespace) -> int:
     with connect(namespace) as server:
         number = checked(server.ask("reload"), shapes.RELOADING)["reloads"]
         while True:
-            report = checked(server.status(), shapes.RELOADED)
+            report = checked(server.status(), shapes.RELOAD_PROGRESS)
             if report["reloads"] != number or report["phase"] != "reloading":
                 break
             time.sleep(PAUSE)
-    outcome: str = report["reload_outcome"]
+    outcome: str = checked(report, shapes.RELOADED)["reload_outcome"]
     if report["last_reload"]["kind"] == "done":
         output.lines([outcome])
         return EXIT_OK

@@ -43,7 +43,8 @@ CONNECTIONS: Final = {
     "connections": [_CONNECTION],
 }
 RELOADING: Final = {"reloads": int}
-RELOADED: Final = {"reloads": int, "phase": str, "reload_outcome": str}
+RELOAD_PROGRESS: Final = {"reloads": int, "phase": str}
+RELOADED: Final = {"reload_outcome": str, "last_reload": {"kind": str}}
 PHASE: Final = {"phase": str}
 SCALED: Final = {"shards": NUMBER}
 CLOSED: Final = {"count": NUMBER, "silent_shards?": NUMBER}
