@@ -15,7 +15,7 @@ from pathlib import Path
 from shardws import stats
 from shardws.census import Census
 from shardws.control.endpoint import default_directory
-from shardws.errors import StartError
+from shardws.errors import StartError, code_of_errno
 from shardws.stats import CONNECTED
 from shardws_supervisor.listening import activation, listeners
 from shardws_supervisor.plan.plan import MOST_SHARDS, Plan
@@ -34,7 +34,8 @@ class Resources:
     def __init__(self, plan: Plan) -> None:
         """Take everything; StartError leaves nothing taken."""
         self.log_handler = logs.configure(plan.log_level, plan.log_format, plan.log_file)
-        self.room = limits.room_for(limits.raise_descriptor_limit(), plan.shards)
+        descriptors = limits.raise_descriptor_limit()
+        self.room = limits.room_for(descriptors, plan.shards, plan.max_connections)
         self.max_connections = limits.effective_connections(plan.max_connections, self.room)
         address = listeners.resolve(plan.local_host, plan.local_port, plan.use_ipv6)
         self.listeners: listeners.Listening
@@ -52,19 +53,32 @@ class Resources:
             for slot in range(plan.shards):
                 self.listeners.add(slot)
             self.admin_listener = self._bind_admin(plan.admin_address)
+            self.memory, self.census = self._shared_memory(plan.shards)
             self.run_directory = self._directory(plan)
         except BaseException:
             self._close_sockets()
             raise
-        # Room to scale: shared memory cannot grow after the first fork. Not as much as possible,
-        # because each accept sums the connections over all rows.
-        self.memory = stats.Stats(min(MOST_SHARDS, max(RESERVED, 2 * plan.shards)))
-        # A shard may get more than its share of the connections, so a page holds all that fit it.
-        self.census = Census(self.memory.rows, self.room.per_shard)
         self.notifier = Notifier(os.environ, os.getpid())
         self.memory_limit = cpus.memory_limit()
         self.boot_nonce = secrets.token_hex(8)
         self.is_tls = plan.is_tls
+
+    def _shared_memory(self, shards: int) -> tuple[stats.Stats, Census]:
+        """Map what all processes share: it cannot grow after the first fork.
+
+        Slots to scale, but not as many as possible, because each accept sums the connections over
+        all rows. A shard may get more than its share of the connections, so a page of the census
+        holds all that fit one shard.
+        """
+        try:
+            memory = stats.Stats(min(MOST_SHARDS, max(RESERVED, 2 * shards)))
+            return memory, Census(memory.rows, self.room.per_shard)
+        except OSError as error:
+            raise StartError(
+                f"no shared memory for {self.room.per_shard} connections in each shard:"
+                f" {error.strerror} (set MaxConnections, or a lower RLIMIT_NOFILE)",
+                code=code_of_errno(error.errno),
+            ) from None
 
     @staticmethod
     def _bind_admin(address: str) -> socket.socket | None:
