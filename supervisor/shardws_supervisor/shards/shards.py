@@ -152,6 +152,7 @@ class Shards:
                 lambda: shard_process.run(plan.load, context),
                 name=f"shardws-{slot.index}",
                 fds_to_close=[*self._foreign_to(slot.index), ours],
+                is_group=True,
             )
         except OSError as error:
             ours.close()
@@ -247,6 +248,9 @@ class Shards:
     def reap(self, now: float) -> None:
         """Take note of every shard that has ended."""
         for process in self.table.processes():
+            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            spawn.kill_group(process.pid)  # while the zombie keeps its number from being reused
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 accounting.ended(self._memory, process, status, usage)
@@ -262,6 +266,7 @@ class Shards:
         self._memory.clear_gauges(process.row)
         self.shard_requests.ended(process)
         self._take_no_more(process)
+        process.exit_code = os.waitstatus_to_exitcode(status)
         reason = spawn.ending(status)
         if process.complaint:
             reason += f": {process.complaint}"

@@ -39,5 +39,5 @@ def test_no_memory_for_the_tables_is_one_line(monkeypatch: pytest.MonkeyPatch) -
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     monkeypatch.setattr("shardws.census.mmap.mmap", refuse)
-    with pytest.raises(StartError, match="no shared memory for 7 connections .*: Cannot allocate"):
+    with pytest.raises(StartError, match=r"no shared memory for 7 connections .*: Cannot allocate"):
         Resources._shared_memory(cast(Any, SimpleNamespace(room=Room(8, 7, 7))), 1)
