@@ -11,6 +11,15 @@ from typing import Any, Final
 REDACTED: Final = "?..."
 VERBOSE: Final = 15  # between INFO and DEBUG: details that LogLevel 2 shows
 
+# C0 but the tab, DEL, C1, the line breaks of Unicode, and what turns the direction of writing.
+UNSAFE: Final = (
+    *(number for number in range(32) if number != 9),
+    *range(127, 160),
+    *range(0x2028, 0x202F),
+    *range(0x2066, 0x206A),
+)
+_ESCAPES: Final = {number: chr(number).encode("unicode_escape").decode() for number in UNSAFE}
+
 Watch = Callable[[int, int, str, str], None]  # connection id, level, message, room
 
 
@@ -58,6 +67,14 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
 def shard_logger(room: str, shard: int) -> Adapter:
     """Return the logger of a room in one shard."""
     return Adapter(logger(room), {"shard": shard})
+
+
+def escaped(text: str) -> str:
+    """Return text from elsewhere in one harmless line: control characters are written as `\\x1b`.
+
+    Line breaks would forge lines, ESC and C1 codes give orders to the terminal that shows them.
+    """
+    return text.translate(_ESCAPES)
 
 
 def redact_query(target: str) -> str:

@@ -1,7 +1,22 @@
-"""`python -m shardws_supervisor` is `shardws`."""
+"""`shardws`, and `python -m shardws_supervisor`, which is the same."""
 
 import sys
 
-from shardws_supervisor.cli.main import main
+from shardws.errors import EXIT_USAGE
 
-sys.exit(main())
+
+def run() -> int:
+    """Run the command line; what keeps it from being loaded is one line, too.
+
+    Such as a word in SHARDWS_CODEC that is none, or a dependency that is not installed.
+    """
+    try:
+        from shardws_supervisor.cli.main import main
+    except (ImportError, ValueError) as error:
+        sys.stderr.write(f"shardws: {error}\n")
+        return EXIT_USAGE
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

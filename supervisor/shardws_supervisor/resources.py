@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import socket
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from shardws.errors import StartError, code_of_errno
 from shardws.stats import CONNECTED
 from shardws_supervisor.listening import activation, listeners
 from shardws_supervisor.plan.plan import MOST_SHARDS, Plan
-from shardws_supervisor.system import cpus, limits, logs, rundir, spawn
+from shardws_supervisor.system import cpus, limits, logs, rundir, spawn, stdio
 from shardws_supervisor.system.notify import Notifier
 
 RESERVED = 16  # slots there are at least
@@ -145,8 +144,7 @@ class Resources:
         line = f"listening on {self.url} with {shards} shards (pid {os.getpid()})"
         log.info("%s", line)
         if plan.log_file or not plan.log_level:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            stdio.say(line)
 
     def leave(self) -> None:
         """Give everything back, in the end."""

@@ -107,6 +107,9 @@ def _of_report(report: Report) -> Iterator[Metric]:
     reloads = CounterMetricFamily("shardws_reloads", "Reloads begun.")
     reloads.add_metric([], report["reloads"])
     yield reloads
+    lost = CounterMetricFamily("shardws_log_lines_lost", "Log lines that could not be written.")
+    lost.add_metric([], report.get("log_lines_lost", 0))
+    yield lost
     shards = {str(shard["shard"]): shard for shard in report["shards"]}
     for row in REPORT_ROWS:
         yield _per_shard(row, shards)

@@ -6,6 +6,7 @@ name.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from shardws.errors import (
+    EXIT_FAILED,
     EXIT_OK,
     EXIT_USAGE,
     SettingError,
@@ -20,10 +22,11 @@ from shardws.errors import (
     StartError,
     TLSSetupError,
 )
+from shardws.log import escaped
 from shardws.settings import Assignment, sources
 from shardws_supervisor.cli import operate, serve, settings
 from shardws_supervisor.control import connections
-from shardws_supervisor.system import signals, versions
+from shardws_supervisor.system import signals, stdio, versions
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -33,6 +36,7 @@ MOST_INTERVAL: Final = 20.0  # the server drops who is silent for 30 s
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
+    stdio.complete()
     parser = build_parser()
     namespace = parser.parse_args(arguments)
     command: Command | None = getattr(namespace, "command", None)
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # its reader has seen enough, as in `shardws conns | head -3`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stdio.give_up_stdout()
         return EXIT_OK
     except signals.Interrupted as error:  # before the supervisor runs: while the probe imports
         code = EXIT_OK if error.number is signal.SIGTERM else 128 + error.number
@@ -58,13 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingError as error:
         return complain(error.description, EXIT_USAGE)
     except ShardwsError as error:
-        return complain(error.description, 1)
+        return complain(error.description, EXIT_FAILED)
+    except OSError as error:  # most often of stdout: a full disk, a closed terminal
+        stdio.give_up_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        return complain(f"{where}{error.strerror or error}", EXIT_FAILED)
 
 
 def complain(text: str, code: int) -> int:
     """Print the one line and return the exit code."""
-    sys.stdout.flush()
-    print("shardws: " + " ".join(text.split()), file=sys.stderr)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    stdio.say("shardws: " + escaped(" ".join(text.split())))
     return code
 
 
