@@ -63,6 +63,7 @@ class SettingProperties:
     shards = Property(table.SHARDS)
     accept_mode = Property(table.ACCEPT_MODE)
     run_directory = Property(table.RUN_DIRECTORY)
+    app_directory = Property(table.APP_DIRECTORY)
     node = Property(table.NODE)
     cluster_address = Property(table.CLUSTER_ADDRESS)
     admin_address = Property(table.ADMIN_ADDRESS)

@@ -17,6 +17,7 @@ from shardws_supervisor.reload.rolling import Progress, Rolling
 from shardws_supervisor.shards.shard_requests import ShardRequests
 from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable
 from shardws_supervisor.system import spawn
+from shardws_supervisor.system.log_formats import BLOCK
 
 log = logger("supervisor.reload")
 
@@ -48,8 +49,10 @@ class Reload:
         self._old_plan = owner.plan
         self._probe: Probe | None = None
         try:
-            owner.planner.early()  # a bad file is refused before anything is forked
-            self._probe = Probe(owner.planner.load, owner.fds_to_close())
+            early = owner.planner.early()  # a bad file is refused before anything is forked
+            # The application may have set StartTimeout itself, which is known since the start.
+            timeout = max(early.start_timeout, owner.plan.start_timeout)
+            self._probe = Probe(early.load, timeout, owner.fds_to_close())
         except (ShardwsError, OSError) as error:
             self._refuse(str(error))
             return
@@ -71,8 +74,9 @@ class Reload:
             log.info("%s", self.outcome)
         elif progress is Progress.FAILED:
             self._owner.plan = self._old_plan
+            why = f": {self._rolling.complaint}" if self._rolling.complaint else ""
             self.outcome = (
-                f"reload stopped: the new shard {self._rolling.failed_slot} did not get ready;"
+                f"reload stopped: the new shard {self._rolling.failed_slot} did not get ready{why};"
                 f" {self._rolling.replaced} shards were replaced, the others serve on"
             )
             log.error("%s", self.outcome)
@@ -87,7 +91,7 @@ class Reload:
             new = self._owner.planner.plan(probe.finish())
         except ProbeError as error:
             if error.detail:
-                log.debug("%s", error.detail)
+                log.debug("%s", error.description, extra={BLOCK: error.detail})
             self._refuse(error.description)
             return
         except ShardwsError as error:

@@ -35,6 +35,7 @@ class Rolling:
         self._successor: ShardProcess | None = None
         self.replaced = 0
         self.failed_slot: int | None = None
+        self.complaint = ""  # why that shard did not get ready, in its own words
 
     def advance(self, table: SlotTable, starter: ShardStarter) -> Progress:
         """Go on as far as possible; call it whenever something about a shard changed."""
@@ -62,6 +63,7 @@ class Rolling:
             return Progress.RUNNING
         if state is not State.READY:
             self.failed_slot = slot.index
+            self.complaint = self._successor.complaint
             return Progress.FAILED
         for process in list(slot.processes):
             if process is not self._successor and process.state in (State.READY, State.STARTING):
