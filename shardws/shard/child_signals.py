@@ -9,6 +9,7 @@ of a loop that is not its own, so it gets the defaults back.
 
 import os
 import signal
+import threading
 from typing import Final
 
 UNHEEDED: Final = (
@@ -34,12 +35,24 @@ def let_pass() -> None:
 
 def give_children_defaults() -> None:
     """Have what this process forks from now on take all these signals as any program does."""
-    os.register_at_fork(after_in_child=_reset)
+    masks = threading.local()
+
+    def hold() -> None:  # one that comes to the child before it is ready must not be lost
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, (*UNHEEDED, *SHARDS_OWN))
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
+    def start_child() -> None:
+        _reset()
+        release()
+
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=start_child)
 
 
 def _reset() -> None:
+    signal.set_wakeup_fd(-1)
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in (*UNHEEDED, *SHARDS_OWN):
-        if signal.getsignal(number) is not None:
-            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-            signal.signal(number, default)
+        is_interrupt = number == signal.SIGINT
+        signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)

@@ -1,8 +1,9 @@
 """`shardws`, and `python -m shardws_supervisor`, which is the same."""
 
 import sys
+from typing import Final
 
-from shardws.errors import EXIT_USAGE
+USAGE: Final = 2  # errors.EXIT_USAGE, which is not there yet
 
 
 def run() -> int:
@@ -14,7 +15,7 @@ def run() -> int:
         from shardws_supervisor.cli.main import main
     except (ImportError, ValueError) as error:
         sys.stderr.write(f"shardws: {error}\n")
-        return EXIT_USAGE
+        return USAGE
     return main()
 
 

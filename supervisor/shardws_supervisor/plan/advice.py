@@ -15,14 +15,12 @@ from shardws.shard import certificates
 LONGEST = 1 << 20  # bytes of a store that are looked through for a private key
 
 
-def found(settings: Settings) -> list[str]:
+def found(settings: Settings, *, is_tls: bool) -> list[str]:
     """Return one line for each; missing files are somebody else's finding."""
-    return [*_open_keys(settings), *_open_proxies(settings)]
+    return [*(_open_keys(settings) if is_tls else ()), *_open_proxies(settings)]
 
 
 def _open_keys(settings: Settings) -> list[str]:
-    if not settings[table.USE_SSL]:
-        return []
     return [
         f"{path} holds a private key and every user of this host may read it (mode {mode:04o}):"
         " chmod o-rwx it"

@@ -101,7 +101,7 @@ class Planner:
             )
         overrides = tuple((name, value, source) for name, value, source, _ in given)
         plan = read(settings, self._loader(settings), overrides + console_origins(settings))
-        for line in advice.found(settings):
+        for line in advice.found(settings, is_tls=plan.is_tls):
             log.warning("%s", line)
         stamps = stamps_of(settings)  # first: what changes while it is read is seen later
         return renewed(plan, certificates.build(settings), stamps)
