@@ -20,6 +20,9 @@ UNSAFE: Final = (
 )
 _ESCAPES: Final = {number: chr(number).encode("unicode_escape").decode() for number in UNSAFE}
 
+# In `extra`: the line is about somebody who may be anybody, so the handler limits their number.
+STRANGER: Final = {"is_stranger": True}
+
 Watch = Callable[[int, int, str, str], None]  # connection id, level, message, room
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeGuard, TypeVar
 from shardws import events, hotpath
 from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import DataIn, Handlers
-from shardws.log import Adapter
+from shardws.log import STRANGER, Adapter
 from shardws.net.connection import Connection
 from shardws.net.record import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST, OPEN
 from shardws.outcomes import SendOutcome
@@ -276,7 +276,7 @@ class Dispatcher:
         self.log.info(
             "connection %d of %s:%d %s: %d %s",
             connection.id, connection.remote_host, connection.remote_port, what,
-            ending.code, ending.reason, extra={"connection_id": connection.id},
+            ending.code, ending.reason, extra={"connection_id": connection.id, **STRANGER},
         )  # fmt: skip
 
     # -- errors ----------------------------------------------------------------------------

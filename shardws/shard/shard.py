@@ -12,7 +12,7 @@ from typing import Any, Final
 from shardws import events, ids
 from shardws.errors import HandshakeError, NoSuchConnection
 from shardws.events import Handlers
-from shardws.log import shard_logger
+from shardws.log import STRANGER, shard_logger
 from shardws.net.connection import Connection
 from shardws.net.deadlines import Deadlines
 from shardws.net.interning import InternedTexts
@@ -214,7 +214,7 @@ class Shard:
         self.log.info(
             "refused %s:%d: %d %s",
             connection.remote_host, connection.remote_port, error.status, error.description,
-            extra={"connection_id": connection.id},
+            extra={"connection_id": connection.id, **STRANGER},
         )  # fmt: skip
 
     def lost(self, connection: Connection, ending: Ending | None) -> None:

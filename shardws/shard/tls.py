@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from shardws import events
 from shardws.errors import SettingError, TLSSetupError
+from shardws.log import STRANGER
 from shardws.net.connection import Connection
 from shardws.net.handshake_limiter import HandshakeLimiter
 from shardws.net.tls import TLSTransport
@@ -137,7 +138,7 @@ class ShardTLS:
         self._log.info(
             "%s %s:%d: %s (%d)",
             verb, connection.remote_host, connection.remote_port, ending.description, ending.code,
-            extra={"connection_id": connection.id},
+            extra={"connection_id": connection.id, **STRANGER},
         )  # fmt: skip
         if not connection.was_opened:
             self._shard.row[REFUSED] += 1
