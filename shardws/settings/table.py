@@ -217,8 +217,8 @@ ADMIN_TOKEN: Final[Row[str]] = Row(
     group=Group.SERVER,
     when=When.BOOT,
     module="shardws_supervisor.plan.plan",
-    text="Bearer token that the admin server asks for; at least 16 visible ASCII characters. Empty: no token, "
-    "for loopback addresses only.",
+    text="Bearer token that the admin server asks for; at least 16 visible ASCII characters. Empty: "
+    "no token, for loopback addresses only.",
 )
 HEARTBEAT_TIMEOUT: Final[Row[float]] = Row(
     name="heartbeat_timeout",
