@@ -1,8 +1,8 @@
 """Checks of single values that a pair of bounds cannot express.
 
-Owns the rules of SPEC sections 1 and 4 for one value; knows no row. Each check raises ValueError
-with the reason (error 213) or Refusal where SPEC names another code, and returns nothing.
-Two settings together are the business of `settings.pairs`.
+Owns the rules for one value; knows no row. Each check raises ValueError
+with the reason (error 213), or Refusal where another code is documented, and returns nothing.
+Two settings together are the business of `settings.cross_checks`.
 """
 
 import ipaddress
