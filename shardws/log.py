@@ -12,6 +12,18 @@ REDACTED: Final = "?..."
 VERBOSE: Final = 15  # between INFO and DEBUG: details that LogLevel 2 shows
 ROOT: Final = "shardws."
 
+# C0 but the tab, DEL, C1, the line breaks of Unicode, and what turns the direction of writing.
+UNSAFE: Final = (
+    *(number for number in range(32) if number != 9),
+    *range(127, 160),
+    *range(0x2028, 0x202F),
+    *range(0x2066, 0x206A),
+)
+_ESCAPES: Final = {number: chr(number).encode("unicode_escape").decode() for number in UNSAFE}
+
+# In `extra`: the line is about somebody who may be anybody, so the handler limits their number.
+STRANGER: Final = {"is_stranger": True}
+
 Watch = Callable[[int, int, str, str], None]  # connection id, level, message, name of the logger
 
 
@@ -66,10 +78,16 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
             self._watch(given.get("connection_id", 0), level, text, name)
         super().log(level, msg, *args, **kwargs, stacklevel=stacklevel + 1)  # not the line above
 
-    def about(self, client: Client, level: int, msg: str, *args: object) -> None:
-        """Write a line about a client: the first %s of `msg` is its "host:port"."""
+    def about(
+        self, client: Client, level: int, msg: str, *args: object, is_stranger: bool = False
+    ) -> None:
+        """Write a line about a client: the first %s of `msg` is its "host:port".
+
+        `is_stranger`: anybody who can connect may cause such lines, so their number is limited.
+        """
         if self.isEnabledFor(level):
-            extra = {"connection_id": client.id}
+            mark = STRANGER if is_stranger else {}
+            extra = {"connection_id": client.id, **mark}
             self.log(level, msg, address_of(client), *args, stacklevel=2, extra=extra)
 
     def process(
@@ -84,6 +102,14 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
 def shard_logger(name: str, shard: int) -> Adapter:
     """Return the logger `shardws.<name>` in one shard."""
     return Adapter(logger(name), {"shard": shard})
+
+
+def escaped(text: str) -> str:
+    """Return text from elsewhere in one harmless line: control characters are written as `\\x1b`.
+
+    Line breaks would forge lines, ESC and C1 codes give orders to the terminal that shows them.
+    """
+    return text.translate(_ESCAPES)
 
 
 def redact_query(target: str) -> str:

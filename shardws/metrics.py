@@ -219,6 +219,10 @@ METRICS: Final = (
         "Reloads begun.", Scope.SERVER,
     ),
     Metric(
+        "shardws_log_lines_lost", "log_lines_lost", Kind.COUNTER, "lines",
+        "Log lines that could not be written: a full disk, a pipe that nobody reads.", Scope.SERVER,
+    ),
+    Metric(
         "shardws_auxiliary_up", "pid", Kind.GAUGE, "boolean",
         "1 while the child runs: admin or, with AcceptMode handoff, acceptor.", Scope.AUXILIARY,
     ),

@@ -9,7 +9,7 @@ import asyncio
 from typing import Protocol, cast
 
 from shardws.errors import ProxyError
-from shardws.log import Adapter
+from shardws.log import STRANGER, Adapter
 from shardws.net.addresses import Networks
 from shardws.protocol.proxy import Endpoint, ProxyReader
 
@@ -82,7 +82,8 @@ class ProxyHeader(asyncio.Protocol):
 
     def _refuse(self, reason: str) -> None:
         if self._transport is not None:
-            self._owner.log.warning("closed a connection from proxy %s: %s", self._peer, reason)
+            text = "closed a connection from proxy %s: %s"
+            self._owner.log.warning(text, self._peer, reason, extra=STRANGER)
             self.abort()
 
     def _hand_over(self, source: Endpoint | None, rest: bytes) -> None:

@@ -101,7 +101,8 @@ class Resolver:
         task = self._waiting.get(address)
         if task is None:
             if len(self._waiting) >= MAX_WAITING:
-                self._log.warning("too many clients wait for their names; %s is refused", address)
+                text = "too many clients wait for their names; %s is refused"
+                self._log.warning(text, address, extra=log.STRANGER)
                 return
             task = self._waiting[address] = asyncio.create_task(self._learn_client(address))
             task.add_done_callback(lambda _: self._waiting.pop(address))

@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
-from shardws.errors import StartError, WireError
+from shardws.errors import StartError, WireError, code_of_errno
 from shardws.interfaces import RoutingSink
 from shardws.log import shard_logger
 from shardws.outcomes import Outcome
@@ -107,7 +107,8 @@ class Mesh:
             unix.check_directory(self._run_directory)
             sock = unix.listen(path)
         except OSError as error:
-            raise StartError(f"cannot listen for other shards on {path}: {error}") from error
+            reason = f"cannot listen for other shards on {path}: {error}"
+            raise StartError(reason, code=code_of_errno(error.errno)) from error
         self._server = await self.loop.create_unix_server(self._accept, sock=sock)
         self._ticker = self.loop.call_later(TICK_SECONDS, self._tick)
 

@@ -64,6 +64,7 @@ class SettingProperties:
     shards = Property(table.SHARDS)
     accept_mode = Property(table.ACCEPT_MODE)
     run_directory = Property(table.RUN_DIRECTORY)
+    app_directory = Property(table.APP_DIRECTORY)
     node = Property(table.NODE)
     admin_address = Property(table.ADMIN_ADDRESS)
     admin_token = Property(table.ADMIN_TOKEN)

@@ -155,6 +155,20 @@ RUN_DIRECTORY: Final[Row[str]] = Row(
     text="Directory (mode 0700) of the sockets between shards, the control socket and the pid "
     "file. Empty: shardws-PORT in $XDG_RUNTIME_DIR, or shardws-UID-PORT in /tmp.",
 )
+APP_DIRECTORY: Final[Row[str]] = Row(
+    name="app_directory",
+    vendor="AppDirectory",
+    kind=Text(),
+    default="",
+    flag="--app-dir",
+    group=Group.SERVER,
+    when=When.RELOAD,
+    module="shardws_supervisor.plan.plan",
+    text="Directory of the application, which is imported from there and runs there. Each shard "
+    "goes to it by this name, so a symbolic link may point to another release before a reload. "
+    "Empty: the current directory, as the shell names it ($PWD). The application itself cannot "
+    "set it.",
+)
 NODE: Final[Row[int]] = Row(
     name="node",
     vendor="Node",
@@ -190,8 +204,8 @@ ADMIN_TOKEN: Final[Row[str]] = Row(
     group=Group.SERVER,
     when=When.BOOT,
     module="shardws_supervisor.plan.plan",
-    text="Bearer token that the admin server asks for; at least 16 characters. Empty: no token, "
-    "for loopback addresses only.",
+    text="Bearer token that the admin server asks for; at least 16 visible ASCII characters. "
+    "Empty: no token, for loopback addresses only.",
 )
 HEARTBEAT_TIMEOUT: Final[Row[float]] = Row(
     name="heartbeat_timeout",
@@ -216,7 +230,9 @@ START_TIMEOUT: Final[Row[float]] = Row(
     group=Group.SERVER,
     when=When.RELOAD,
     module="shardws_supervisor.plan.plan",
-    text="A new shard must have imported the application and be ready to accept within this time.",
+    text="A new shard must have imported the application and be ready to accept within this time. "
+    "It also holds for the process that imports the application before the first shard and before "
+    "each reload, where a value that the application itself sets is not known yet at the start.",
 )
 RESPAWN_ATTEMPTS: Final[Row[int]] = Row(
     name="respawn_attempts",

@@ -273,8 +273,10 @@ class Dispatcher:
         self.log.warning(text, who, self.tasks.patience, extra={"connection_id": who})
 
     def _log_end(self, connection: Connection, what: str, ending: Ending) -> None:
-        text = f"client %s (connection %d) {what}: %d %s"
-        self.log.about(connection, logging.INFO, text, connection.id, ending.code, ending.reason)
+        text, reason = f"client %s (connection %d) {what}: %d %s", ending.reason
+        self.log.about(
+            connection, logging.INFO, text, connection.id, ending.code, reason, is_stranger=True
+        )
 
     # -- errors ----------------------------------------------------------------------------
 

@@ -54,8 +54,8 @@ class EventLog:
 
     def refused(self, connection: Connection, error: HandshakeError) -> None:
         """Write that an opening request was refused."""
-        text = "refused %s: %d %s"
-        self._log.about(connection, logging.INFO, text, error.status, error.description)
+        text, why = "refused %s: %d %s", error.description
+        self._log.about(connection, logging.INFO, text, error.status, why, is_stranger=True)
 
     def opened(self, connection: Connection) -> None:
         """Write that a connection opened."""

@@ -136,8 +136,8 @@ class ShardTLS:
         """Log the end of a stream that nobody wanted, and fire Error."""
         connection = wire.connection
         verb = "lost" if connection.was_opened else "refused"
-        text = f"{verb} %s: %s (%d)"
-        self._log.about(connection, logging.INFO, text, ending.description, ending.code)
+        text, why = f"{verb} %s: %s (%d)", ending.description
+        self._log.about(connection, logging.INFO, text, why, ending.code, is_stranger=True)
         if not connection.was_opened:
             self._dispatch.row[REFUSED] += 1
         self._dispatch.error(connection.id, ending.code, ending.description)
@@ -189,8 +189,11 @@ class ShardTLS:
         if lines:
             self.told(connection, lines)
         for fault in found.ignored:
-            text = "client certificate of %s, %r: %s (ignored by SSLSecurityFlags)"
-            self._log.about(connection, logging.WARNING, text, found.subject, fault)
+            text, who = (
+                "client certificate of %s, %r: %s (ignored by SSLSecurityFlags)",
+                found.subject,
+            )
+            self._log.about(connection, logging.WARNING, text, who, fault, is_stranger=True)
         handler = self._dispatch.handlers.on_ssl_client_authentication
         if handler is None:
             return found.is_trusted

@@ -133,7 +133,7 @@ def test_its_port_in_use_is_named(launch: RunServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server = launch("examples.demo:server", "--admin", f"127.0.0.1:{port}")
-        assert server.wait_for_exit() == 3
+        assert server.wait_for_exit() == 1
     server.wait_for_line(
         f"^shardws: AdminAddress: cannot listen on 127.0.0.1:{port}: the address is in use$"
     )

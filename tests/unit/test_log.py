@@ -31,6 +31,19 @@ def test_a_line_about_a_client_has_its_address_and_id(
     assert record.pathname == __file__
 
 
+@pytest.mark.parametrize("is_stranger", [True, False])
+def test_a_line_that_anybody_can_cause_is_marked(
+    is_stranger: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The handler limits the number of such lines; it knows them by the mark alone."""
+    caplog.set_level(logging.INFO, "shardws")
+    log = shard_logger("shard", 3)
+    log.about(Client("192.0.2.1"), logging.INFO, "refused %s", is_stranger=is_stranger)
+    (record,) = caplog.records
+    assert vars(record).get("is_stranger", False) is is_stranger
+    assert vars(record)["connection_id"] == 7
+
+
 def test_nothing_is_made_of_a_line_that_nobody_wants(caplog: pytest.LogCaptureFixture) -> None:
     class Gone(Client):
         remote_host = property(lambda self: pytest.fail("looked at"))

@@ -8,12 +8,14 @@ a browser sends no Authorization for what is typed there.
 """
 
 import hmac
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from shardws_supervisor.admin.http import Request, Response
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+LOOPBACK_BLOCK: Final = re.compile(r"127(?:\.[0-9]{1,3}){3}")
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="shardws"'}
 PAGE: Final = "/"
 
@@ -42,7 +44,7 @@ def is_loopback_name(host: str) -> bool:
     name = host.lower()
     if not name.endswith("]"):
         name = name.rpartition(":")[0] or name
-    return name in LOOPBACK_NAMES
+    return name in LOOPBACK_NAMES or LOOPBACK_BLOCK.fullmatch(name) is not None
 
 
 FOREIGN: Final = Response(b"this host name is not served\n", status=403)

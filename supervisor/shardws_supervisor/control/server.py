@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from shardws.control.endpoint import LONGEST_REPLY, LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
-from shardws.errors import StartError
+from shardws.errors import StartError, code_of_errno
 from shardws.log import logger
 from shardws_supervisor.control.client_quota import ClientKind, ClientQuota, idlest, pid_of
 from shardws_supervisor.shards.replies import Pending, Reply, Request, guarded, refusal, settled
@@ -97,7 +97,8 @@ class ControlServer:
             self._sock.listen(MOST_CLIENTS)
         except OSError as error:
             self._sock.close()
-            raise StartError(f"control socket {path}: {error.strerror}") from None
+            reason = f"control socket {path}: {error.strerror}"
+            raise StartError(reason, code=code_of_errno(error.errno)) from None
         finally:
             os.umask(mask)
         selector.register(self._sock, selectors.EVENT_READ, self._accept)

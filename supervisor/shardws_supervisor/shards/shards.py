@@ -166,6 +166,7 @@ class Shards:
             lambda: shard_process.run(plan.load, context),
             name=f"shardws-{slot}",
             fds_to_close=[*self._fds_to_close(), *self.fds_to_close(slot), ours],
+            is_group=True,
         )
 
     def fds_to_close(self, slot: int | None = None) -> list[spawn.Closeable]:
@@ -235,6 +236,9 @@ class Shards:
     def reap(self, now: float) -> None:
         """Reap every shard that has ended."""
         for process in self.table.processes():
+            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            spawn.kill_group(process.pid)  # while the zombie keeps its number from being reused
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 accounting.ended(self._memory, process, status, usage)
@@ -250,6 +254,7 @@ class Shards:
         self._memory.clear_gauges(process.row)
         self.shard_requests.ended(process)
         self._accepting.shard_leaves(process.row)
+        process.exit_code = os.waitstatus_to_exitcode(status)
         reason = spawn.ending(status)
         if process.complaint:
             reason += f": {process.complaint}"

@@ -69,7 +69,9 @@ class ShardProcess:
     deadline: float | None = None  # when the present state must have ended
     is_meshed: bool = False  # it sent HELLO: peers may connect to it
     is_leaving: bool = False  # it serves until its successor is ready, and leads no more
+    is_gone: bool = False  # it closed its channel: its loop need not turn any more
     is_expected_to_end: bool = False  # it was asked to, so its end is no failure
+    exit_code: int | None = None  # once it has ended; negative: minus the signal
     complaint: str = ""  # why it ends, as told by itself or seen by its supervisor
 
     @property

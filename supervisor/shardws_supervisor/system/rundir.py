@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 
 from shardws.control.endpoint import CONTROL_SOCKET
-from shardws.errors import StartError
+from shardws.errors import StartError, code_of_errno
 
 PID_FILE = "supervisor.pid"
 LONGEST_NAME = "shard-511.sock"  # of the sockets put into it
@@ -27,9 +27,22 @@ class RunDirectory:
         self.path = path.absolute()
         if len(os.fsencode(self.path / LONGEST_NAME)) > PATH_LIMIT:
             raise StartError(f"run directory {self.path}: the path is too long for Unix sockets")
-        self._is_ours = self._make()
-        self._lock = self._take_lock()
-        self._remove_stale()
+        try:
+            self._is_ours = self._make()
+        except OSError as error:
+            raise self._error("cannot be made", error) from None
+        try:
+            self._lock = self._take_lock()
+            self._remove_stale()
+        except OSError as error:
+            raise self._error("cannot be written", error) from None
+
+    def _error(self, what: str, error: OSError) -> StartError:
+        where = ""
+        if error.filename and Path(os.fsdecode(error.filename)) != self.path:
+            where = f" ({Path(os.fsdecode(error.filename)).name})"
+        reason = f"run directory {self.path} {what}: {error.strerror}{where}"
+        return StartError(reason, code=code_of_errno(error.errno))
 
     @property
     def control_path(self) -> Path:
@@ -39,13 +52,8 @@ class RunDirectory:
         if self.path.exists() or self.path.is_symlink():
             self._check_existing()
             return False
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700)
-        except OSError as error:
-            raise StartError(
-                f"run directory {self.path} cannot be made: {error.strerror}", code=10013
-            ) from None
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700)
         return True
 
     def _check_existing(self) -> None:
@@ -65,12 +73,7 @@ class RunDirectory:
         """Return the locked descriptor of the pid file."""
         file = self.path / PID_FILE
         while True:
-            try:
-                lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except OSError as error:
-                raise StartError(
-                    f"run directory {self.path} cannot be written: {error.strerror}", code=10013
-                ) from None
+            lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -105,8 +108,8 @@ class RunDirectory:
 
     def remove(self) -> None:
         """Clean up behind the server, then let go."""
-        self._remove_stale()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # nothing can be done about it any more
+            self._remove_stale()
             (self.path / PID_FILE).unlink()
         if self._is_ours:
             with contextlib.suppress(OSError):  # somebody put a file of his own into it

@@ -10,7 +10,15 @@ TOKEN = "a-token-long-enough"
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "LocalHost:9002", "127.0.0.1", "127.0.0.1:9002", "[::1]", "[::1]:9002"],
+    [
+        "localhost",
+        "LocalHost:9002",
+        "127.0.0.1",
+        "127.0.0.1:9002",
+        "[::1]",
+        "[::1]:9002",
+        "127.0.0.5:9002",
+    ],
 )
 def test_names_that_only_this_host_has(host: str) -> None:
     assert is_loopback_name(host)
@@ -19,7 +27,7 @@ def test_names_that_only_this_host_has(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     ["", "evil.example", "evil.example:9002", "localhost.evil.example", "127.0.0.1.evil.example",
-     "127.0.0.1:9002:1", "::1", "[::1]x", "10.0.0.7", "localhost:"[:-1] + "."],
+     "127.0.0.1:9002:1", "127.0.0", "::1", "[::1]x", "10.0.0.7", "localhost:"[:-1] + "."],
 )  # fmt: skip
 def test_names_that_anybody_can_have(host: str) -> None:
     assert not is_loopback_name(host)

@@ -36,7 +36,7 @@ def test_a_port_in_use_is_named(occupied: Address) -> None:
     with pytest.raises(StartError) as caught:
         ReusePort(occupied, is_exclusive=True)
     assert caught.value.description == f"cannot listen on {occupied}: the address is in use"
-    assert (caught.value.code, caught.value.exit_code) == (10048, 3)
+    assert (caught.value.code, caught.value.exit_code) == (10048, 1)
 
 
 def test_a_port_shared_by_another_server_of_this_user_is_noticed() -> None:

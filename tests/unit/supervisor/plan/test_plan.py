@@ -51,3 +51,14 @@ def test_what_only_a_restart_changes() -> None:
 
 def test_shards_read_the_effective_limit_back() -> None:
     assert plan.effective(500) == [("max_connections", 500, Source.RUNTIME)]
+
+
+def test_the_application_cannot_say_where_it_is_itself() -> None:
+    with pytest.raises(SettingError, match="AppDirectory"):
+        planner().plan({"app_directory": "/srv"})
+    flag = Assignment("app_directory", "/srv", Source.FLAG, "--app-dir")
+    assert planner(flag).plan({}).overrides == (("app_directory", "/srv", Source.FLAG),)
+
+
+def test_start_timeout_is_known_before_the_application_is() -> None:
+    assert planner(Assignment("start_timeout", "60s", Source.FILE)).early().start_timeout == 60

@@ -1,5 +1,6 @@
 """rundir: made for its user alone, locked by one server, cleaned of what a dead one left."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shardws.errors import StartError
+from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, StartError
 from shardws_supervisor.system.rundir import RunDirectory
 
 
@@ -120,3 +121,31 @@ def test_a_pid_file_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
 def test_a_path_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="too long"):
         RunDirectory(tmp_path / ("x" * 100))
+
+
+def test_a_directory_in_the_place_of_a_socket_is_one_line(tmp_path: Path) -> None:
+    """It was a traceback of IsADirectoryError."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    (tmp_path / "run" / "control.sock").mkdir()
+    with pytest.raises(StartError, match=r"cannot be written: .*\(control\.sock\)") as caught:
+        RunDirectory(tmp_path / "run")
+    assert caught.value.exit_code == EXIT_CANNOT_START
+
+
+@pytest.mark.parametrize("call", ["os.ftruncate", "os.pwrite", "os.open"])
+def test_a_full_disk_is_one_line_and_worth_another_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(call, full)
+    with pytest.raises(StartError, match="cannot be written: No space left on device") as caught:
+        RunDirectory(tmp_path / "run")
+    assert caught.value.exit_code == EXIT_FAILED
+
+
+def test_what_cannot_be_cleaned_in_the_end_does_not_matter(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    (directory.path / "x.sock").mkdir()
+    directory.remove()
