@@ -6,6 +6,7 @@ Owns the fields and their way through JSON; changes nothing.
 import json
 from dataclasses import asdict, dataclass, fields
 
+from shardws.headers import Headers
 from shardws.shard.view import ConnectionView
 
 QUERY = "snapshot"
@@ -33,6 +34,11 @@ class ConnectionSnapshot:
     round_trip: float  # seconds
     data_format: int
     timeout: int  # seconds
+
+    @property
+    def headers(self) -> Headers:
+        """`request_headers` read: names in any case, repeated fields kept in order."""
+        return Headers(self.request_headers)
 
 
 NAMES = tuple(field.name for field in fields(ConnectionSnapshot))
