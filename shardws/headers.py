@@ -1,8 +1,8 @@
 """The header of an opening request, read: names in any case, repeated fields kept in order.
 
-Owns the reading of "Name: value" lines and nothing else. Lines end with CRLF alone: a value may hold
-octets that other splitters take for the end of a line (0x85, 0x0B), and what stands behind such an
-octet was never a header of its own (RFC 9110 5.5).
+Owns the reading of "Name: value" lines and nothing else. Lines end with CRLF alone: a value may
+hold octets that other splitters take for the end of a line (0x85, 0x0B), and what stands behind
+such an octet was never a header of its own (RFC 9110 5.5).
 """
 
 from collections.abc import Iterator

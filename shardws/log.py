@@ -80,8 +80,8 @@ class LeftOut:
 class LineLimiter:
     """Which lines about strangers are written: some of each kind in a second, the rest a number.
 
-    Whoever can connect can be the reason of a line, so their number is theirs to choose. A kind is a
-    text of ours, never of a client. Times are seconds of one clock; memory is MOST_KINDS records.
+    Whoever can connect can be the reason of a line, so their number is theirs to choose. A kind is
+    a text of ours, never of a client. Times are seconds of one clock; memory is MOST_KINDS records.
     """
 
     __slots__ = ("_kinds", "_most")

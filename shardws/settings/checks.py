@@ -21,6 +21,7 @@ HOST_PATTERN: Final = re.compile(r"[A-Za-z0-9_.:*%-]{1,255}(?:/[0-9]{1,3})?")
 ORIGIN: Final = re.compile(
     r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[A-Za-z0-9_.*-]+|\[[0-9A-Fa-f:.]+\])(?::(?:[0-9]{1,5}|\*))?"
 )
+HOST_NAME: Final = re.compile(r"[A-Za-z0-9_.*-]{1,255}")
 CLUSTER_ADDRESS: Final = re.compile(r"(?:nats|tls)://[^\s,]+")
 TOKEN_BYTES: Final = 16
 
@@ -113,10 +114,29 @@ def networks(value: tuple[str, ...]) -> None:
 
 
 def origins(value: str) -> None:
-    """`*`, `same`, `null`, or origins as RFC 6454 writes them, with `*` in host or port."""
+    """`*`, `same`, `null`, `file://`, or origins of RFC 6454, with `*` in host or port."""
     for origin in filter(None, value.split(",")):
-        if origin not in ("*", "null") and not ORIGIN.fullmatch(origin):
-            raise ValueError("must be *, same, null, or origins such as https://*.example.com")
+        if origin not in ("*", "null", "file://") and not ORIGIN.fullmatch(origin):
+            raise ValueError(
+                "must be *, same, null, file://, or origins such as https://*.example.com"
+            )
+
+
+def hosts(value: str) -> None:
+    """`auto` alone, or `*`, `loopback`, IP addresses, and names with `*` wildcards, no ports."""
+    for host in filter(None, value.split(",")):
+        if host.lower() == "auto" and value.lower() != "auto":
+            raise ValueError("auto stands alone")
+        if not HOST_NAME.fullmatch(host) and not _is_address(host):
+            raise ValueError("must be *, loopback, IP addresses or names such as *.example.com")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def sni_entries(value: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ from shardws.net.addresses import AllowedClients, Networks
 from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
 from shardws.net.connection.states import HOLD_DECISION, OPENING
-from shardws.net.forwarded import forwarded_client
+from shardws.net.forwarded import forwarded_client, forwarded_scheme
 from shardws.net.interning import InternedTexts
 from shardws.net.proxy_header import ProxyHeader, ProxyHeaderOwner
 from shardws.net.resolver import REFRESH_S, Resolver, SystemLookup
@@ -226,6 +226,12 @@ class Admission:
             self._verify(connection, then, is_behind=True)
         else:
             then(connection, True)  # decided at accept
+
+    def scheme_of(self, connection: Connection, request: Request) -> str:
+        """Return how the client came to a trusted proxy, "https" or "http"; "" when none tells."""
+        if not self._trusted:
+            return ""
+        return forwarded_scheme(request.headers_text, connection.remote_host, self._trusted)
 
     def _verify(self, connection: Connection, then: Verdict, is_behind: bool = False) -> None:
         """Tell `then` what AllowedClients says of the client, perhaps after asking names."""

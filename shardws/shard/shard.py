@@ -138,6 +138,7 @@ class Shard:
         """Stop the heartbeat, once; connections are ended by `shard.drain` before."""
         self._unsubscribe()
         self.admission.close()
+        self.log.sum_up(is_end=True)
         if self._beat is not None:
             self._beat.cancel()
             self._beat = None
@@ -157,6 +158,7 @@ class Shard:
         for connection in self._wheel.advance(now):
             connection.expire(now)
         self.admission.look()
+        self.log.sum_up()
         self._beat_due = now + TICK_S
         self._beat = self.loop.call_at(self._beat_due, self._tick)
 
@@ -210,6 +212,11 @@ class Shard:
     def accepted(self, connection: Connection) -> None:
         self.connections.add(connection)
         self.admission.accepted(connection)
+
+    def is_secure(self, connection: Connection, request: Request) -> bool:
+        """Tell whether the client came by TLS, to this server or to a trusted proxy before it."""
+        told = self.admission.scheme_of(connection, request)
+        return told == "https" or (self.tls is not None and told != "http")
 
     def requested(self, connection: Connection, request: Request) -> None:
         self.opening.requested(connection, request)

@@ -50,8 +50,8 @@ def take(view: ConnectionView) -> ConnectionSnapshot:
 
 
 def encode(snapshot: ConnectionSnapshot) -> bytes:
-    """Return a snapshot as JSON."""
-    return json.dumps(asdict(snapshot)).encode()
+    """Return a snapshot as JSON, in UTF-8: escapes would take six bytes for an octet."""
+    return json.dumps(asdict(snapshot), ensure_ascii=False).encode()
 
 
 def decode(reply: bytes) -> ConnectionSnapshot:

@@ -27,6 +27,10 @@ class Unanswered(Exception):
     """The supervisor did not answer."""
 
 
+class Declined(Unanswered):
+    """The supervisor answered that it will not, and why."""
+
+
 class Line:
     """Asks one question at a time over one connection."""
 
@@ -37,7 +41,10 @@ class Line:
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: Report, deadline: float) -> Report:
-        """Return the answer; Unanswered when there is none within `deadline` seconds."""
+        """Return the answer; Unanswered when there is none within `deadline` seconds, or Declined.
+
+        Text of the answer is what the server says: it may quote a client.
+        """
         try:
             # The deadline covers the wait for those before us, so that nobody waits for long.
             async with asyncio.timeout(deadline), self._lock:
@@ -55,12 +62,12 @@ class Line:
                 self._stream = await asyncio.open_unix_connection(self._path, limit=LONGEST_REPLY)
                 line = await self._exchange(question)
             reply: Report = json.loads(line)
-            is_done = bool(reply.pop("ok", False))
+            is_done = True
         finally:
             if not is_done:  # an answer that comes later must not be taken for the next one's
                 self.close()
-        if not is_done:
-            raise ValueError(str(reply.get("error", "refused")))
+        if not reply.pop("ok", False):
+            raise Declined(str(reply.get("error", "refused")))
         return reply
 
     async def _exchange(self, question: bytes) -> bytes:
@@ -88,6 +95,7 @@ class Supervision:
         self._clock = clock
         self._reports = Line(path)
         self._lists = Line(path)
+        self._sends = Line(path)
         self._report: Report = {}
         self._asked_at = float("-inf")
 
@@ -112,7 +120,12 @@ class Supervision:
         del found["connections"][limit:]
         return found
 
+    async def send(self, connection_id: int, text: str) -> str:
+        """Send a text to a connection and return its outcome by name; Unanswered, Declined."""
+        request = {"do": "send", "id": connection_id, "text": text}
+        return str((await self._sends.ask(request, LIST_DEADLINE))["outcome"])
+
     def close(self) -> None:
-        """Close both connections."""
-        self._reports.close()
-        self._lists.close()
+        """Close all connections."""
+        for line in (self._reports, self._lists, self._sends):
+            line.close()

@@ -175,6 +175,15 @@ def connections(report: Report) -> list[str]:
     return [*columns([heading, *rows]), f"{shown}{report['total']} connections"]
 
 
+def connection(report: Report) -> list[str]:
+    """Return the lines of `shardws conn`."""
+    shown = {name: str(value) for name, value in report.items() if name != "more_groups"}
+    more = f" and {report['more_groups']} more" if "more_groups" in report else ""
+    shown["group_names"] = ", ".join(report.get("group_names", ())) + more
+    width = max(map(len, shown))
+    return [f"{name:{width}}  {printable(value)}".rstrip() for name, value in shown.items()]
+
+
 def printable(text: str) -> str:
     """Return text of a client with everything escaped that could move a terminal's cursor."""
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -120,8 +120,7 @@ def conn(namespace: argparse.Namespace) -> int:
     if namespace.json:
         print(json.dumps(report, indent=2))
     else:
-        width = max(len(name) for name in report)
-        print("\n".join(f"{name:{width}}  {value}" for name, value in report.items()))
+        print("\n".join(display.connection(report)))
     return EXIT_OK
 
 

@@ -17,7 +17,8 @@ from shardws_supervisor.shards.replies import Pending, Reply, Request
 from shardws_supervisor.shards.shard_requests import Answer, ShardRequests
 from shardws_supervisor.shards.slots import ShardProcess, SlotTable, State
 
-MOST_LISTED: Final = 500  # of each shard: shard.roster.MOST
+MOST_LISTED: Final = 500  # of each shard: shard.connection_list.MOST
+MOST_IN_ALL: Final = 6000  # of all shards in one reply: at 600 bytes each below LONGEST_REPLY
 CLOSING: Final = ("code", "reason")
 PAYLOAD: Final = ("text", "data")
 PUSHES: Final = frozenset({"send", "publish", "broadcast"})  # what other programs are there for
@@ -68,7 +69,7 @@ def _refusal(answer: Answer) -> ShardwsError:
 
 
 def _to_owner(server: Server, request: Request, do: str, *names: str) -> Pending:
-    """Send an request to the shard that owns `id`; NoSuchConnection when there is none."""
+    """Send a request to the shard that owns `id`; NoSuchConnection when there is none."""
     connection_id = request.get("id")
     if not isinstance(connection_id, int) or isinstance(connection_id, bool):
         raise ValueError("id must be a whole number")
@@ -143,11 +144,14 @@ def _conns(server: Server, request: Request) -> Pending:
     if shard is not None:
         processes = [process for process in processes if process.slot == shard]
         if not processes:
-            raise ValueError(f"no shard {shard!r} serves now")
+            raise ValueError(f"no shard {shard!r:.20} serves now")
     key = request.get("sort", SORTED_BY[0])
     if key not in SORTED_BY:
         raise ValueError(f"sort by one of {', '.join(SORTED_BY)}")
-    request = {"do": "connections", "limit": request.get("limit", MOST_LISTED)}
+    limit = request.get("limit", MOST_LISTED)
+    if isinstance(limit, int):
+        limit = min(limit, max(1, MOST_IN_ALL // max(1, len(processes))))
+    request = {"do": "connections", "limit": limit}
 
     def finish(answers: list[Answer | None]) -> Reply:
         parts = _parts(answers)
