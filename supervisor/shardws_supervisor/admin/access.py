@@ -1,10 +1,10 @@
 """Who may ask the admin server.
 
 Owns the token and the check of Host; knows no path. Without a token the server is bound to loopback
-(settings/cross_checks.py sees to that), and then only requests that name a loopback host are answered: a
-page of the web cannot read it by giving its own name our address (DNS rebinding). With a token
-nobody who lacks it gets anything, whatever the name; the page alone takes it in its address, since
-a browser sends no Authorization for what is typed there.
+(settings/cross_checks.py sees to that), and then only requests that name a loopback host are
+answered: a page of the web cannot read it by giving its own name our address (DNS rebinding). With
+a token nobody who lacks it gets anything, whatever the name; the page alone takes it in its
+address, since a browser sends no Authorization for what is typed there.
 """
 
 import hashlib

@@ -20,7 +20,7 @@ SHAPE: Final = 'the body is a JSON object like {"id": 5, "text": "hello"}'
 
 
 async def send(supervision: Supervision, request: Request, *, has_token: bool) -> Response:
-    """Send one text to one connection; 409 when it was not done, and why. BadRequest, Unanswered."""
+    """Send one text to one connection; 409 says why it was not done. BadRequest, Unanswered."""
     if request.method != "POST":
         return NOT_POST
     if not has_token:

@@ -3,8 +3,8 @@
 Owns the kinds of places and their bounds; knows no request and no command. An ORDINARY place is for
 whoever comes, MOST_CLIENTS of them. When all are taken, a newcomer gets a RESERVED one: it may look
 and steer, but not push, so that backends cannot lock the operator out. A CHILD place is for the
-server's own children (the admin child), known by the pid that the kernel names. Of RESERVED and CHILD
-places the client that has been silent for longest gives way to the next one.
+server's own children (the admin child), known by the pid that the kernel names. Of RESERVED and
+CHILD places the client that has been silent for longest gives way to the next one.
 """
 
 import enum

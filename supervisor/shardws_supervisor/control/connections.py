@@ -1,7 +1,8 @@
 """The commands of the control socket that are about connections.
 
 Owns their names, the choice of the shards that are asked, and the joining of what they answer; the
-doing is in shardws.shard.operator_commands. An id tells its owner by arithmetic: nobody else is asked.
+doing is in shardws.shard.operator_commands. An id tells its owner by arithmetic: nobody else is
+asked.
 """
 
 import ipaddress

@@ -20,7 +20,8 @@ def test_names_that_only_this_host_has(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     ["", "evil.example", "evil.example:9002", "localhost.evil.example", "127.0.0.1.evil.example",
-     "127.0.0.1:9002:1", "::1", "[::1]x", "10.0.0.7", "[127.0.0.1]", "127.1", "[::2]", "localhost:"[:-1] + "."],
+     "127.0.0.1:9002:1", "::1", "[::1]x", "10.0.0.7",
+     "[127.0.0.1]", "127.1", "[::2]", "localhost:"[:-1] + "."],
 )  # fmt: skip
 def test_names_that_anybody_can_have(host: str) -> None:
     assert not is_loopback_name(host)

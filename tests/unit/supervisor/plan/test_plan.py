@@ -75,5 +75,5 @@ def test_the_dashboard_s_page_may_connect_where_nobody_listed_origins(
 ) -> None:
     """The page's origins were let in beside an exact list, and nobody was told."""
     made = planner().plan({"admin_address": admin, **given})
-    told = dict((name, value) for name, value, _ in made.overrides)
+    told = {name: value for name, value, _ in made.overrides}
     assert told.get("allowed_origins") == origins
