@@ -14,8 +14,8 @@ from typing import Any
 from benchmarks.contestants import shardws
 from benchmarks.errors import RunFailed, StartFailed
 from benchmarks.serving import Server, serving
-from shardws.errors import StartError
-from shardws_supervisor.client import Client
+from shardws.control import connect_blocking
+from shardws.errors import ControlError, StartError
 
 APPLICATION = "benchmarks.scaling.application:server"
 MESH_LIMIT_S = 30.0
@@ -42,9 +42,9 @@ class ShardedServer(Server):
 def slots_in(run_directory: Path) -> list[dict[str, Any]]:
     """Ask anew each time: a client that is silent for long is dropped. Raises RunFailed."""
     try:
-        with Client(run_directory) as client:
+        with connect_blocking(run_directory) as client:
             found: list[dict[str, Any]] = client.ask("status")["shards"]
-    except StartError as error:
+    except (ControlError, StartError) as error:
         raise RunFailed(str(error)) from error
     return found
 

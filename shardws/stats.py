@@ -1,18 +1,25 @@
 """Shared memory: what every process of the server may know of every shard without asking.
 
-Owns the layout of an anonymous shared mapping made before the fork; knows no process. A shard
-writes its own row with plain stores of 64-bit words (atomic on every machine uvloop supports);
-all others only read. The last words of a row are the supervisor's. Counters only rise, over
-respawns too: the successor goes on from what it finds. The supervisor clears the gauges of a row
-before it gives the row to a new process.
+Owns the layout of an anonymous shared mapping made before the fork; what the words mean is said in
+`metrics`. A shard writes its own row with plain stores of 64-bit words (atomic on every machine
+uvloop supports); all others only read. Restarts, crashes and ended_cpu are the supervisor's.
+Counters only rise, over respawns too: the successor continues from what it finds. The supervisor
+clears the gauges of a row before it gives the row to a new process.
+
+A slot has two rows, used in turn by its processes, of which two may live at a time. What they say
+together is `of_slot`: counters and amounts are summed, so a counter does not fall at a respawn; of
+two lags the worse one counts.
 """
 
 import mmap
 from dataclasses import dataclass
 from typing import Final
 
+from shardws import ids
+from shardws.metrics import WORDS, Join, Kind
+
 MAGIC: Final = 0x73686172647773  # "shardws"
-VERSION: Final = 2
+VERSION: Final = 3
 WORD: Final = 8
 HEADER_WORDS: Final = 64
 ROW_WORDS: Final = 64  # 512 bytes: whole cache lines, so that rows do not share one
@@ -23,42 +30,21 @@ class Field:
     """One word of a row."""
 
     name: str
-    kind: str  # counter: only rises; gauge: cleared at respawn; mark: kept, no metric
-    unit: str
-    text: str
+    join: Join
+    is_kept: bool  # over a respawn; the others are cleared
 
 
-FIELDS: Final = (
-    Field("pid", "gauge", "", "process id, 0 when the row is vacant"),
-    Field("generation", "gauge", "", "generation of the slot that uses the row"),
-    Field("serial", "mark", "", "last serial given to a connection"),
-    Field("heartbeat", "gauge", "nanoseconds", "monotonic clock at the loop's last beat"),
-    Field("started", "gauge", "nanoseconds", "monotonic clock at the start of the process"),
-    Field("loop_lag", "gauge", "microseconds", "how late the last beat was"),
-    Field("connections", "gauge", "connections", "open connections, opening ones included"),
-    Field("queue_bytes", "gauge", "bytes", "bytes waiting in outgoing queues"),
-    Field("link_bytes", "gauge", "bytes", "bytes waiting in links to other shards"),
-    Field("accepted", "counter", "connections", "TCP connections accepted"),
-    Field("refused", "counter", "connections", "connections refused before Connected"),
-    Field("connected", "counter", "connections", "WebSockets opened"),
-    Field("disconnected", "counter", "connections", "WebSockets ended"),
-    Field("messages_in", "counter", "messages", "messages received from clients"),
-    Field("messages_out", "counter", "messages", "messages written to clients"),
-    Field("bytes_in", "counter", "bytes", "bytes of frames received from clients"),
-    Field("bytes_out", "counter", "bytes", "bytes written to clients, 101 answers included"),
-    Field("links_in", "counter", "messages", "messages received from other shards"),
-    Field("links_out", "counter", "messages", "messages sent to other shards"),
-    Field("sends_failed", "counter", "messages", "sends with an outcome other than success"),
-    Field("protocol_errors", "counter", "connections", "connections closed for a violation"),
-    Field("handler_errors", "counter", "events", "exceptions raised by handlers"),
-    Field("errors", "counter", "events", "Error events"),
-    Field(
-        "no_descriptors", "counter", "connections", "connections refused for want of a descriptor"
-    ),
-    # By the supervisor, which alone sees a process begin and end.
-    Field("restarts", "counter", "processes", "processes after the first of the slot"),
-    Field("crashes", "counter", "processes", "processes that ended without having been asked to"),
-    Field("ended_cpu", "mark", "microseconds", "CPU time of processes that have ended"),
+# Words that are no metric of their own
+_INTERNAL: Final = (
+    Field("pid", Join.MAX, is_kept=False),  # 0 when the row is vacant
+    Field("generation", Join.MAX, is_kept=False),  # of the slot that uses the row
+    Field("serial", Join.MAX, is_kept=True),  # the last one given to a connection
+    Field("heartbeat", Join.MAX, is_kept=False),  # monotonic nanoseconds at the loop's last beat
+    Field("started", Join.MAX, is_kept=False),  # monotonic nanoseconds
+    Field("ended_cpu", Join.SUM, is_kept=True),  # microseconds, of processes that have ended
+)
+FIELDS: Final = _INTERNAL + tuple(
+    Field(metric.key, metric.join, is_kept=metric.kind is Kind.COUNTER) for metric in WORDS
 )
 INDEX: Final[dict[str, int]] = {field.name: index for index, field in enumerate(FIELDS)}
 
@@ -120,7 +106,7 @@ class Stats:
         """Forget what belonged to the process that used the row before."""
         row = self.row(index)
         for position, field in enumerate(FIELDS):
-            if field.kind == "gauge":
+            if not field.is_kept:
                 row[position] = 0
 
     def total(self, field: int) -> int:
@@ -129,7 +115,16 @@ class Stats:
         first = HEADER_WORDS + field
         return sum(words[first : first + self.rows * ROW_WORDS : ROW_WORDS].tolist())
 
-    def as_dict(self, index: int) -> dict[str, int]:
-        """Return one row by field names."""
-        row = self.row(index)
-        return {field.name: row[position] for position, field in enumerate(FIELDS)}
+    def of_slot(self, slot: int) -> dict[str, int]:
+        """Return what both rows of a slot say together, by field names."""
+        one, other = (self.row(ids.row_of(slot, generation)) for generation in (0, 1))
+        return {
+            field.name: one[at] + other[at] if field.join is Join.SUM else max(one[at], other[at])
+            for at, field in enumerate(FIELDS)
+        }
+
+    def used_slots(self) -> list[int]:
+        """Return the slots that a process uses or has used."""
+        traces = ("pid", "accepted", "links_in", "links_out", "ended_cpu")
+        joined = ((slot, self.of_slot(slot)) for slot in range(self.slots))
+        return [slot for slot, words in joined if any(words[name] for name in traces)]

@@ -1,4 +1,4 @@
-"""The pages made from the tables: settings, a sample file, codes.
+"""The pages made from the tables: settings, a sample file, codes, metrics.
 
 Owns their words and layout; each function returns the text of one page and reads no file.
 """
@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any, Final
 
+from shardws import metrics
 from shardws.errors import CLOSE_CODES, ERRNO_CODES, ERROR_CODES, EXIT_CODES
 from shardws.settings.kinds_units import Size
 from shardws.settings.row import Access, Group, Row, Scope, When
@@ -58,6 +59,27 @@ EXITS_TEXT: Final = """
 How a supervisor or a shard ended.
 
 """
+METRICS_HEAD: Final = (
+    "Metric", "Type", "Unit", "What it is", "Two processes", "Key of the status report",
+)  # fmt: skip
+SCOPE_TITLES: Final = {
+    metrics.Scope.WORD: "Counters and amounts of a shard",
+    metrics.Scope.SHARD: "Processes of a shard",
+    metrics.Scope.CPU: "CPU time of a shard",
+    metrics.Scope.STATE: "State of a shard",
+    metrics.Scope.SERVER: "The server",
+    metrics.Scope.AUXILIARY: "Auxiliary processes",
+    metrics.Scope.CERTIFICATE: "Certificates",
+    metrics.Scope.SUPERVISOR: "The supervisor",
+    metrics.Scope.BUILD: "Versions",
+}
+METRICS_TEXT: Final = """
+`/metrics` of the admin server shows them in the Prometheus exposition. The label `shard` is the
+slot, never a pid: a respawned shard continues its series, and no counter falls when a shard dies,
+because counters are kept in shared memory. A slot has two processes while one replaces the other;
+the column "Two processes" says how their values are combined. `shardws status --json` has the same
+figures under the key in the last column, in the unit named there if it is another one.
+"""
 
 
 def settings_page() -> str:
@@ -102,7 +124,7 @@ def _change_word(row: Row[Any]) -> str:
 
 def _section(row: Row[Any]) -> str:
     facts = [
-        f"Type: {_type(row)}; default {_default(row)}{_model(row)}",
+        f"Type: {_type(row)}; default {_default(row)}{_original(row)}",
         f"Changes: {_changes(row)}",
         f"Given by: {_ways(row)}",
         f"Applied by: {_applied(row)}",
@@ -125,8 +147,8 @@ def _default(row: Row[Any]) -> str:
     return f"`{shown}`" if shown else "empty"
 
 
-def _model(row: Row[Any]) -> str:
-    return f" (IPWorks: `{row.model}`)" if row.model else ""
+def _original(row: Row[Any]) -> str:
+    return f" (IPWorks: `{row.original}`)" if row.original else ""
 
 
 def _changes(row: Row[Any]) -> str:
@@ -148,7 +170,7 @@ def _ways(row: Row[Any]) -> str:
 def _applied(row: Row[Any]) -> str:
     if not row.module:
         return "nothing"
-    return f"`{row.module}`" + (", not yet: no effect" if row.later else "")
+    return f"`{row.module}`"
 
 
 def sample_file() -> str:
@@ -202,6 +224,30 @@ def codes_page() -> str:
 
 def _errnos(code: int) -> str:
     return ", ".join(errno.errorcode[number] for number, of in ERRNO_CODES.items() if of == code)
+
+
+def metrics_page() -> str:
+    """Return docs/reference/metrics.md: one table for each place that values come from."""
+    parts = [MADE, "# Metrics\n", METRICS_TEXT]
+    for scope in metrics.Scope:
+        rows = [metric for metric in metrics.METRICS if metric.scope is scope]
+        labels = ", ".join(f"`{label}`" for label in rows[0].labels) or "none"
+        parts.append(f"\n## {SCOPE_TITLES[scope]}\n\nFrom {scope.value}. Labels: {labels}.\n\n")
+        parts.append(markdown_table(METRICS_HEAD, (_metric(metric) for metric in rows)))
+    return "".join(parts)
+
+
+def _metric(metric: metrics.Metric) -> tuple[str, ...]:
+    is_joined = metric.scope is metrics.Scope.WORD
+    key = f"`{metric.key}`" if metric.key else ""
+    return (
+        f"`{metric.sample}`",
+        metric.kind.name.lower(),
+        metric.base_unit,
+        metric.text,
+        metric.join.value if is_joined else "",
+        key if metric.unit == metric.base_unit else f"{key} ({metric.unit})",
+    )
 
 
 def markdown_table(heads: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:

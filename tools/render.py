@@ -17,6 +17,7 @@ DIRECTORY: Final = "docs/reference"
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "settings.md": pages.settings_page,
     "codes.md": pages.codes_page,
+    "metrics.md": pages.metrics_page,
     "shardws.sample.toml": pages.sample_file,
 }
 

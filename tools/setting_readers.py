@@ -1,8 +1,8 @@
 """Who reads which setting: `python -m tools.setting_readers` tells what the table has wrong.
 
-Owns the search for `table.NAME` in the source outside of the settings room. In a shard one module
-reads a setting, the one its row names; the supervisor, another process, may have a context of its
-own.
+Owns the search for `table.NAME` in the source outside of the settings package. In a shard one
+module reads a setting, the one its row names; the supervisor, another process, may have a reader of
+its own.
 """
 
 import ast
@@ -21,7 +21,7 @@ TABLE = "shardws.settings.table"
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
-    """Yield dotted name and tree of each module outside of the settings room."""
+    """Yield dotted name and tree of each module outside of the settings package."""
     for root in (ROOT, ROOT / "supervisor"):
         for path in sorted(root.glob("shardws*/**/*.py")):
             dotted = ".".join(path.relative_to(root).with_suffix("").parts)
@@ -67,19 +67,17 @@ def exists(module: str) -> bool:
 
 
 def is_due(row: Row[Any]) -> bool:
-    """Tell whether a module outside of the settings room should read the row by now."""
-    return bool(row.module) and not row.later and not row.module.startswith("shardws.settings.")
+    """Tell whether a module outside of the settings package should read the row."""
+    return bool(row.module) and not row.module.startswith("shardws.settings.")
 
 
 def complaints() -> Iterator[str]:
-    """Yield a line for each row that says of its reader what is not so."""
+    """Yield a line for each row that its module does not read."""
     found = readers()
     for row in ROWS:
         modules = found[row.name]
         shown = ", ".join(sorted(modules)) or "nobody"
-        if row.later and modules:
-            yield f"{row.vendor}: announced as later, but read by {shown}"
-        elif is_due(row) and row.module not in modules:
+        if is_due(row) and row.module not in modules:
             yield f"{row.vendor}: {row.module} should read it, but that does {shown}"
 
 

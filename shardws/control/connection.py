@@ -1,24 +1,22 @@
-"""One connection to a control socket: requests out, answers in, in the same order.
+"""One connection of an event loop to a control socket: requests out, replies in the same order.
 
 Owns the connection, what has been asked over it, and the end of it; knows no command. At most
-LONGEST_REQUEST bytes are under way (shardws.control.endpoint): what is more waits at the client. An
-answer that nobody asked for, or that is none, ends the connection.
+LONGEST_REQUEST bytes are under way (shardws.control.endpoint): what is more waits at the client. A
+reply that nobody asked for, or that is none, ends the connection.
 """
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
-from shardws.control.endpoint import LONGEST_REPLY, LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
-from shardws.errors import ControlError, UsageError
+from shardws.control import failures
+from shardws.control.codec import Decoder, Reply
+from shardws.control.endpoint import LONGEST_REQUEST, PATIENCE
+from shardws.errors import ControlError
 
 IDLE: Final = PATIENCE * 2 / 3  # before the server ends it, with a request of ours on the way
-
-Reply = dict[str, Any]
-Data = bytes | bytearray | memoryview
 
 
 class Request:
@@ -30,28 +28,6 @@ class Request:
         self.line = line
         self.answer = answer
         self.is_sent = False
-
-
-def encode(do: str, arguments: dict[str, Any]) -> bytes:
-    """Return a request as a line; UsageError (213) when it is none, or too long."""
-    try:
-        text = json.dumps({"do": do, **arguments}, ensure_ascii=False, separators=(",", ":"))
-        line = text.encode() + b"\n"
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"the server cannot be asked that: {error}", code=213) from None
-    if len(line) > LONGEST_REQUEST:
-        reason = f"a request is at most {LONGEST_REQUEST} bytes, this one has {len(line)}"
-        raise UsageError(reason, code=213)
-    return line
-
-
-def octets(data: Data) -> bytes:
-    """Return bytes of a buffer; UsageError 213 for all else."""
-    try:
-        return bytes(memoryview(data))
-    except TypeError:
-        reason = f"a message is text, bytes or a buffer, not {type(data).__name__}"
-        raise UsageError(reason, code=213) from None
 
 
 class Line(asyncio.Protocol):
@@ -66,9 +42,9 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._asked: deque[Request] = deque()
         self._asked_bytes = 0
-        self._received = b""
+        self._decoder = Decoder(path)
         self._has_answered = False
-        self._why = ""  # it ends
+        self._why: ControlError | None = None  # it ends
         self._used = 0.0  # when, by the loop's clock
         self._rest: asyncio.TimerHandle  # from connection_made on
 
@@ -91,7 +67,17 @@ class Line(asyncio.Protocol):
         self._used = self._loop.time()
         self._transport.write(b"".join(lines))
 
-    def end(self, why: str) -> None:
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is open and no reply is due."""
+        return self.is_open and not self._asked
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits for a reply."""
+        return any(not request.answer.done() for request in list(self._asked))
+
+    def end(self, why: ControlError | None = None) -> None:
         """Close the connection; what was asked fails for the reason."""
         if self._transport is not None:
             self._why = why
@@ -107,47 +93,34 @@ class Line(asyncio.Protocol):
         self._rest_in(IDLE)
 
     def data_received(self, data: bytes) -> None:
-        if b"\n" not in data:
-            self._received += data
-            if len(self._received) > LONGEST_REPLY:
-                self.end(f"the server in {self._path} sent a line without end")
-            return
-        *lines, self._received = (self._received + data).split(b"\n")
-        for line in lines:
-            if not self._answer(line):
-                self.end(f"what listens in {self._path} is no server of this kind")
-                return
-        self._on_room()
+        try:
+            for reply in self._decoder.feed(data):
+                self._answer(reply)
+        except ControlError as error:
+            self.end(error)
+        else:
+            self._on_room()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        self.end("")
-        why = self._why or self._gone()
+        self.end()
+        why = self._why or failures.gone(self._path, has_answered=self._has_answered)
         for request in self._asked:
             if not request.answer.done():
-                request.answer.set_exception(ControlError(why, was_sent=True))
+                answer = ControlError(why.description, code=why.code, was_sent=True)
+                request.answer.set_exception(answer)
         self._asked.clear()
         self._on_room()
 
-    def _answer(self, line: bytes) -> bool:
-        """Give an answer to who asked first; False when it is none."""
-        try:
-            reply = json.loads(line)
-        except (ValueError, RecursionError):
-            return False
-        if not self._asked or not isinstance(reply, dict) or not isinstance(reply.get("ok"), bool):
-            return False
+    def _answer(self, reply: Reply) -> None:
+        """Give a reply to who asked first; ControlError when nobody did."""
+        if not self._asked:
+            raise failures.no_server(self._path)
         request = self._asked.popleft()
         self._asked_bytes -= len(request.line)
         self._has_answered = True
         if not request.answer.done():  # its caller may have given up
             request.answer.set_result(reply)
-        return True
-
-    def _gone(self) -> str:
-        if self._has_answered:
-            return f"the server in {self._path} has gone"
-        return f"the server in {self._path} has gone, or serves {MOST_CLIENTS} clients already"
 
     def _rest_in(self, seconds: float) -> None:
         self._rest = self._loop.call_later(seconds, self._rest_if_idle)
@@ -158,4 +131,4 @@ class Line(asyncio.Protocol):
         if left > 0 or self._asked:
             self._rest_in(left if left > 0 else IDLE)
         else:
-            self.end("it was idle")
+            self.end()

@@ -1,7 +1,7 @@
 """The control socket: what a server and the programs that ask it must agree on.
 
 Owns the place of the socket and the bounds of the conversation; opens nothing. The server's side is
-shardws_supervisor.control.server, the asking ones are shardws.control and shardws_supervisor.client.
+shardws_supervisor.control.server, the asking ones are the clients of this package.
 
     request   {"do": NAME, ...} and a newline
     answer    {"ok": true, ...} or {"ok": false, "error": TEXT, "code": N}, in the order of asking
@@ -18,6 +18,7 @@ CONTROL_SOCKET: Final = "control.sock"  # in the run directory
 LONGEST_REQUEST: Final = 64 << 10  # bytes: of a line, and of all that wait for their answer
 LONGEST_REPLY: Final = 4 << 20  # bytes: of a line, and of all that a client leaves unread
 MOST_CLIENTS: Final = 256  # that push; operators find a place beyond that
+DEADLINE: Final = 10.0  # seconds for one call of a client; the server gives its shards 5
 PATIENCE: Final = 30.0  # seconds a client may be silent; `top` asks every second or two
 
 

@@ -47,7 +47,7 @@ class Receiver:
         asyncio.get_running_loop().add_reader(self._way, self._take)
         self._is_started = True
 
-    async def exhausted(self) -> None:
+    async def finish(self) -> None:
         """Wait until all that was on its way is a connection, LONGEST_END seconds at most.
 
         The acceptor has usually let go by then; a shard that ends by itself has to.

@@ -75,6 +75,10 @@ class Listener:
             self._server.close()
             self._server = None
 
+    async def finish(self) -> None:
+        """Give the socket up; what waits in its queue is left to whoever else has the socket."""
+        self.close()
+
     def close(self) -> None:
         """Stop, and give the socket up."""
         self.stop()

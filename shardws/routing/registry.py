@@ -33,9 +33,20 @@ class Registry:
         """Return all connections now, for a walk during which some may come and go."""
         return list(self._by_id.values())
 
-    def newest(self, count: int) -> list[Recipient]:
-        """Return at most `count` connections, the last entered first, without a walk over all."""
-        return list(islice(reversed(self._by_id.values()), count))
+    def newest(self, count: int, after: int = 0) -> list[Recipient]:
+        """Return at most `count` connections, the last entered first, without a copy of all.
+
+        With `after`, those that entered before that id. If it has gone, those below it: nearly the
+        same, since ids rise, but one whose opening took long to decide enters behind later ones.
+        """
+        newest = iter(reversed(self._by_id.values()))
+        if after in self._by_id:
+            for recipient in newest:
+                if recipient.id == after:
+                    break
+        elif after:
+            newest = (recipient for recipient in newest if recipient.id < after)
+        return list(islice(newest, count))
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._by_id)

@@ -1,7 +1,7 @@
 """Checks of single values that a pair of bounds cannot express.
 
-Owns the rules of SPEC sections 1 and 4 for one value; knows no row. Each check raises ValueError
-with the reason (error 213) or Refusal where SPEC names another code, and returns nothing.
+Owns the rules for one value; knows no row. Each check raises ValueError with the reason (error 213)
+or Refusal where the code is another one, and returns nothing.
 Two settings together are the business of `settings.pairs`.
 """
 
@@ -22,7 +22,6 @@ ORIGIN: Final = re.compile(
     r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[A-Za-z0-9_.*-]+|\[[0-9A-Fa-f:.]+\])(?::(?:[0-9]{1,5}|\*))?"
 )
 HOST_NAME: Final = re.compile(r"[A-Za-z0-9_.*-]{1,255}")
-CLUSTER_ADDRESS: Final = re.compile(r"(?:nats|tls)://[^\s,]+")
 TOKEN_BYTES: Final = 16
 
 
@@ -57,7 +56,7 @@ def enabled_protocols(value: int) -> None:
 
 
 def ssl_provider(value: str) -> None:
-    """All names the model has mean OpenSSL here; any other is refused (270)."""
+    """The known names all mean OpenSSL; any other is refused (270)."""
     names = ("*", "Automatic", "Platform", "Internal", "OpenSSL")
     if value.lower() not in {name.lower() for name in names}:
         raise Refusal(270, f"must be one of {', '.join(names)}")
@@ -156,12 +155,6 @@ def address(value: str) -> None:
     is_host = bool(host) and (":" not in host or (host[0] == "[" and host[-1] == "]"))
     if not (mark and is_port and is_host):
         raise ValueError("must be HOST:PORT such as 127.0.0.1:9002 or [::1]:9002")
-
-
-def cluster_address(value: str) -> None:
-    """`nats://HOST:PORT`, or "" for none."""
-    if value and not CLUSTER_ADDRESS.fullmatch(value):
-        raise ValueError("must be an address such as nats://127.0.0.1:4222")
 
 
 def token(value: str) -> None:

@@ -1,4 +1,4 @@
-"""`config()`: the model's one-string interface to settings (SPEC section 2).
+"""`config()`: the one-string interface to settings.
 
 Owns the forms `Name`, `Name=Value`, `Name[id]` and `Name[id]=Value`; knows no connection: what
 belongs to one is asked of a ConnectionSettings. Names count without case; values read back as text,

@@ -87,7 +87,7 @@ class Auto(Int):
 
 
 class Bool(Kind[bool]):
-    """Yes or no; reads back `True` or `False` as the model does."""
+    """Yes or no; reads back `True` or `False`."""
 
     name = "bool"
     TRUE = frozenset({"true", "1", "yes", "on"})
@@ -102,7 +102,7 @@ class Bool(Kind[bool]):
     def check(self, value: object) -> bool:
         if isinstance(value, str):
             return self.parse(value)
-        # 0 and 1: programs written for the model set them.
+        # 0 and 1: programs ported from the original component set them.
         if not isinstance(value, int) or value not in (0, 1):
             raise ValueError("must be True or False")
         return bool(value)
@@ -190,7 +190,7 @@ class Words(Kind[tuple[str, ...]]):
 
 
 class Joined(Text):
-    """Words in one text, separated by commas, as the model has lists; a list will do too."""
+    """Words in one text, separated by commas; a list is accepted too."""
 
     name = "list"
     metavar = "A,B,..."

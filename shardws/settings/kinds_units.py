@@ -30,7 +30,7 @@ class Seconds(Kind[float]):
         return float(value)
 
     def render(self, value: float) -> str:
-        # Without exponent and without ".0": `config()` gives a plain number back, as the model.
+        # Without exponent and without ".0": `config()` gives a plain number back.
         return f"{Decimal(repr(value)).normalize():f}"
 
     def show(self, value: float) -> str:
@@ -38,7 +38,7 @@ class Seconds(Kind[float]):
 
 
 class WholeDuration(Int):
-    """A duration of whole seconds or milliseconds, as the model's settings have it."""
+    """A duration of whole seconds or milliseconds."""
 
     name = "duration"
     metavar = "DURATION"

@@ -1,7 +1,8 @@
 """The properties of `WebSocketServer` that are settings, made from the rows.
 
 Owns one descriptor; the class below is the list of names, typed for editors and type checkers.
-Every setting of the server has one, the model's properties and `config()` settings alike.
+Every setting of the server has one, whether the original component has it as a property or as a
+`config()` setting.
 A value may be given as text too: `server.ping_interval = "30s"`.
 """
 
@@ -64,7 +65,6 @@ class SettingProperties:
     accept_mode = Property(table.ACCEPT_MODE)
     run_directory = Property(table.RUN_DIRECTORY)
     node = Property(table.NODE)
-    cluster_address = Property(table.CLUSTER_ADDRESS)
     admin_address = Property(table.ADMIN_ADDRESS)
     admin_token = Property(table.ADMIN_TOKEN)
     heartbeat_timeout = Property(table.HEARTBEAT_TIMEOUT)

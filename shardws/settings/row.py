@@ -1,4 +1,4 @@
-"""One setting: everything that is known of it, in one place (DESIGN 8).
+"""One setting: everything that is known of it, in one place.
 
 Owns the shape of a row and the check of one value against it; knows no value, no other row and
 nobody who reads it.
@@ -67,7 +67,7 @@ class Row(Generic[T]):
     """A setting. Rows are compared by identity, so that they are cheap keys of a dict."""
 
     name: str  # snake_case
-    vendor: str  # CamelCase: the model's name, or ours in its manner
+    vendor: str  # CamelCase: the original component's name, or one like it
     kind: Kind[T]
     default: T
     text: str  # one to three sentences for the reference page
@@ -82,8 +82,7 @@ class Row(Generic[T]):
     flag: str | None = None  # None: made from the name; "": none
     sensitive: bool = False  # never in a repr, an error, a listing or on a command line
     busy_code: int = 0  # error code when changed at the wrong time, if not that of `when`
-    model: str = ""  # default of the model where ours differs
-    later: bool = False  # the module that applies it is not written yet
+    original: str = ""  # the original component's default where ours differs
 
     def __repr__(self) -> str:
         return f"<Row {self.vendor}>"

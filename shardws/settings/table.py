@@ -1,8 +1,8 @@
-"""THE settings: one row each (SPEC sections 1 and 4, and extras of ours).
+"""The settings: one row each.
 
-Owns names, defaults, bounds and interned, and nothing that runs. Properties, `config()`, the command
+Owns names, defaults, bounds and texts, and nothing that runs. Properties, `config()`, the command
 line, the environment, TOML files, listings and the pages of docs/reference are made from these
-rows. A row is read by one module only, the one it names; a test sees to that.
+rows. A row is read by one module only, the one it names; a test checks that.
 """
 
 from typing import Any, Final
@@ -13,7 +13,7 @@ from shardws.settings.kinds_bytes import Blob, Bytes
 from shardws.settings.kinds_units import Seconds, Size, WholeDuration
 from shardws.settings.row import Access, Group, Row, Scope, When
 
-MAX_INT: Final = 2**31 - 1  # what the model's int properties and setsockopt hold
+MAX_INT: Final = 2**31 - 1  # a C int, as in setsockopt
 MAX_SIZE: Final = 2**40
 MAX_SECONDS: Final = 30 * 86400
 MAX_MILLISECONDS: Final = 32_767_000  # TCP_KEEPIDLE and TCP_KEEPINTVL hold 32,767 s
@@ -25,7 +25,7 @@ CONNECTION_BACKLOG: Final[Row[int]] = Row(
     vendor="ConnectionBacklog",
     kind=Int("connections"),
     default=4096,
-    model="5",
+    original="5",
     low=0,
     high=65535,
     group=Group.LISTENING,
@@ -167,19 +167,6 @@ NODE: Final[Row[int]] = Row(
     module="shardws.shard.embedded",
     text="Number of this host in the connection ids; different on each host of a cluster.",
 )
-CLUSTER_ADDRESS: Final[Row[str]] = Row(
-    name="cluster_address",
-    vendor="ClusterAddress",
-    kind=Text(),
-    default="",
-    valid=checks.cluster_address,
-    group=Group.SERVER,
-    when=When.BOOT,
-    module="shardws.routing.cluster",
-    later=True,
-    text="Address of the NATS server that joins several hosts, such as nats://127.0.0.1:4222; "
-    "empty for one host alone.",
-)
 ADMIN_ADDRESS: Final[Row[str]] = Row(
     name="admin_address",
     vendor="AdminAddress",
@@ -241,8 +228,9 @@ RESPAWN_ATTEMPTS: Final[Row[int]] = Row(
     group=Group.SERVER,
     when=When.BOOT,
     module="shardws_supervisor.plan.plan",
-    text="A shard that dies is started again after a growing delay. After so many deaths in a row, "
-    "each within 10 s of its start, it is given up until a reload; the others go on.",
+    text="A shard that dies is started again after a growing delay. After this many consecutive "
+    "deaths, each within 10 s of its start, its slot is quarantined until the next reload; the "
+    "others keep serving.",
 )
 DRAIN_DELAY: Final[Row[float]] = Row(
     name="drain_delay",
@@ -380,7 +368,7 @@ DEFAULT_CONNECTION_TIMEOUT: Final[Row[int]] = Row(
     vendor="DefaultConnectionTimeout",
     kind=WholeDuration(units.SECONDS),
     default=10,
-    model="0",
+    original="0",
     low=0,
     high=MAX_INT,
     group=Group.CONNECTIONS,
@@ -393,7 +381,7 @@ MAX_CONNECTIONS: Final[Row[int]] = Row(
     vendor="MaxConnections",
     kind=Int("connections"),
     default=0,
-    model="1000",
+    original="1000",
     low=0,
     high=MAX_INT,
     group=Group.CONNECTIONS,
@@ -530,7 +518,7 @@ TCP_NO_DELAY: Final[Row[bool]] = Row(
     vendor="TcpNoDelay",
     kind=Bool(),
     default=True,
-    model="False",
+    original="False",
     group=Group.SOCKETS,
     when=When.ACCEPT,
     module="shardws.shard.configuration",
@@ -787,7 +775,7 @@ SSL_CERT_STORE_TYPE: Final[Row[int]] = Row(
     vendor="SSLCertStoreType",
     kind=Int(),
     default=99,
-    model="0",
+    original="0",
     valid=checks.cert_store_type,
     group=Group.TLS,
     when=When.RELOAD,
@@ -904,7 +892,7 @@ REUSE_SSL_SESSION: Final[Row[bool]] = Row(
     vendor="ReuseSSLSession",
     kind=Bool(),
     default=True,
-    model="False",
+    original="False",
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
@@ -1045,8 +1033,9 @@ TLS12_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="Signature algorithms of TLS 1.2, separated by commas, in names of the model (rsa-sha256) "
-    "or of IANA; empty for OpenSSL's. A list that does not fit the certificate is refused (276).",
+    text="Signature algorithms of TLS 1.2, separated by commas, as rsa-sha256 or by IANA names "
+    "(rsa_pkcs1_sha256); empty for OpenSSL's. A list that does not fit the certificate is refused "
+    "(276).",
 )
 TLS12_SUPPORTED_GROUPS: Final[Row[str]] = Row(
     name="tls12_supported_groups",
@@ -1056,8 +1045,8 @@ TLS12_SUPPORTED_GROUPS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="Key exchange groups of TLS 1.2, separated by commas, in names of the model "
-    "(ecdhe_x25519) or of OpenSSL; empty for OpenSSL's.",
+    text="Key exchange groups of TLS 1.2, separated by commas, as ecdhe_x25519 or by OpenSSL names "
+    "(x25519); empty for OpenSSL's.",
 )
 TLS13_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
     name="tls13_signature_algorithms",
@@ -1078,8 +1067,8 @@ TLS13_SUPPORTED_GROUPS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="Key exchange groups of TLS 1.3, separated by commas, in names of the model "
-    "(ecdhe_x25519) or of OpenSSL; empty for OpenSSL's.",
+    text="Key exchange groups of TLS 1.3, separated by commas, as ecdhe_x25519 or by OpenSSL names "
+    "(x25519); empty for OpenSSL's.",
 )
 TLS13_KEY_SHARE_GROUPS: Final[Row[str]] = Row(
     name="tls13_key_share_groups",

@@ -23,11 +23,17 @@ class ListedShard(Protocol):
     now: float
 
 
-def reply(shard: ListedShard, limit: int) -> bytes:
-    """Return the newest connections, `limit` or MOST of them, and how many there are, as JSON."""
-    newest = shard.registry.newest(min(limit, MOST))
-    entries = [entry(one, shard.now) for one in newest if isinstance(one, Connection)]
-    return json.dumps({"total": len(shard.registry), "connections": entries}).encode()
+def reply(shard: ListedShard, limit: int, after: int = 0) -> bytes:
+    """Return the newest connections, `limit` or MOST of them, and how many there are, as JSON.
+
+    `after` is the `next` of the page before, 0 for the first page; the last page has no `next`.
+    """
+    count = min(limit, MOST)
+    newest = shard.registry.newest(count + 1, after)
+    page = newest[:count]
+    entries = [entry(one, shard.now) for one in page if isinstance(one, Connection)]
+    more = {"next": page[-1].id} if page and len(newest) > count else {}
+    return json.dumps({"total": len(shard.registry), "connections": entries, **more}).encode()
 
 
 def entry(connection: Connection, now: float) -> dict[str, Any]:

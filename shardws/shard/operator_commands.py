@@ -10,7 +10,7 @@ error of its request: the channel, which takes 1 MiB, never breaks.
     id  show                                what is known of the connection
     id  send        text | data (base64)    one message
     id  disconnect  code, reason            start the closing handshake
-    0   connections limit                   the newest connections (connection_list.py)
+    0   connections limit, after            the newest connections (connection_list.py)
     0   disconnect_address  address, code, reason   every connection from that address
     0   publish     group, text | data      to all members, on every shard
     0   broadcast   text | data             to every connection of the server
@@ -73,7 +73,8 @@ def _run(shard: CommandTarget, connection_id: int, what: str) -> bytes:
         raise UsageError("a request is a JSON object with a name to do", code=213) from None
     if not connection_id:
         if name == "connections":
-            return connection_list.reply(shard, _number(request, "limit", connection_list.MOST))
+            limit = _number(request, "limit", connection_list.MOST)
+            return connection_list.reply(shard, limit, _number(request, "after", 0))
         whole = _OF_THE_SHARD.get(name)
         if whole is not None:
             return json.dumps(whole(shard, request)).encode()

@@ -27,12 +27,11 @@ from shardws.errors import (
     StartError,
 )
 from shardws.log import shard_logger
-from shardws.net.handoff import Receiver
-from shardws.net.listener import Listener
 from shardws.settings.values import Source
 from shardws.shard import certificates, configuration, drain, operator_commands
 from shardws.shard.application import Application
 from shardws.shard.channel import SupervisorChannel
+from shardws.shard.connection_source import ConnectionSource
 from shardws.shard.context import ShardContext
 from shardws.shard.parent import Parent, signal_on_death
 from shardws.shard.shard import Shard
@@ -58,15 +57,13 @@ class ForkContext:
     node: int
     boot_nonce: str  # 16 hex digits
     stats: Stats
-    listener: socket.socket | None  # bound, not listening; the parent keeps its own copy
+    source: ConnectionSource
     channel: socket.socket  # our end of a socketpair
     run_directory: str
     overrides: Sequence[tuple[str, object, Source]]  # settings from file, environment and flags
     # Made before the fork, with the ticket keys; None: no TLS.
     certificates: CertificateSet | None = None
     census: Census | None = None
-    way: socket.socket | None = None  # instead of a listener: an acceptor hands connections over
-    port: int = 0  # with `way`: the port they come to
 
     def page(self) -> Page | None:
         """Return this process's page of the census, which the supervisor has emptied."""
@@ -110,7 +107,7 @@ def _report_failure(channel: socket.socket, text: str) -> None:
 
 
 class ForkedShard:
-    """Wires a Shard to its channel, its mesh and its listener."""
+    """Wires a Shard to its channel, its mesh and the source of its connections."""
 
     def __init__(self, application: Application, context: ForkContext) -> None:
         """Needs a running loop."""
@@ -135,7 +132,7 @@ class ForkedShard:
         self.log = self.shard.log  # the application hears of its lines too
         self.shard.secure(context.certificates)
         self.mesh = self.shard.mesh
-        self.listener = self._make_listener(context)
+        self.intake = context.source.open(self.shard)
         self.control = SupervisorChannel(self.log, self._on_message, self._on_orphaned)
         self._parent = Parent()
         self._is_ready = False
@@ -144,14 +141,6 @@ class ForkedShard:
         self._ending: asyncio.Task[None] | None = None
         self._cutting: asyncio.Task[int] | None = None
         application.attach(self.shard)
-
-    def _make_listener(self, context: ForkContext) -> Listener | Receiver | None:
-        if context.way is not None:
-            dropped = self.shard.admission.dropped
-            return Receiver(self.shard.make_connection, context.way, context.port, dropped)
-        if context.listener is not None:
-            return Listener(self.shard.make_connection, context.listener, self.log)
-        return None
 
     async def main(self) -> int:
         """Run from start to stop; return the exit code."""
@@ -198,14 +187,12 @@ class ForkedShard:
     async def _accept(self) -> None:
         if self._ending is not None:
             return
-        port = 0
-        if self.listener is not None:
-            port = self.listener.port
-            try:
-                await self.listener.start(configuration.binding(self.shard.settings).backlog)
-            except OSError as error:
-                self._cannot_listen(port, error)
-                return
+        port = self.intake.port
+        try:
+            await self.intake.start(configuration.binding(self.shard.settings).backlog)
+        except OSError as error:
+            self._cannot_listen(port, error)
+            return
         configuration.begin_listening(self.shard.settings, port)
         certificates.show(self.shard.settings, self.context.certificates)
         self.control.report(messages.READY, port)
@@ -266,10 +253,7 @@ class ForkedShard:
         self._ending = self.loop.create_task(self._drain(reason, rate, deadline))
 
     async def _drain(self, reason: CloseReason, rate: float, deadline: float) -> None:
-        if isinstance(self.listener, Receiver):
-            await self.listener.exhausted()
-        elif self.listener is not None:
-            self.listener.close()
+        await self.intake.finish()
         end = self.loop.time() + deadline + LATE_HANDLERS_S
         left = await drain.drain(self.shard, reason, rate, deadline)
         if left and deadline:

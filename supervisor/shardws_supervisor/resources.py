@@ -1,7 +1,7 @@
-"""What must stand before the first fork: descriptors, port, run directory, shared memory.
+"""What is acquired before the first fork: descriptors, shared memory, port, run directory.
 
-Owns the order in which they are taken and given back, and the wording of what was found; knows no
-shard. The port comes before the directory, because the directory is named after it.
+Owns the order in which they are acquired and released, and the log lines about them. The port comes
+before the directory, because the directory is named after it.
 """
 
 import logging
@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from shardws.census import Census
 from shardws.control.endpoint import default_directory
 from shardws.errors import StartError
 from shardws.stats import CONNECTED
-from shardws_supervisor.listening import activation, listeners
+from shardws_supervisor.listening import activation, listeners, modes
 from shardws_supervisor.plan.plan import MOST_SHARDS, Plan
 from shardws_supervisor.system import cpus, limits, logs, rundir, spawn
 from shardws_supervisor.system.notify import Notifier
@@ -31,36 +32,31 @@ log = logging.getLogger("shardws.supervisor")
 class Resources:
     """See the module docstring."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Take everything; StartError leaves nothing taken."""
+    def __init__(self, plan: Plan, all_descriptors: Callable[[], list[spawn.Closeable]]) -> None:
+        """Acquire everything; StartError leaves nothing acquired.
+
+        `all_descriptors` are those of the whole supervisor, called when a child is forked.
+        """
         self.log_handler = logs.configure(plan.log_level, plan.log_format, plan.log_file)
         self.room = limits.room_for(limits.raise_descriptor_limit(), plan.shards)
         self.max_connections = limits.effective_connections(plan.max_connections, self.room)
         address = listeners.resolve(plan.local_host, plan.local_port, plan.use_ipv6)
-        self.listeners: listeners.Listening
-        self.listener: socket.socket | None = None  # the acceptor's, with AcceptMode handoff
-        passed = activation.take(os.environ, os.getpid())
-        if plan.is_handoff:
-            one = self.listeners = listeners.OneListener(address, passed)
-            self.listener = one.sock
-        elif passed is not None:
-            self.listeners = activation.PassedListener(passed)
-        else:
-            self.listeners = listeners.Listeners(address, is_exclusive=plan.is_exclusive)
-        self.admin_listener: socket.socket | None = None
-        try:
-            for slot in range(plan.shards):
-                self.listeners.add(slot)
-            self.admin_listener = self._bind_admin(plan.admin_address)
-            self.run_directory = self._directory(plan)
-        except BaseException:
-            self._close_sockets()
-            raise
         # Room to scale: shared memory cannot grow after the first fork. Not as much as possible,
         # because each accept sums the connections over all rows.
         self.memory = stats.Stats(min(MOST_SHARDS, max(RESERVED, 2 * plan.shards)))
         # A shard may get more than its share of the connections, so a page holds all that fit it.
         self.census = Census(self.memory.rows, self.room.per_shard)
+        passed = activation.take(os.environ, os.getpid())
+        self.accepting = modes.strategy_for(plan, address, passed, self.memory, all_descriptors)
+        self.admin_listener: socket.socket | None = None
+        try:
+            for slot in range(plan.shards):
+                self.accepting.add_slot(slot)
+            self.admin_listener = self._bind_admin(plan.admin_address)
+            self.run_directory = self._directory(plan)
+        except BaseException:
+            self._close_sockets()
+            raise
         self.notifier = Notifier(os.environ, os.getpid())
         self.memory_limit = cpus.memory_limit()
         self.boot_nonce = secrets.token_hex(8)
@@ -68,9 +64,9 @@ class Resources:
 
     @staticmethod
     def _bind_admin(address: str) -> socket.socket | None:
-        """Listen for the admin child here: a port in use is an error of the start.
+        """Listen for the admin child here: a port in use must fail the start.
 
-        Listening at once, it needs no lock; and a probe that comes before the child waits for it.
+        It listens at once, so it needs no lock, and an early probe waits until the child is up.
         """
         if not address:
             return None
@@ -91,26 +87,26 @@ class Resources:
         return [self.admin_listener] if self.admin_listener else []
 
     def fds_to_close(self) -> list[spawn.Closeable]:
-        """Return what no child may keep, apart from sockets that listen."""
+        """Return the descriptors no child may keep, except listening sockets."""
         return [self.run_directory, self.notifier]
 
     def _close_sockets(self) -> None:
-        self.listeners.close()
+        self.accepting.close()
         for sock in self.admin_listeners:
             sock.close()
 
     def _directory(self, plan: Plan) -> rundir.RunDirectory:
         path = plan.run_directory
         return rundir.RunDirectory(
-            Path(path) if path else default_directory(self.listeners.address.port)
+            Path(path) if path else default_directory(self.accepting.address.port)
         )
 
     @property
     def url(self) -> str:
-        return f"{'wss' if self.is_tls else 'ws'}://{self.listeners.address}"
+        return f"{'wss' if self.is_tls else 'ws'}://{self.accepting.address}"
 
     def log_room(self, plan: Plan) -> None:
-        """Say how many connections are possible."""
+        """Log how many connections are possible."""
         log.info(
             "room for %d connections: %d descriptors per process, %d connections per shard%s",
             self.max_connections,
@@ -127,7 +123,7 @@ class Resources:
             )  # fmt: skip
 
     def announce(self, plan: Plan, shards: int) -> None:
-        """Say that clients can connect; what starts the server waits for this line on stderr."""
+        """Log that clients can connect; who starts the server waits for this line on stderr."""
         line = f"listening on {self.url} with {shards} shards (pid {os.getpid()})"
         log.info("%s", line)
         if plan.log_file or not plan.log_level:
@@ -135,7 +131,7 @@ class Resources:
             sys.stderr.flush()
 
     def leave(self) -> None:
-        """Give everything back, in the end."""
+        """Release everything at the end."""
         log.info("the server has ended; %d WebSockets were served", self.memory.total(CONNECTED))
         self._close_sockets()
         self.notifier.close()

@@ -1,12 +1,12 @@
-"""The supervisor: one loop that decides what processes, and nothing else.
+"""The supervisor: one loop that decides which processes run.
 
-Owns the phases of the server (starting, serving, stopping) and what follows from a signal, a
-death or a command; the doing is in shards.py, the order of a reload in rolling.py. It has no
-thread and no event loop of asyncio, so that fork is safe, and it never imports the application.
+Owns the phases of the server (starting, serving, stopping) and the reaction to a signal, a death or
+a command; shards/ carries it out, and reload/ has the order of a reload. It has no thread and no
+asyncio event loop, so that fork is safe, and it never imports the application.
 
     TERM   stop gracefully; again: at once; again: by force     INT, QUIT   at once; again: by force
     HUP    reload                                               TTIN, TTOU  one shard more, less
-    USR1   open the log file anew                               CHLD        a child ended
+    USR1   reopen the log file                                  CHLD        a child ended
 """
 
 import selectors
@@ -20,7 +20,6 @@ from shardws.log import logger
 from shardws_supervisor.admin import upkeep
 from shardws_supervisor.control import commands
 from shardws_supervisor.control.server import ControlServer
-from shardws_supervisor.listening import handoff
 from shardws_supervisor.plan.plan import Plan, Planner, effective
 from shardws_supervisor.reload.reload import Reloads
 from shardws_supervisor.resources import Resources
@@ -36,8 +35,8 @@ from shardws_supervisor.system.backoff import Policy
 from shardws_supervisor.system.signals import Signals
 
 TICK: Final = 0.5  # seconds between two looks at heartbeats
-START_GRACE: Final = 1.0  # seconds beyond StartTimeout until somebody must listen
-QUICK: Final = 0.02  # while something is about to happen that nobody reports
+START_GRACE: Final = 1.0  # seconds beyond StartTimeout until the port must be listened on
+QUICK: Final = 0.02  # seconds between two looks at something that sends no event
 
 log = logger("supervisor")
 
@@ -46,10 +45,10 @@ class Supervisor:
     """See the module docstring."""
 
     def __init__(self, planner: Planner, plan: Plan) -> None:
-        """Take port, run directory and memory; StartError names what is in the way."""
+        """Acquire port, run directory and memory; StartError says what prevents it."""
         self.planner = planner
         self.plan = plan
-        self.resources = Resources(plan)
+        self.resources = Resources(plan, self.fds_to_close)
         self.level = Level.NONE
         self.has_served = False
         self.started = time.monotonic()
@@ -60,14 +59,10 @@ class Supervisor:
         self._signals = Signals()
         self._selector = selectors.DefaultSelector()
         self.reloads = Reloads(self, self._selector)
-        self._handoff = handoff.made(
-            self.resources.listener, self.resources.memory, self.fds_to_close
-        )
         self._shards = Shards(
             self,
             self._selector,
-            self.resources.listeners,
-            self._handoff,
+            self.resources.accepting,
             self.resources.memory,
             self.resources.census,
             self.resources.boot_nonce,
@@ -77,10 +72,10 @@ class Supervisor:
         )
         policy = Policy(attempts=plan.respawn_attempts)
         self._scaling = Scaling(self._shards, policy, self.resources.memory.slots)
-        self.auxiliaries: list[Auxiliary] = [self._handoff] if self._handoff else []
-        self.auxiliaries += upkeep.auxiliaries(
-            self.resources, plan, self.started, self.fds_to_close
-        )
+        self.auxiliaries: list[Auxiliary] = [
+            *self.resources.accepting.auxiliaries,
+            *upkeep.auxiliaries(self.resources, plan, self.started, self.fds_to_close),
+        ]
         self._control = ControlServer(
             self.resources.run_directory.control_path,
             self._selector,
@@ -114,6 +109,7 @@ class Supervisor:
                 self._scaling.grow(index, self.plan)
                 if self.table[index].leader is None:
                     self._cannot_start(f"shard {index} cannot be forked")
+                    break  # a shard begun now would not hear of the stop
             while not self._is_over():
                 self._turn()
         finally:
@@ -129,7 +125,7 @@ class Supervisor:
         for key, _ in self._selector.select(self._patience()):
             key.data()
         for number in self._signals.take():
-            self._heed(number)
+            self._handle_signal(number)
         now = time.monotonic()
         self._shards.reap(now)
         if init_reaper.is_first_process():
@@ -170,16 +166,16 @@ class Supervisor:
                 self._shards.start(slot, self.plan, now)
 
     def _announce_listening(self, now: float) -> None:
-        """Say so once a client can really connect: every shard has called `listen`."""
+        """Announce the server once a client can connect: all sockets listen."""
         if not self.table.are_all(State.READY):
             return
-        if self.resources.listeners.are_listening():
+        if self.resources.accepting.are_listening():
             self.has_served = True
             self.resources.announce(self.plan, len(self.table))
         elif now - self.started > self.plan.start_timeout + START_GRACE:
-            self._cannot_start(f"nobody could listen on {self.resources.url} in time")
+            self._cannot_start(f"nothing listens on {self.resources.url} in time")
 
-    # What happens to shards (shards.Observer)
+    # What happened to shards (shards.Observer)
 
     def shard_ready(self, process: ShardProcess) -> None:
         if self.has_served:
@@ -192,7 +188,7 @@ class Supervisor:
         slot = self.table[process.slot]
         if slot.is_retiring and not slot.processes:
             self._shards.remove_slot(slot.index)
-            log.info("%s is given up; %d shards remain", process.name, len(self.table))
+            log.info("%s removed; %d shards remain", process.name, len(self.table))
         elif process.is_expected_to_end or self.level:
             log.debug("%s (pid %d) %s", process.name, process.pid, reason)
         elif not self.has_served:
@@ -211,7 +207,7 @@ class Supervisor:
         self.stop(Level.NOW)
 
     def shard_leaving(self, process: ShardProcess) -> None:
-        """Start a successor; when that is ready, `shard_ready` lets this one go."""
+        """Start a successor; when that is ready, `shard_ready` retires this one."""
         if self.has_served and not self.level:
             respawn.leaving(self.table[process.slot], process, time.monotonic())
 
@@ -221,9 +217,9 @@ class Supervisor:
             log.info("%s (pid %d) asks the server to stop", process.name, process.pid)
             self.stop(Level.GRACEFUL)
 
-    # What is asked for: by signals, and by control.py
+    # What is asked for, by signals and by control/
 
-    def _heed(self, number: int) -> None:
+    def _handle_signal(self, number: int) -> None:
         if number in ASKED:
             self.stop(self._escalation.level(self.level, ASKED[signal.Signals(number)]))
         elif number == signal.SIGHUP:
@@ -234,7 +230,7 @@ class Supervisor:
             self.reopen_logs()
 
     def stop(self, asked: Level) -> None:
-        """End the server, at least that harshly; asking the same again changes nothing."""
+        """Stop the server at this level or a harsher one it is at; repeating changes nothing."""
         if asked <= self.level:
             return
         now = time.monotonic()
@@ -257,7 +253,7 @@ class Supervisor:
             self._shards.kill_all()
 
     def reload(self) -> str:
-        """Begin a rolling restart with the code and settings of now; return why not, or ""."""
+        """Begin a reload with the present code and settings; return why not, or ""."""
         refusal = "no reload while the server starts or stops"
         if self.has_served and not self.level:
             refusal = self.reloads.begin()
@@ -278,7 +274,7 @@ class Supervisor:
 
     def reopen_logs(self) -> None:
         self.resources.log_handler.reopen()
-        log.info("the log file was opened anew")
+        log.info("log file reopened")
 
     # What a reload needs (rolling.ShardStarter, reload.Owner)
 
@@ -289,7 +285,7 @@ class Supervisor:
         self._shards.drain(process, SERVER_RESTARTS, self.plan, time.monotonic())
 
     def fds_to_close(self) -> list[spawn.Closeable]:
-        """Return every descriptor a child that is no shard must let go of."""
+        """Return every descriptor that a child other than a shard must close."""
         return [*self._own_descriptors(), *self._shards.fds_to_close()]
 
     def _known_children(self) -> set[int]:

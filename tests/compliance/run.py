@@ -12,6 +12,7 @@ PATH; where a python2.7 can be found (on PATH or as a pyenv version) it is insta
 import argparse
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -30,8 +31,8 @@ SKIPPED = 77
 START_S = 30.0
 SUITE_S = 3600.0
 GOOD = {"OK", "INFORMATIONAL"}
-# A race in the suite between the echo of an earlier message and the violation: see README.md.
 APPLICATION = "tests.compliance.application:server"
+# A race in the suite between the echo of an earlier message and the violation: see README.md.
 MAY_BE_NON_STRICT = (
     "3.2",
     "3.3",
@@ -55,14 +56,26 @@ class Verdict:
     non_strict: list[str]
 
 
+def runs_python2(python: str) -> bool:
+    """Tell whether this is a Python 2.7; a pyenv shim without a version set is none."""
+    check = "import sys; sys.exit(sys.version_info[:2] != (2, 7))"
+    try:
+        done = subprocess.run([python, "-c", check], capture_output=True, timeout=START_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
 def find_python2() -> str | None:
-    found = shutil.which("python2.7")
-    if found:
-        return found
-    roots = [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"]
-    for root in roots:
-        for python in sorted(root.glob("2.7*/bin/python2.7")):
-            return str(python)
+    """Return the first Python 2.7 that runs: of PATH, then of pyenv's versions."""
+    on_path = shutil.which("python2.7")
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [on_path] if on_path else []
+    candidates += map(str, sorted(versions.glob("2.7*/bin/python2.7"), reverse=True))
+    for candidate in candidates:
+        if runs_python2(candidate):
+            return candidate
+        print(f"compliance: {candidate} does not run as Python 2.7", file=sys.stderr)
     return None
 
 
@@ -104,7 +117,8 @@ def install(python2: str) -> str | None:
     for command, extra in steps:
         done = subprocess.run(command, env={**os.environ, **extra}, capture_output=True, text=True)
         if done.returncode:
-            print(done.stderr[-2000:], file=sys.stderr)
+            print(f"compliance: failed: {shlex.join(command)}", file=sys.stderr)
+            print((done.stdout + done.stderr)[-2000:], file=sys.stderr)
             return None
     return str(TOOLS / "wstest" / "bin" / "wstest")
 
@@ -199,9 +213,9 @@ def main() -> int:
     wstest = find_wstest()
     if wstest is None:
         print(
-            "compliance: no wstest here. Set WSTEST, or put a python2.7 on PATH (pyenv install"
-            " 2.7.18) and run this again, or use the container image crossbario/autobahn-testsuite"
-            " as tests/compliance/README.md says."
+            "compliance: no wstest here, and none could be installed. Set WSTEST, or put a"
+            " python2.7 on PATH (pyenv install 2.7.18) and run this again, or use the"
+            " container image crossbario/autobahn-testsuite as tests/compliance/README.md says."
         )
         return SKIPPED
     is_good = True

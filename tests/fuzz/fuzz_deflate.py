@@ -11,7 +11,7 @@ from shardws.errors import ProtocolError
 from shardws.protocol import deflate
 from shardws.protocol.deflate import NAME, Deflate, Inflation, Profile
 from tests.fuzz import driver
-from tests.unit.protocol import traffic
+from tests.unit.protocol import random_streams
 
 LIMIT = 5000
 PARTS = (
@@ -23,7 +23,7 @@ SHARED = Profile("shared")
 DEDICATED = Profile("dedicated")
 
 
-def offer(source: traffic.Input) -> str:
+def offer(source: random_streams.Input) -> str:
     """A list of offers, almost."""
     return NAME + "".join(PARTS[source.randrange(len(PARTS))] for _ in range(source.randrange(12)))
 
@@ -44,7 +44,7 @@ def outcome(agreed: Deflate, packed: bytes, cuts: list[int]) -> bytes | int:
 
 def fuzz_deflate(data: bytes) -> None:
     """Run one input."""
-    source = traffic.Input(data)
+    source = random_streams.Input(data)
     profile = DEDICATED if source.randrange(2) else SHARED
     text = offer(source)
     found = deflate.negotiate(text, profile)
@@ -55,7 +55,7 @@ def fuzz_deflate(data: bytes) -> None:
     again = deflate.negotiate(answer, profile)
     assert again is not None
     assert again[0] == answer
-    cuts = traffic.cuts(source)
+    cuts = random_streams.cuts(source)
     packed = source.data[source.at :]
     one, other = outcome(agreed, packed, []), outcome(again[1], packed, cuts)
     assert one == other or {one, other} == {1007, 1009}, (one, other)

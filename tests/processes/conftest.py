@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from shardws_supervisor.client import Client
+from shardws.control import connect_blocking
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = float(os.environ.get("SHARDWS_TEST_DEADLINE", "20"))  # seconds for whatever is awaited
@@ -50,19 +50,10 @@ def eventually(what: Callable[[], Any], deadline: float = DEADLINE) -> Any:
         time.sleep(0.02)
 
 
-def is_alive(pid: int) -> bool:
-    """Tell whether a process exists and is no zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the pids of a process's children."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(word) for word in text.split()]
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
 
 
 class RunningServer:
@@ -153,11 +144,11 @@ class RunningServer:
         self.process.send_signal(number)
 
     def status(self) -> dict[str, Any]:
-        with Client(self.run_dir) as client:
+        with connect_blocking(self.run_dir) as client:
             return client.ask("status")
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        with Client(self.run_dir) as client:
+        with connect_blocking(self.run_dir) as client:
             return client.ask(do, **arguments)
 
     def shard(self, slot: int) -> dict[str, Any]:
@@ -204,6 +195,12 @@ def greeting(client: ClientConnection) -> dict[str, Any]:
     """Return the demo's first message: connection_id, shard, pid."""
     message: dict[str, Any] = json.loads(client.recv(timeout=DEADLINE))
     return message
+
+
+def assert_echo(client: ClientConnection, text: str) -> None:
+    """Check that a client of an echoing application is served."""
+    client.send(text)
+    assert client.recv(timeout=DEADLINE) == text
 
 
 def connect_to_shard(server: RunningServer, slot: int) -> tuple[ClientConnection, dict[str, Any]]:

@@ -13,22 +13,18 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.proc import children_of, is_alive
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
     RunServer,
-    children_of,
+    assert_echo,
     eventually,
+    free_port,
     greeting,
-    is_alive,
 )
 
 pytestmark = pytest.mark.processes
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def get(port: int, path: str, **headers: str) -> tuple[int, str]:
@@ -42,10 +38,11 @@ def get(port: int, path: str, **headers: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def start(run_server: RunServer, **options: Any) -> tuple[RunningServer, int]:
+def start(run_server: RunServer, *arguments: str, **options: Any) -> tuple[RunningServer, int]:
     """Return a server with an admin child, and its port."""
     port = free_port()
-    return run_server("examples.demo:server", "--admin", f"127.0.0.1:{port}", **options), port
+    address = f"127.0.0.1:{port}"
+    return run_server("examples.demo:server", "--admin", address, *arguments, **options), port
 
 
 def scrape(port: int) -> dict[str, dict[str, float]]:
@@ -83,8 +80,7 @@ def is_served(port: int) -> bool:
 
 
 def test_probes_status_and_metrics(run_server: RunServer) -> None:
-    port = free_port()
-    server = run_server("examples.demo:server", "--admin", f"127.0.0.1:{port}")
+    server, port = start(run_server)
     client = server.connect()
     greeting(client)
     assert get(port, "/livez") == (200, "ok\n")
@@ -120,10 +116,7 @@ def test_any_loopback_address_serves(run_server: RunServer) -> None:
 
 
 def test_readiness_turns_red_while_the_server_drains(run_server: RunServer) -> None:
-    port = free_port()
-    server = run_server(
-        "examples.demo:server", "--admin", f"127.0.0.1:{port}", "--drain-delay", "60s"
-    )
+    server, port = start(run_server, "--drain-delay", "60s")
     server.signal(signal.SIGTERM)
     assert eventually(lambda: get(port, "/readyz") == (503, "draining\n"))
     assert get(port, "/livez") == (200, "ok\n")
@@ -133,8 +126,7 @@ def test_readiness_turns_red_while_the_server_drains(run_server: RunServer) -> N
 
 
 def test_a_page_of_the_web_cannot_read_it_under_another_name(run_server: RunServer) -> None:
-    port = free_port()
-    run_server("examples.demo:server", "--admin", f"127.0.0.1:{port}")
+    _, port = start(run_server)
     assert get(port, "/status", Host="evil.example")[0] == 403
     assert get(port, "/metrics", Host=f"localhost:{port}")[0] == 200
     assert get(port, "/livez", Host="10.0.0.7")[0] == 200, "a probe names what it likes"
@@ -170,8 +162,7 @@ def test_its_port_in_use_is_named(launch: RunServer) -> None:
 
 
 def test_it_is_replaced_when_it_dies_and_goes_with_the_supervisor(run_server: RunServer) -> None:
-    port = free_port()
-    server = run_server("examples.demo:server", "--admin", f"127.0.0.1:{port}")
+    server, port = start(run_server)
     shards = set(server.shard_pids().values())
     (first,) = set(children_of(server.pid)) - shards
     os.kill(first, signal.SIGKILL)
@@ -192,8 +183,7 @@ def test_counters_do_not_fall_back_when_a_shard_is_killed(run_server: RunServer)
     clients = [server.connect() for _ in range(6)]
     for client in clients:
         greeting(client)
-        client.send("hello")
-        assert client.recv(timeout=DEADLINE) == "hello"
+        assert_echo(client, "hello")
     before = scrape(port)
     assert sum(before["shardws_received_messages_total"].values()) == 6
     pid = server.shard(0)["pid"]
@@ -215,7 +205,7 @@ def test_counters_outlive_the_admin_child_and_a_slot_that_was_given_up(
     run_server: RunServer,
 ) -> None:
     """CPU time fell when the admin child died, restarts when a slot came back."""
-    server, port = start(run_server, shards=2)
+    server, port = start(run_server)
     for _ in range(2):  # so that both processes of each slot have used CPU time
         assert server.ask("reload")
         server.wait_for_status(lambda report: report["phase"] == "serving")

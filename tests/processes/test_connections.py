@@ -2,24 +2,26 @@
 
 import base64
 import json
+import select
 import signal
-import time
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from shardws_supervisor.client import Client, Refused
+from shardws.control import connect_blocking
+from tests.proc import is_sleeping
+from tests.processes.applications import BLOCKS
 from tests.processes.conftest import (
     DEADLINE,
-    RunningServer,
     RunServer,
     WriteApp,
+    assert_echo,
     connect_to_shard,
     eventually,
     greeting,
 )
-from tests.processes.test_control import command
+from tests.processes.test_control import command, dial, read_line
 
 pytestmark = pytest.mark.processes
 
@@ -41,7 +43,10 @@ def test_kick_by_id_and_by_address(run_server: RunServer) -> None:
     first, hello = connect_to_shard(server, 0)
     others = [connect_to_shard(server, slot)[0] for slot in (0, 1)]
     done = command(server, "kick", str(hello["connection_id"]), "--code", "4001", "--reason", "you")
-    assert (done.returncode, done.stdout) == (0, "QUEUED\n"), done.stderr
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"close 4001 to connection {hello['connection_id']}: QUEUED\n",
+    ), done.stderr
     with pytest.raises(ConnectionClosed) as closed:
         first.recv(timeout=DEADLINE)
     assert closed.value.rcvd is not None
@@ -80,6 +85,28 @@ def test_conns_and_conn(run_server: RunServer) -> None:
     assert f"id             {one}" in command(server, "conn", str(one)).stdout
 
 
+def test_conns_page_by_page(run_server: RunServer) -> None:
+    """`conns` ended at its limit, and nothing told how to see the others."""
+    server = run_server(shards=1)
+    clients = [server.connect() for _ in range(5)]
+    ids = [greeting(client)["connection_id"] for client in clients]
+    seen: list[int] = []
+    options: list[str] = []
+    while True:
+        page = json.loads(command(server, "conns", "--limit", "2", "--json", *options).stdout)
+        seen += [row["id"] for row in page["connections"]]
+        if "next" not in page:
+            break
+        options = ["--after", str(page["next"][0])]
+    assert sorted(seen) == sorted(ids)
+    assert len(seen) == 5
+    shown = command(server, "conns", "--limit", "2").stdout.splitlines()
+    assert shown[-2].startswith("older ones of shard 0: --after ")
+    assert shown[-1] == "2 of 5 connections"
+    gone = command(server, "conns", "--after", str(GONE + 1))
+    assert (gone.returncode, gone.stderr) == (1, f"shardws: no such connection: {GONE + 1}\n")
+
+
 def test_secrets_in_a_target_are_not_listed(run_server: RunServer) -> None:
     server = run_server(shards=1)
     server.url_path = "/chat?token=secret"
@@ -111,8 +138,7 @@ def test_publish_and_broadcast_reach_every_shard(run_server: RunServer) -> None:
     member, _ = connect_to_shard(server, 0)
     other, _ = connect_to_shard(server, 1)
     member.send(json.dumps({"join": "news"}))
-    member.send("ping")
-    assert member.recv(timeout=DEADLINE) == "ping"
+    assert_echo(member, "ping")
     assert server.ask("publish", group="news", text="to members") == {"outcome": "QUEUED"}
     assert member.recv(timeout=DEADLINE) == "to members"
     assert server.ask("broadcast", text="to all") == {"outcome": "QUEUED"}
@@ -139,6 +165,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no address": ({"do": "kick", "address": "nonsense"}, "'nonsense' is no IP address"),
     "a number": ({"do": "kick", "address": 7}, "7 is no IP address"),
     "nobody": ({"do": "kick"}, "None is no IP address"),
+    "bad page": ({"do": "conns", "after": "x"}, "id must be a whole number"),
     "bad sort": ({"do": "conns", "sort": "luck"}, "sort by one of id, queue_bytes"),
     "bad shard": ({"do": "conns", "shard": 77}, "no shard 77 serves now"),
     "bad code": ({"do": "kick", "address": "127.0.0.1", "code": 1005}, "a close frame cannot"),
@@ -149,10 +176,11 @@ def test_what_makes_no_sense_is_refused_with_a_reason(run_server: RunServer) -> 
     server = run_server(shards=1)
     greeting(server.connect())
     for name, (request, words) in REFUSED.items():
-        request = dict(request)
-        with Client(server.run_dir) as client, pytest.raises(Refused) as caught:
-            client.ask(request.pop("do"), **request)
-        assert words in caught.value.description, name
+        with dial(server) as sock:  # a client of ours would not send all of them
+            sock.sendall(json.dumps(request).encode() + b"\n")
+            answer = read_line(sock)
+        assert answer["ok"] is False, name
+        assert words in str(answer["error"]), name
     assert server.status()["ready"]
 
 
@@ -167,37 +195,21 @@ def test_a_send_to_a_closed_connection_fails(run_server: RunServer) -> None:
     assert done.stderr == f"shardws: no such connection: {connection_id}\n"
 
 
-BLOCKING = """
-import time
-from shardws import WebSocketServer
-server = WebSocketServer()
-def on_data_in(e):
-    time.sleep(3600)
-server.on_data_in = on_data_in
-"""
-
-
 def test_a_shard_that_stands_still_holds_up_nobody_else(
     run_server: RunServer, write_app: WriteApp
 ) -> None:
-    """Its errand is given up in time; meanwhile the supervisor answers others at once."""
-    server = run_server(write_app(BLOCKING), shards=1)
+    """Its request is given up in time; meanwhile the supervisor answers others at once."""
+    server = run_server(write_app(BLOCKS), shards=1)
     stuck = server.connect()
     server.wait_for_status(lambda report: report["totals"]["connected"] == 1)
     connection_id = server.ask("conns")["connections"][0]["id"]
     stuck.send("block")
-    eventually(lambda: is_blocked(server))
-    begin = time.monotonic()
-    with Client(server.run_dir) as slow, Client(server.run_dir) as quick:
-        slow._sock.sendall(json.dumps({"do": "conn", "id": connection_id}).encode() + b"\n")
+    eventually(lambda: is_sleeping(server.shard(0)["pid"]))
+    with dial(server) as slow, connect_blocking(server.run_dir) as quick:
+        slow.sendall(json.dumps({"do": "conn", "id": connection_id}).encode() + b"\n")
         assert quick.ask("status")["ready"]
-        assert time.monotonic() - begin < 2
-        answer = json.loads(slow._line())
+        assert select.select([slow], [], [], 0)[0] == [], "it still waits for its reply"
+        answer = read_line(slow)
     reason = "its shard is down or does not answer"
     assert answer == {"ok": False, "error": reason, "code": 10065}
     server.signal(signal.SIGINT)
-
-
-def is_blocked(server: RunningServer) -> bool:
-    with open(f"/proc/{server.shard(0)['pid']}/wchan") as file:
-        return "hrtimer_nanosleep" in file.read()

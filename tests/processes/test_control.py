@@ -15,7 +15,16 @@ import pytest
 
 from shardws.control.endpoint import MOST_CLIENTS
 from shardws_supervisor.control.client_quota import RESERVED_CLIENTS
-from tests.processes.conftest import DEADLINE, ROOT, RunningServer, RunServer, eventually, greeting
+from tests.processes.conftest import (
+    DEADLINE,
+    ROOT,
+    RunningServer,
+    RunServer,
+    assert_echo,
+    eventually,
+    free_port,
+    greeting,
+)
 
 pytestmark = pytest.mark.processes
 
@@ -120,18 +129,19 @@ def test_reload_waits_for_its_outcome(run_server: RunServer) -> None:
 
 def test_scale_and_stop(run_server: RunServer) -> None:
     server = run_server(shards=1)
-    assert command(server, "scale", "3").returncode == 0
+    assert command(server, "scale", "3").stdout == "the server goes to 3 shards\n"
     assert len(server.status()["shards"]) == 3
     refused = command(server, "scale", "0")
     assert (refused.returncode, refused.stderr) == (1, "shardws: shards must be 1 to 16, not 0\n")
-    assert command(server, "stop").returncode == 0
+    stopped = command(server, "stop")
+    assert (stopped.returncode, stopped.stdout) == (0, "the server has stopped\n")
     assert not server.run_dir.exists()
     assert server.wait_for_exit() == 0
 
 
 def test_drain_returns_at_once(run_server: RunServer) -> None:
     server = run_server(shards=1)
-    assert command(server, "drain").returncode == 0
+    assert command(server, "drain").stdout == "the server is draining\n"
     assert server.wait_for_exit() == 0
 
 
@@ -145,9 +155,8 @@ def test_a_drain_is_not_hastened_by_another_one(run_server: RunServer) -> None:
     assert command(server, "drain").returncode == 0
     server.signal(signal.SIGTERM)
     server.ask("reopen-logs")
-    server.wait_for_line("opened anew")  # signals are heeded in every turn: TERM was
-    client.send("still here")
-    assert client.recv(timeout=DEADLINE) == "still here"
+    server.wait_for_line("log file reopened")  # signals are handled in every turn: TERM was
+    assert_echo(client, "still here")
     assert server.status()["phase"] == "draining"
     assert command(server, "stop", "--now").returncode == 0
     assert server.wait_for_exit() == 0
@@ -158,7 +167,7 @@ def test_reopen_logs(run_server: RunServer, tmp_path: Path) -> None:
     server = run_server("examples.demo:server", "--log-file", str(file))
     file.rename(tmp_path / "server.log.1")
     assert command(server, "reopen-logs").returncode == 0
-    assert "opened anew" in file.read_text()
+    assert "log file reopened" in file.read_text()
     assert "listening on" in (tmp_path / "server.log.1").read_text()
 
 
@@ -180,7 +189,7 @@ def test_the_only_server_is_found(run_server: RunServer, tmp_path: Path) -> None
     run_server(run_dir=tmp_path / "shardws-2")
     several = shardws("status", tmp_path=tmp_path)
     assert several.returncode == 2
-    assert "several servers run: choose with --local-port or --run-dir: " in several.stderr
+    assert "several servers run: choose one by its port or its run directory: " in several.stderr
     assert str(tmp_path / "shardws-2") in several.stderr
 
 
@@ -249,8 +258,7 @@ def test_requests_in_pieces_and_several_at_once(shared: RunningServer) -> None:
 def test_operators_and_probes_get_through_when_backends_hold_every_place(
     run_server: RunServer,
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        admin = f"127.0.0.1:{sock.getsockname()[1]}"
+    admin = f"127.0.0.1:{free_port()}"
     server = run_server("examples.demo:server", "--admin", admin)
     with contextlib.ExitStack() as stack:
         for _ in range(MOST_CLIENTS + RESERVED_CLIENTS):

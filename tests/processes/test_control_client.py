@@ -11,13 +11,14 @@ import pytest
 from shardws.control import Client, connect
 from shardws.errors import ControlError, Refused
 from shardws.outcomes import Outcome
+from tests.proc import is_alive
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
     RunServer,
+    assert_echo,
     connect_to_shard,
     eventually,
-    is_alive,
 )
 
 pytestmark = pytest.mark.processes
@@ -35,8 +36,7 @@ def test_each_way_to_reach_connections_of_two_shards(run_server: RunServer) -> N
     server = run_server(shards=2)
     (one, hello), (two, other) = (connect_to_shard(server, slot) for slot in (0, 1))
     two.send(json.dumps({"join": "news"}))
-    two.send("ping")
-    assert two.recv(timeout=DEADLINE) == "ping"
+    assert_echo(two, "ping")
 
     async def calls(client: Client) -> None:
         for who, its in ((one, hello), (two, other)):

@@ -1,14 +1,13 @@
 """The dashboard in a real browser: it shows the shards, and its console talks to the server."""
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.processes import chromium
-from tests.processes.conftest import DEADLINE, RunningServer, RunServer, greeting
+from tests.processes.conftest import DEADLINE, RunningServer, RunServer, free_port, greeting
 
 BROWSER = chromium.find()
 TOKEN = "a-token-long-enough"
@@ -17,11 +16,6 @@ pytestmark = [
     pytest.mark.processes,
     pytest.mark.skipif(BROWSER is None, reason="no Chromium (Debian package: chromium)"),
 ]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 @pytest.fixture
@@ -135,4 +129,7 @@ def test_the_token_leaves_the_address_bar(run_server: RunServer, page: chromium.
     page.wait_for("document.querySelectorAll('#shards tr').length === 2")
     assert page.run("location.href") == f"http://127.0.0.1:{port}/"
     assert TOKEN not in page.run("document.documentElement.outerHTML")
-    assert all(TOKEN not in url for url in page.requested()[1:])
+    first, *others = page.requested()
+    assert TOKEN in first
+    assert others
+    assert all(TOKEN not in url for url in others)

@@ -3,12 +3,13 @@
 import contextlib
 import re
 import socket
-from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from tests.proc import descriptors_of
+from tests.processes.applications import only_in_shards
 from tests.processes.conftest import DEADLINE, RunningServer, RunServer, WriteApp, eventually
 
 pytestmark = pytest.mark.processes
@@ -17,13 +18,10 @@ MODES = pytest.mark.parametrize("mode", ["reuseport", "handoff"])
 FEW = 120
 
 # As an application does that opens files of its own: MaxConnections was promised without them.
-HUNGRY = f"""
-import os, resource
-from examples.demo import server
-if os.path.exists("probed"):
-    resource.setrlimit(resource.RLIMIT_NOFILE, ({FEW}, {FEW}))
-open("probed", "w").close()
-"""
+LIMITED = only_in_shards(f"""
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, ({FEW}, {FEW}))
+""")
 SHORT = rf"out of descriptors: RLIMIT_NOFILE {FEW} leaves room for (\d+) clients"
 
 
@@ -48,7 +46,7 @@ def test_the_client_that_does_not_fit_is_answered_and_the_log_says_why_once(
     run_server: RunServer, write_app: WriteApp, mode: str
 ) -> None:
     """It was closed without a word anywhere, when accept failed for want of a descriptor."""
-    server = run_server(write_app(HUNGRY), "--accept-mode", mode, shards=1)
+    server = run_server(write_app(LIMITED), "--accept-mode", mode, shards=1)
     clients = fill(server)
     found = server.wait_for_line(SHORT + r" here; (\d+) are connected")
     room, connected = int(found[1]), int(found[2])
@@ -82,7 +80,7 @@ def test_clients_that_are_refused_and_stay_do_not_take_the_last_descriptors(
     run_server: RunServer, write_app: WriteApp, mode: str
 ) -> None:
     """Each that waits for its 503 holds a descriptor; those beyond a few are sent off at once."""
-    server = run_server(write_app(HUNGRY), "--accept-mode", mode, shards=1)
+    server = run_server(write_app(LIMITED), "--accept-mode", mode, shards=1)
     fill(server)
     shard = server.shard_pids()[0]
     with contextlib.ExitStack() as stack:
@@ -94,7 +92,7 @@ def test_clients_that_are_refused_and_stay_do_not_take_the_last_descriptors(
             client.setblocking(False)
         eventually(lambda: sum(map(is_closed, silent)) >= 2 * FEW)
         # Those of one turn of the loop are open together before the first of them is sent off.
-        eventually(lambda: len(list(Path(f"/proc/{shard}/fd").iterdir())) < FEW)
+        eventually(lambda: 0 < len(descriptors_of(shard)) < FEW)
         # Accepting goes on: who comes now is sent off or answered, not left in the backlog.
         late = stack.enter_context(socket.create_connection((server.host, server.port), DEADLINE))
         with contextlib.suppress(ConnectionResetError):

@@ -1,6 +1,5 @@
 """The port while shards drain: nobody connects to a process that will not answer."""
 
-import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -8,15 +7,12 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.processes.clients import open_silent
 from tests.processes.conftest import DEADLINE, RunningServer, RunServer, eventually, greeting
 
 pytestmark = pytest.mark.processes
 
 PATIENT = ("examples.demo:server", "--drain-deadline", "60s", "--close-timeout", "60s")
-REQUEST = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 ATTEMPTS = 20
 
 SilentOn = Callable[[RunningServer, int], socket.socket]
@@ -28,25 +24,9 @@ def silent_on() -> Iterator[SilentOn]:
     with ExitStack() as stack:
 
         def connect(server: RunningServer, slot: int) -> socket.socket:
-            for _ in range(200):
-                client = socket.create_connection((server.host, server.port), DEADLINE)
-                stack.enter_context(client).sendall(REQUEST)
-                if shard_in(client) == slot:
-                    return client
-                client.close()
-            pytest.fail(f"200 connects and none on shard {slot}")
+            return stack.enter_context(open_silent(server, slot)[0])
 
         yield connect
-
-
-def shard_in(client: socket.socket) -> int:
-    """Read the demo's greeting and return the shard it names."""
-    data = b""
-    while not (found := re.search(rb'"shard": ?(\d+)', data)):
-        piece = client.recv(4096)
-        assert piece, data
-        data += piece
-    return int(found[1])
 
 
 def is_told_to_close(client: socket.socket) -> bool:

@@ -4,22 +4,21 @@ import os
 import signal
 import socket
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from tests.proc import children_of, descriptors_of, is_alive, read
+from tests.processes.clients import refused_during
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
     RunServer,
-    children_of,
+    assert_echo,
     connect_to_shard,
     eventually,
     greeting,
-    is_alive,
 )
-from tests.processes.test_reload import Knocker
 
 pytestmark = pytest.mark.processes
 
@@ -28,7 +27,7 @@ HANDOFF = ("examples.demo:server", "--accept-mode", "handoff")
 
 def acceptor_of(server: RunningServer) -> int:
     for pid in children_of(server.pid):
-        if Path(f"/proc/{pid}/comm").read_text() == "shardws-accept\n":
+        if read(pid, "comm") == "shardws-accept\n":
             return pid
     pytest.fail("no acceptor")
 
@@ -79,8 +78,7 @@ def test_a_killed_acceptor_refuses_nobody(run_server: RunServer) -> None:
         1,
     )
     assert auxiliary["last_end"] == "was killed by SIGKILL"
-    client.send("still here")
-    assert client.recv(timeout=DEADLINE) == "still here"
+    assert_echo(client, "still here")
 
 
 def test_a_killed_shard_gets_none_until_it_is_back(run_server: RunServer) -> None:
@@ -96,17 +94,13 @@ def test_a_killed_shard_gets_none_until_it_is_back(run_server: RunServer) -> Non
 
 def test_a_reload_refuses_no_connect(run_server: RunServer) -> None:
     server = run_server(*HANDOFF, shards=3)
-    knockers = [Knocker(server) for _ in range(3)]
-    for knocker in knockers:
-        knocker.start()
-    for number in (1, 2):
-        assert server.ask("reload")["reloads"] == number
-        server.wait_for_status(lambda report: report["phase"] == "serving")
-    eventually(lambda: all(knocker.served >= 5 for knocker in knockers))
-    for knocker in knockers:
-        knocker.stop.set()
-        knocker.join(DEADLINE)
-    assert [knocker.refused for knocker in knockers] == [[], [], []]
+
+    def reload_twice() -> None:
+        for number in (1, 2):
+            assert server.ask("reload")["reloads"] == number
+            server.wait_for_status(lambda report: report["phase"] == "serving")
+
+    assert refused_during(server, reload_twice) == []
 
 
 def test_a_stop_tells_clients_and_leaves_nothing(run_server: RunServer) -> None:
@@ -131,8 +125,7 @@ def test_only_the_acceptor_and_the_supervisor_hold_the_listener(run_server: RunS
     server = run_server(*HANDOFF, shards=2)
 
     def sockets(pid: int) -> set[str]:
-        found = {os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()}
-        return {link for link in found if link.startswith("socket:")}
+        return {link for link in descriptors_of(pid) if link.startswith("socket:")}
 
     # The listener, and the way to each shard.
     eventually(lambda: len(sockets(server.pid) & sockets(acceptor_of(server))) == 1 + 2)

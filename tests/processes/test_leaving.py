@@ -5,28 +5,15 @@ import signal
 
 import pytest
 
-from tests.processes.conftest import (
-    RunServer,
-    WriteApp,
-    children_of,
-    eventually,
-    greeting,
-    is_alive,
-)
+from tests.proc import children_of, is_alive
+from tests.processes.applications import GREETS
+from tests.processes.clients import close_code
+from tests.processes.conftest import RunServer, WriteApp, eventually, greeting
 from tests.processes.test_serials import SHORT
-from tests.processes.test_stop import assert_nothing_left, close_code, processes
+from tests.processes.test_stop import assert_nothing_left, processes
 
 pytestmark = pytest.mark.processes
 
-GREETS = """
-import json, os
-from shardws import WebSocketServer
-server = WebSocketServer()
-def on_connected(e):
-    server.send_text(e.connection_id, json.dumps(
-        {"connection_id": e.connection_id, "shard": server.shard, "pid": os.getpid()}))
-server.on_connected = on_connected
-"""
 # Once the file "wait" is there, a new shard starts only when "go" is there, too.
 PATIENT = """
 import time
@@ -46,7 +33,7 @@ def test_term_for_one_shard_replaces_it(
     first = server.connect()
     old = greeting(first)["pid"]
     os.kill(old, signal.SIGTERM)
-    server.wait_for_line(rf"shard 0 \(pid {old}\) asks for a successor, which begins in")
+    server.wait_for_line(rf"shard 0 \(pid {old}\) asks for a successor, which starts in")
     server.wait_for_status(lambda report: report["shards"][0]["state"] == "starting")
     second = server.connect()
     assert greeting(second)["pid"] == old
@@ -104,7 +91,7 @@ def test_a_leaving_shard_that_dies_is_followed_by_its_successor(
     marker.touch()
     old = greeting(server.connect())["pid"]
     os.kill(old, signal.SIGTERM)
-    server.wait_for_line(r"shard 0 .*exited with 9; again in")
+    server.wait_for_line(r"shard 0 .*exited with 9; next start in")
     greeting(server.connect())  # it serves on
     os.kill(old, signal.SIGKILL)
     server.wait_for_line(rf"shard 0 \(pid {old}\) was killed by SIGKILL")

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import websocket
 
+from tests.processes.applications import GREETS
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
     RunServer,
     WriteApp,
+    assert_echo,
     connect_to_shard,
 )
 
@@ -134,15 +136,13 @@ def test_groups_and_broadcast_reach_all_shards(run_server: RunServer) -> None:
     members = [connect_to_shard(server, slot) for slot in (0, 1, 2, 3, 1)]
     for client, _ in members[:3]:
         client.send('{"join": "room"}')
-        client.send("joined")
-        assert client.recv(timeout=DEADLINE) == "joined"
+        assert_echo(client, "joined")
     speaker, me = members[3]
     expected = {"group": "room", "from": me["connection_id"], "text": "hello"}
     publish_until_heard(speaker, [client for client, _ in members[:3]], expected)
     leaver, _ = members[0]
     leaver.send('{"leave": "room"}')
-    leaver.send("left")
-    assert leaver.recv(timeout=DEADLINE) == "left"
+    assert_echo(leaver, "left")
     speaker.send('{"group": "room", "text": "second"}')
     speaker.send('{"broadcast": "to all"}')
     for client, _ in members[1:3]:
@@ -166,14 +166,10 @@ def publish_until_heard(speaker: Any, members: list[Any], expected: dict[str, An
         assert received(member) == expected
 
 
-RELAY = """
-import asyncio, json, os
-from shardws import WebSocketServer
-server = WebSocketServer()
+RELAY = (
+    GREETS
+    + """
 server.buffer_message = True
-def on_connected(e):
-    server.send_text(e.connection_id, json.dumps({
-        "connection_id": e.connection_id, "shard": server.shard, "pid": os.getpid()}))
 async def on_data_in(e):
     request = json.loads(e.text)
     if "close" in request:
@@ -184,10 +180,10 @@ async def on_data_in(e):
     server.send_text(e.connection_id, json.dumps({"outcome": outcome}))
 def on_error(e):
     print("error", e.connection_id, e.error_code, flush=True)
-server.on_connected = on_connected
 server.on_data_in = on_data_in
 server.on_error = on_error
 """
+)
 
 
 def outcomes(client: Any, **request: Any) -> Any:

@@ -9,33 +9,20 @@ import pytest
 
 from shardws.errors import StartError
 from shardws.net import portlock
-from tests.processes.conftest import (
-    DEADLINE,
-    RunServer,
-    WriteApp,
-    children_of,
-    eventually,
-    greeting,
-)
+from tests.proc import children_of, descriptors_of
+from tests.processes.applications import only_in_shards
+from tests.processes.conftest import DEADLINE, RunServer, WriteApp, eventually, free_port, greeting
 
 pytestmark = pytest.mark.processes
 
 MODES = pytest.mark.parametrize("mode", ["reuseport", "handoff"])
 
-WAITS_IN_ITS_SHARD = """
-import os, sys
-from examples.demo import server
-if os.path.exists("probed"):  # in the shard: the port is bound, and nobody listens yet
-    sys.stderr.write("waiting\\n")
-    open("gate").close()  # until somebody opens the other end
-open("probed", "w").close()
+# In the shard the port is bound, and nobody listens yet; `gate` is a FIFO that the test opens.
+WAITS = """
+import sys
+sys.stderr.write("waiting\\n")
+open("gate").close()
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @MODES
@@ -46,7 +33,7 @@ def test_of_two_servers_that_start_at_once_one_has_the_port(
     os.mkfifo(tmp_path / "gate")
     port = free_port()
     first = launch(
-        write_app(WAITS_IN_ITS_SHARD), "--accept-mode", mode, port=port, shards=1, cwd=tmp_path
+        write_app(only_in_shards(WAITS)), "--accept-mode", mode, port=port, shards=1, cwd=tmp_path
     )
     first.wait_for_line("^waiting$")
     second = launch(port=port)
@@ -65,10 +52,6 @@ def inode_of_lock(port: int) -> str:
     return f"socket:[{line.split()[6]}]"
 
 
-def descriptors(pid: int) -> list[str]:
-    return [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
-
-
 @MODES
 def test_the_lock_of_the_port_is_the_supervisors_alone(run_server: RunServer, mode: str) -> None:
     server = run_server(
@@ -76,10 +59,10 @@ def test_the_lock_of_the_port_is_the_supervisors_alone(run_server: RunServer, mo
     )
     eventually(lambda: len(children_of(server.pid)) == (4 if mode == "handoff" else 3))
     lock = inode_of_lock(server.port)
-    assert lock in descriptors(server.pid)
+    assert lock in descriptors_of(server.pid)
     for pid in children_of(server.pid):
         # A child closes what is not its own right after the fork, which may have been just now.
-        eventually(lambda pid=pid: lock not in descriptors(pid))  # type: ignore[misc]
+        eventually(lambda pid=pid: lock not in descriptors_of(pid))  # type: ignore[misc]
     with pytest.raises(StartError, match="in use"):
         portlock.take(f"127.0.0.1:{server.port}")
     server.signal(signal.SIGKILL)

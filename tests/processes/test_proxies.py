@@ -12,7 +12,15 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from tests.processes.conftest import DEADLINE, ROOT, RunServer, eventually, greeting
+from tests.processes.conftest import (
+    DEADLINE,
+    ROOT,
+    RunServer,
+    assert_echo,
+    eventually,
+    free_port,
+    greeting,
+)
 
 pytestmark = pytest.mark.processes
 
@@ -35,11 +43,6 @@ http {{
     include {path}/shardws.conf;
 }}
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def is_open(port: int) -> bool:
@@ -77,8 +80,7 @@ def check(port: int) -> None:
     url = f"ws://127.0.0.1:{port}"
     with connect(url, origin=Origin(f"http://127.0.0.1:{port}"), open_timeout=DEADLINE) as client:
         greeting(client)
-        client.send("through the proxy")
-        assert client.recv(timeout=DEADLINE) == "through the proxy"
+        assert_echo(client, "through the proxy")
         large = b"\xff" * (1 << 20)
         client.send(large)
         assert client.recv(timeout=DEADLINE) == large

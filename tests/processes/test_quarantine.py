@@ -1,14 +1,13 @@
 """A slot that is given up harms nobody: no client waits at it, no Disconnected is lost with it."""
 
-import json
 import os
 import signal
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.processes.applications import FAILS_WHILE_BROKEN, RECORDS_HISTORY, count_events
 from tests.processes.conftest import (
     RunningServer,
     RunServer,
@@ -20,28 +19,8 @@ from tests.processes.conftest import (
 
 pytestmark = pytest.mark.processes
 
-# Notes what it is told in one file for all shards; its successors die while `broken` is there.
-FRAGILE = """
-import json, os
-from shardws import WebSocketServer
-if os.path.exists("broken"):
-    os._exit(9)
-server = WebSocketServer()
-out = os.open("history", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-def note(*event):
-    os.write(out, (json.dumps(event) + "\\n").encode())
-def on_connected(e):
-    note("connected", e.connection_id)
-    server.send_text(e.connection_id, json.dumps({
-        "connection_id": e.connection_id, "shard": server.shard, "pid": os.getpid()}))
-server.on_connected = on_connected
-server.on_disconnected = lambda e: note("disconnected", e.connection_id, e.status_code)
-"""
-
-
-def told(directory: Path, word: str) -> Counter[int]:
-    events = [json.loads(line) for line in (directory / "history").read_text().splitlines()]
-    return Counter(event[1] for event in events if event[0] == word)
+# Records what it is told; its successors die while `broken` is there.
+FRAGILE = FAILS_WHILE_BROKEN + RECORDS_HISTORY
 
 
 def break_shard(server: RunningServer, slot: int, attempts: int) -> list[dict[str, Any]]:
@@ -49,7 +28,9 @@ def break_shard(server: RunningServer, slot: int, attempts: int) -> list[dict[st
     hellos = [connect_to_shard(server, slot)[1] for _ in range(3)]
     (server.run_dir.parent / "broken").touch()
     os.kill(hellos[0]["pid"], signal.SIGKILL)
-    server.wait_for_line(rf"shard {slot} .*fell {attempts} times in a row: quarantined")
+    server.wait_for_line(
+        rf"shard {slot} .*; {attempts} consecutive failures: slot quarantined until"
+    )
     (server.run_dir.parent / "broken").unlink()
     return hellos
 
@@ -72,10 +53,10 @@ def test_another_shard_tells_what_a_quarantined_one_could_not(
 ) -> None:
     server = run_server(write_app(FRAGILE), "--respawn-attempts", str(attempts), shards=2)
     lost = {hello["connection_id"] for hello in break_shard(server, 0, attempts)}
-    eventually(lambda: lost <= told(tmp_path, "disconnected").keys())
+    eventually(lambda: lost <= count_events(tmp_path, "disconnected").keys())
     server.signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0
-    assert told(tmp_path, "connected") == told(tmp_path, "disconnected")
+    assert count_events(tmp_path, "connected") == count_events(tmp_path, "disconnected")
 
 
 def test_a_stop_tells_what_a_resting_slot_still_owes(
@@ -86,14 +67,14 @@ def test_a_stop_tells_what_a_resting_slot_still_owes(
     hellos = [connect_to_shard(server, 0)[1] for _ in range(3)]
     (server.run_dir.parent / "broken").touch()
     os.kill(hellos[0]["pid"], signal.SIGKILL)
-    server.wait_for_line(r"shard 0 .* was killed by SIGKILL; again in ")
+    server.wait_for_line(r"shard 0 .* was killed by SIGKILL; next start in ")
     server.signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0
-    assert told(tmp_path, "connected") == told(tmp_path, "disconnected")
+    assert count_events(tmp_path, "connected") == count_events(tmp_path, "disconnected")
 
 
 def test_nobody_is_left_to_be_told(run_server: RunServer, write_app: WriteApp) -> None:
     server = run_server(write_app(FRAGILE), "--respawn-attempts", "1", shards=1)
     break_shard(server, 0, 1)
     assert server.wait_for_exit() == 1
-    server.wait_for_line("nobody is left to tell that 3 connections of dead shards ended")
+    server.wait_for_line("no shard is left to fire Disconnected for 3 lost connections")

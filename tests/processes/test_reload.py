@@ -1,45 +1,31 @@
 """Reload and scale: the successor is ready before the incumbent drains; bad code stops nothing."""
 
 import signal
-import threading
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
-from shardws_supervisor.client import Refused
+from shardws.control import Refused
+from tests.processes.applications import ECHOES, only_in_shards
+from tests.processes.clients import open_silent, refused_during
 from tests.processes.conftest import (
     DEADLINE,
-    RunningServer,
     RunServer,
     WriteApp,
+    assert_echo,
     connect_to_shard,
     eventually,
     greeting,
 )
-from tests.processes.test_stop import silent_client
+from tests.processes.test_control import command
 
 pytestmark = pytest.mark.processes
-
-VERSIONED = """
-import json, os
-from shardws import WebSocketServer
-server = WebSocketServer()
-def on_connected(e):
-    server.send_text(e.connection_id, json.dumps({
-        "connection_id": e.connection_id, "shard": server.shard, "pid": os.getpid(),
-        "version": VERSION}))
-def on_data_in(e):
-    server.send_text(e.connection_id, e.text)
-server.on_connected = on_connected
-server.on_data_in = on_data_in
-"""
 
 
 def write_version(write_app: WriteApp, version: str) -> str:
     # The length differs, so that bytecode of the same second is not mistaken for the new source.
-    return write_app(f"VERSION = {version!r}\n" + VERSIONED + "#" * len(version) ** 2)
+    return write_app(f"{ECHOES}greeting['version'] = {version!r}\n" + "#" * len(version) ** 2)
 
 
 def test_hup_replaces_every_shard_by_new_code(run_server: RunServer, write_app: WriteApp) -> None:
@@ -59,7 +45,9 @@ def test_hup_replaces_every_shard_by_new_code(run_server: RunServer, write_app: 
     new = server.shard_pids()
     assert set(new) == set(old)
     assert not set(new.values()) & set(old.values())
-    assert server.status()["reload_outcome"] == "reloaded: 2 shards replaced"
+    report = server.status()
+    assert report["reload_outcome"] == "reloaded: 2 shards replaced"
+    assert report["last_reload"] == {"kind": "done", "replaced": 2, "reason": "", "slot": None}
 
 
 BROKEN = {
@@ -83,11 +71,12 @@ def test_broken_code_is_refused_and_nothing_stops(
     server.ask("reload")
     server.wait_for_line("error shardws.supervisor.reload: reload refused: ")
     assert server.shard_pids() == before
-    client.send("still here")
-    assert client.recv(timeout=DEADLINE) == "still here"
+    assert_echo(client, "still here")
     report = server.status()
     assert report["ready"]
-    assert report["reload_outcome"].startswith("reload refused: ")
+    last = report["last_reload"]
+    assert (last["kind"], last["replaced"], last["slot"]) == ("refused", 0, None)
+    assert report["reload_outcome"] == f"reload refused: {last['reason']}"
     write_version(write_app, "mended")
     server.ask("reload")
     server.wait_for_line("reloaded: 2 shards replaced")
@@ -130,12 +119,12 @@ def test_how_shards_drain_can_be_changed_by_a_reload(run_server: RunServer, tmp_
     file = tmp_path / "s.toml"
     file.write_text('drain_deadline = "30s"\n')
     server = run_server("examples.demo:server", "--config", "s.toml", shards=1)
-    with silent_client(server):
+    with open_silent(server)[0]:
         file.write_text('drain_deadline = 0\ndrain_rate = 7\nstart_timeout = "20s"\n')
         server.signal(signal.SIGHUP)
         # Of one who never answers; in 30 s it would have been given up for that.
         server.wait_for_line("1006 the server restarts")
-    server.wait_for_line("reloaded: 1 shards replaced")
+    server.wait_for_line("reloaded: 1 shard replaced")
     assert "only a restart" not in server.log
 
 
@@ -147,28 +136,32 @@ def test_a_successor_that_dies_leaves_the_incumbent_serving(
     before = server.shard_pids()
     client = server.connect()
     greeting(client)
-    write_app(
-        "import os\n"
-        "if os.path.exists('probed'): os._exit(9)\n"
-        "open('probed', 'w').close()\n"
-        "VERSION = 'x'\n" + VERSIONED
-    )
+    write_app(only_in_shards("os._exit(9)", ECHOES))
     server.signal(signal.SIGHUP)
     server.wait_for_line(
-        "reload stopped: the new shard 0 did not get ready; 0 shards were replaced"
+        "reload failed: the new shard 0 did not become ready; 0 shards replaced, the others keep"
     )
+    assert server.status()["last_reload"] == {
+        "kind": "failed", "replaced": 0, "reason": "", "slot": 0
+    }  # fmt: skip
     assert server.shard_pids() == before
-    client.send("still here")
-    assert client.recv(timeout=DEADLINE) == "still here"
+    assert_echo(client, "still here")
+
+
+def test_the_command_fails_when_the_reload_does(run_server: RunServer, write_app: WriteApp) -> None:
+    server = run_server(write_version(write_app, "one"), shards=1)
+    assert server.status()["last_reload"] is None
+    write_app("raise RuntimeError('half a deploy')")
+    done = command(server, "reload")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{server.status()['reload_outcome']}\n"
+    assert done.stderr.startswith("reload refused: ")
 
 
 def test_a_reload_during_a_reload(run_server: RunServer, write_app: WriteApp) -> None:
     """A command is refused; a signal cannot be: one more reload follows, however many came."""
     server = run_server(write_version(write_app, "one"))
-    write_app(
-        "import time, os\nwhile not os.path.exists('go'): time.sleep(0.02)\nVERSION = 'x'\n"
-        + VERSIONED
-    )
+    write_app("import time, os\nwhile not os.path.exists('go'): time.sleep(0.02)\n" + ECHOES)
     server.signal(signal.SIGHUP)
     server.wait_for_status(lambda report: report["phase"] == "reloading")
     with pytest.raises(Refused, match="a reload is under way already"):
@@ -196,41 +189,15 @@ def test_a_stop_during_a_reload(
     assert not server.run_dir.exists()
 
 
-class Knocker(threading.Thread):
-    """Connects again and again; `refused` counts what a client must never see."""
-
-    def __init__(self, server: RunningServer) -> None:
-        super().__init__(daemon=True)
-        self.server = server
-        self.served = 0
-        self.refused: list[str] = []
-        self.stop = threading.Event()
-
-    def run(self) -> None:
-        while not self.stop.is_set():
-            try:
-                with connect(self.server.url, open_timeout=DEADLINE, close_timeout=2) as client:
-                    client.recv(timeout=DEADLINE)
-                    self.served += 1
-            except ConnectionClosed:
-                self.served += 1  # it was connected, and told to come back
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-                self.refused.append(repr(error))
-
-
 def test_a_reload_refuses_no_connect(run_server: RunServer) -> None:
     server = run_server(shards=3)
-    knockers = [Knocker(server) for _ in range(3)]
-    for knocker in knockers:
-        knocker.start()
-    for number in (1, 2):
-        assert server.ask("reload")["reloads"] == number
-        server.wait_for_status(lambda report: report["phase"] == "serving")
-    eventually(lambda: all(knocker.served >= 5 for knocker in knockers))
-    for knocker in knockers:
-        knocker.stop.set()
-        knocker.join(DEADLINE)
-    assert [knocker.refused for knocker in knockers] == [[], [], []]
+
+    def reload_twice() -> None:
+        for number in (1, 2):
+            assert server.ask("reload")["reloads"] == number
+            server.wait_for_status(lambda report: report["phase"] == "serving")
+
+    assert refused_during(server, reload_twice) == []
 
 
 def test_ttin_and_ttou_add_and_take_a_shard(run_server: RunServer) -> None:
@@ -243,7 +210,7 @@ def test_ttin_and_ttou_add_and_take_a_shard(run_server: RunServer) -> None:
         client.recv(timeout=DEADLINE)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
-    server.wait_for_line("shard 2 is given up; 2 shards remain")
+    server.wait_for_line("shard 2 removed; 2 shards remain")
     for _ in range(20):
         assert greeting(server.connect())["shard"] in (0, 1)
 

@@ -7,27 +7,26 @@ from typing import Any
 
 import pytest
 
+from tests.proc import is_alive
+from tests.processes.applications import FAILS_WHILE_BROKEN, GREETS
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
     RunServer,
     WriteApp,
+    assert_echo,
     connect_to_shard,
     eventually,
     greeting,
-    is_alive,
 )
 
 pytestmark = pytest.mark.processes
 
 # Echoes, and does what it is told: tiny programs that crash, hang and exit.
-UNRULY = """
-import json, os, signal, sys, time
-from shardws import WebSocketServer
-server = WebSocketServer()
-def on_connected(e):
-    server.send_text(e.connection_id, json.dumps({
-        "connection_id": e.connection_id, "shard": server.shard, "pid": os.getpid()}))
+UNRULY = (
+    GREETS
+    + """
+import signal, time
 def on_data_in(e):
     word = e.text.decode()
     if word == "exit":
@@ -38,9 +37,9 @@ def on_data_in(e):
     if word == "segv":
         os.kill(os.getpid(), signal.SIGSEGV)
     server.send_text(e.connection_id, word)
-server.on_connected = on_connected
 server.on_data_in = on_data_in
 """
+)
 
 
 def wait_for_new_pid(server: RunningServer, slot: int, old: int) -> dict[str, Any]:
@@ -59,17 +58,15 @@ def test_a_killed_shard_is_replaced_and_the_others_go_on(run_server: RunServer) 
     victim, hello = connect_to_shard(server, 0)
     witness, other = connect_to_shard(server, 1)
     os.kill(hello["pid"], signal.SIGKILL)
-    server.wait_for_line(rf"shard 0 \(pid {hello['pid']}\) was killed by SIGKILL; again in ")
+    server.wait_for_line(rf"shard 0 \(pid {hello['pid']}\) was killed by SIGKILL; next start in ")
     report = wait_for_new_pid(server, 0, hello["pid"])
     assert report["restarts"] == 1
     assert report["last_end"] == "was killed by SIGKILL"
-    witness.send("still here")
-    assert witness.recv(timeout=DEADLINE) == "still here"
+    assert_echo(witness, "still here")
     assert server.shard(1)["pid"] == other["pid"]
     again, new = connect_to_shard(server, 0)
     assert new["connection_id"] != hello["connection_id"]
-    again.send("hello")
-    assert again.recv(timeout=DEADLINE) == "hello"
+    assert_echo(again, "hello")
     assert victim is not again
 
 
@@ -115,7 +112,7 @@ def test_how_a_shard_died_is_told(
     client = server.connect()
     hello = greeting(client)
     client.send(word)
-    server.wait_for_line(rf"shard {hello['shard']} \(pid {hello['pid']}\) {end}; again in ")
+    server.wait_for_line(rf"shard {hello['shard']} \(pid {hello['pid']}\) {end}; next start in ")
     wait_for_new_pid(server, hello["shard"], hello["pid"])
 
 
@@ -126,13 +123,12 @@ def test_a_hanging_shard_is_aborted_with_its_stacks(
     client, hello = connect_to_shard(server, 0)
     witness, _ = connect_to_shard(server, 1)
     client.send("hang")
-    server.wait_for_line(r"shard 0 \(pid \d+\) has not turned its loop for \d\.\d s: ABRT")
+    server.wait_for_line(r"shard 0 \(pid \d+\) has not run its event loop for \d\.\d s: ABRT")
     server.wait_for_line("Fatal Python error: Aborted")
     server.wait_for_line(r"app.py\", line \d+ in on_data_in")
     wait_for_new_pid(server, 0, hello["pid"])
-    assert "loop stood still" in server.shard(0)["last_end"]
-    witness.send("fine")
-    assert witness.recv(timeout=DEADLINE) == "fine"
+    assert "its event loop did not run" in server.shard(0)["last_end"]
+    assert_echo(witness, "fine")
 
 
 def test_a_stopped_shard_is_aborted_with_its_stacks(run_server: RunServer) -> None:
@@ -151,18 +147,19 @@ def test_a_crash_loop_is_quarantined_and_the_others_go_on(
     run_server: RunServer, write_app: WriteApp
 ) -> None:
     """Slot 0 cannot start again after its first death; slot 1 serves on; a reload helps."""
-    reference = write_app(UNRULY + "\nif os.path.exists('broken'): os._exit(9)\n")
+    reference = write_app(UNRULY + FAILS_WHILE_BROKEN)
     server = run_server(reference, "--respawn-attempts", "3")
     _, hello = connect_to_shard(server, 0)
     witness, _ = connect_to_shard(server, 1)
     broken = server.run_dir.parent / "broken"
     broken.touch()
     os.kill(hello["pid"], signal.SIGKILL)
-    server.wait_for_line(r"shard 0 .*fell 3 times in a row: quarantined")
+    server.wait_for_line(
+        r"shard 0 .*; 3 consecutive failures: slot quarantined until the next reload"
+    )
     assert server.shard(0)["state"] == "quarantined"
     assert server.status()["ready"]
-    witness.send("fine")
-    assert witness.recv(timeout=DEADLINE) == "fine"
+    assert_echo(witness, "fine")
     broken.unlink()
     server.ask("reload")
     server.wait_for_line("reloaded: 2 shards replaced")
@@ -172,7 +169,7 @@ def test_a_crash_loop_is_quarantined_and_the_others_go_on(
 def test_a_server_of_which_every_shard_is_quarantined_ends(
     run_server: RunServer, write_app: WriteApp
 ) -> None:
-    reference = write_app(UNRULY + "\nif os.path.exists('broken'): os._exit(9)\n")
+    reference = write_app(UNRULY + FAILS_WHILE_BROKEN)
     server = run_server(reference, "--respawn-attempts", "2", shards=1)
     (server.run_dir.parent / "broken").touch()
     os.kill(server.shard(0)["pid"], signal.SIGKILL)

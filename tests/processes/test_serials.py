@@ -3,25 +3,27 @@
 import pytest
 
 from shardws import ids
+from tests.processes.applications import GREETS
+from tests.processes.clients import close_code
 from tests.processes.conftest import RunServer, WriteApp, greeting
-from tests.processes.test_stop import close_code
 
 pytestmark = pytest.mark.processes
 
 # Lets the first connection of generation 0 find that all but a few ids are used.
-SHORT = """
-import json, os
-from shardws import WebSocketServer, ids
+SHORT = (
+    GREETS
+    + """
+from shardws import ids
 from shardws.shard.id_allocator import RESERVE
 from shardws.stats import SERIAL
-server = WebSocketServer()
-def on_connected(e):
+def on_connected_with_few_ids(e):
     parts = ids.unpack(e.connection_id)
     if (parts.generation, parts.serial) == (0, 1):
         server._shard.row[SERIAL] = ids.SERIALS - RESERVE
-    server.send_text(e.connection_id, json.dumps({"connection_id": e.connection_id}))
-server.on_connected = on_connected
+    on_connected(e)
+server.on_connected = on_connected_with_few_ids
 """
+)
 
 
 def test_a_shard_whose_ids_run_short_is_replaced(

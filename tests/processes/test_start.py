@@ -8,14 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.conftest import (
-    RunServer,
-    WriteApp,
-    children_of,
-    eventually,
-    greeting,
-    is_alive,
-)
+from tests.proc import children_of, descriptors_of, is_alive
+from tests.processes.applications import only_in_shards
+from tests.processes.conftest import RunServer, WriteApp, eventually, free_port, greeting
 
 pytestmark = pytest.mark.processes
 
@@ -35,13 +30,9 @@ def test_listening_means_that_a_client_can_connect(run_server: RunServer) -> Non
 def test_shards_have_no_descriptors_of_their_supervisor(run_server: RunServer) -> None:
     server = run_server(shards=3)
 
-    def links(pid: int) -> list[str]:
-        folder = Path(f"/proc/{pid}/fd")
-        return [os.readlink(file) for file in folder.iterdir()]
-
-    listening = [link for link in links(server.pid) if link.startswith("socket:")]
+    listening = [link for link in descriptors_of(server.pid) if link.startswith("socket:")]
     for slot, pid in server.shard_pids().items():
-        mine = links(pid)
+        mine = descriptors_of(pid)
         assert not [link for link in mine if link.endswith("supervisor.pid")], slot
         shared = [link for link in listening if link in mine]
         assert len(shared) == 1, "its own slot's listener and nothing else"
@@ -189,15 +180,7 @@ def test_an_error_only_a_shard_meets_stops_the_start(
     launch: RunServer, write_app: WriteApp
 ) -> None:
     """The probe child imports in peace, the shards cannot: no respawn loop at the start."""
-    reference = write_app(
-        "import os, sys\n"
-        "if not os.path.exists('probed'):\n"
-        "    open('probed', 'w').close()\n"
-        "else:\n"
-        "    raise RuntimeError('only in a shard')\n"
-        "from shardws import WebSocketServer\n"
-        "server = WebSocketServer()\n"
-    )
+    reference = write_app(only_in_shards("raise RuntimeError('only in a shard')"))
     server = launch(reference)
     assert server.wait_for_exit() == 3
     server.wait_for_line("^shardws: app:server cannot be imported: RuntimeError: only in a shard")
@@ -208,13 +191,9 @@ def test_a_start_can_be_stopped_while_the_application_is_imported(
     launch: RunServer, write_app: WriteApp
 ) -> None:
     reference = write_app(
-        "import os, sys, time\n"
-        "if os.path.exists('probed'):\n"
-        "    sys.stderr.write('importing in a shard\\n')\n"
-        "    time.sleep(60)\n"
-        "open('probed', 'w').close()\n"
-        "from shardws import WebSocketServer\n"
-        "server = WebSocketServer()\n"
+        only_in_shards(
+            "import sys, time\nsys.stderr.write('importing in a shard\\n')\ntime.sleep(60)"
+        )
     )
     server = launch(reference)
     server.wait_for_line("importing in a shard")
@@ -264,27 +243,18 @@ def test_a_starter_may_ignore_the_ends_of_its_children(run_server: RunServer) ->
     finally:
         signal.signal(signal.SIGCHLD, before)
     os.kill(greeting(server.connect())["pid"], signal.SIGKILL)
-    server.wait_for_line("was killed by SIGKILL; again in")
+    server.wait_for_line("was killed by SIGKILL; next start in")
     server.wait_for_status(lambda report: report["ready"])
 
 
+# In a shard the port is bound, and nobody listens yet.
 TAKES_THE_PORT = """
-import os, socket
-from shardws import WebSocketServer
-server = WebSocketServer()
-if os.path.exists("probed"):  # in a shard: the port is bound, and nobody listens yet
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", int(os.environ["PORT"])))
-    held.listen()
-open("probed", "w").close()
+import socket
+held = socket.socket()
+held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+held.bind(("127.0.0.1", int(os.environ["PORT"])))
+held.listen()
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("mode", ["reuseport", "handoff"])
@@ -295,9 +265,13 @@ def test_a_port_that_somebody_takes_during_the_start_stops_it(
     port = free_port()
     options = ("--accept-mode", mode, "--start-timeout", "2s")
     server = launch(
-        write_app(TAKES_THE_PORT), *options, port=port, shards=1, env={"PORT": str(port)}
+        write_app(only_in_shards(TAKES_THE_PORT)),
+        *options,
+        port=port,
+        shards=1,
+        env={"PORT": str(port)},
     )
     assert server.wait_for_exit() == 3
-    server.wait_for_line("^shardws: (cannot listen on port|nobody could listen on)")
+    server.wait_for_line("^shardws: (cannot listen on port|nothing listens on)")
     server.wait_for_line("cannot listen.*: Address already in use")
     assert "Traceback" not in server.log

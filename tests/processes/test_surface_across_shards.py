@@ -1,9 +1,6 @@
 """The surface on several shards: what works from any shard, by real clients of real processes."""
 
-import contextlib
 import json
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +8,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from tests.processes.applications import GREETS
+from tests.processes.clients import open_silent
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
@@ -23,15 +22,13 @@ from tests.processes.conftest import (
 pytestmark = pytest.mark.processes
 
 # Does what it is told in JSON and answers with what came of it, or with the error.
-OBEDIENT = """
-import asyncio, dataclasses, json, os
-from shardws import ShardwsError, WebSocketServer
-server = WebSocketServer()
+OBEDIENT = (
+    GREETS
+    + """
+import dataclasses
+from shardws import ShardwsError
 server.config("BufferMessage=True")
 server.config("OutHighMark=256KiB")
-def on_connected(e):
-    server.send_text(e.connection_id, json.dumps({
-        "connection_id": e.connection_id, "shard": server.shard, "pid": os.getpid()}))
 async def on_data_in(e):
     order = json.loads(e.text)
     try:
@@ -67,14 +64,8 @@ async def obey(do, to, what):
         case "memory":
             with open("/proc/self/statm") as file:
                 return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-server.on_connected = on_connected
 server.on_data_in = on_data_in
 """
-
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
 
@@ -82,22 +73,6 @@ def ask(client: ClientConnection, do: str, to: int = 0, given: Any = None) -> An
     """Have the client's shard do something; return the result."""
     client.send(json.dumps({"do": do, "to": to, "with": given}))
     return json.loads(client.recv(timeout=DEADLINE))["result"]
-
-
-@contextlib.contextmanager
-def raw_client_on(server: RunningServer, shard: int) -> Iterator[tuple[socket.socket, int]]:
-    """A client of one shard that reads nothing but its greeting; its socket and id."""
-    for _ in range(200):
-        with socket.create_connection((server.host, server.port), DEADLINE) as sock:
-            sock.sendall(UPGRADE)
-            answer = b""
-            while not answer.endswith(b"}"):
-                answer += sock.recv(4096)
-            hello = json.loads(answer[answer.index(b"{") :])
-            if hello["shard"] == shard:
-                yield sock, hello["connection_id"]
-                return
-    pytest.fail(f"200 connects and none on shard {shard}")
 
 
 @pytest.fixture
@@ -170,8 +145,10 @@ def test_a_gigabyte_across_shards_costs_neither_of_them_memory(pair: Pair, tmp_p
     with (tmp_path / "big").open("wb") as file:
         file.truncate(1 << 30)
     before = ask(witness, "memory"), ask(owner, "memory")
-    with raw_client_on(server, 1) as (sock, identity):
-        asker.send(json.dumps({"do": "file", "to": identity, "with": str(tmp_path / "big")}))
+    sock, greeting = open_silent(server, 1)
+    with sock:
+        order = {"do": "file", "to": greeting["connection_id"], "with": str(tmp_path / "big")}
+        asker.send(json.dumps(order))
         read = 0
         while read < 64 << 20:
             read += len(sock.recv(1 << 20))

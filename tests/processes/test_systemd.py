@@ -1,18 +1,18 @@
 """Under a service manager: what it is told, and a socket that it passes in."""
 
-import json
+import contextlib
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from websockets.sync.client import connect
 
+from tests.processes.clients import read_greeting
 from tests.processes.conftest import DEADLINE, RunServer, WriteApp, greeting
+from tests.upgrade_request import UPGRADE
 
 pytestmark = pytest.mark.processes
 
@@ -69,7 +69,7 @@ def port() -> Iterator[socket.socket]:
         yield sock
 
 
-def test_a_life_as_systemd_hears_it(run_server: RunServer, manager: Manager) -> None:
+def test_what_systemd_is_told_from_start_to_stop(run_server: RunServer, manager: Manager) -> None:
     server = run_server(env={"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "1000000"})
     lines = manager.wait_for("READY=1")
     assert "STOPPING=1" not in lines
@@ -135,21 +135,16 @@ def test_a_connect_waits_while_the_server_is_restarted(
     greeting(first.connect())
     first.ask("stop", now=True)
     assert first.wait_for_exit() == 0
-    url = f"ws://127.0.0.1:{port.getsockname()[1]}"
-    served: list[int] = []
-
-    def knock() -> None:
-        with connect(url, open_timeout=DEADLINE) as client:
-            served.append(json.loads(client.recv(timeout=DEADLINE))["pid"])
-
-    visitors = [threading.Thread(target=knock) for _ in range(8)]
-    for visitor in visitors:
-        visitor.start()
-    second = run_server(passed=port)
-    for visitor in visitors:
-        visitor.join(DEADLINE)
-    assert len(served) == 8
-    assert set(served) <= set(second.shard_pids().values())
+    with contextlib.ExitStack() as stack:
+        waiting = [
+            stack.enter_context(socket.create_connection(port.getsockname(), DEADLINE))
+            for _ in range(8)
+        ]
+        for sock in waiting:
+            sock.sendall(UPGRADE)  # the kernel keeps it in the backlog
+        second = run_server(passed=port)
+        served = {read_greeting(sock)["pid"] for sock in waiting}
+        assert served <= set(second.shard_pids().values())
 
 
 def test_a_socket_of_another_kind_is_refused(launch: RunServer, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.processes import chromium
 from tests.processes.conftest import RunServer
-from tests.processes.tls_visits import Authority
+from tests.processes.tls_client import Authority
 
 BROWSER = chromium.find()
 

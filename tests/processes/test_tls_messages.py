@@ -8,8 +8,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from tests.processes.conftest import DEADLINE, RunningServer, RunServer, greeting
-from tests.processes.tls_visits import Authority
+from tests.processes.conftest import DEADLINE, RunningServer, RunServer, assert_echo, greeting
+from tests.processes.tls_client import Authority
 
 pytestmark = pytest.mark.processes
 
@@ -69,5 +69,4 @@ def test_a_reload_closes_in_good_order(run_server: RunServer, authority: Authori
     server.wait_for_line("reloaded: 2 shards replaced")
     client = server.connect(ssl=authority.context())
     greeting(client)
-    client.send("still there")
-    assert client.recv(timeout=DEADLINE) == "still there"
+    assert_echo(client, "still there")

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.processes.conftest import RunningServer, RunServer, eventually
-from tests.processes.tls_visits import Authority, opened, visit, visit_shard
+from tests.processes.tls_client import (
+    Authority,
+    connect_once,
+    connect_once_to,
+    open_websocket,
+)
 
 pytestmark = pytest.mark.processes
 
@@ -35,16 +40,16 @@ def test_a_changed_file_is_served_without_a_reload(
     server = serve(run_server, "0.2")
     context = authority.context(version)
     pids = server.shard_pids()
-    old = visit(server, context)
-    with opened(server, context) as (sock, _):
+    old = connect_once(server, context)
+    with open_websocket(server, context) as (sock, _):
         authority.store("second", file="store.pem")
         server.wait_for_line("certificates renewed in 2 shards")
         sock.sendall(b"\x81\x85\x00\x00\x00\x00hello")  # who is there already is not disturbed
         assert sock.recv(100) == b"\x81\x05hello"
-    new = visit(server, context, old.session)
+    new = connect_once(server, context, old.session)
     assert new.subject == "second"
     assert not new.is_resumed  # the session was made for another certificate
-    other = visit_shard(server, context, new.session, 1 - new.shard)
+    other = connect_once_to(server, context, new.session, 1 - new.shard)
     assert other.subject == "second"
     assert other.is_resumed
     assert server.shard_pids() == pids
@@ -60,11 +65,11 @@ def test_a_renewed_certificate_is_kept_by_successors(
     context = authority.context()
     authority.store("second", file="store.pem")
     server.wait_for_line("certificates renewed in 2 shards")
-    session = visit(server, context).session
+    session = connect_once(server, context).session
     server.ask("scale", shards=3)
     server.wait_for_status(lambda report: len(report["shards"]) == 3 and report["ready"])
     eventually(lambda: server.shard(2)["state"] == "ready")
-    third = visit_shard(server, context, session, 2)
+    third = connect_once_to(server, context, session, 2)
     assert third.subject == "second"
     assert third.is_resumed
 
@@ -74,20 +79,20 @@ def test_a_broken_file_is_refused_and_the_old_certificate_stays(
 ) -> None:
     server = serve(run_server, "0.2")
     (tmp_path / "store.pem").write_text("-----BEGIN CERTIFICATE-----\nhalf a dep")
-    server.wait_for_line(r"error.*a changed certificate is refused, the old one stays: .*\(271\)")
-    assert {visit(server, authority.context()).subject for _ in range(4)} == {"first"}
+    server.wait_for_line(r"error.*changed certificate refused, the old one stays: .*\(271\)")
+    assert {connect_once(server, authority.context()).subject for _ in range(4)} == {"first"}
     authority.store("mended", file="store.pem")
     server.wait_for_line("certificates renewed in 2 shards")
-    assert visit(server, authority.context()).subject == "mended"
+    assert connect_once(server, authority.context()).subject == "mended"
 
 
 def test_a_reload_serves_the_new_certificate(run_server: RunServer, authority: Authority) -> None:
     server = serve(run_server, "0")
     authority.store("second", file="store.pem")
-    assert visit(server, authority.context()).subject == "first"
+    assert connect_once(server, authority.context()).subject == "first"
     server.signal(signal.SIGHUP)
     server.wait_for_line("reloaded: 2 shards replaced")
-    assert {visit(server, authority.context()).subject for _ in range(4)} == {"second"}
+    assert {connect_once(server, authority.context()).subject for _ in range(4)} == {"second"}
 
 
 def test_a_reload_with_a_broken_certificate_is_refused(
@@ -98,7 +103,7 @@ def test_a_reload_with_a_broken_certificate_is_refused(
     (tmp_path / "store.pem").write_text("nothing of use")
     server.signal(signal.SIGHUP)
     server.wait_for_line(r"error.*reload refused: .*store\.pem")
-    assert visit(server, authority.context()).subject == "first"
+    assert connect_once(server, authority.context()).subject == "first"
     assert server.shard_pids() == pids
     assert server.status()["reload_outcome"].startswith("reload refused")
 
@@ -111,18 +116,20 @@ def test_a_reload_takes_up_other_tls_settings(
     common = 'use_ssl = true\nssl_cert_store = "store.pem"\n'
     config.write_text(common)
     server = run_server("examples.demo:server", "--config", "s.toml")
-    assert {visit(server, authority.context(version)).subject for version in VERSIONS} == {"first"}
+    assert {connect_once(server, authority.context(version)).subject for version in VERSIONS} == {
+        "first"
+    }
 
     config.write_text(common + "ssl_enabled_protocols = 12288\n")
     server.signal(signal.SIGHUP)
     server.wait_for_line("reloaded: 2 shards replaced")
     assert server.status()["tls"]["protocols"] == ["TLSv1.3"]
-    assert visit(server, authority.context(VERSIONS[1])).subject == "first"
+    assert connect_once(server, authority.context(VERSIONS[1])).subject == "first"
     with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"):
-        visit(server, authority.context(VERSIONS[0]))
+        connect_once(server, authority.context(VERSIONS[0]))
 
     config.write_text(common + 'ssl_enabled_cipher_suites = "NOT_A_SUITE"\n')
     server.signal(signal.SIGHUP)
     server.wait_for_line(r"error.*reload refused: .*NOT_A_SUITE")
     assert server.status()["tls"]["protocols"] == ["TLSv1.3"]
-    assert visit(server, authority.context(VERSIONS[1])).subject == "first"
+    assert connect_once(server, authority.context(VERSIONS[1])).subject == "first"

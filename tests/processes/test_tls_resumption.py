@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes.conftest import RunningServer, RunServer, eventually
-from tests.processes.tls_visits import Authority, visit, visit_shard
+from tests.processes.tls_client import Authority, connect_once, connect_once_to
 
 pytestmark = pytest.mark.processes
 
@@ -36,9 +36,9 @@ def test_a_session_of_one_shard_resumes_on_the_other(
     authority: Authority, server: RunningServer, version: ssl.TLSVersion
 ) -> None:
     context = authority.context(version)
-    first = visit(server, context)
+    first = connect_once(server, context)
     assert not first.is_resumed
-    other = visit_shard(server, context, first.session, 1 - first.shard)
+    other = connect_once_to(server, context, first.session, 1 - first.shard)
     assert other.is_resumed
     assert other.pid != first.pid
 
@@ -48,11 +48,11 @@ def test_a_session_resumes_on_the_successor_of_a_killed_shard(
     authority: Authority, server: RunningServer, version: ssl.TLSVersion
 ) -> None:
     context = authority.context(version)
-    first = visit(server, context)
+    first = connect_once(server, context)
     os.kill(first.pid, signal.SIGKILL)
     eventually(lambda: server.shard_pids().get(first.shard) not in (0, None, first.pid))
     eventually(lambda: server.shard(first.shard)["state"] == "ready")
-    again = visit_shard(server, context, first.session, first.shard)
+    again = connect_once_to(server, context, first.session, first.shard)
     assert again.pid != first.pid
     assert again.is_resumed
 
@@ -62,12 +62,12 @@ def test_a_reload_makes_new_ticket_keys(
     authority: Authority, server: RunningServer, version: ssl.TLSVersion
 ) -> None:
     context = authority.context(version)
-    first = visit(server, context)
+    first = connect_once(server, context)
     server.signal(signal.SIGHUP)
     server.wait_for_line("reloaded: 2 shards replaced")
-    again = visit(server, context, first.session)
+    again = connect_once(server, context, first.session)
     assert not again.is_resumed
-    assert visit_shard(server, context, again.session, 1 - again.shard).is_resumed
+    assert connect_once_to(server, context, again.session, 1 - again.shard).is_resumed
 
 
 @pytest.mark.surface("ReuseSSLSession", "SSLAuthenticateClients")
@@ -82,9 +82,9 @@ def test_nothing_resumes_while_clients_are_authenticated(
     context = authority.context(version)
     client = authority.store("client", "client@example.org")
     context.load_cert_chain(client)
-    session = visit(server, context).session
+    session = connect_once(server, context).session
     for _ in range(6):
-        assert not visit(server, context, session).is_resumed
+        assert not connect_once(server, context, session).is_resumed
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -98,11 +98,11 @@ def test_no_session_resumes_under_another_server_name(
         "--sni-map", f"b.example={other}",
     )  # fmt: skip
     context = authority.context(version)
-    there, here = visit(server, context, name="b.example"), visit(server, context)
+    there, here = connect_once(server, context, name="b.example"), connect_once(server, context)
     assert (there.subject, here.subject) == ("other", "demo")
     for _ in range(4):
-        assert not visit(server, context, there.session).is_resumed
-        assert not visit(server, context, here.session, "b.example").is_resumed
-    resumed = visit(server, context, there.session, "b.example")
+        assert not connect_once(server, context, there.session).is_resumed
+        assert not connect_once(server, context, here.session, "b.example").is_resumed
+    resumed = connect_once(server, context, there.session, "b.example")
     assert resumed.is_resumed
     assert resumed.subject == "other"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes.conftest import DEADLINE, RunServer, WriteApp
-from tests.processes.tls_visits import Authority, visit
+from tests.processes.tls_client import Authority, connect_once
 
 pytestmark = pytest.mark.processes
 
@@ -25,7 +25,7 @@ def test_the_demo_serves_wss(run_server: RunServer, authority: Authority) -> Non
     server = run_server("examples.demo:server", "--use-ssl", "--ssl-cert-store", str(store))
     assert "listening on wss://" in server.log
     context = authority.context()
-    shards = {visit(server, context).shard for _ in range(30)}
+    shards = {connect_once(server, context).shard for _ in range(30)}
     assert shards == {0, 1}
 
 
@@ -40,7 +40,7 @@ def test_an_application_may_set_tls_itself(
         f"server.ssl_cert_store = open({str(store)!r}, 'rb').read()\n"
     )
     server = run_server(app)
-    assert visit(server, authority.context()).subject == "own"
+    assert connect_once(server, authority.context()).subject == "own"
 
 
 @pytest.mark.parametrize(
@@ -116,5 +116,5 @@ def test_a_password_from_the_environment_is_not_shown(
         "examples.demo:server", "--use-ssl", "--ssl-cert-store", str(locked),
         env={"SHARDWS_SSL_CERT_STORE_PASSWORD": "hunter2", "SHARDWS_LOG_LEVEL": "3"},
     )  # fmt: skip
-    assert visit(server, authority.context()).subject == "locked"
+    assert connect_once(server, authority.context()).subject == "locked"
     assert "hunter2" not in server.log + json.dumps(server.status())

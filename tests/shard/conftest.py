@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.shard.program import Program
+from tests.shard.embedded_server import EmbeddedServer
 
 
 @pytest.fixture
-def program() -> Iterator[Program]:
-    """A program that listens, without a running loop."""
-    program = Program()
-    program.server.listening = True
-    yield program
-    program.server.shutdown()
+def embedded() -> Iterator[EmbeddedServer]:
+    """A server that listens, embedded in a do_events program."""
+    embedded = EmbeddedServer()
+    embedded.server.listening = True
+    yield embedded
+    embedded.server.shutdown()

@@ -1,41 +1,25 @@
-"""A client that shows frames as they come, and a server that records."""
+"""A client that shows frames as they come, and the status line of an opening by hand."""
 
 import asyncio
 import struct
 
 from shardws import WebSocketServer
-from tests.shard.serving import DEADLINE_S, Recorder, new_server
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder
+from tests.upgrade_request import UPGRADE, upgrade_request
 
 Frame = tuple[int, bytes]
-
-
-def recording_server(recorder: Recorder) -> WebSocketServer:
-    server = new_server()
-    server.on_connected = lambda e: recorder.note("connected", e.connection_id)
-    server.on_ready_to_send = lambda e: recorder.note("ready")
-    server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
-    server.on_error = lambda e: recorder.note("error", e.error_code)
-    server.out_high_mark = 256 * 1024
-    server.out_low_mark = 64 * 1024
-    return server
 
 
 class RawClient:
     """A client that shows frames as they come, and reads only when it is told to."""
 
-    def __init__(self, server: WebSocketServer, recorder: Recorder) -> None:
+    def __init__(self, server: WebSocketServer, recorder: EventRecorder) -> None:
         self._server = server
         self._recorder = recorder
         self.id = 0
 
     async def __aenter__(self) -> "RawClient":
-        before = len([event for event in self._recorder.events if event[0] == "connected"])
+        before = self._recorder.count("connected")
         self.reader, self.writer = await asyncio.open_connection(
             "127.0.0.1", self._server.local_port, limit=1 << 20
         )
@@ -69,3 +53,15 @@ class RawClient:
             assert not first & 0x0F, "a message within a message"
             fragments.append(payload)
         return opcode, fragments, controls
+
+
+async def response_status(
+    server: WebSocketServer, *fields: bytes, host: str = "127.0.0.1"
+) -> bytes:
+    """Return the first line of the response to an opening request with these header lines."""
+    reader, writer = await asyncio.open_connection(host, server.local_port)
+    try:
+        writer.write(upgrade_request(*fields))
+        return await asyncio.wait_for(reader.readline(), DEADLINE_S)
+    finally:
+        writer.close()

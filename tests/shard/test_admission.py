@@ -9,8 +9,17 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from shardws import ConnectionRequest, DataIn, WebSocketServer
-from tests.shard.opening import UPGRADE, status
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
+from tests.shard.raw_client import response_status
+from tests.shard.server_fixture import (
+    DEADLINE_S,
+    EventRecorder,
+    client,
+    listening,
+    new_server,
+    receive,
+    run,
+)
+from tests.upgrade_request import UPGRADE
 
 
 def echo(server: WebSocketServer) -> Callable[[DataIn], None]:
@@ -40,7 +49,7 @@ def test_clients_connect_by_the_setting(setting: str, is_allowed: bool) -> None:
         server = new_server()
         server.allowed_clients = setting
         async with listening(server):
-            answer = await status(server)
+            answer = await response_status(server)
             assert answer.startswith(b"HTTP/1.1 101" if is_allowed else b"HTTP/1.1 403"), answer
 
     run(main())
@@ -53,12 +62,12 @@ def test_the_setting_changes_for_those_that_come_later() -> None:
         async with listening(server) as url:
             ws = await client(url)
             server.allowed_clients = "10.0.0.0/8"
-            assert (await status(server)).startswith(b"HTTP/1.1 403")
+            assert (await response_status(server)).startswith(b"HTTP/1.1 403")
             server.on_data_in = echo(server)
             await ws.send(b"still here")
             assert await receive(ws) == b"still here"
             server.allowed_clients = "localhost"
-            assert (await status(server)).startswith(b"HTTP/1.1 101")
+            assert (await response_status(server)).startswith(b"HTTP/1.1 101")
             await ws.close()
 
     run(main())
@@ -68,7 +77,7 @@ def test_the_setting_changes_for_those_that_come_later() -> None:
 @pytest.mark.parametrize("is_async", [False, True])
 def test_the_event_comes_first_and_may_overrule_allowed_clients(is_async: bool) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.allowed_clients = "10.0.0.0/8"
 
@@ -87,23 +96,23 @@ def test_the_event_comes_first_and_may_overrule_allowed_clients(is_async: bool) 
         server.on_web_socket_open_request = lambda e: recorder.note("open request")
         server.on_connected = lambda e: recorder.note("connected")
         async with listening(server):
-            assert (await status(server)).startswith(b"HTTP/1.1 101")
+            assert (await response_status(server)).startswith(b"HTTP/1.1 101")
             assert recorder.events == [
                 ("request", "127.0.0.1", True, False),
                 ("open request",),
                 ("connected",),
             ]
-            assert (await status(server)).startswith(b"HTTP/1.1 403")
+            assert (await response_status(server)).startswith(b"HTTP/1.1 403")
             server.on_connection_request = None
             server.allowed_clients = "*"
-            assert (await status(server)).startswith(b"HTTP/1.1 101")
+            assert (await response_status(server)).startswith(b"HTTP/1.1 101")
 
     run(main())
 
 
 def test_bytes_that_come_while_the_event_is_decided_on_are_not_lost() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         gate = asyncio.Event()
 
@@ -115,7 +124,7 @@ def test_bytes_that_come_while_the_event_is_decided_on_are_not_lost() -> None:
         server.on_data_in = echo(server)
         async with listening(server):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
-            request = UPGRADE % b""
+            request = UPGRADE
             writer.write(request[:40])
             await recorder.wait_for("request")
             writer.write(request[40:] + b"\x82\x81\x00\x00\x00\x00x")
@@ -130,7 +139,7 @@ def test_bytes_that_come_while_the_event_is_decided_on_are_not_lost() -> None:
 
 def test_a_handler_that_raises_refuses_the_client(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
 
         def on_connection_request(e: ConnectionRequest) -> None:
@@ -139,7 +148,7 @@ def test_a_handler_that_raises_refuses_the_client(caplog: pytest.LogCaptureFixtu
         server.on_connection_request = on_connection_request
         server.on_error = lambda e: recorder.note("error", e.connection_id, e.error_code)
         async with listening(server):
-            assert (await status(server)).startswith(b"HTTP/1.1 500")
+            assert (await response_status(server)).startswith(b"HTTP/1.1 500")
             assert await recorder.wait_for("error") == [("error", 0, 436)]
 
     run(main())
@@ -150,7 +159,7 @@ def test_a_handler_that_raises_refuses_the_client(caplog: pytest.LogCaptureFixtu
 @pytest.mark.parametrize("has_handler", [False, True])
 def test_at_the_limit_clients_get_503_whatever_the_event_says(has_handler: bool) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.max_connections = 2
 
@@ -193,10 +202,10 @@ def test_when_too_many_linger_for_their_503_more_get_no_answer(
         async with listening(server) as url:
             ws = await client(url)
             lingering, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
-            writer.write(UPGRADE % b"")
+            writer.write(UPGRADE)
             assert (await asyncio.wait_for(lingering.readline(), 5)).startswith(b"HTTP/1.1 503")
             with contextlib.suppress(ConnectionResetError):
-                assert await status(server) == b""
+                assert await response_status(server) == b""
             writer.close()
             await ws.close()
 
@@ -227,7 +236,7 @@ def test_connections_are_logged_on_demand_and_queries_only_if_asked_for(
     caplog.set_level(logging.INFO, "shardws")
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.log_connections = True
         server.log_queries = shows

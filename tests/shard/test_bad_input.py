@@ -8,12 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shardws import DataIn, WebSocketServer
-from tests.shard.serving import Recorder, client, listening, new_server, receive, run
+from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
+from tests.upgrade_request import UPGRADE
 
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 READ_S = 5.0
 
 
@@ -113,7 +110,7 @@ def test_a_client_that_drips_its_request_is_ended_by_the_same_deadline() -> None
 
 def test_a_client_that_vanishes_in_the_middle_of_a_frame_is_disconnected_with_1006() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
         async with bystander(server):
@@ -141,7 +138,7 @@ def test_a_violation_closes_that_connection_with_its_code_and_tcp_ends(
     frame: bytes, code: int
 ) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.on_error = lambda e: recorder.note("error", e.error_code)
         server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
@@ -161,7 +158,7 @@ def test_a_client_that_never_reads_meets_the_bound_and_fires_ready_to_send_after
     """The outgoing queue is bounded: FULL, then ReadyToSend when the client reads again."""
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.out_high_mark = 64 * 1024
         server.out_low_mark = 16 * 1024

@@ -12,16 +12,17 @@ from websockets.sync.client import ClientConnection
 
 from shardws import DataIn, Outcome, ShardwsError
 from shardws.errors import SendInterrupted
-from tests.shard.program import BIG, UPGRADE, Program, visitor
-from tests.shard.serving import DEADLINE_S
+from tests.shard.embedded_server import BIG, EmbeddedServer, client_thread
+from tests.shard.server_fixture import DEADLINE_S
+from tests.upgrade_request import UPGRADE
 
 
 def test_an_interrupt_within_the_loop_is_raised_by_do_events_and_costs_no_client(
-    program: Program, monkeypatch: pytest.MonkeyPatch
+    embedded: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C that fell into a callback of the loop was swallowed, and dropped its connection."""
-    assert program.server._shard is not None
-    shard = program.server._shard
+    assert embedded.server._shard is not None
+    shard = embedded.server._shard
     received = shard.received
 
     def interrupted(*arguments: Any) -> None:
@@ -29,23 +30,23 @@ def test_an_interrupt_within_the_loop_is_raised_by_do_events_and_costs_no_client
         received(*arguments)
 
     monkeypatch.setattr(shard, "received", interrupted)
-    program.server.on_data_in = lambda e: program.events.append(("data", e.text))
+    embedded.server.on_data_in = lambda e: embedded.events.append(("data", e.text))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with program.deaf_client():
-            program.deaf.sendall(b"\x81\x81\0\0\0\0x")
+        with embedded.nonreading_client():
+            embedded.nonreading_socket.sendall(b"\x81\x81\0\0\0\0x")
             with pytest.raises(KeyboardInterrupt):
-                program.run_until(lambda: program.count("data") or program.count("disconnected"))
+                embedded.run_until(lambda: embedded.count("data") or embedded.count("disconnected"))
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-            program.run_until(lambda: program.count("data") or program.count("disconnected"))
-            assert program.events[-1] == ("data", b"x")
+            embedded.run_until(lambda: embedded.count("data") or embedded.count("disconnected"))
+            assert embedded.events[-1] == ("data", b"x")
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.surface("WebSocketConnectionTimeout", "WebSocketConnectionBytesSent", "Send")
-def test_a_send_blocks_until_written_when_timeout_is_above_zero(program: Program) -> None:
-    server = program.server
+def test_a_send_blocks_until_written_when_timeout_is_above_zero(embedded: EmbeddedServer) -> None:
+    server = embedded.server
     server.default_timeout = 10
     outcomes: list[object] = []
 
@@ -57,50 +58,52 @@ def test_a_send_blocks_until_written_when_timeout_is_above_zero(program: Program
         outcomes.append(server.send_text(e.connection_id, "done").outcome)
         server.set_web_socket_connection_data_to_send(e.connection_id, "and more")
 
-    def visit(ws: ClientConnection) -> None:
+    def use(ws: ClientConnection) -> None:
         ws.send("go")
         assert ws.recv(DEADLINE_S) == BIG
         assert ws.recv(DEADLINE_S) == "done"
         assert ws.recv(DEADLINE_S) == "and more"
 
     server.on_data_in = on_data_in
-    with visitor(program, visit):
+    with client_thread(embedded, use):
         pass
     assert outcomes == [Outcome.WRITTEN, Outcome.WRITTEN]
 
 
 @pytest.mark.surface("WebSocketConnectionTimeout", "Send")
-def test_without_timeout_a_send_is_queued_until_the_bound(program: Program) -> None:
-    with program.deaf_client() as identity:
+def test_without_timeout_a_send_is_queued_until_the_bound(embedded: EmbeddedServer) -> None:
+    with embedded.nonreading_client() as identity:
         outcomes: list[Outcome | None] = []
         while not outcomes or outcomes[-1] is Outcome.QUEUED:
-            outcomes.append(program.server.send(identity, bytes(100_000)).outcome)
-            program.server.do_events()
+            outcomes.append(embedded.server.send(identity, bytes(100_000)).outcome)
+            embedded.server.do_events()
             assert len(outcomes) < 1000
         assert outcomes[-1] is Outcome.FULL
-        assert program.count("error") == 0
-        program.server.send(identity, b"fire and forget")
-        program.run_until(lambda: program.count("error"))
-        assert program.events[-1] == ("error", 135)
+        assert embedded.count("error") == 0
+        embedded.server.send(identity, b"fire and forget")
+        embedded.run_until(lambda: embedded.count("error"))
+        assert embedded.events[-1] == ("error", 135)
 
 
 @pytest.mark.surface("WebSocketConnectionTimeout")
-def test_a_blocking_send_ends_at_the_timeout_with_301(program: Program) -> None:
-    with program.deaf_client() as identity:
-        program.server.set_web_socket_connection_timeout(identity, 1)
+def test_a_blocking_send_ends_at_the_timeout_with_301(embedded: EmbeddedServer) -> None:
+    with embedded.nonreading_client() as identity:
+        embedded.server.set_web_socket_connection_timeout(identity, 1)
         begin = time.monotonic()
         with pytest.raises(SendInterrupted, match="timed out") as error:
-            program.server.send(identity, BIG)
+            embedded.server.send(identity, BIG)
         assert error.value.code == 301
         assert 0.9 < time.monotonic() - begin < 5
-        assert program.server.get_web_socket_connection_connected(identity)
+        assert embedded.server.get_web_socket_connection_connected(identity)
         with pytest.raises(SendInterrupted):
-            program.server.send(identity, b"the queue is still full")
+            embedded.server.send(identity, b"the queue is still full")
 
 
 @pytest.mark.surface("SendFile", "WebSocketConnectionTimeout")
-def test_send_file_blocks_until_the_file_is_written(program: Program, tmp_path: Path) -> None:
-    server = program.server
+def test_send_file_blocks_until_the_file_is_written(
+    embedded: EmbeddedServer, tmp_path: Path
+) -> None:
+    server = embedded.server
     server.default_timeout = 10
     (tmp_path / "file").write_bytes(BIG)
     outcomes: list[object] = []
@@ -111,15 +114,15 @@ def test_send_file_blocks_until_the_file_is_written(program: Program, tmp_path: 
             server.send_file(e.connection_id, tmp_path / "missing")
         outcomes.append(error.value.code)
 
-    def visit(ws: ClientConnection) -> None:
+    def use(ws: ClientConnection) -> None:
         ws.send("go")
         assert ws.recv(DEADLINE_S) == BIG
 
     server.on_data_in = on_data_in
-    with visitor(program, visit):
+    with client_thread(embedded, use):
         pass
     assert outcomes == [Outcome.WRITTEN, 302]
-    with program.deaf_client() as identity:
+    with embedded.nonreading_client() as identity:
         server.set_web_socket_connection_timeout(identity, 1)
         with pytest.raises(SendInterrupted):
             server.send_file(identity, tmp_path / "file")
@@ -128,20 +131,20 @@ def test_send_file_blocks_until_the_file_is_written(program: Program, tmp_path: 
 
 
 @pytest.mark.surface("Interrupt")
-def test_a_handler_that_runs_meanwhile_interrupts_a_blocking_send(program: Program) -> None:
-    server = program.server
-    with program.deaf_client() as identity:
+def test_a_handler_that_runs_meanwhile_interrupts_a_blocking_send(embedded: EmbeddedServer) -> None:
+    server = embedded.server
+    with embedded.nonreading_client() as identity:
         server.set_web_socket_connection_timeout(identity, 60)
         server.on_data_in = lambda e: server.interrupt(identity)
         server.interrupt(identity)  # nothing blocks yet: nothing happens
         blocking = threading.Event()
 
-        def visit(ws: ClientConnection) -> None:
+        def use(ws: ClientConnection) -> None:
             blocking.wait(DEADLINE_S)
             ws.send("stop it")
 
-        with visitor(program, visit):
-            program.run_until(lambda: program.count("connected") == 2)
+        with client_thread(embedded, use):
+            embedded.run_until(lambda: embedded.count("connected") == 2)
             blocking.set()  # what comes from now on comes while the send blocks
             with pytest.raises(SendInterrupted, match="interrupted") as error:
                 server.send(identity, BIG)
@@ -149,9 +152,9 @@ def test_a_handler_that_runs_meanwhile_interrupts_a_blocking_send(program: Progr
 
 
 @pytest.mark.surface("Interrupt")
-def test_another_thread_interrupts_a_blocking_send(program: Program) -> None:
-    server = program.server
-    with program.deaf_client() as identity:
+def test_another_thread_interrupts_a_blocking_send(embedded: EmbeddedServer) -> None:
+    server = embedded.server
+    with embedded.nonreading_client() as identity:
         server.set_web_socket_connection_timeout(identity, 60)
         blocking = threading.Event()
         over = threading.Event()
@@ -173,9 +176,9 @@ def test_another_thread_interrupts_a_blocking_send(program: Program) -> None:
 
 
 def test_handlers_of_others_run_while_one_blocks_and_its_own_events_wait(
-    program: Program,
+    embedded: EmbeddedServer,
 ) -> None:
-    server = program.server
+    server = embedded.server
     order: list[str] = []
     blocking = threading.Event()
 
@@ -191,7 +194,7 @@ def test_handlers_of_others_run_while_one_blocks_and_its_own_events_wait(
         order.append(f"end {word}")
 
     server.on_data_in = on_data_in
-    with program.deaf_client() as deaf:
+    with embedded.nonreading_client() as deaf:
         server.set_web_socket_connection_timeout(deaf, 60)
 
         def first(ws: ClientConnection) -> None:
@@ -202,34 +205,34 @@ def test_handlers_of_others_run_while_one_blocks_and_its_own_events_wait(
             blocking.wait(DEADLINE_S)
             ws.send("other")
 
-        with visitor(program, first), visitor(program, second):
-            program.run_until(lambda: "end after" in order)
+        with client_thread(embedded, first), client_thread(embedded, second):
+            embedded.run_until(lambda: "end after" in order)
     assert order == [
         "begin block", "begin other", "end other", "end block", "begin after", "end after",
     ]  # fmt: skip
 
 
 def test_a_client_that_goes_away_ends_a_blocking_send_without_an_exception(
-    program: Program,
+    embedded: EmbeddedServer,
 ) -> None:
-    server = program.server
-    with program.deaf_client() as leaver:
+    server = embedded.server
+    with embedded.nonreading_client() as leaver:
         server.set_web_socket_connection_timeout(leaver, 60)
 
         def on_data_in(e: DataIn) -> None:
-            program.deaf.shutdown(socket.SHUT_RDWR)
+            embedded.nonreading_socket.shutdown(socket.SHUT_RDWR)
 
         server.on_data_in = on_data_in
-        with visitor(program, lambda ws: ws.send("let it go")):
-            program.run_until(lambda: program.count("connected") == 2)
+        with client_thread(embedded, lambda ws: ws.send("let it go")):
+            embedded.run_until(lambda: embedded.count("connected") == 2)
             assert server.send(leaver, BIG).outcome is Outcome.DROPPED
-        program.run_until(lambda: program.count("disconnected") == 2)
-        assert ("disconnected", 1006) in program.events
+        embedded.run_until(lambda: embedded.count("disconnected") == 2)
+        assert ("disconnected", 1006) in embedded.events
         assert server.send(leaver, b"late").outcome is Outcome.GONE
 
 
-def test_a_coroutine_handler_awaits_instead(program: Program) -> None:
-    server = program.server
+def test_a_coroutine_handler_awaits_instead(embedded: EmbeddedServer) -> None:
+    server = embedded.server
     server.default_timeout = 10
 
     async def on_data_in(e: DataIn) -> None:
@@ -237,17 +240,19 @@ def test_a_coroutine_handler_awaits_instead(program: Program) -> None:
 
     server.on_data_in = on_data_in
 
-    def visit(ws: ClientConnection) -> None:
+    def use(ws: ClientConnection) -> None:
         ws.send(b"x")
         assert ws.recv(DEADLINE_S) == b"x"
 
-    with visitor(program, visit):
+    with client_thread(embedded, use):
         pass
 
 
-def test_what_one_segment_brings_waits_behind_a_handler_that_blocks(program: Program) -> None:
+def test_what_one_segment_brings_waits_behind_a_handler_that_blocks(
+    embedded: EmbeddedServer,
+) -> None:
     """Frames of one read must not run on top of the handler of the first of them."""
-    server = program.server
+    server = embedded.server
     server.default_timeout = 10
     order: list[bytes] = []
 
@@ -261,5 +266,5 @@ def test_what_one_segment_brings_waits_behind_a_handler_that_blocks(program: Pro
         sock.connect(("127.0.0.1", server.local_port))
         frames = b"".join(b"\x82\x81\x00\x00\x00\x00%d" % number for number in range(3))
         sock.sendall(UPGRADE + frames)
-        program.run_until(lambda: len(order) == 6)
+        embedded.run_until(lambda: len(order) == 6)
     assert order == [b"%b %d" % (word, n) for n in range(3) for word in (b"begin", b"end")]

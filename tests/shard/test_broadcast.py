@@ -3,31 +3,32 @@
 import asyncio
 
 from shardws import Outcome, WebSocketServer
-from tests.shard.serving import (
+from tests.shard.server_fixture import (
     DEADLINE_S,
-    Recorder,
+    EventRecorder,
     client,
     listening,
     new_server,
     receive,
     run,
 )
-from tests.shard.test_out_policy import UPGRADE, fill, recording_server
+from tests.shard.test_out_policy import fill, policy_server
+from tests.upgrade_request import UPGRADE
 
 
-def noting_server(recorder: Recorder) -> WebSocketServer:
+def noting_server(recorder: EventRecorder) -> WebSocketServer:
     server = new_server()
     server.on_connected = lambda e: recorder.note("connected", e.connection_id)
     return server
 
 
-async def ids_of(recorder: Recorder, count: int) -> list[int]:
+async def ids_of(recorder: EventRecorder, count: int) -> list[int]:
     return [event[1] for event in await recorder.wait_for("connected", count)]
 
 
 def test_broadcasts_and_sends_of_one_turn_keep_their_order_on_each_connection() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = noting_server(recorder)
         async with listening(server) as url:
             clients = [await client(url) for _ in range(3)]
@@ -47,7 +48,7 @@ def test_broadcasts_and_sends_of_one_turn_keep_their_order_on_each_connection() 
 
 def test_a_broadcast_larger_than_a_turn_may_hold_comes_whole_and_in_order() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = noting_server(recorder)
         large = ["x" * 150_000, "y" * 150_000, "z" * 70_000]
         async with listening(server) as url:
@@ -63,7 +64,7 @@ def test_a_broadcast_larger_than_a_turn_may_hold_comes_whole_and_in_order() -> N
 
 def test_a_connection_that_fragments_gets_a_broadcast_in_its_frames() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = noting_server(recorder)
         server.config("MaxFrameSize=4")
         async with listening(server) as url:
@@ -77,8 +78,8 @@ def test_a_connection_that_fragments_gets_a_broadcast_in_its_frames() -> None:
 
 def test_a_full_connection_is_an_error_event_and_the_others_get_the_broadcast() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder, "wait")
+        recorder = EventRecorder()
+        server = policy_server(recorder, "wait")
         async with listening(server) as url:
             ws = await client(url)
             _, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
@@ -95,8 +96,8 @@ def test_a_full_connection_is_an_error_event_and_the_others_get_the_broadcast() 
 
 def test_who_is_being_disconnected_is_passed_over() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder, "wait")
+        recorder = EventRecorder()
+        server = policy_server(recorder, "wait")
         async with listening(server) as url:
             staying, leaving = await client(url), await client(url)
             _, identity = await ids_of(recorder, 2)

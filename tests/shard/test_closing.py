@@ -4,12 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.shard.serving import Recorder, listening, new_server, run
+from tests.shard.server_fixture import EventRecorder, listening, new_server, run
+from tests.upgrade_request import UPGRADE
 
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 READ_S = 5.0
 
 
@@ -19,7 +16,7 @@ def test_the_client_is_waited_for_or_not(waits: bool, told: int) -> None:
     """Without waiting TCP ends behind our close frame; else CloseTimeout passes: a loss."""
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.wait_for_close_response = waits
         server.close_timeout = 0.5

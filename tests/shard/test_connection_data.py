@@ -16,8 +16,16 @@ from shardws import (
 )
 from shardws.errors import NoSuchConnection
 from shardws.shard import snapshot
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
-from tests.shard.visits import UPGRADE, connected, recording_server
+from tests.shard.recording_server import UPGRADE, connect_with_id, message_recording_server
+from tests.shard.server_fixture import (
+    DEADLINE_S,
+    EventRecorder,
+    client,
+    listening,
+    new_server,
+    receive,
+    run,
+)
 
 
 @pytest.mark.surface(
@@ -34,8 +42,8 @@ from tests.shard.visits import UPGRADE, connected, recording_server
 )
 def test_what_the_client_is_and_asked_for_can_be_read() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         async with listening(server):
             _, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
             writer.write(UPGRADE)
@@ -63,11 +71,11 @@ def test_what_the_client_is_and_asked_for_can_be_read() -> None:
 @pytest.mark.surface("WebSocketConnectionConnected", "Disconnect")
 def test_setting_connected_to_false_disconnects_and_true_raises() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         server.disconnect_status_code = 3001
         async with listening(server):
-            ws, identity = await connected(server, recorder)
+            ws, identity = await connect_with_id(server, recorder)
             assert server.get_web_socket_connection_connected(identity)
             with pytest.raises(ShardwsError, match="only False") as error:
                 server.set_web_socket_connection_connected(identity, True)
@@ -86,10 +94,10 @@ def test_setting_connected_to_false_disconnects_and_true_raises() -> None:
 @pytest.mark.surface("WebSocketConnectionDataFormat", "WebSocketConnectionDataToSend")
 def test_data_to_send_goes_out_in_the_data_format() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         async with listening(server):
-            ws, identity = await connected(server, recorder)
+            ws, identity = await connect_with_id(server, recorder)
             send = server.set_web_socket_connection_data_to_send
             assert server.get_web_socket_connection_data_format(identity) == 0
             send(identity, "str")
@@ -119,8 +127,8 @@ def test_data_to_send_goes_out_in_the_data_format() -> None:
 @pytest.mark.surface("WebSocketConnectionDataFormat", "WebSocketConnectionDataToSend")
 def test_pings_and_pongs_can_be_sent_and_an_unsolicited_pong_is_data() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         async with listening(server):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
             writer.write(UPGRADE)
@@ -146,7 +154,7 @@ def test_pings_and_pongs_can_be_sent_and_an_unsolicited_pong_is_data() -> None:
 @pytest.mark.surface("Connected", "Disconnected", "WebSocketOpenRequest", "DataIn", "ReadyToSend")
 def test_the_record_can_be_read_inside_every_event_and_not_afterwards() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
 
         def look(name: str) -> Callable[[Any], None]:
@@ -188,7 +196,7 @@ def test_the_record_can_be_read_inside_every_event_and_not_afterwards() -> None:
 
 def test_a_refused_opening_leaves_no_record() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
 
         async def refuse(e: WebSocketOpenRequest) -> None:
@@ -214,15 +222,15 @@ def test_a_refused_opening_leaves_no_record() -> None:
 @pytest.mark.surface("WebSocketConnectionCount")
 def test_connections_are_a_mapping_and_snapshots_tell_the_same() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         assert len(server.connections) == 0
         assert list(server.connections) == []
         with pytest.raises(NoSuchConnection):
             await server.connection(1)
         async with listening(server):
-            ws, first = await connected(server, recorder)
-            _, second = await connected(server, recorder)
+            ws, first = await connect_with_id(server, recorder)
+            _, second = await connect_with_id(server, recorder)
             assert server.web_socket_connection_count == len(server.connections) == 2
             assert set(server.connections) == {first, second}
             assert await server.connection_ids() == sorted([first, second])

@@ -11,18 +11,18 @@ from shardws import (
     ShardwsError,
     WebSocketServer,
 )
-from tests.shard.serving import DEADLINE_S, Recorder, listening, receive, run
-from tests.shard.visits import UPGRADE, connected, recording_server
+from tests.shard.recording_server import UPGRADE, connect_with_id, message_recording_server
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder, listening, receive, run
 
 
 @pytest.mark.surface("WebSocketConnectionAcceptData")
 def test_data_is_held_back_while_accept_data_is_false_and_nothing_is_lost() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         async with listening(server):
-            ws, identity = await connected(server, recorder)
-            other, _ = await connected(server, recorder)
+            ws, identity = await connect_with_id(server, recorder)
+            other, _ = await connect_with_id(server, recorder)
             assert server.get_web_socket_connection_accept_data(identity)
             server.set_web_socket_connection_accept_data(identity, False)
             assert not server.get_web_socket_connection_accept_data(identity)
@@ -46,8 +46,8 @@ def test_what_one_read_brought_waits_in_order_while_accept_data_is_false() -> No
     """A handler that sets AcceptData to False gets no further DataIn of the same segment."""
 
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
 
         def on_data_in(e: DataIn) -> None:
             recorder.note("data", e.text)
@@ -96,8 +96,8 @@ async def fill(server: WebSocketServer, identity: int, piece: bytes) -> int:
 )
 def test_a_full_queue_is_seen_by_its_properties_and_drains() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         server.out_high_mark = 64 * 1024
         server.out_low_mark = 16 * 1024
         server.on_ready_to_send = lambda e: recorder.note("ready", e.connection_id)
@@ -132,11 +132,11 @@ def test_a_full_queue_is_seen_by_its_properties_and_drains() -> None:
 @pytest.mark.surface("WebSocketConnectionTimeout", "DefaultTimeout")
 def test_timeout_is_given_by_default_and_can_be_set_for_one_connection() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         server.default_timeout = 600
         async with listening(server):
-            ws, identity = await connected(server, recorder)
+            ws, identity = await connect_with_id(server, recorder)
             assert server.get_web_socket_connection_timeout(identity) == 600
             server.set_web_socket_connection_timeout(identity, 0)
             assert server.get_web_socket_connection_timeout(identity) == 0
@@ -144,7 +144,7 @@ def test_timeout_is_given_by_default_and_can_be_set_for_one_connection() -> None
                 server.set_web_socket_connection_timeout(identity, -1)
             assert error.value.code == 213
             server.default_timeout = 5
-            other, second = await connected(server, recorder)
+            other, second = await connect_with_id(server, recorder)
             assert server.get_web_socket_connection_timeout(second) == 5
             assert server.get_web_socket_connection_timeout(identity) == 0
             await ws.close()
@@ -156,12 +156,12 @@ def test_timeout_is_given_by_default_and_can_be_set_for_one_connection() -> None
 @pytest.mark.surface("WebSocketConnectionTimeout", "DefaultTimeout", "Error")
 def test_an_idle_connection_is_ended_with_error_301_and_a_busy_one_is_not() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         server.default_timeout = 1
         async with listening(server):
-            ws, _ = await connected(server, recorder)
-            busy, identity = await connected(server, recorder)
+            ws, _ = await connect_with_id(server, recorder)
+            busy, identity = await connect_with_id(server, recorder)
             closing = asyncio.ensure_future(receive(ws))
             while not closing.done():
                 await busy.send("x")
@@ -182,12 +182,12 @@ def test_our_pings_and_their_pongs_do_not_keep_an_idle_connection_open() -> None
     """With pings every 0.3 s an idle client answers each of them, and is idle all the same."""
 
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         server.ping_interval = 0.3
         server.default_timeout = 1
         async with listening(server):
-            _, identity = await connected(server, recorder)
+            _, identity = await connect_with_id(server, recorder)
             await recorder.wait_for("error")
             await recorder.wait_for("disconnected")
             assert identity not in server.connections
@@ -199,12 +199,12 @@ def test_a_client_that_is_not_read_is_not_taken_for_dead() -> None:
     """AcceptData False: its pongs cannot be seen, so they are not missed."""
 
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         server.ping_interval = 0.3
         server.ping_timeout = 0.3
         async with listening(server):
-            ws, identity = await connected(server, recorder)
+            ws, identity = await connect_with_id(server, recorder)
             server.connections[identity].accept_data = False
             await asyncio.wait([asyncio.ensure_future(ws.wait_closed())], timeout=1.5)
             assert server.connections[identity].connected

@@ -6,8 +6,8 @@ import struct
 from shardws import DataIn
 from shardws.events import FORMAT_BINARY
 from shardws.stats import BYTES_IN, BYTES_OUT, MESSAGES_IN, MESSAGES_OUT, PROTOCOL_ERRORS
-from tests.shard.serving import DEADLINE_S, listening, new_server, run
-from tests.shard.test_closing import UPGRADE
+from tests.shard.server_fixture import DEADLINE_S, listening, new_server, run
+from tests.upgrade_request import UPGRADE
 
 
 def frame(first: int, payload: bytes) -> bytes:

@@ -10,31 +10,32 @@ import pytest
 from websockets.sync.client import ClientConnection
 
 from shardws import Connected, DataIn, ShardwsError, WebSocketServer
-from tests.shard.program import UPGRADE, Program, visitor
-from tests.shard.serving import DEADLINE_S
+from tests.shard.embedded_server import EmbeddedServer, client_thread
+from tests.shard.server_fixture import DEADLINE_S
+from tests.upgrade_request import UPGRADE
 
 
 @pytest.mark.surface("DoEvents", "Listening", "LocalPort", "Shutdown", "Send", "SendText")
-def test_an_echo_server_of_nothing_but_do_events(program: Program) -> None:
-    server = program.server
+def test_an_echo_server_of_nothing_but_do_events(embedded: EmbeddedServer) -> None:
+    server = embedded.server
 
     def on_data_in(e: DataIn) -> None:
-        program.events.append(("data", e.data_format))
+        embedded.events.append(("data", e.data_format))
         if e.data_format == 1:
             server.send_text(e.connection_id, e.text)
         else:
             server.send(e.connection_id, e.text)
 
-    def visit(ws: ClientConnection) -> None:
+    def use(ws: ClientConnection) -> None:
         for message in ("hello", b"\x00\xff", "", "x" * 100_000):
             ws.send(message)
             assert ws.recv(DEADLINE_S) == message
 
     server.on_data_in = on_data_in
-    with visitor(program, visit):
+    with client_thread(embedded, use):
         pass
-    program.run_until(lambda: program.count("disconnected"))
-    assert [event[0] for event in program.events] == ["connected", *["data"] * 4, "disconnected"]
+    embedded.run_until(lambda: embedded.count("disconnected"))
+    assert [event[0] for event in embedded.events] == ["connected", *["data"] * 4, "disconnected"]
     server.shutdown()
     assert not server.listening
     server.do_events()  # no harm done
@@ -42,48 +43,48 @@ def test_an_echo_server_of_nothing_but_do_events(program: Program) -> None:
 
 
 @pytest.mark.surface("DoEvents")
-def test_do_events_waits_a_little_when_nothing_happens(program: Program) -> None:
+def test_do_events_waits_a_little_when_nothing_happens(embedded: EmbeddedServer) -> None:
     begin, cpu = time.monotonic(), time.process_time()
     for _ in range(10):
-        program.server.do_events()
+        embedded.server.do_events()
     assert 0.05 < time.monotonic() - begin < 5
     assert time.process_time() - cpu < 0.05
 
 
-def test_a_handler_may_end_the_program(program: Program) -> None:
+def test_a_handler_may_end_the_program(embedded: EmbeddedServer) -> None:
     """As in any program with a loop of its own; in a shard of many clients it may not."""
 
     def on_data_in(e: DataIn) -> None:
         raise SystemExit(3)
 
-    program.server.on_data_in = on_data_in
-    with program.deaf_client():
-        program.deaf.sendall(b"\x81\x81\0\0\0\0x")
+    embedded.server.on_data_in = on_data_in
+    with embedded.nonreading_client():
+        embedded.nonreading_socket.sendall(b"\x81\x81\0\0\0\0x")
         with pytest.raises(SystemExit, match="3"):
-            program.run_until(lambda: program.count("error"))
+            embedded.run_until(lambda: embedded.count("error"))
 
 
 def test_do_events_must_not_be_called_before_listening_or_from_a_coroutine(
-    program: Program,
+    embedded: EmbeddedServer,
 ) -> None:
     with pytest.raises(ShardwsError, match="listening"):
         WebSocketServer().do_events()
 
     async def on_connected(e: Connected) -> None:
-        program.events.append(("connected", e.connection_id))
+        embedded.events.append(("connected", e.connection_id))
         with pytest.raises(ShardwsError, match="coroutine"):
-            program.server.do_events()
-        program.events.append(("raised",))
+            embedded.server.do_events()
+        embedded.events.append(("raised",))
 
-    program.server.on_connected = on_connected
-    with visitor(program, lambda ws: None):
-        program.run_until(lambda: program.count("raised"))
+    embedded.server.on_connected = on_connected
+    with client_thread(embedded, lambda ws: None):
+        embedded.run_until(lambda: embedded.count("raised"))
 
 
 @pytest.mark.surface("Shutdown")
 @pytest.mark.parametrize("is_async", [False, True])
-def test_a_handler_may_shut_the_server_down(program: Program, is_async: bool) -> None:
-    server = program.server
+def test_a_handler_may_shut_the_server_down(embedded: EmbeddedServer, is_async: bool) -> None:
+    server = embedded.server
 
     def on_data_in(e: DataIn) -> None:
         server.shutdown()
@@ -93,20 +94,20 @@ def test_a_handler_may_shut_the_server_down(program: Program, is_async: bool) ->
 
     server.on_data_in = on_data_in_later if is_async else on_data_in
 
-    def visit(ws: ClientConnection) -> None:
+    def use(ws: ClientConnection) -> None:
         ws.send("quit")
         with contextlib.suppress(Exception):
             ws.recv(DEADLINE_S)
         assert ws.close_code == 1001
 
-    with visitor(program, visit):
-        program.run_until(lambda: program.count("disconnected"))
+    with client_thread(embedded, use):
+        embedded.run_until(lambda: embedded.count("disconnected"))
     assert not server.listening
-    assert program.events[-1] == ("disconnected", 1001)
+    assert embedded.events[-1] == ("disconnected", 1001)
 
 
-def test_decisions_of_handlers_are_made_by_do_events(program: Program) -> None:
-    server = program.server
+def test_decisions_of_handlers_are_made_by_do_events(embedded: EmbeddedServer) -> None:
+    server = embedded.server
     seen: list[str] = []
 
     def on_connection_request(e: Any) -> None:
@@ -125,15 +126,15 @@ def test_decisions_of_handlers_are_made_by_do_events(program: Program) -> None:
         sock.connect(("127.0.0.1", server.local_port))
         request = UPGRADE.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Protocol: one, two\r\n\r\n")
         sock.sendall(request)
-        program.run_until(lambda: program.count("connected"))
+        embedded.run_until(lambda: embedded.count("connected"))
         assert seen == ["connection", "open"]
-        program.server.do_events()
+        embedded.server.do_events()
         answer = sock.recv(65536)
         assert b"Sec-WebSocket-Protocol: two\r\n" in answer
 
 
-def test_a_handler_may_call_do_events(program: Program) -> None:
-    server = program.server
+def test_a_handler_may_call_do_events(embedded: EmbeddedServer) -> None:
+    server = embedded.server
     order: list[str] = []
 
     def on_data_in(e: DataIn) -> None:
@@ -155,8 +156,8 @@ def test_a_handler_may_call_do_events(program: Program) -> None:
         begun.wait(DEADLINE_S)
         ws.send("2")
 
-    with visitor(program, first), visitor(program, second):
-        program.run_until(lambda: len(order) == 4)
+    with client_thread(embedded, first), client_thread(embedded, second):
+        embedded.run_until(lambda: len(order) == 4)
     assert order in (
         ["begin 1", "begin 2", "end 2", "end 1"],
         ["begin 2", "end 2", "begin 1", "end 1"],

@@ -13,16 +13,13 @@ from shardws import (
     WebSocketOpenRequest,
     WebSocketServer,
 )
-from tests.shard.serving import Recorder, client, listening, new_server, receive, run
+from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
+from tests.upgrade_request import UPGRADE
 
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 ORDER = ["request", "open", "connected", "ready", "data", "data", "disconnected"]
 
 
-def recording_server(recorder: Recorder, is_async: bool = False) -> WebSocketServer:
+def recording_server(recorder: EventRecorder, is_async: bool = False) -> WebSocketServer:
     server = new_server()
     server.buffer_message = True
 
@@ -57,10 +54,10 @@ def recording_server(recorder: Recorder, is_async: bool = False) -> WebSocketSer
 @pytest.mark.parametrize("is_async", [False, True])
 def test_each_connection_has_its_events_in_order_and_once(is_async: bool) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder, is_async)
 
-        async def visit(number: int) -> None:
+        async def connect_one(number: int) -> None:
             ws = await client(url)
             await ws.send("one")
             await ws.send(b"two")
@@ -70,7 +67,7 @@ def test_each_connection_has_its_events_in_order_and_once(is_async: bool) -> Non
                 await ws.close()
 
         async with listening(server) as url:
-            await asyncio.gather(*(visit(number) for number in range(20)))
+            await asyncio.gather(*(connect_one(number) for number in range(20)))
             await recorder.wait_for("disconnected", 20)
         ids = {identity for name, identity, _ in recorder.events if name == "connected"}
         assert len(ids) == 20
@@ -88,7 +85,7 @@ def test_each_connection_has_its_events_in_order_and_once(is_async: bool) -> Non
 @pytest.mark.surface("DataIn")
 def test_data_in_tells_format_and_end_of_message() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         async with listening(server) as url:
             ws = await client(url)
@@ -106,7 +103,7 @@ def test_data_in_tells_format_and_end_of_message() -> None:
 
 def test_read_only_fields_raise_and_writable_ones_do_not() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         async with listening(server) as url:
             ws = await client(url)
@@ -208,7 +205,7 @@ def test_a_slow_coroutine_holds_up_its_own_client_down_to_tcp() -> None:
 @pytest.mark.surface("WebSocketOpenRequest")
 def test_a_decision_that_comes_after_the_deadline_opens_nothing() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = recording_server(recorder)
         server.default_connection_timeout = 1
         gate = asyncio.Event()

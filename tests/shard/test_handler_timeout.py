@@ -6,7 +6,7 @@ import pytest
 
 from shardws import ConnectionRequest, DataIn
 from shardws.events import Error
-from tests.shard.serving import Recorder, client, listening, new_server, receive, run
+from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
 
 LIMIT = "50ms"
 
@@ -15,7 +15,7 @@ def test_a_handler_that_never_returns_holds_up_its_client_only_for_so_long() -> 
     """It was waited for as long as its client stayed; nothing told why that was not answered."""
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.config(f"HandlerTimeout={LIMIT}")
 
@@ -41,7 +41,7 @@ def test_a_handler_that_never_returns_holds_up_its_client_only_for_so_long() -> 
 
 def test_a_timeout_of_the_handlers_own_is_told_as_such() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.config("HandlerTimeout=1h")
 
@@ -61,7 +61,7 @@ def test_a_timeout_of_the_handlers_own_is_told_as_such() -> None:
 
 def test_it_can_be_set_while_listening() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
 
         async def on_data_in(e: DataIn) -> None:

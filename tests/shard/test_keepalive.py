@@ -5,40 +5,40 @@ import asyncio
 import pytest
 
 from shardws import Outcome, WebSocketServer
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%b\r\n"
+from tests.shard.recording_server import recording_server
+from tests.shard.server_fixture import (
+    DEADLINE_S,
+    EventRecorder,
+    client,
+    listening,
+    receive,
+    run,
 )
-DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+from tests.upgrade_request import upgrade_request
+
+DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate"
 
 
-def recording_server(recorder: Recorder) -> WebSocketServer:
-    server = new_server()
-    server.on_connected = lambda e: recorder.note("connected", e.connection_id)
-    server.on_ready_to_send = lambda e: recorder.note("ready")
+def keepalive_server(recorder: EventRecorder) -> WebSocketServer:
+    server = recording_server(recorder, out_high_mark=64 * 1024)
     server.on_disconnected = lambda e: recorder.note("disconnected", *e[1:])
-    server.on_error = lambda e: recorder.note("error", e.error_code)
-    server.out_high_mark = 64 * 1024
-    server.out_low_mark = 16 * 1024
     return server
 
 
 async def raw(
-    server: WebSocketServer, recorder: Recorder, headers: bytes = b""
+    server: WebSocketServer, recorder: EventRecorder, *fields: bytes
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, int]:
     """Return a client that does nothing by itself, and its id."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
-    writer.write(UPGRADE % headers)
+    writer.write(upgrade_request(*fields))
     await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
     return reader, writer, (await recorder.wait_for("connected"))[0][1]
 
 
 def test_a_client_that_does_not_answer_a_ping_is_lost() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = keepalive_server(recorder)
         server.ping_interval = server.ping_timeout = 0.3
         async with listening(server):
             reader, writer, _ = await raw(server, recorder)
@@ -53,8 +53,8 @@ def test_a_client_that_does_not_answer_a_ping_is_lost() -> None:
 
 def test_the_round_trip_of_a_ping_is_known() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = keepalive_server(recorder)
         server.ping_interval = 0.3
         async with listening(server):
             reader, writer, identity = await raw(server, recorder)
@@ -75,8 +75,8 @@ def test_of_many_pings_to_a_full_connection_the_last_one_is_answered() -> None:
     """RFC 6455 5.5.3; a peer that pings and does not read must not fill our memory with pongs."""
 
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = keepalive_server(recorder)
         async with listening(server):
             reader, writer, identity = await raw(server, recorder)
             piece, taken = bytes(30_000), 0
@@ -101,8 +101,8 @@ def test_of_many_pings_to_a_full_connection_the_last_one_is_answered() -> None:
 @pytest.mark.surface("WebSocketConnectionTimeout")
 def test_a_slow_reader_is_not_idle_while_bytes_move() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = keepalive_server(recorder)
         server.out_buffer_size = 8192
         server.default_timeout = 1
         async with listening(server):
@@ -127,8 +127,8 @@ def test_a_slow_reader_is_not_idle_while_bytes_move() -> None:
 
 def test_one_handler_that_sends_much_is_written_in_between() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = keepalive_server(recorder)
         server.out_high_mark = 4 << 20
         async with listening(server) as url:
             ws = await client(url, max_size=None)
@@ -149,8 +149,8 @@ def test_one_handler_that_sends_much_is_written_in_between() -> None:
 
 def test_a_compressing_connection_gets_a_broadcast_too() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = keepalive_server(recorder)
         async with listening(server):
             reader, writer, _ = await raw(server, recorder, DEFLATE)
             server.broadcast("x" * 1000)

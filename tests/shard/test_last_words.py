@@ -8,8 +8,16 @@ import pytest
 
 from shardws import WebSocketServer
 from shardws.outcomes import Outcome
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
-from tests.shard.test_closing import UPGRADE
+from tests.shard.server_fixture import (
+    DEADLINE_S,
+    EventRecorder,
+    client,
+    listening,
+    new_server,
+    receive,
+    run,
+)
+from tests.upgrade_request import UPGRADE
 
 CLOSE = b"\x88\x02\x03\xe8"
 PONGS = (b"\x8a\xfd\0\0\0\0" + b"x" * 125) * 300
@@ -82,7 +90,7 @@ def test_a_client_that_goes_on_sending_gets_all_that_was_sent_before_the_close(s
 
 def test_a_client_that_never_reads_is_not_waited_for() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = closing_server(900_000, waits=False)
         server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
         async with listening(server):
@@ -98,7 +106,7 @@ def test_what_is_sent_after_a_disconnect_is_dropped_in_a_handler_too(waits: bool
     """Inside a handler it was queued, and overtook the close frame."""
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.wait_for_close_response = waits
 

@@ -8,19 +8,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from shardws import WebSocketServer
-from tests.shard.serving import Recorder, client, listening, new_server, receive, run
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
+from tests.shard.recording_server import recording_server
+from tests.shard.server_fixture import EventRecorder, client, listening, receive, run
+from tests.upgrade_request import UPGRADE
 
 
-def recording_server(recorder: Recorder) -> WebSocketServer:
-    server = new_server()
-    server.on_connected = lambda e: recorder.note("connected", e.connection_id)
+def fragment_recording_server(recorder: EventRecorder) -> WebSocketServer:
+    server = recording_server(recorder)
     server.on_data_in = lambda e: recorder.note("data", len(e.text), e.eom)
-    server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
     return server
 
 
@@ -28,9 +23,9 @@ Raw = tuple[asyncio.StreamReader, asyncio.StreamWriter, int]
 
 
 @contextlib.asynccontextmanager
-async def raw(server: WebSocketServer, recorder: Recorder) -> AsyncIterator[Raw]:
+async def raw(server: WebSocketServer, recorder: EventRecorder) -> AsyncIterator[Raw]:
     """A client that does nothing by itself, and its id."""
-    before = len([event for event in recorder.events if event[0] == "connected"])
+    before = recorder.count("connected")
     reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
     writer.write(UPGRADE)
     await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
@@ -43,8 +38,8 @@ async def raw(server: WebSocketServer, recorder: Recorder) -> AsyncIterator[Raw]
 @pytest.mark.surface("BufferMessage")
 def test_buffer_message_holds_for_open_connections_at_once() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = fragment_recording_server(recorder)
         fragments = b"\x02\x82\x00\x00\x00\x00ab", b"\x80\x82\x00\x00\x00\x00cd"
         async with listening(server), raw(server, recorder) as (_, writer, _):
             writer.write(b"".join(fragments))
@@ -62,8 +57,8 @@ def test_buffer_message_holds_for_open_connections_at_once() -> None:
 @pytest.mark.surface("WaitForCloseResponse")
 def test_wait_for_close_response_holds_for_open_connections_at_once() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = fragment_recording_server(recorder)
         async with listening(server), raw(server, recorder) as (reader, _, identity):
             server.wait_for_close_response = False
             server.disconnect(identity)
@@ -75,8 +70,8 @@ def test_wait_for_close_response_holds_for_open_connections_at_once() -> None:
 
 def test_close_timeout_holds_for_open_connections_at_once() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = fragment_recording_server(recorder)
         server.close_timeout = 600.0
         async with listening(server), raw(server, recorder) as (reader, _, identity):
             server.close_timeout = 0.5
@@ -90,8 +85,8 @@ def test_close_timeout_holds_for_open_connections_at_once() -> None:
 @pytest.mark.surface("MaxFrameSize")
 def test_what_belongs_to_new_connections_leaves_the_old_ones_alone() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = fragment_recording_server(recorder)
         async with contextlib.AsyncExitStack() as stack:
             url = await stack.enter_async_context(listening(server))
             old, _, old_id = await stack.enter_async_context(raw(server, recorder))
@@ -118,8 +113,8 @@ def test_what_belongs_to_new_connections_leaves_the_old_ones_alone() -> None:
 
 def test_a_change_of_something_live_keeps_what_an_old_connection_was_accepted_with() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = fragment_recording_server(recorder)
         async with listening(server), raw(server, recorder) as (old, _, old_id):
             server.max_frame_size = 2
             server.buffer_message = True

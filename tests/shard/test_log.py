@@ -6,10 +6,10 @@ import logging
 import pytest
 
 from shardws import Log, WebSocketServer
-from tests.shard.serving import Recorder, client, listening, new_server, run
+from tests.shard.server_fixture import EventRecorder, client, listening, new_server, run
 
 
-def logging_server(recorder: Recorder, level: int) -> WebSocketServer:
+def logging_server(recorder: EventRecorder, level: int) -> WebSocketServer:
     server = new_server()
     server.log_level = level
     server.on_connected = lambda e: recorder.note("connected", e.connection_id)
@@ -18,7 +18,7 @@ def logging_server(recorder: Recorder, level: int) -> WebSocketServer:
     return server
 
 
-async def visit(server: WebSocketServer, recorder: Recorder) -> None:
+async def connect_and_close(server: WebSocketServer, recorder: EventRecorder) -> None:
     """Refuse one client, and open and close another."""
     async with listening(server) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
@@ -35,8 +35,8 @@ async def visit(server: WebSocketServer, recorder: Recorder) -> None:
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_log_level_chooses_what_the_event_reports(level: int) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        await visit(logging_server(recorder, level), recorder)
+        recorder = EventRecorder()
+        await connect_and_close(logging_server(recorder, level), recorder)
         identity = next(event[1] for event in recorder.events if event[0] == "connected")
         logs = [Log(*event[1:]) for event in recorder.events if event[0] == "log"]
         seen = [(log.connection_id, log.log_level, log.message.split()[0]) for log in logs]
@@ -51,7 +51,7 @@ def test_log_level_chooses_what_the_event_reports(level: int) -> None:
 @pytest.mark.surface("Log")
 def test_the_event_follows_the_settings_at_run_time() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = logging_server(recorder, 0)
         async with listening(server) as url:
             for level, connections, expected in ((0, True, 0), (1, True, 2), (1, False, 2)):
@@ -78,7 +78,7 @@ def test_a_handler_of_log_that_raises_does_not_raise_for_ever(
     caplog.set_level(logging.INFO, "shardws")
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = logging_server(recorder, 1)
 
         def on_log(e: Log) -> None:
@@ -87,7 +87,7 @@ def test_a_handler_of_log_that_raises_does_not_raise_for_ever(
 
         server.on_log = on_log
         server.on_error = lambda e: recorder.note("error", e.error_code)
-        await visit(server, recorder)
+        await connect_and_close(server, recorder)
         assert len(await recorder.wait_for("log")) == 1
         assert await recorder.wait_for("error") == [("error", 436)]
 
@@ -101,7 +101,7 @@ def test_lines_beyond_the_bound_are_told_as_a_number(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("shardws.shard.log_events.MOST_WAITING", 2)
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = logging_server(recorder, 1)
         async with listening(server):
             assert server._shard is not None

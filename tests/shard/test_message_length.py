@@ -5,15 +5,16 @@ import asyncio
 import pytest
 
 from shardws import Outcome, ShardwsError
-from tests.shard.raw_client import RawClient, recording_server
-from tests.shard.serving import DEADLINE_S, Recorder, listening, run
+from tests.shard.raw_client import RawClient
+from tests.shard.recording_server import recording_server
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder, listening, run
 
 
 @pytest.mark.surface("MessageLength")
 def test_an_announced_message_is_sent_in_parts() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         async with listening(server), RawClient(server, recorder) as raw:
             name = f"MessageLength[{raw.id}]"
             assert server.config(name) == "0"
@@ -46,8 +47,8 @@ def test_an_announced_message_is_sent_in_parts() -> None:
 @pytest.mark.surface("MessageLength", "MaxFrameSize")
 def test_an_announcement_can_be_taken_back_and_parts_are_split_too() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         server.max_frame_size = 4
         async with listening(server), RawClient(server, recorder) as raw:
             view = server.connections[raw.id]
@@ -68,8 +69,8 @@ def test_an_announcement_can_be_taken_back_and_parts_are_split_too() -> None:
 
 def test_a_part_is_refused_when_the_queue_is_full_and_counts_nothing() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         async with listening(server), RawClient(server, recorder) as raw:
             size = 100_000
             server.connections[raw.id].message_length = size * 200

@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from shardws import DataIn, Disconnected, Error, Outcome, SendOutcome, ShardwsError
-from tests.shard.serving import Recorder, client, listening, new_server, receive, run
+from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
 
 
 @pytest.mark.parametrize("data", [5, "text", None, [1]])
@@ -33,7 +33,7 @@ def test_buffers_of_all_kinds_are_sent_and_others_get_theirs() -> None:
     """A bytearray given to send_text broke the flush of the turn, and silenced other clients."""
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.on_connected = lambda e: recorder.note("connected", e.connection_id)
         async with listening(server) as url:
@@ -52,7 +52,7 @@ def test_a_frame_that_cannot_be_written_ends_its_connection_and_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.on_connected = lambda e: recorder.note("connected", e.connection_id)
         async with listening(server) as url:
@@ -73,7 +73,7 @@ def test_an_on_error_that_sends_to_the_dead_does_not_turn_for_ever() -> None:
     """Each failed send was an Error, each Error a failed send: a core was busy with nobody."""
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
 
         def on_error(e: Error) -> None:
@@ -97,7 +97,7 @@ def test_a_violation_and_a_loss_are_one_log_line_each(caplog: pytest.LogCaptureF
     caplog.set_level(logging.INFO, "shardws")
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
         async with listening(server) as url:
@@ -122,7 +122,7 @@ def test_data_behind_a_disconnect_in_the_handler_is_not_delivered(
     """What one read had brought was delivered after the handler had closed the connection."""
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.buffer_message = True
 
@@ -149,7 +149,7 @@ def test_data_behind_a_disconnect_in_the_handler_is_not_delivered(
 
 def test_data_in_front_of_a_close_frame_of_the_same_read_is_all_delivered() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.on_data_in = lambda e: recorder.note("data", e.text)
         server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
@@ -171,7 +171,7 @@ def test_a_handler_may_return_anything(caplog: pytest.LogCaptureFixture) -> None
     async def main() -> None:
         server = new_server()
         server.buffer_message = True
-        recorder = Recorder()
+        recorder = EventRecorder()
         server.on_error = lambda e: recorder.note("error", e.description)
 
         def echo(e: DataIn) -> SendOutcome:

@@ -15,10 +15,11 @@ from shardws import (
     WebSocketOpenRequest,
     WebSocketServer,
 )
-from tests.shard.serving import Recorder, client, listening, new_server, receive, run
+from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
+from tests.upgrade_request import UPGRADE
 
 
-def echo_server(recorder: Recorder) -> WebSocketServer:
+def echo_server(recorder: EventRecorder) -> WebSocketServer:
     server = new_server()
 
     def on_connected(e: Connected) -> None:
@@ -48,7 +49,7 @@ def echo_server(recorder: Recorder) -> WebSocketServer:
 
 def test_text_and_binary_come_back_in_order() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         async with listening(echo_server(recorder)) as url:
             ws = await client(url)
             identity = json.loads(await receive(ws))["connection_id"]
@@ -67,15 +68,11 @@ def test_a_frame_behind_the_request_in_one_segment_is_not_lost() -> None:
     """wsproto loses frames that come in one segment with the upgrade request."""
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = echo_server(recorder)
         async with listening(server):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
-            request = (
-                b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            )
-            writer.write(request + b"\x82\x83\x00\x00\x00\x00abc")
+            writer.write(UPGRADE + b"\x82\x83\x00\x00\x00\x00abc")
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
             answer = await asyncio.wait_for(reader.readuntil(b"abc"), 5)
             assert answer.endswith(b"\x82\x03abc")
@@ -89,7 +86,7 @@ def test_a_frame_behind_the_request_in_one_segment_is_not_lost() -> None:
 
 def test_disconnect_uses_the_settings_and_each_connected_has_one_disconnected() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = echo_server(recorder)
         server.disconnect_status_code = 3007
         server.disconnect_status_description = "enough"
@@ -111,7 +108,7 @@ def test_disconnect_uses_the_settings_and_each_connected_has_one_disconnected() 
 
 def test_a_send_nobody_looks_at_that_fails_is_an_error_event() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = echo_server(recorder)
         async with listening(server) as url:
             ws = await client(url)
@@ -129,7 +126,7 @@ def test_a_send_nobody_looks_at_that_fails_is_an_error_event() -> None:
 
 def test_async_handlers_of_one_connection_run_one_after_another() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.buffer_message = True
         gate = asyncio.Event()
@@ -172,7 +169,7 @@ def test_an_exception_in_a_handler_is_an_error_event_and_the_connection_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = echo_server(recorder)
 
         def on_data_in(e: DataIn) -> None:
@@ -197,7 +194,7 @@ def test_an_exception_in_a_handler_is_an_error_event_and_the_connection_goes_on(
 @pytest.mark.parametrize("is_async", [False, True])
 def test_the_application_can_refuse_an_opening_request(is_async: bool) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = echo_server(recorder)
 
         def decide(e: WebSocketOpenRequest) -> None:
@@ -246,7 +243,7 @@ def test_the_application_chooses_a_sub_protocol(is_async: bool) -> None:
 
 def test_shutdown_closes_clients_with_1001() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = echo_server(recorder)
         async with listening(server) as url:
             ws = await client(url)
@@ -263,7 +260,7 @@ def test_shutdown_closes_clients_with_1001() -> None:
 
 def test_groups_and_broadcast_in_one_shard() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = echo_server(recorder)
         async with listening(server) as url:
             clients = [await client(url) for _ in range(3)]

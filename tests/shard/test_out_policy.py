@@ -8,25 +8,24 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from shardws import Outcome, WebSocketServer
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+from tests.shard.recording_server import recording_server
+from tests.shard.server_fixture import (
+    DEADLINE_S,
+    EventRecorder,
+    client,
+    listening,
+    receive,
+    run,
 )
+from tests.upgrade_request import UPGRADE
+
 SIZE = 10_000
 HEADER = 4
 
 
-def recording_server(recorder: Recorder, policy: str) -> WebSocketServer:
-    server = new_server()
+def policy_server(recorder: EventRecorder, policy: str) -> WebSocketServer:
+    server = recording_server(recorder, out_high_mark=64 * 1024)
     server.out_policy = policy
-    server.out_high_mark = 64 * 1024
-    server.out_low_mark = 16 * 1024
-    server.on_connected = lambda e: recorder.note("connected", e.connection_id)
-    server.on_ready_to_send = lambda e: recorder.note("ready")
-    server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
-    server.on_error = lambda e: recorder.note("error", e.error_code)
     return server
 
 
@@ -53,8 +52,8 @@ async def fill(server: WebSocketServer, identity: int) -> int:
 
 def test_drop_keeps_the_newest_and_says_ready_when_it_has_drained() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder, "drop")
+        recorder = EventRecorder()
+        server = policy_server(recorder, "drop")
         async with listening(server):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
             writer.write(UPGRADE)
@@ -80,8 +79,8 @@ def test_drop_keeps_the_newest_and_says_ready_when_it_has_drained() -> None:
 
 def test_wait_refuses_with_full() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder, "wait")
+        recorder = EventRecorder()
+        server = policy_server(recorder, "wait")
         async with listening(server):
             _, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
             writer.write(UPGRADE)
@@ -95,8 +94,8 @@ def test_wait_refuses_with_full() -> None:
 
 def test_close_ends_the_connection_with_1013() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder, "close")
+        recorder = EventRecorder()
+        server = policy_server(recorder, "close")
         async with listening(server) as url:
             ws = await client(url, max_queue=1)
             identity = (await recorder.wait_for("connected"))[0][1]

@@ -6,19 +6,20 @@ import logging
 import pytest
 
 from shardws import WebSocketOpenRequest, WebSocketServer
-from tests.shard.opening import UPGRADE, status
-from tests.shard.serving import DEADLINE_S, Recorder, listening, new_server, run
-from tests.shard.tls_serving import tls_server, trusting
+from tests.shard.raw_client import response_status
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder, listening, new_server, run
+from tests.shard.tls_server_fixture import client_context, tls_server
+from tests.upgrade_request import upgrade_request
 
 OPENED, FORBIDDEN, MISDIRECTED = b"HTTP/1.1 101", b"HTTP/1.1 403", b"HTTP/1.1 421"
 
 
 async def ask(server: WebSocketServer, host: str, *headers: bytes, is_tls: bool = False) -> bytes:
     """Return the first 12 bytes of the answer to a request for `host`."""
-    context = trusting() if is_tls else None
+    context = client_context() if is_tls else None
     reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port, ssl=context)
-    lines = b"".join(header + b"\r\n" for header in headers)
-    writer.write(UPGRADE.replace(b"Host: a", b"Host: " + host.encode()) % lines)
+    request = upgrade_request(*headers)
+    writer.write(request.replace(b"Host: a", b"Host: " + host.encode()))
     line = await asyncio.wait_for(reader.readline(), DEADLINE_S)
     writer.close()
     return line[:12]
@@ -144,7 +145,7 @@ def test_files_can_be_let_in(origin: bytes) -> None:
 
 def test_headers_are_read_in_the_event_in_the_view_and_in_a_snapshot() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
 
         def on_open(e: WebSocketOpenRequest) -> None:
@@ -153,9 +154,9 @@ def test_headers_are_read_in_the_event_in_the_view_and_in_a_snapshot() -> None:
         server.on_web_socket_open_request = on_open
         server.on_connected = lambda e: recorder.note("connected", e.connection_id)
         async with listening(server):
-            fields = b"X-Role: user\r\nx-ROLE: admin\r\nX-Note: a\x85Cookie: s=1\r\n"
+            fields = (b"X-Role: user", b"x-ROLE: admin", b"X-Note: a\x85Cookie: s=1")
             _, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
-            writer.write(UPGRADE % fields)
+            writer.write(upgrade_request(*fields))
             ((_, identity),) = await recorder.wait_for("connected")
             assert recorder.events[0] == ("open", "user", False)
             view, snapshot = server.connections[identity], await server.connection(identity)
@@ -178,7 +179,7 @@ def test_lines_about_strangers_are_some_a_second_and_counted(
         server.allowed_clients = "10.0.0.0/8"
         async with listening(server):
             for _ in range(40):
-                assert (await status(server)).startswith(FORBIDDEN)
+                assert (await response_status(server)).startswith(FORBIDDEN)
 
     run(main())
     lines = [record.getMessage() for record in caplog.records if record.name == "shardws.shard"]

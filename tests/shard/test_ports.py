@@ -8,7 +8,7 @@ import pytest
 
 from shardws import ShardwsError, WebSocketServer
 from shardws.net import portlock, sockets
-from tests.shard.serving import client, listening, new_server, receive, run
+from tests.shard.server_fixture import client, listening, new_server, receive, run
 
 
 def echo(server: WebSocketServer, identity: int, data: bytes) -> None:

@@ -7,12 +7,9 @@ import struct
 import pytest
 
 from shardws import ConnectionRequest, WebSocketServer
-from tests.shard.serving import DEADLINE_S, Recorder, listening, new_server, run
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder, listening, new_server, run
+from tests.upgrade_request import UPGRADE
 
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 V1 = b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n"
 V2 = b"\r\n\r\n\x00\r\nQUIT\n" + struct.pack(
     ">BBH4s4sHH", 0x21, 0x11, 12, bytes([203, 0, 113, 7]), bytes([192, 0, 2, 1]), 4711, 443
@@ -20,7 +17,7 @@ V2 = b"\r\n\r\n\x00\r\nQUIT\n" + struct.pack(
 LOCAL = b"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 
 
-def proxied_server(recorder: Recorder, versions: str = "any") -> WebSocketServer:
+def proxied_server(recorder: EventRecorder, versions: str = "any") -> WebSocketServer:
     server = new_server()
     server.proxy_protocol = versions
     server.trusted_proxies = "127.0.0.1"
@@ -56,7 +53,7 @@ async def speak(server: WebSocketServer, *pieces: bytes) -> bytes:
 @pytest.mark.parametrize("is_split", [False, True])
 def test_the_header_says_whose_connection_it_is(header: bytes, is_split: bool) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = proxied_server(recorder)
         pieces = [header[:9], header[9:], UPGRADE] if is_split else [header + UPGRADE]
         async with listening(server):
@@ -71,7 +68,7 @@ def test_the_header_says_whose_connection_it_is(header: bytes, is_split: bool) -
 
 def test_a_header_that_says_nothing_leaves_the_sockets_own_address() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = proxied_server(recorder)
         async with listening(server):
             for header in (LOCAL, b"PROXY UNKNOWN\r\n"):
@@ -99,7 +96,7 @@ def test_a_malformed_header_closes_the_connection_with_one_line(
     caplog.set_level(logging.DEBUG, "shardws")
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = proxied_server(recorder, versions)
         async with listening(server):
             assert await speak(server, data) == b""
@@ -114,7 +111,7 @@ def test_a_malformed_header_closes_the_connection_with_one_line(
 
 def test_who_is_no_trusted_proxy_sends_no_header(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = proxied_server(recorder)
         server.trusted_proxies = "10.0.0.0/8"
         async with listening(server):
@@ -130,7 +127,7 @@ def test_a_proxy_that_says_nothing_is_closed_at_the_deadline(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
-        server = proxied_server(Recorder())
+        server = proxied_server(EventRecorder())
         server.default_connection_timeout = 1
         async with listening(server):
             assert await speak(server, b"PROXY TCP4 ") == b""
@@ -141,7 +138,7 @@ def test_a_proxy_that_says_nothing_is_closed_at_the_deadline(
 
 def test_shutdown_ends_who_still_waits_for_a_header() -> None:
     async def main() -> None:
-        server = proxied_server(Recorder())
+        server = proxied_server(EventRecorder())
         async with listening(server):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
             writer.write(b"PROXY TCP4 ")
@@ -162,7 +159,7 @@ def test_shutdown_ends_who_still_waits_for_a_header() -> None:
 @pytest.mark.surface("AllowedClients")
 def test_allowed_clients_is_about_the_client_of_the_header() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = proxied_server(recorder)
         server.on_connection_request = None
         server.allowed_clients = "203.0.113.0/24"

@@ -6,16 +6,16 @@ import pytest
 
 from shardws import ShardwsError
 from shardws.shard import snapshot
-from tests.shard.serving import Recorder, listening, run
-from tests.shard.visits import connected, recording_server
+from tests.shard.recording_server import connect_with_id, message_recording_server
+from tests.shard.server_fixture import EventRecorder, listening, run
 
 
 def test_a_question_that_nobody_asks_is_refused() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
         async with listening(server):
-            ws, identity = await connected(server, recorder)
+            ws, identity = await connect_with_id(server, recorder)
             shard, view = server._shard, server.connections[identity]
             assert shard is not None
             reply = shard.routing_sink.reply(identity, snapshot.QUERY)

@@ -8,8 +8,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from shardws import Outcome, ShardwsError
-from tests.shard.raw_client import RawClient, recording_server
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, receive, run
+from tests.proc import descriptors_of, resident_bytes
+from tests.shard.raw_client import RawClient
+from tests.shard.recording_server import recording_server
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder, client, listening, receive, run
 
 
 def write(path: Path, size: int) -> bytes:
@@ -23,8 +25,8 @@ def write(path: Path, size: int) -> bytes:
 def test_a_file_is_one_binary_message(tmp_path: Path, size: int) -> None:
     async def main() -> None:
         data = write(tmp_path / "file", size)
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         async with listening(server) as url:
             ws = await client(url, max_size=None)
             identity = (await recorder.wait_for("connected"))[0][1]
@@ -44,8 +46,8 @@ def test_a_file_is_one_binary_message(tmp_path: Path, size: int) -> None:
 def test_a_file_goes_out_in_frames_of_max_frame_size(tmp_path: Path, frame: int) -> None:
     async def main() -> None:
         data = write(tmp_path / "file", 500_001)
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         server.max_frame_size = frame
         async with listening(server), RawClient(server, recorder) as raw:
             server.send_file(raw.id, str(tmp_path / "file"))
@@ -62,8 +64,8 @@ def test_a_file_goes_out_in_frames_of_max_frame_size(tmp_path: Path, frame: int)
 @pytest.mark.surface("SendFile", "WebSocketConnectionDataFormat")
 def test_the_data_format_says_what_a_file_is(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         text = "äöü€" * 30_000  # characters across the borders of pieces
         (tmp_path / "text").write_text(text)
         (tmp_path / "small").write_bytes(b"ping me")
@@ -91,8 +93,8 @@ def test_a_text_file_that_is_no_utf_8_ends_the_connection_it_was_begun_on(tmp_pa
 
     async def main() -> None:
         (tmp_path / "bad").write_bytes(b"x" * 200_000 + b"\xff")
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         async with listening(server) as url:
             ws = await client(url, max_size=None)
             identity = (await recorder.wait_for("connected"))[0][1]
@@ -111,8 +113,8 @@ def test_a_text_file_that_is_no_utf_8_ends_the_connection_it_was_begun_on(tmp_pa
 @pytest.mark.surface("SendFile")
 def test_a_file_that_cannot_be_opened_is_302_at_once(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         os.mkfifo(tmp_path / "pipe")
         async with listening(server), RawClient(server, recorder) as raw:
             for bad in (tmp_path / "missing", tmp_path, tmp_path / "pipe", "a\0b"):
@@ -131,23 +133,14 @@ def sparse(path: Path, size: int) -> Path:
     return path
 
 
-def open_files() -> list[str]:
-    return [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
-
-
-def resident() -> int:
-    """Return this process's memory in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 @pytest.mark.surface("SendFile")
 def test_a_gigabyte_to_a_client_that_does_not_read_costs_little_memory(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         path = sparse(tmp_path / "big", 1 << 30)
         async with listening(server), RawClient(server, recorder) as raw:
-            before = resident()
+            before = resident_bytes()
             sent = server.send_file(raw.id, path)
             for _ in range(100):
                 await asyncio.sleep(0)
@@ -157,11 +150,11 @@ def test_a_gigabyte_to_a_client_that_does_not_read_costs_little_memory(tmp_path:
             read = 0
             while read < 64 << 20:
                 read += len(await asyncio.wait_for(raw.reader.read(1 << 20), DEADLINE_S))
-            assert resident() - before < 16 << 20
+            assert resident_bytes() - before < 16 << 20
         assert await sent is Outcome.DROPPED
         assert await recorder.wait_for("disconnected") == [("disconnected", 1006)]
         assert [event[0] for event in recorder.events].count("ready") == 1
-        assert str(path) not in open_files()
+        assert str(path) not in descriptors_of(os.getpid())
 
     run(main())
 
@@ -169,8 +162,8 @@ def test_a_gigabyte_to_a_client_that_does_not_read_costs_little_memory(tmp_path:
 @pytest.mark.surface("SendFile")
 def test_pings_are_answered_between_the_frames_of_a_file(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         path = sparse(tmp_path / "big", 32 << 20)
         async with listening(server), RawClient(server, recorder) as raw:
             server.send_file(raw.id, path)
@@ -192,8 +185,8 @@ def test_pings_are_answered_between_the_frames_of_a_file(tmp_path: Path) -> None
 
 def test_what_is_sent_meanwhile_waits_in_order_and_is_bounded(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         data = write(tmp_path / "file", 2_000_000)
         async with listening(server), RawClient(server, recorder) as raw:
             files = [server.send_file(raw.id, tmp_path / "file") for _ in range(2)]
@@ -220,8 +213,8 @@ def test_what_is_sent_meanwhile_waits_in_order_and_is_bounded(tmp_path: Path) ->
 
 def test_too_many_files_for_one_connection_are_refused(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         path = sparse(tmp_path / "big", 64 << 20)
         async with listening(server), RawClient(server, recorder) as raw:
             outcomes = [server.send_file(raw.id, path).outcome for _ in range(20)]
@@ -237,8 +230,8 @@ def test_too_many_files_for_one_connection_are_refused(tmp_path: Path) -> None:
 
 def test_disconnect_does_not_wait_for_a_file(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         path = sparse(tmp_path / "big", 64 << 20)
         async with listening(server), RawClient(server, recorder) as raw:
             sent = server.send_file(raw.id, path)
@@ -258,8 +251,8 @@ def test_disconnect_does_not_wait_for_a_file(tmp_path: Path) -> None:
 
 def test_a_file_that_gets_shorter_is_sent_as_it_is_then(tmp_path: Path) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = recording_server(recorder)
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
         path = sparse(tmp_path / "big", 8 << 20)
         async with listening(server), RawClient(server, recorder) as raw:
             sent = server.send_file(raw.id, path)

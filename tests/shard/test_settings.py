@@ -8,14 +8,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from shardws import Connected, DataIn, ShardwsError, WebSocketServer
-from tests.shard.serving import Recorder, client, listening, new_server, receive, run
+from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
 
 LONG = "abcdefghij" * 10
 
 
-def echo(server: WebSocketServer) -> Recorder:
+def echo(server: WebSocketServer) -> EventRecorder:
     """Let the server greet with the connection id and echo each piece; return what came in."""
-    recorder = Recorder()
+    recorder = EventRecorder()
 
     def on_connected(e: Connected) -> None:
         server.send_text(e.connection_id, json.dumps(e.connection_id))

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from shardws import ShardwsError, WebSocketServer
-from tests.shard.serving import Recorder, client, listening, new_server, run
+from tests.shard.server_fixture import EventRecorder, client, listening, new_server, run
 
 HAS_IPV6 = Path("/proc/net/if_inet6").exists() and "lo" in Path("/proc/net/if_inet6").read_text()
 
 
 async def accepted(server: WebSocketServer) -> socket.socket:
     """Return the server's own socket of its newest connection, as the kernel has it."""
-    recorder = Recorder()
+    recorder = EventRecorder()
     server.on_connected = lambda e: recorder.note("connected", e.connection_id)
     await client(f"ws://{server.local_host}:{server.local_port}")
     identity = (await recorder.wait_for("connected"))[-1][1]
@@ -156,7 +156,7 @@ def test_ipv6_is_off_the_only_one_or_both(use_ipv6: int, by_4: bool, by_6: bool)
 @pytest.mark.skipif(not HAS_IPV6, reason="this host has no ::1")
 def test_addresses_of_an_ipv6_client() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = new_server()
         server.local_host = "::1"
         server.use_ipv6 = 1

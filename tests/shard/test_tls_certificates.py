@@ -18,19 +18,19 @@ from cryptography.hazmat.primitives.serialization import (
 
 from shardws import ShardwsError, WebSocketServer
 from shardws.tls.containers import KEY_TYPES
-from tests.shard.serving import run
-from tests.shard.tls_serving import (
+from tests.shard.server_fixture import run
+from tests.shard.tls_client import negotiate
+from tests.shard.tls_server_fixture import (
     AUTHORITY,
     EC,
     LEAF,
     RSA_LEAF,
-    agreed,
-    pem,
-    refusal,
-    secured,
-    store,
+    client_context,
+    listen_error,
+    listening_tls,
+    pem_of,
     tls_server,
-    trusting,
+    write_store,
 )
 
 OTHER = AUTHORITY.issue_cert("b.example", common_name="other", key_type=EC)
@@ -42,16 +42,16 @@ def shown(server: WebSocketServer, *names: str) -> list[str]:
     found: list[str] = []
 
     async def main() -> None:
-        async with secured(server):
+        async with listening_tls(server):
             for name in names or ("127.0.0.1",):
-                found.append((await agreed(server, trusting(), name)).subject)
+                found.append((await negotiate(server, client_context(), name)).subject)
 
     run(main())
     return found
 
 
 def certificates(leaf: trustme.LeafCert) -> list[x509.Certificate]:
-    return x509.load_pem_x509_certificates(pem(leaf))
+    return x509.load_pem_x509_certificates(pem_of(leaf))
 
 
 def pfx(leaf: trustme.LeafCert) -> bytes:
@@ -65,7 +65,7 @@ def pfx(leaf: trustme.LeafCert) -> bytes:
 @pytest.mark.surface("SSLCertStore", "SSLCertStoreType", "SSLCertStorePassword")
 @pytest.mark.parametrize("kind", [2, 3, 6, 7, 99])
 def test_files_and_blobs_are_stores(kind: int, tmp_path: Path) -> None:
-    data = pfx(LEAF) if kind in (2, 3) else pem(LEAF)
+    data = pfx(LEAF) if kind in (2, 3) else pem_of(LEAF)
     file = tmp_path / "store"
     file.write_bytes(data)
     server = tls_server()
@@ -96,8 +96,8 @@ def test_a_store_of_keytool_serves(kind: int, tmp_path: Path) -> None:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        async with secured(server):
-            assert (await agreed(server, context)).version == "TLSv1.3"
+        async with listening_tls(server):
+            assert (await negotiate(server, context)).version == "TLSv1.3"
             assert server.ssl_cert_subject == "CN=from java"
 
     run(main())
@@ -112,7 +112,7 @@ def test_the_password_is_written_and_never_read() -> None:
         _ = server.ssl_cert_store_password
     with pytest.raises(ShardwsError):
         server.config("SSLCertStorePassword")
-    error = refusal(server)
+    error = listen_error(server)
     assert error.code == 271
     assert "password" in error.description
     assert "battery" not in str(error) + repr(server.settings)
@@ -123,12 +123,12 @@ def test_the_password_is_written_and_never_read() -> None:
 @pytest.mark.surface("SSLCertSubject", "SSLCertEncoded")
 def test_the_subject_chooses_and_reads_back_what_was_found() -> None:
     server = tls_server()
-    server.ssl_cert_store = pem(LEAF) + pem(OTHER)
+    server.ssl_cert_store = pem_of(LEAF) + pem_of(OTHER)
     server.ssl_cert_subject = "cn=OTHER"
 
     async def main() -> None:
-        async with secured(server):
-            assert (await agreed(server)).subject == "other"
+        async with listening_tls(server):
+            assert (await negotiate(server)).subject == "other"
             assert "CN=other" in server.ssl_cert_subject.split(", ")
             assert server.ssl_cert_subject != "cn=OTHER"
             assert server.ssl_cert_encoded == OTHER.cert_chain_pems[0].bytes()
@@ -141,7 +141,7 @@ def test_the_subject_chooses_and_reads_back_what_was_found() -> None:
 @pytest.mark.surface("SSLCertSubject")
 def test_without_a_subject_the_first_certificate_with_a_key_serves() -> None:
     server = tls_server()
-    server.ssl_cert_store = AUTHORITY.cert_pem.bytes() + pem(OTHER) + pem(LEAF)
+    server.ssl_cert_store = AUTHORITY.cert_pem.bytes() + pem_of(OTHER) + pem_of(LEAF)
     assert server.ssl_cert_subject == "*"
     assert shown(server) == ["other"]
 
@@ -149,11 +149,11 @@ def test_without_a_subject_the_first_certificate_with_a_key_serves() -> None:
 @pytest.mark.surface("SSLCertEncoded")
 def test_an_encoded_certificate_finds_its_key_in_the_store() -> None:
     server = tls_server()
-    server.ssl_cert_store = LEAF.private_key_pem.bytes() + pem(OTHER)
+    server.ssl_cert_store = LEAF.private_key_pem.bytes() + pem_of(OTHER)
     server.ssl_cert_encoded = LEAF.cert_chain_pems[0].bytes()
     assert shown(server) == ["shard"]
     server.ssl_cert_encoded = RSA_LEAF.cert_chain_pems[0].bytes()
-    assert refusal(server).code == 272
+    assert listen_error(server).code == 272
 
 
 def p7b(leaf: trustme.LeafCert) -> bytes:
@@ -171,17 +171,17 @@ def test_what_cannot_serve_is_refused_at_the_start_with_its_reason(tmp_path: Pat
         (LEAF.private_key_pem.bytes(), 99, 272, "no certificate"),
         (p7b(LEAF), 12, 272, "no private key"),
         (LEAF.cert_chain_pems[0].bytes(), 9, 272, "no private key"),
-        (store(LEAF, tmp_path / "a.pem"), 20, 271, "hardware token"),
-        (store(LEAF, tmp_path / "a.pem"), 0, 271, "Windows"),
+        (write_store(LEAF, tmp_path / "a.pem"), 20, 271, "hardware token"),
+        (write_store(LEAF, tmp_path / "a.pem"), 0, 271, "Windows"),
     ]
     for value, kind, code, words in cases:
         server.ssl_cert_store = value
         server.ssl_cert_store_type = kind
-        error = refusal(server)
+        error = listen_error(server)
         assert (error.code, words in error.description) == (code, True), error
-    server.ssl_cert_store, server.ssl_cert_store_type = pem(LEAF), 99
+    server.ssl_cert_store, server.ssl_cert_store_type = pem_of(LEAF), 99
     server.ssl_cert_subject = "CN=nobody"
-    error = refusal(server)
+    error = listen_error(server)
     assert error.code == 272
     assert "CN=shard" in error.description  # what there is instead
     server.ssl_cert_subject = "*"
@@ -192,7 +192,7 @@ def test_what_cannot_serve_is_refused_at_the_start_with_its_reason(tmp_path: Pat
 def test_tls_cannot_be_switched_while_listening() -> None:
     async def main() -> None:
         server = tls_server()
-        async with secured(server):
+        async with listening_tls(server):
             with pytest.raises(ShardwsError) as raised:
                 server.use_ssl = False
             assert raised.value.code == 104
@@ -206,14 +206,14 @@ def test_a_key_for_ecdsa_and_one_for_rsa_serve_their_clients() -> None:
         AUTHORITY.issue_cert("127.0.0.1", common_name="rsa", key_type=trustme.KeyType.RSA),
     )
     server = tls_server()
-    server.ssl_cert_store = b"".join(map(pem, both))
+    server.ssl_cert_store = b"".join(map(pem_of, both))
 
     async def main() -> None:
-        async with secured(server):
-            assert (await agreed(server)).subject == "ec"
-            context = trusting(ssl.TLSVersion.TLSv1_2)
+        async with listening_tls(server):
+            assert (await negotiate(server)).subject == "ec"
+            context = client_context(ssl.TLSVersion.TLSv1_2)
             context.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
-            assert (await agreed(server, context)).subject == "rsa"
+            assert (await negotiate(server, context)).subject == "rsa"
 
     run(main())
 
@@ -222,8 +222,8 @@ def test_names_of_the_sni_map_get_their_certificate(tmp_path: Path) -> None:
     wild = AUTHORITY.issue_cert("*.c.example", common_name="wild", key_type=EC)
     server = tls_server()
     server.sni_map = (
-        f"b.example={store(OTHER, tmp_path / 'b.pem')}",
-        f"*.c.example={store(wild, tmp_path / 'c.pem')}",
+        f"b.example={write_store(OTHER, tmp_path / 'b.pem')}",
+        f"*.c.example={write_store(wild, tmp_path / 'c.pem')}",
     )
     names = ("b.example", "B.EXAMPLE", "x.c.example", "x.y.c.example", "c.example", "127.0.0.1")
     assert shown(server, *names) == ["other", "other", "wild", "shard", "shard", "shard"]
@@ -232,6 +232,6 @@ def test_names_of_the_sni_map_get_their_certificate(tmp_path: Path) -> None:
 def test_a_store_of_the_sni_map_that_cannot_be_read_is_refused_at_the_start() -> None:
     server = tls_server()
     server.sni_map = ("b.example=/nowhere/b.pem",)
-    error = refusal(server)
+    error = listen_error(server)
     assert error.code == 271
     assert "/nowhere/b.pem" in error.description

@@ -5,25 +5,24 @@ import ssl
 
 import pytest
 
-from shardws import SSLClientAuthentication
-from tests.shard.serving import Recorder, receive, run
-from tests.shard.tls_clients import (
+from shardws import SSLClientAuthentication, WebSocketServer
+from tests.shard.client_certificates import (
     ALICE,
-    LATE,
-    MALLORY,
-    asking_server,
-    greeted,
+    EXPIRED,
+    UNTRUSTED,
+    client_auth_server,
+    upgrade_response,
 )
-from tests.shard.tls_serving import (
+from tests.shard.server_fixture import EventRecorder, receive, run
+from tests.shard.tls_client import TLSClient, connect_tls
+from tests.shard.tls_server_fixture import (
     TLS13,
-    UPGRADE,
     VERSIONS,
-    Stream,
-    secured,
-    stream,
-    trusting,
-    wss,
+    client_context,
+    connect_wss,
+    listening_tls,
 )
+from tests.upgrade_request import UPGRADE
 
 
 @pytest.mark.surface("SSLAuthenticateClients", "SSLCACerts", "SSLClientAuthentication")
@@ -31,10 +30,10 @@ from tests.shard.tls_serving import (
 def test_a_trusted_client_is_told_of_and_let_in(version: ssl.TLSVersion) -> None:
     async def main() -> None:
         seen: list[SSLClientAuthentication] = []
-        server = asking_server()
+        server = client_auth_server()
         server.on_ssl_client_authentication = seen.append
-        async with secured(server) as url:
-            ws = await wss(url, trusting(version, ALICE))
+        async with listening_tls(server) as url:
+            ws = await connect_wss(url, client_context(version, ALICE))
             await ws.send("hello")
             assert await receive(ws) == "hello"
             await ws.close()
@@ -51,8 +50,8 @@ def test_a_trusted_client_is_told_of_and_let_in(version: ssl.TLSVersion) -> None
 
 
 REFUSED = {
-    "a stranger": (MALLORY, r"(?i)unknown.ca", "unable to get local issuer certificate"),
-    "an expired one": (LATE, r"(?i)certificate.expired", "certificate has expired"),
+    "a stranger": (UNTRUSTED, r"(?i)unknown.ca", "unable to get local issuer certificate"),
+    "an expired one": (EXPIRED, r"(?i)certificate.expired", "certificate has expired"),
 }
 
 
@@ -63,12 +62,12 @@ def test_an_untrusted_client_is_told_why(version: ssl.TLSVersion, kind: str) -> 
     certificate, alert, reason = REFUSED[kind]
 
     async def main() -> None:
-        recorder = Recorder()
-        server = asking_server(recorder)
+        recorder = EventRecorder()
+        server = client_auth_server(recorder)
         server.on_ssl_client_authentication = lambda e: recorder.note("asked", e.status, e.accept)
-        async with secured(server):
+        async with listening_tls(server):
             with pytest.raises(ssl.SSLError, match=alert):
-                await greeted(server, certificate, version)
+                await upgrade_response(server, certificate, version)
             assert await recorder.wait_for("asked") == [("asked", reason, False)]
             (error,) = await recorder.wait_for("error")
             assert error[1] == 281
@@ -81,14 +80,14 @@ def test_the_alert_arrives_although_the_client_goes_on_writing() -> None:
     """A client of TLS 1.3 is done with its handshake before it can hear of it."""
 
     async def main() -> None:
-        server = asking_server()
-        async with secured(server):
-            peer = await stream(server, trusting(TLS13, MALLORY))
+        server = client_auth_server()
+        async with listening_tls(server):
+            peer = await connect_tls(server, client_context(TLS13, UNTRUSTED))
             for _ in range(20):
-                peer.say(b"x" * 16_000)
+                peer.send(b"x" * 16_000)
                 await asyncio.sleep(0)
             with pytest.raises(ssl.SSLError, match=r"(?i)unknown.ca"):
-                await peer.hear()
+                await peer.receive()
             await peer.close()
 
     run(main())
@@ -98,7 +97,7 @@ def test_the_alert_arrives_although_the_client_goes_on_writing() -> None:
 @pytest.mark.parametrize("is_async", [False, True])
 def test_the_handler_may_accept_a_stranger(is_async: bool, version: ssl.TLSVersion) -> None:
     async def main() -> None:
-        server = asking_server()
+        server = client_auth_server()
 
         def accept(e: SSLClientAuthentication) -> None:
             e.accept = True
@@ -108,8 +107,8 @@ def test_the_handler_may_accept_a_stranger(is_async: bool, version: ssl.TLSVersi
             accept(e)
 
         server.on_ssl_client_authentication = accept_later if is_async else accept
-        async with secured(server):
-            assert b"101" in await greeted(server, MALLORY, version)
+        async with listening_tls(server):
+            assert b"101" in await upgrade_response(server, UNTRUSTED, version)
 
     run(main())
 
@@ -117,16 +116,16 @@ def test_the_handler_may_accept_a_stranger(is_async: bool, version: ssl.TLSVersi
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_handler_may_refuse_a_good_certificate(version: ssl.TLSVersion) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = asking_server(recorder)
+        recorder = EventRecorder()
+        server = client_auth_server(recorder)
 
         def refuse(e: SSLClientAuthentication) -> None:
             e.accept = False
 
         server.on_ssl_client_authentication = refuse
-        async with secured(server):
+        async with listening_tls(server):
             with pytest.raises(ssl.SSLError, match=r"(?i)bad.certificate"):
-                await greeted(server, ALICE, version)
+                await upgrade_response(server, ALICE, version)
             (error,) = await recorder.wait_for("error")
             assert error[1] == 281
         assert not [event for event in recorder.events if event[0] == "connected"]
@@ -136,8 +135,8 @@ def test_the_handler_may_refuse_a_good_certificate(version: ssl.TLSVersion) -> N
 
 def test_an_async_refusal_closes_before_anything_was_read() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = asking_server(recorder)
+        recorder = EventRecorder()
+        server = client_auth_server(recorder)
         go_on = asyncio.Event()
 
         async def refuse(e: SSLClientAuthentication) -> None:
@@ -147,12 +146,12 @@ def test_an_async_refusal_closes_before_anything_was_read() -> None:
 
         server.on_ssl_client_authentication = refuse
         server.on_web_socket_open_request = lambda e: recorder.note("open request")
-        async with secured(server):
-            peer = await stream(server, trusting(certificate=ALICE))
-            peer.say(UPGRADE)
+        async with listening_tls(server):
+            peer = await connect_tls(server, client_context(certificate=ALICE))
+            peer.send(UPGRADE)
             await recorder.wait_for("asked")
             go_on.set()
-            assert await peer.hear() == b""
+            assert await peer.receive() == b""
             assert peer.has_ended
             await peer.close()
             (error,) = await recorder.wait_for("error")
@@ -163,21 +162,27 @@ def test_an_async_refusal_closes_before_anything_was_read() -> None:
     run(main())
 
 
+def waiting_server(recorder: EventRecorder) -> tuple[WebSocketServer, asyncio.Event]:
+    """Return a server that accepts a certificate once the event is set."""
+    server = client_auth_server(recorder)
+    go_on = asyncio.Event()
+
+    async def accept(e: SSLClientAuthentication) -> None:
+        recorder.note("asked")
+        await go_on.wait()
+        recorder.note("decided")
+
+    server.on_ssl_client_authentication = accept
+    return server, go_on
+
+
 def test_the_request_waits_for_an_async_decision() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = asking_server(recorder)
-        go_on = asyncio.Event()
-
-        async def accept(e: SSLClientAuthentication) -> None:
-            recorder.note("asked")
-            await go_on.wait()
-            recorder.note("decided")
-
-        server.on_ssl_client_authentication = accept
+        recorder = EventRecorder()
+        server, go_on = waiting_server(recorder)
         server.on_web_socket_open_request = lambda e: recorder.note("open request")
-        async with secured(server):
-            task = asyncio.create_task(greeted(server, ALICE))
+        async with listening_tls(server):
+            task = asyncio.create_task(upgrade_response(server, ALICE))
             await recorder.wait_for("asked")
             go_on.set()
             assert b"101" in await task
@@ -190,8 +195,8 @@ def test_the_request_waits_for_an_async_decision() -> None:
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_handler_that_raises_lets_nobody_in(is_async: bool) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = asking_server(recorder)
+        recorder = EventRecorder()
+        server = client_auth_server(recorder)
 
         def fail(e: SSLClientAuthentication) -> None:
             raise RuntimeError("who is that?")
@@ -200,12 +205,12 @@ def test_a_handler_that_raises_lets_nobody_in(is_async: bool) -> None:
             fail(e)
 
         server.on_ssl_client_authentication = fail_later if is_async else fail
-        async with secured(server):
+        async with listening_tls(server):
             if is_async:
-                assert await greeted(server, ALICE) == b""
+                assert await upgrade_response(server, ALICE) == b""
             else:
                 with pytest.raises(ssl.SSLError):
-                    await greeted(server, ALICE)
+                    await upgrade_response(server, ALICE)
             codes = [event[1] for event in await recorder.wait_for("error", 2)]
             assert codes == [436, 281]
 
@@ -215,19 +220,19 @@ def test_a_handler_that_raises_lets_nobody_in(is_async: bool) -> None:
 @pytest.mark.surface("SSLAuthenticateClients")
 def test_a_client_without_a_certificate_is_let_in_unless_one_is_required() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = asking_server()
+        recorder = EventRecorder()
+        server = client_auth_server()
         server.on_ssl_client_authentication = lambda e: recorder.note("asked")
-        async with secured(server):
-            assert b"101" in await greeted(server, None)
+        async with listening_tls(server):
+            assert b"101" in await upgrade_response(server, None)
         assert recorder.events == []
 
-        strict = asking_server(recorder)
+        strict = client_auth_server(recorder)
         strict.ssl_require_client_certificate = True
-        async with secured(strict):
+        async with listening_tls(strict):
             with pytest.raises(ssl.SSLError, match=r"(?i)certificate.required"):
-                await greeted(strict, None)
-            assert b"101" in await greeted(strict, ALICE)
+                await upgrade_response(strict, None)
+            assert b"101" in await upgrade_response(strict, ALICE)
         assert [event[1] for event in recorder.events if event[0] == "error"] == [281]
 
     run(main())
@@ -237,13 +242,13 @@ def test_a_client_without_a_certificate_is_let_in_unless_one_is_required() -> No
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_steps_before_the_certificate_are_told_before_it(version: ssl.TLSVersion) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = asking_server()
+        recorder = EventRecorder()
+        server = client_auth_server()
         server.on_ssl_connection_request = lambda e: recorder.note("request", e.connection_id)
         server.on_ssl_status = lambda e: recorder.note("status", e.connection_id, e.message)
         server.on_ssl_client_authentication = lambda e: recorder.note("asked", e.connection_id)
-        async with secured(server):
-            assert b"101" in await greeted(server, ALICE, version)
+        async with listening_tls(server):
+            assert b"101" in await upgrade_response(server, ALICE, version)
         names = [event[0] for event in recorder.events]
         at = names.index("asked")
         assert names[:at] == ["request", *["status"] * (at - 1)]
@@ -256,25 +261,17 @@ def test_the_steps_before_the_certificate_are_told_before_it(version: ssl.TLSVer
 
 def test_a_client_that_does_not_wait_for_the_decision_is_no_trouble() -> None:
     async def main() -> None:
-        recorder = Recorder()
-        server = asking_server(recorder)
-        go_on = asyncio.Event()
-
-        async def accept(e: SSLClientAuthentication) -> None:
-            recorder.note("asked")
-            await go_on.wait()
-            recorder.note("decided")
-
-        server.on_ssl_client_authentication = accept
+        recorder = EventRecorder()
+        server, go_on = waiting_server(recorder)
         server.default_connection_timeout = 1
-        async with secured(server):
-            async with await Stream.connect(server) as peer:
-                await peer.shake(trusting(certificate=ALICE))
+        async with listening_tls(server):
+            async with await TLSClient.connect(server) as peer:
+                await peer.handshake(client_context(certificate=ALICE))
                 await recorder.wait_for("asked")
-                assert (await peer.hear()).startswith(b"HTTP/1.1 408 ")
+                assert (await peer.receive()).startswith(b"HTTP/1.1 408 ")
             go_on.set()
             await recorder.wait_for("decided")
-            assert b"101" in await greeted(server, ALICE)
+            assert b"101" in await upgrade_response(server, ALICE)
         assert [event[0] for event in recorder.events if event[0] == "connected"] == ["connected"]
 
     run(main())

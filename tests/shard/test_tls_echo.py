@@ -8,18 +8,18 @@ import pytest
 from websockets.sync.client import connect as blocking_client
 
 from shardws import Connected, WebSocketServer
-from tests.shard.serving import DEADLINE_S, Recorder, receive, run
-from tests.shard.tls_serving import (
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder, receive, run
+from tests.shard.tls_client import connect_tls
+from tests.shard.tls_server_fixture import (
     RSA_LEAF,
     TLS12,
-    UPGRADE,
     VERSIONS,
-    secured,
-    stream,
+    client_context,
+    connect_wss,
+    listening_tls,
     tls_server,
-    trusting,
-    wss,
 )
+from tests.upgrade_request import UPGRADE
 
 MESSAGES = ("hello", "", b"\x00\xff", "äöü", b"", "x" * 16_384, b"y" * 200_000)
 
@@ -28,9 +28,9 @@ MESSAGES = ("hello", "", b"\x00\xff", "äöü", b"", "x" * 16_384, b"y" * 200_00
 @pytest.mark.parametrize("version", VERSIONS)
 def test_messages_come_back_in_order(version: ssl.TLSVersion) -> None:
     async def main() -> None:
-        recorder = Recorder()
-        async with secured(tls_server(recorder)) as url:
-            ws = await wss(url, trusting(version))
+        recorder = EventRecorder()
+        async with listening_tls(tls_server(recorder)) as url:
+            ws = await connect_wss(url, client_context(version))
             for message in MESSAGES:
                 await ws.send(message)
                 assert await receive(ws) == message
@@ -46,8 +46,8 @@ def test_many_messages_at_once_come_back_in_order() -> None:
     """Frames that leave in one loop turn share a record; the client must not notice."""
 
     async def main() -> None:
-        async with secured(tls_server()) as url:
-            ws = await wss(url)
+        async with listening_tls(tls_server()) as url:
+            ws = await connect_wss(url)
             for number in range(500):
                 await ws.send(str(number) * (number % 70 + 1))
             for number in range(500):
@@ -59,8 +59,8 @@ def test_many_messages_at_once_come_back_in_order() -> None:
 
 def test_a_certificate_of_an_rsa_key_serves_as_well() -> None:
     async def main() -> None:
-        async with secured(tls_server(leaf=RSA_LEAF)) as url:
-            ws = await wss(url)
+        async with listening_tls(tls_server(leaf=RSA_LEAF)) as url:
+            ws = await connect_wss(url)
             await ws.send("hello")
             assert await receive(ws) == "hello"
             await ws.close()
@@ -71,12 +71,12 @@ def test_a_certificate_of_an_rsa_key_serves_as_well() -> None:
 def test_bytes_that_come_one_by_one_are_the_same() -> None:
     async def main() -> None:
         server = tls_server()
-        async with secured(server):
-            peer = await stream(server)
-            for byte in peer.records(UPGRADE):
+        async with listening_tls(server):
+            peer = await connect_tls(server)
+            for byte in peer.encrypt(UPGRADE):
                 peer.writer.write(bytes([byte]))
                 await peer.writer.drain()
-            assert b"101" in await peer.hear(b"\r\n\r\n")
+            assert b"101" in await peer.receive(b"\r\n\r\n")
             await peer.close()
 
     run(main())
@@ -92,14 +92,16 @@ def test_the_greeting_and_the_answer_come_in_one_record() -> None:
             server.send_text(e.connection_id, "hello")
 
         server.on_connected = on_connected
-        async with secured(server):
-            peer = await stream(server, trusting(TLS12))  # no tickets behind the handshake
-            peer.say(UPGRADE)
+        async with listening_tls(server):
+            peer = await connect_tls(
+                server, client_context(TLS12)
+            )  # no tickets behind the handshake
+            peer.send(UPGRADE)
             header = await asyncio.wait_for(peer.reader.readexactly(5), DEADLINE_S)
             record = await asyncio.wait_for(
                 peer.reader.readexactly(int.from_bytes(header[3:])), DEADLINE_S
             )
-            peer.take(header + record)
+            peer.feed(header + record)
             found = peer.object.read(65536)
             assert found.startswith(b"HTTP/1.1 101")
             assert found.endswith(b"\x81\x05hello")
@@ -114,7 +116,7 @@ def test_a_client_that_does_not_read_fills_the_queue_and_no_more() -> None:
         server.out_high_mark = 256 * 1024
         server.out_low_mark = 64 * 1024
         server.out_buffer_size = 8192
-        recorder = Recorder()
+        recorder = EventRecorder()
         seen: list[int] = []
 
         def on_connected(e: Connected) -> None:
@@ -123,8 +125,8 @@ def test_a_client_that_does_not_read_fills_the_queue_and_no_more() -> None:
 
         server.on_connected = on_connected
         server.on_ready_to_send = lambda e: recorder.note("ready")
-        async with secured(server) as url:
-            ws = await wss(url, max_queue=1)
+        async with listening_tls(server) as url:
+            ws = await connect_wss(url, max_queue=1)
             await recorder.wait_for("connected")
             sent = 0
             while (await server.send(seen[0], b"z" * 65_536)).is_success and sent < 1000:
@@ -145,7 +147,7 @@ def test_a_client_that_does_not_read_fills_the_queue_and_no_more() -> None:
 def test_openssl_gets_an_answer(version: str) -> None:
     async def main() -> None:
         server = tls_server()
-        async with secured(server):
+        async with listening_tls(server):
             answer = await asyncio.to_thread(s_client, server, version)
         assert "HTTP/1.1 101 Switching Protocols" in answer
         assert "Verification error" in answer  # a stranger's certificate, as far as it knows
@@ -172,13 +174,13 @@ def s_client(server: WebSocketServer, *options: str) -> str:
 
 def test_a_server_may_stop_and_start_to_listen_with_another_certificate() -> None:
     async def main() -> None:
-        server = tls_server(Recorder())
-        async with secured(server) as url:
-            old = await wss(url)
+        server = tls_server(EventRecorder())
+        async with listening_tls(server) as url:
+            old = await connect_wss(url)
             server.listening = False
             server.ssl_cert_store = bytes(RSA_LEAF.private_key_and_cert_chain_pem.bytes())
             server.listening = True
-            new = await wss(f"wss://127.0.0.1:{server.local_port}")
+            new = await connect_wss(f"wss://127.0.0.1:{server.local_port}")
             assert subject_of(new) == "rsa shard"
             assert subject_of(old) == "shard"
             for ws in (old, new):
@@ -201,12 +203,12 @@ def test_a_client_that_reads_in_another_thread_is_served(version: ssl.TLSVersion
 
     def talk(url: str) -> None:
         for _ in range(20):
-            with blocking_client(url, ssl=trusting(version), legacy=True) as ws:
+            with blocking_client(url, ssl=client_context(version), legacy=True) as ws:
                 ws.send("hello")
                 assert ws.recv(DEADLINE_S) == "hello"
 
     async def main() -> None:
-        async with secured(tls_server()) as url:
+        async with listening_tls(tls_server()) as url:
             await asyncio.to_thread(talk, url)
 
     run(main())

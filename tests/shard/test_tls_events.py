@@ -13,35 +13,34 @@ from shardws import (
     WebSocketOpenRequest,
     WebSocketServer,
 )
-from tests.shard.serving import Recorder, receive, run
-from tests.shard.tls_serving import (
+from tests.shard.server_fixture import EventRecorder, receive, run
+from tests.shard.tls_client import TLSClient, connect_tls
+from tests.shard.tls_server_fixture import (
     AUTHORITY,
     EC,
     LEAF,
     RSA_LEAF,
-    UPGRADE,
     VERSIONS,
-    Stream,
-    pem,
-    secured,
-    store,
-    stream,
+    client_context,
+    connect_wss,
+    listening_tls,
+    pem_of,
     tls_server,
-    trusting,
-    wss,
+    write_store,
 )
+from tests.upgrade_request import UPGRADE
 
 OTHER = AUTHORITY.issue_cert("b.example", common_name="other", key_type=EC)
 
 
 async def shown(server: WebSocketServer, name: str = "127.0.0.1") -> str:
     """Return the common name of the certificate that a client is shown."""
-    context = trusting()
+    context = client_context()
     context.check_hostname = False
-    async with await Stream.connect(server) as peer:
-        await peer.shake(context, name)
+    async with await TLSClient.connect(server) as peer:
+        await peer.handshake(context, name)
         found: Any = peer.object.getpeercert()
-        peer.bye()
+        peer.close_notify()
     return str(dict(pair[0] for pair in found["subject"])["commonName"])
 
 
@@ -51,7 +50,7 @@ async def shown(server: WebSocketServer, name: str = "127.0.0.1") -> str:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_events_come_in_order_with_one_id(version: ssl.TLSVersion) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server()
 
         def on_connection_request(e: ConnectionRequest) -> None:
@@ -67,8 +66,8 @@ def test_events_come_in_order_with_one_id(version: ssl.TLSVersion) -> None:
         server.on_connected = lambda e: recorder.note("connected", e.connection_id)
         server.on_ready_to_send = lambda e: recorder.note("ready", e.connection_id)
         server.on_disconnected = lambda e: recorder.note("disconnected", e.connection_id)
-        async with secured(server) as url:
-            ws = await wss(url, trusting(version))
+        async with listening_tls(server) as url:
+            ws = await connect_wss(url, client_context(version))
             await ws.close()
             await recorder.wait_for("disconnected")
         names = [event[0] for event in recorder.events]
@@ -91,13 +90,13 @@ def test_the_request_tells_what_the_client_offers() -> None:
         seen: list[SSLConnectionRequest] = []
         server = tls_server()
         server.on_ssl_connection_request = seen.append
-        async with secured(server):
+        async with listening_tls(server):
             assert await shown(server, "B.example") == "shard"
         (event,) = seen
         assert event.server_name == "b.example"
         assert "TLS_AES_128_GCM_SHA256" in event.supported_cipher_suites.split(",")
         assert "ecdsa_secp256r1_sha256" in event.supported_signature_algs.split(",")
-        assert event.cert_store == pem(LEAF)
+        assert event.cert_store == pem_of(LEAF)
         assert event.cert_store_type == 99
         assert event.cert_password == ""
         assert event.cert_subject == "*"
@@ -111,7 +110,7 @@ def test_the_request_tells_what_the_client_offers() -> None:
 @pytest.mark.surface("SSLConnectionRequest")
 @pytest.mark.parametrize("is_async", [False, True])
 def test_the_handler_chooses_a_certificate(is_async: bool, tmp_path: Path) -> None:
-    path = store(OTHER, tmp_path / "other.pem")
+    path = write_store(OTHER, tmp_path / "other.pem")
 
     async def main() -> None:
         server = tls_server()
@@ -128,7 +127,7 @@ def test_the_handler_chooses_a_certificate(is_async: bool, tmp_path: Path) -> No
             choose(e)
 
         server.on_ssl_connection_request = choose_later if is_async else choose
-        async with secured(server):
+        async with listening_tls(server):
             assert await shown(server, "b.example") == "other"
             assert await shown(server, "a.example") == "shard"
             assert await shown(server, "b.example") == "other"
@@ -140,13 +139,13 @@ def test_the_handler_chooses_a_certificate(is_async: bool, tmp_path: Path) -> No
 def test_a_subject_alone_chooses_within_the_store_of_the_settings() -> None:
     async def main() -> None:
         server = tls_server()
-        server.ssl_cert_store = pem(LEAF) + pem(OTHER)
+        server.ssl_cert_store = pem_of(LEAF) + pem_of(OTHER)
 
         def choose(e: SSLConnectionRequest) -> None:
             e.cert_subject = "CN=other"
 
         server.on_ssl_connection_request = choose
-        async with secured(server):
+        async with listening_tls(server):
             assert await shown(server) == "other"
             server.on_ssl_connection_request = None
             assert await shown(server) == "shard"
@@ -167,7 +166,7 @@ def test_a_choice_that_cannot_be_refuses_the_client_alone(
     field: str, value: object, code: int
 ) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server(recorder)
 
         def choose(e: SSLConnectionRequest) -> None:
@@ -175,7 +174,7 @@ def test_a_choice_that_cannot_be_refuses_the_client_alone(
                 setattr(e, field, value)
 
         server.on_ssl_connection_request = choose
-        async with secured(server):
+        async with listening_tls(server):
             with pytest.raises(ssl.SSLError, match=r"(?i)internal.error"):
                 await shown(server, "b.example")
             assert await shown(server, "a.example") == "shard"
@@ -187,7 +186,7 @@ def test_a_choice_that_cannot_be_refuses_the_client_alone(
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_handler_that_raises_refuses_the_client_alone(is_async: bool) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server(recorder)
 
         def fail(e: SSLConnectionRequest) -> None:
@@ -198,7 +197,7 @@ def test_a_handler_that_raises_refuses_the_client_alone(is_async: bool) -> None:
             fail(e)
 
         server.on_ssl_connection_request = fail_later if is_async else fail
-        async with secured(server):
+        async with listening_tls(server):
             with pytest.raises(ssl.SSLError, match=r"(?i)internal.error"):
                 await shown(server, "b.example")
             assert await shown(server, "a.example") == "shard"
@@ -212,7 +211,7 @@ def test_a_handler_that_raises_refuses_the_client_alone(is_async: bool) -> None:
 
 def test_a_client_that_leaves_during_the_choice_is_no_trouble() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server(recorder)
         go_on = asyncio.Event()
 
@@ -222,15 +221,15 @@ def test_a_client_that_leaves_during_the_choice_is_no_trouble() -> None:
             recorder.note("chosen")
 
         server.on_ssl_connection_request = choose
-        async with secured(server) as url:
-            async with await Stream.connect(server) as peer:
-                task = asyncio.create_task(peer.shake())
+        async with listening_tls(server) as url:
+            async with await TLSClient.connect(server) as peer:
+                task = asyncio.create_task(peer.handshake())
                 await recorder.wait_for("asked")
                 task.cancel()
                 await asyncio.wait([task])
             go_on.set()
             await recorder.wait_for("chosen")
-            ws = await wss(url)
+            ws = await connect_wss(url)
             await ws.send("hello")
             assert await receive(ws) == "hello"
             await ws.close()
@@ -246,10 +245,10 @@ def test_the_request_behind_the_handshake_in_one_segment_waits_for_the_choice() 
             await asyncio.sleep(0)
 
         server.on_ssl_connection_request = choose
-        async with secured(server):
-            peer = await stream(server)
-            peer.say(UPGRADE + b"\x82\x83\x00\x00\x00\x00abc")
-            assert (await peer.hear(b"abc")).endswith(b"\x82\x03abc")
+        async with listening_tls(server):
+            peer = await connect_tls(server)
+            peer.send(UPGRADE + b"\x82\x83\x00\x00\x00\x00abc")
+            assert (await peer.receive(b"abc")).endswith(b"\x82\x03abc")
             await peer.close()
 
     run(main())

@@ -10,25 +10,23 @@ import pytest
 
 from shardws import WebSocketServer
 from shardws.net import handshake_limiter
-from tests.shard.serving import Recorder, client, listening, new_server, receive, run
-from tests.shard.tls_serving import (
-    UPGRADE,
-    Plain,
-    Stream,
-    s_client,
-    secured,
+from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
+from tests.shard.tls_client import TCPClient, TLSClient, s_client
+from tests.shard.tls_server_fixture import (
+    client_context,
+    connect_wss,
+    listening_tls,
+    record_events,
     tls_server,
-    trusting,
-    watch,
-    wss,
 )
+from tests.upgrade_request import UPGRADE
 
 
 @contextlib.asynccontextmanager
 async def bystander(server: WebSocketServer) -> AsyncIterator[None]:
     """Another client, before and after."""
-    async with secured(server) as url:
-        ws = await wss(url)
+    async with listening_tls(server) as url:
+        ws = await connect_wss(url)
         await ws.send("before")
         assert await receive(ws) == "before"
         yield
@@ -40,7 +38,7 @@ async def bystander(server: WebSocketServer) -> AsyncIterator[None]:
 def hello() -> bytes:
     """Return the ClientHello of the stdlib."""
     out = ssl.MemoryBIO()
-    peer = trusting().wrap_bio(ssl.MemoryBIO(), out, server_hostname="127.0.0.1")
+    peer = client_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="127.0.0.1")
     with contextlib.suppress(ssl.SSLWantReadError):
         peer.do_handshake()
     return out.read()
@@ -79,11 +77,11 @@ def test_noise_is_refused_with_one_line(kind: str, caplog: pytest.LogCaptureFixt
     caplog.set_level(logging.INFO)
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server()
-        watch(server, recorder)
+        record_events(server, recorder)
         async with bystander(server):
-            peer = await Plain.connect(server)
+            peer = await TCPClient.connect(server)
             peer.writer.write(data)
             answer = await peer.read()
             assert answer == b"" or answer[0] == 0x15  # an alert
@@ -106,7 +104,7 @@ def test_tls_on_the_plain_port_is_refused_with_one_line(caplog: pytest.LogCaptur
         server = new_server()
         async with listening(server) as url:
             ws = await client(url)
-            peer = await Plain.connect(server)
+            peer = await TCPClient.connect(server)
             peer.writer.write(hello())
             assert (await peer.read()).startswith(b"HTTP/1.1 400 ")
             await peer.close()
@@ -127,7 +125,7 @@ def test_half_a_hello_ends_at_the_deadline(size: int, caplog: pytest.LogCaptureF
         server = tls_server()
         server.default_connection_timeout = 1
         async with bystander(server):
-            peer = await Plain.connect(server)
+            peer = await TCPClient.connect(server)
             start = asyncio.get_running_loop().time()
             peer.writer.write(hello()[:size])
             assert await peer.read() == b""
@@ -144,9 +142,9 @@ def test_a_handshake_without_a_request_ends_at_the_same_deadline() -> None:
         server = tls_server()
         server.default_connection_timeout = 1
         async with bystander(server):
-            peer = await Stream.connect(server)
-            await peer.shake()
-            assert (await peer.hear()).startswith(b"HTTP/1.1 408 ")
+            peer = await TLSClient.connect(server)
+            await peer.handshake()
+            assert (await peer.receive()).startswith(b"HTTP/1.1 408 ")
             assert peer.has_ended
             await peer.close()
 
@@ -159,10 +157,10 @@ def test_a_full_server_says_503_within_tls() -> None:
         server = tls_server()
         server.max_connections = 1
         async with bystander(server):
-            peer = await Stream.connect(server)
-            await peer.shake()
-            peer.say(UPGRADE)
-            answer = await peer.hear()
+            peer = await TLSClient.connect(server)
+            await peer.handshake()
+            peer.send(UPGRADE)
+            answer = await peer.receive()
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"Retry-After" in answer
             assert peer.has_ended
@@ -175,10 +173,10 @@ def test_a_request_that_is_no_websocket_gets_its_answer() -> None:
     async def main() -> None:
         server = tls_server()
         async with bystander(server):
-            peer = await Stream.connect(server)
-            await peer.shake()
-            peer.say(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert (await peer.hear()).startswith(b"HTTP/1.1 426 ")
+            peer = await TLSClient.connect(server)
+            await peer.handshake()
+            peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await peer.receive()).startswith(b"HTTP/1.1 426 ")
             assert peer.has_ended
             await peer.close()
 
@@ -192,7 +190,7 @@ def test_who_knocks_and_goes_is_not_worth_a_line(caplog: pytest.LogCaptureFixtur
         server = tls_server()
         async with bystander(server):
             for _ in range(5):
-                await (await Plain.connect(server)).close()
+                await (await TCPClient.connect(server)).close()
 
     run(main())
     assert lines(caplog) == []
@@ -207,12 +205,12 @@ def test_many_that_stop_halfway_do_not_keep_others_out(monkeypatch: pytest.Monke
         server.max_handshakes = 4
         server.default_connection_timeout = 60
         async with bystander(server):
-            stuck = [await Plain.connect(server) for _ in range(8)]
+            stuck = [await TCPClient.connect(server) for _ in range(8)]
             for peer in stuck:
                 peer.writer.write(hello())
             for peer in stuck[:4]:
                 await asyncio.wait_for(peer.reader.readexactly(5), 5)  # its handshake goes on
-            ws = await wss(f"wss://127.0.0.1:{server.local_port}")
+            ws = await connect_wss(f"wss://127.0.0.1:{server.local_port}")
             await ws.send("through")
             assert await receive(ws) == "through"
             await ws.close()
@@ -228,8 +226,8 @@ def test_a_burst_of_handshakes_is_served_whole() -> None:
         server.max_handshakes = 5
         async with bystander(server):
             url = f"wss://127.0.0.1:{server.local_port}"
-            context = trusting()
-            clients = await asyncio.gather(*(wss(url, context) for _ in range(60)))
+            context = client_context()
+            clients = await asyncio.gather(*(connect_wss(url, context) for _ in range(60)))
             for ws in clients:
                 await ws.send("x")
             assert [await receive(ws) for ws in clients] == ["x"] * 60
@@ -242,7 +240,7 @@ def test_a_flood_of_key_updates_ends_one_client(caplog: pytest.LogCaptureFixture
     caplog.set_level(logging.INFO)
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server(recorder)
         async with bystander(server):
             await s_client(server, "-tls1_3", commands=b"K\n" * 33, answer=b"KEYUPDATE\n")

@@ -6,22 +6,19 @@ import pytest
 
 from shardws import Connected, ShardwsError, WebSocketServer
 from shardws.tls import ffi
-from tests.shard.serving import Recorder, client, listening, receive, run
-from tests.shard.tls_serving import (
+from tests.shard.server_fixture import EventRecorder, client, listening, receive, run
+from tests.shard.tls_client import TLSClient, limited_client_context, negotiate_once, s_client
+from tests.shard.tls_server_fixture import (
     RSA_LEAF,
     TLS12,
     TLS13,
-    UPGRADE,
     VERSIONS,
-    Stream,
-    limited,
-    s_client,
-    secured,
-    serve,
+    client_context,
+    connect_wss,
+    listening_tls,
     tls_server,
-    trusting,
-    wss,
 )
+from tests.upgrade_request import UPGRADE
 
 NEGOTIATED = (
     "Protocol",
@@ -33,15 +30,15 @@ NEGOTIATED = (
 )
 
 
-async def visit(
+async def resume(
     server: WebSocketServer, context: ssl.SSLContext, session: ssl.SSLSession | None
 ) -> tuple[bool, ssl.SSLSession | None]:
     """Return whether a session was resumed, and the session for the next visit."""
-    async with await Stream.connect(server) as peer:
-        await peer.shake(context, session=session)
-        peer.say(UPGRADE)
-        await peer.hear(b"\r\n\r\n")  # the tickets of TLS 1.3 come before it
-        peer.bye()
+    async with await TLSClient.connect(server) as peer:
+        await peer.handshake(context, session=session)
+        peer.send(UPGRADE)
+        await peer.receive(b"\r\n\r\n")  # the tickets of TLS 1.3 come before it
+        peer.close_notify()
         return bool(peer.object.session_reused), peer.object.session
 
 
@@ -52,11 +49,11 @@ def test_sessions_resume_when_that_is_wanted(is_wanted: bool, version: ssl.TLSVe
     async def main() -> None:
         server = tls_server()
         server.reuse_ssl_session = is_wanted
-        context = trusting(version)
-        async with secured(server):
-            is_resumed, session = await visit(server, context, None)
+        context = client_context(version)
+        async with listening_tls(server):
+            is_resumed, session = await resume(server, context, None)
             assert not is_resumed
-            is_resumed, session = await visit(server, context, session)
+            is_resumed, session = await resume(server, context, session)
             assert is_resumed is is_wanted
 
     run(main())
@@ -69,10 +66,10 @@ def test_nothing_resumes_while_clients_are_authenticated(version: ssl.TLSVersion
     async def main() -> None:
         server = tls_server()
         server.ssl_authenticate_clients = True
-        context = trusting(version)
-        async with secured(server):
-            _, session = await visit(server, context, None)
-            assert (await visit(server, context, session))[0] is False
+        context = client_context(version)
+        async with listening_tls(server):
+            _, session = await resume(server, context, None)
+            assert (await resume(server, context, session))[0] is False
 
     run(main())
 
@@ -83,11 +80,11 @@ def test_a_client_may_renegotiate_only_if_allowed(is_allowed: bool) -> None:
     async def main() -> None:
         server = tls_server()
         server.ssl_enable_renegotiation = is_allowed
-        async with secured(server):
+        async with listening_tls(server):
             found = await s_client(server, "-tls1_2", commands=b"R\n", answer=b"RENEGOTIATING\n")
             assert "RENEGOTIATING" in found
             assert ("no renegotiation" in found) is not is_allowed
-            ws = await wss(f"wss://127.0.0.1:{server.local_port}")
+            ws = await connect_wss(f"wss://127.0.0.1:{server.local_port}")
             await ws.send("others go on")
             assert await receive(ws) == "others go on"
             await ws.close()
@@ -106,7 +103,7 @@ def test_a_client_may_renegotiate_only_if_allowed(is_allowed: bool) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_was_negotiated_is_told_for_each_connection(version: ssl.TLSVersion) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server(leaf=RSA_LEAF)  # an ECDSA key would need its own curve in TLS 1.2
 
         def tell(name: str, connection_id: int) -> None:
@@ -116,8 +113,8 @@ def test_what_was_negotiated_is_told_for_each_connection(version: ssl.TLSVersion
         server.on_connected = lambda e: tell("connected", e.connection_id)
         server.on_disconnected = lambda e: tell("disconnected", e.connection_id)
         ciphers = "ECDHE-RSA-AES256-GCM-SHA384"
-        async with secured(server) as url:
-            ws = await wss(url, limited(version, ciphers, "secp384r1"))
+        async with listening_tls(server) as url:
+            ws = await connect_wss(url, limited_client_context(version, ciphers, "secp384r1"))
             await ws.close()
             await recorder.wait_for("disconnected")
         suite = {
@@ -133,7 +130,7 @@ def test_what_was_negotiated_is_told_for_each_connection(version: ssl.TLSVersion
 
 def test_without_tls_nothing_was_negotiated() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server()
         server.use_ssl = False
 
@@ -160,7 +157,7 @@ def test_seed_data_is_mixed_in_and_not_shown(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(ffi, "add_entropy", mixed.append)
     server = tls_server()
     server.openssl_prng_seed_data = "nobody else knows this"
-    assert serve(server).version == "TLSv1.3"
+    assert negotiate_once(server).version == "TLSv1.3"
     assert mixed == [b"nobody else knows this"]
     assert "nobody" not in repr(server.settings)
 
@@ -171,7 +168,7 @@ def test_the_provider_is_openssl_by_any_name() -> None:
     for name in ("*", "Automatic", "Platform", "Internal", "OpenSSL"):
         server.ssl_provider = name
         assert server.config("SSLProvider") == name
-    assert serve(server).version == "TLSv1.3"
+    assert negotiate_once(server).version == "TLSv1.3"
     with pytest.raises(ShardwsError) as raised:
         server.ssl_provider = "SChannel"
     assert raised.value.code == 270
@@ -182,7 +179,7 @@ def test_server_authorities_are_kept_and_have_no_effect() -> None:
     server = tls_server()
     server.ssl_server_ca_certs = "anything"
     assert server.config("SSLServerCACerts") == "anything"
-    assert serve(server).version == "TLSv1.3"
+    assert negotiate_once(server).version == "TLSv1.3"
 
 
 def test_the_public_calls_serve_as_well(
@@ -191,8 +188,8 @@ def test_the_public_calls_serve_as_well(
     monkeypatch.setenv("SHARDWS_TLS_CALLS", "public")
 
     async def main() -> None:
-        async with secured(tls_server()) as url:
-            ws = await wss(url)
+        async with listening_tls(tls_server()) as url:
+            ws = await connect_wss(url)
             for message in ("hello", "x" * 100_000):
                 await ws.send(message)
                 assert await receive(ws) == message

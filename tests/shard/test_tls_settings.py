@@ -6,26 +6,24 @@ import ssl
 import pytest
 
 from shardws import Connected, ShardwsError, WebSocketServer
-from tests.shard.serving import Recorder, run
-from tests.shard.tls_serving import (
+from tests.shard.server_fixture import EventRecorder, run
+from tests.shard.tls_client import limited_client_context, negotiate_once, s_client
+from tests.shard.tls_server_fixture import (
     RSA_LEAF,
     TLS12,
     TLS13,
-    limited,
-    refusal,
-    s_client,
-    secured,
-    serve,
+    client_context,
+    connect_wss,
+    listen_error,
+    listening_tls,
     tls_server,
-    trusting,
-    wss,
 )
 
 
 def refuses(server: WebSocketServer, context: ssl.SSLContext) -> bool:
     """Tell whether the server and such a client cannot agree."""
     try:
-        serve(server, context)
+        negotiate_once(server, context)
     except ssl.SSLError:
         return True
     return False
@@ -37,14 +35,14 @@ def refuses(server: WebSocketServer, context: ssl.SSLContext) -> bool:
 @pytest.mark.surface("SSLEnabledProtocols")
 def test_only_enabled_versions_are_served() -> None:
     server = tls_server()
-    assert serve(server).version == "TLSv1.3"
-    assert serve(server, trusting(TLS12)).version == "TLSv1.2"
+    assert negotiate_once(server).version == "TLSv1.3"
+    assert negotiate_once(server, client_context(TLS12)).version == "TLSv1.2"
     server.ssl_enabled_protocols = 3072
-    assert serve(server).version == "TLSv1.2"
-    assert refuses(server, trusting(TLS13))
+    assert negotiate_once(server).version == "TLSv1.2"
+    assert refuses(server, client_context(TLS13))
     server.config("SSLEnabledProtocols=12288")
-    assert serve(server).version == "TLSv1.3"
-    assert refuses(server, trusting(TLS12))
+    assert negotiate_once(server).version == "TLSv1.3"
+    assert refuses(server, client_context(TLS12))
     with pytest.raises(ShardwsError) as raised:
         server.ssl_enabled_protocols = 48  # SSL 3
     assert raised.value.code == 275
@@ -56,10 +54,10 @@ def test_only_enabled_suites_are_served() -> None:
     server.ssl_enabled_cipher_suites = (
         "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;TLS_CHACHA20_POLY1305_SHA256"
     )
-    assert serve(server).cipher == "TLS_CHACHA20_POLY1305_SHA256"
-    assert serve(server, trusting(TLS12)).cipher == "ECDHE-ECDSA-CHACHA20-POLY1305"
+    assert negotiate_once(server).cipher == "TLS_CHACHA20_POLY1305_SHA256"
+    assert negotiate_once(server, client_context(TLS12)).cipher == "ECDHE-ECDSA-CHACHA20-POLY1305"
     server.ssl_enabled_cipher_suites = "TLS_AES_128_GCM_SHA256,NO_SUCH_SUITE"
-    error = refusal(server)
+    error = listen_error(server)
     assert error.code == 274
     assert "NO_SUCH_SUITE" in error.description
 
@@ -68,21 +66,24 @@ def test_only_enabled_suites_are_served() -> None:
 def test_the_cipher_list_of_openssl_is_for_tls_12() -> None:
     server = tls_server()
     server.openssl_cipher_list = "ECDHE-ECDSA-AES256-GCM-SHA384"
-    assert serve(server, trusting(TLS12)).cipher == "ECDHE-ECDSA-AES256-GCM-SHA384"
-    assert refuses(server, limited(TLS12, "ECDHE-ECDSA-AES128-GCM-SHA256"))
-    assert serve(server).version == "TLSv1.3"
+    assert negotiate_once(server, client_context(TLS12)).cipher == "ECDHE-ECDSA-AES256-GCM-SHA384"
+    assert refuses(server, limited_client_context(TLS12, "ECDHE-ECDSA-AES128-GCM-SHA256"))
+    assert negotiate_once(server).version == "TLSv1.3"
     server.openssl_cipher_list = "aNULL"
-    assert refusal(server).code == 274
+    assert listen_error(server).code == 274
 
 
 @pytest.mark.surface("SSLCipherStrength")
 def test_short_keys_are_not_served() -> None:
     server = tls_server()
-    weak = limited(TLS12, "ECDHE-ECDSA-AES128-GCM-SHA256")
-    assert serve(server, weak).cipher == "ECDHE-ECDSA-AES128-GCM-SHA256"
+    weak = limited_client_context(TLS12, "ECDHE-ECDSA-AES128-GCM-SHA256")
+    assert negotiate_once(server, weak).cipher == "ECDHE-ECDSA-AES128-GCM-SHA256"
     server.ssl_cipher_strength = 256
     assert refuses(server, weak)
-    assert serve(server).cipher in ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+    assert negotiate_once(server).cipher in (
+        "TLS_AES_256_GCM_SHA384",
+        "TLS_CHACHA20_POLY1305_SHA256",
+    )
 
 
 # -- groups and signatures -----------------------------------------------------------------
@@ -93,15 +94,15 @@ def exchange(server: WebSocketServer, context: ssl.SSLContext | None = None) -> 
     found: list[str] = []
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
 
         def on_connected(e: Connected) -> None:
             found.append(server.config(f"SSLNegotiatedKeyExchange[{e.connection_id}]"))
             recorder.note("connected")
 
         server.on_connected = on_connected
-        async with secured(server) as url:
-            ws = await wss(url, context)
+        async with listening_tls(server) as url:
+            ws = await connect_wss(url, context)
             await recorder.wait_for("connected")
             await ws.close()
 
@@ -115,12 +116,12 @@ def test_groups_are_set_for_each_version() -> None:
     server = tls_server()
     server.tls12_supported_groups = "ecdhe_secp384r1"
     server.tls13_supported_groups = "secp521r1"
-    assert exchange(server, trusting(TLS12)) == "secp384r1"
-    assert exchange(server, trusting(TLS13)) == "secp521r1"
-    assert refuses(server, limited(TLS12, curve="prime256v1"))
-    assert refuses(server, limited(TLS13, curve="prime256v1"))
+    assert exchange(server, client_context(TLS12)) == "secp384r1"
+    assert exchange(server, client_context(TLS13)) == "secp521r1"
+    assert refuses(server, limited_client_context(TLS12, curve="prime256v1"))
+    assert refuses(server, limited_client_context(TLS13, curve="prime256v1"))
     server.tls13_supported_groups = "no_such_group"
-    assert refusal(server).code == 276
+    assert listen_error(server).code == 276
 
 
 @pytest.mark.surface("TLS13KeyShareGroups")
@@ -128,9 +129,9 @@ def test_key_shares_are_among_the_groups() -> None:
     server = tls_server()
     server.tls13_supported_groups = "ecdhe_x25519,ecdhe_secp256r1"
     server.tls13_key_share_groups = "ecdhe_secp256r1"
-    assert exchange(server, limited(TLS13, curve="prime256v1")) == "secp256r1"
+    assert exchange(server, limited_client_context(TLS13, curve="prime256v1")) == "secp256r1"
     server.tls13_key_share_groups = "ecdhe_secp384r1"
-    assert refusal(server).code == 276
+    assert listen_error(server).code == 276
 
 
 @pytest.mark.surface("TLS12SignatureAlgorithms", "TLS13SignatureAlgorithms")
@@ -142,7 +143,7 @@ def test_signatures_are_set_for_each_version(version: str, digest: str, kind: st
         server = tls_server(leaf=RSA_LEAF)
         server.tls12_signature_algorithms = "rsa-sha384"
         server.tls13_signature_algorithms = "rsa_pss_rsae_sha512"
-        async with secured(server):
+        async with listening_tls(server):
             found = await s_client(server, version)
         assert re.search(rf"Peer signing digest: {digest}$", found, re.M), found
         assert re.search(rf"Peer signature type: {kind}$", found, re.M), found
@@ -156,4 +157,4 @@ def test_signatures_that_fit_no_certificate_are_refused_at_the_start(name: str) 
     """OpenSSL would take the list and refuse every client."""
     server = tls_server()
     setattr(server, name, "rsa_pss_rsae_sha256")  # with a certificate for ECDSA
-    assert refusal(server).code == 276
+    assert listen_error(server).code == 276

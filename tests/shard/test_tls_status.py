@@ -9,31 +9,31 @@ from shardws import (
     SSLStatus,
     WebSocketOpenRequest,
 )
-from tests.shard.serving import Recorder, receive, run
-from tests.shard.tls_serving import (
+from tests.shard.server_fixture import EventRecorder, receive, run
+from tests.shard.tls_client import connect_tls
+from tests.shard.tls_server_fixture import (
     VERSIONS,
-    secured,
-    stream,
+    client_context,
+    connect_wss,
+    listening_tls,
     tls_server,
-    trusting,
-    wss,
 )
 
 
 @pytest.mark.surface("SSLStatus")
 def test_status_tells_the_steps_and_the_alerts() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server()
 
         def on_ssl_status(e: SSLStatus) -> None:
             recorder.note("status", e.message)
 
         server.on_ssl_status = on_ssl_status
-        async with secured(server):
-            peer = await stream(server)
-            peer.bye()
-            await peer.hear()
+        async with listening_tls(server):
+            peer = await connect_tls(server)
+            peer.close_notify()
+            await peer.receive()
             await peer.close()
         lines = [event[1] for event in recorder.events]
         assert lines[0] == "handshake started"
@@ -46,7 +46,7 @@ def test_status_tells_the_steps_and_the_alerts() -> None:
 
 def test_an_async_status_handler_is_followed_before_the_opening_request() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server()
 
         async def on_ssl_status(e: SSLStatus) -> None:
@@ -59,8 +59,8 @@ def test_an_async_status_handler_is_followed_before_the_opening_request() -> Non
 
         server.on_ssl_status = on_ssl_status
         server.on_web_socket_open_request = on_web_socket_open_request
-        async with secured(server) as url:
-            ws = await wss(url)
+        async with listening_tls(server) as url:
+            ws = await connect_wss(url)
             await ws.send("hello")
             assert await receive(ws) == "hello"
             await ws.close()
@@ -76,12 +76,12 @@ def test_an_async_status_handler_is_followed_before_the_opening_request() -> Non
 @pytest.mark.parametrize("version", VERSIONS)
 def test_packets_are_told_without_their_content(version: ssl.TLSVersion) -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server()
         server.log_ssl_packets = True
         server.on_ssl_status = lambda e: recorder.note("status", e.message)
-        async with secured(server) as url:
-            ws = await wss(url, trusting(version))
+        async with listening_tls(server) as url:
+            ws = await connect_wss(url, client_context(version))
             await ws.send("a secret of the application")
             assert await receive(ws) == "a secret of the application"
             await ws.close()
@@ -104,8 +104,8 @@ def test_packets_are_not_told_to_nobody() -> None:
     async def main() -> None:
         server = tls_server()
         server.log_ssl_packets = True
-        async with secured(server) as url:
-            ws = await wss(url)
+        async with listening_tls(server) as url:
+            ws = await connect_wss(url)
             await ws.send("hello")
             assert await receive(ws) == "hello"
             await ws.close()

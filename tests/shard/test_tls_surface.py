@@ -12,24 +12,17 @@ import pytest
 from shardws import Connected
 from shardws.net.tls import TLSTransport
 from shardws.tls.engine import TLSEngine
-from tests.shard.serving import DEADLINE_S, Recorder, receive, run
-from tests.shard.tls_serving import (
-    UPGRADE,
-    Plain,
-    Stream,
-    secured,
-    stream,
-    tls_server,
-    trusting,
-    wss,
-)
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder, receive, run
+from tests.shard.tls_client import TCPClient, TLSClient, connect_tls
+from tests.shard.tls_server_fixture import client_context, connect_wss, listening_tls, tls_server
+from tests.upgrade_request import UPGRADE
 
 V1 = b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n"
 
 
 def test_a_proxy_header_comes_before_the_handshake() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server()
         server.proxy_protocol = "any"
         server.trusted_proxies = ("127.0.0.1",)
@@ -38,13 +31,13 @@ def test_a_proxy_header_comes_before_the_handshake() -> None:
             recorder.note("from", server.get_web_socket_connection_remote_host(e.connection_id))
 
         server.on_connected = on_connected
-        async with secured(server):
-            async with await Stream.connect(server) as peer:
+        async with listening_tls(server):
+            async with await TLSClient.connect(server) as peer:
                 peer.writer.write(V1)  # in one segment with the hello
-                await peer.shake()
-                peer.say(UPGRADE)
-                assert b"101" in await peer.hear(b"\r\n\r\n")
-                peer.bye()
+                await peer.handshake()
+                peer.send(UPGRADE)
+                assert b"101" in await peer.receive(b"\r\n\r\n")
+                peer.close_notify()
             assert await recorder.wait_for("from") == [("from", "203.0.113.7")]
 
     run(main())
@@ -64,8 +57,8 @@ def test_a_file_arrives_whole(tmp_path: Path) -> None:
             server.send_file(e.connection_id, file)
 
         server.on_connected = on_connected
-        async with secured(server) as url:
-            ws = await wss(url, max_size=None)
+        async with listening_tls(server) as url:
+            ws = await connect_wss(url, max_size=None)
             assert await receive(ws) == data
             await ws.close()
 
@@ -75,19 +68,19 @@ def test_a_file_arrives_whole(tmp_path: Path) -> None:
 @pytest.mark.surface("WebSocketConnectionAcceptData")
 def test_paused_reading_holds_data_back_and_loses_nothing() -> None:
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server(recorder)
-        async with secured(server):
-            peer = await stream(server)
-            peer.say(UPGRADE)
-            await peer.hear(b"\r\n\r\n")
+        async with listening_tls(server):
+            peer = await connect_tls(server)
+            peer.send(UPGRADE)
+            await peer.receive(b"\r\n\r\n")
             ((_, identity),) = await recorder.wait_for("connected")
             server.set_web_socket_connection_accept_data(identity, False)
             for number in range(20):
-                peer.say(b"\x82\x81\x00\x00\x00\x00" + bytes([number]))
-            other = await stream(server)  # a loop turn or two in which nothing may come
+                peer.send(b"\x82\x81\x00\x00\x00\x00" + bytes([number]))
+            other = await connect_tls(server)  # a loop turn or two in which nothing may come
             server.set_web_socket_connection_accept_data(identity, True)
-            found = await peer.hear(b"\x82\x01\x13")
+            found = await peer.receive(b"\x82\x01\x13")
             assert found == b"".join(b"\x82\x01" + bytes([number]) for number in range(20))
             await peer.close()
             await other.close()
@@ -101,7 +94,7 @@ def test_a_program_that_turns_the_loop_itself_serves_wss() -> None:
     server = tls_server()
     server.listening = True
     received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
-    peer = trusting().wrap_bio(received, sent, server_hostname="127.0.0.1")
+    peer = client_context().wrap_bio(received, sent, server_hostname="127.0.0.1")
     with socket.create_connection(("127.0.0.1", server.local_port)) as sock:
         sock.setblocking(False)
 
@@ -136,23 +129,23 @@ def test_what_tls_took_is_given_back_without_the_collector() -> None:
         return sum(type(found) in (TLSTransport, TLSEngine) for found in gc.get_objects())
 
     async def main() -> None:
-        recorder = Recorder()
+        recorder = EventRecorder()
         server = tls_server()
         server.ssl_authenticate_clients = True
         server.on_ssl_client_authentication = lambda e: None
         server.on_ssl_connection_request = lambda e: None
         server.on_ssl_status = lambda e: None
         server.on_disconnected = lambda e: recorder.note("disconnected")
-        async with secured(server) as url:
+        async with listening_tls(server) as url:
             before = left()
             for _ in range(5):
-                await (await wss(url)).close()
-                async with await Plain.connect(server) as noise:
+                await (await connect_wss(url)).close()
+                async with await TCPClient.connect(server) as noise:
                     noise.writer.write(b"GET / HTTP/1.1\r\n\r\n")
                     await noise.read()
             await recorder.wait_for("disconnected", 5)
-            async with await Stream.connect(server) as last:
-                await last.shake()  # a turn of the loop, in which the others are let go
+            async with await TLSClient.connect(server) as last:
+                await last.handshake()  # a turn of the loop, in which the others are let go
                 assert left() - before <= 2  # its own
 
     gc.collect()

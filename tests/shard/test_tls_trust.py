@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from shardws import SSLClientAuthentication
-from tests.shard.serving import run
-from tests.shard.tls_clients import (
+from tests.shard.client_certificates import (
     ALICE,
-    CLIENTS,
-    DEEP,
-    LATE,
-    MALLORY,
-    asking_server,
-    greeted,
+    CAROL,
+    CLIENT_CA,
+    EXPIRED,
+    UNTRUSTED,
+    client_auth_server,
+    upgrade_response,
 )
-from tests.shard.tls_serving import (
+from tests.shard.server_fixture import run
+from tests.shard.tls_server_fixture import (
     AUTHORITY,
     EC,
-    secured,
+    listening_tls,
     tls_server,
 )
 
@@ -28,11 +28,11 @@ from tests.shard.tls_serving import (
 @pytest.mark.surface("SSLSecurityFlags")
 def test_ignored_errors_are_logged_as_warnings(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        server = asking_server()
+        server = client_auth_server()
         server.ssl_security_flags = 0x1 | 0x10
-        async with secured(server):
-            assert b"101" in await greeted(server, LATE)
-            assert b"101" in await greeted(server, MALLORY)
+        async with listening_tls(server):
+            assert b"101" in await upgrade_response(server, EXPIRED)
+            assert b"101" in await upgrade_response(server, UNTRUSTED)
 
     run(main())
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -46,11 +46,11 @@ def test_ignored_errors_are_logged_as_warnings(caplog: pytest.LogCaptureFixture)
 def test_the_chain_is_told_when_it_is_asked_for(is_wanted: bool) -> None:
     async def main() -> None:
         seen: list[SSLClientAuthentication] = []
-        server = asking_server()
+        server = client_auth_server()
         server.ssl_include_cert_chain = is_wanted
         server.on_ssl_client_authentication = seen.append
-        async with secured(server):
-            assert b"101" in await greeted(server, DEEP)
+        async with listening_tls(server):
+            assert b"101" in await upgrade_response(server, CAROL)
         assert seen[0].cert_encoded.count(b"BEGIN CERTIFICATE") == (3 if is_wanted else 1)
 
     run(main())
@@ -62,7 +62,7 @@ def test_the_chain_is_told_when_it_is_asked_for(is_wanted: bool) -> None:
 )
 def test_each_source_of_authorities_is_trusted(source: str, tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
-    CLIENTS.cert_pem.write_to_path(str(file))
+    CLIENT_CA.cert_pem.write_to_path(str(file))
     value = {
         "openssl_ca_file": str(file),
         "openssl_ca_dir": str(tmp_path),
@@ -74,10 +74,10 @@ def test_each_source_of_authorities_is_trusted(source: str, tmp_path: Path) -> N
         server = tls_server()
         server.ssl_authenticate_clients = True
         setattr(server, source, value)
-        async with secured(server):
-            assert b"101" in await greeted(server, ALICE)
+        async with listening_tls(server):
+            assert b"101" in await upgrade_response(server, ALICE)
             with pytest.raises(ssl.SSLError, match=r"(?i)unknown.ca"):
-                await greeted(server, MALLORY)
+                await upgrade_response(server, UNTRUSTED)
 
     run(main())
 
@@ -86,10 +86,10 @@ def test_the_servers_own_authority_is_not_trusted_for_clients() -> None:
     """What the server presents says nothing about whom it lets in."""
 
     async def main() -> None:
-        server = asking_server()
+        server = client_auth_server()
         own = AUTHORITY.issue_cert("eve@example.org", common_name="eve", key_type=EC)
-        async with secured(server):
+        async with listening_tls(server):
             with pytest.raises(ssl.SSLError, match=r"(?i)unknown.ca"):
-                await greeted(server, own)
+                await upgrade_response(server, own)
 
     run(main())

@@ -5,7 +5,7 @@ import pytest
 from shardws import (
     ShardwsError,
 )
-from tests.shard.serving import listening, new_server, run
+from tests.shard.server_fixture import listening, new_server, run
 
 
 def test_a_call_before_the_server_runs_says_so() -> None:

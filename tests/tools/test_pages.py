@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from shardws.errors import CLOSE_CODES, ERROR_CODES, EXIT_CODES
+from shardws.metrics import METRICS
 from shardws.settings import Settings, table, tomlfile
 from shardws.settings.table import ROWS
 from tools import pages
@@ -63,6 +64,16 @@ def test_the_codes_page_has_every_code() -> None:
     for number in (*ERROR_CODES, *CLOSE_CODES, *EXIT_CODES):
         assert f"\n| {number} |" in page
     assert "EADDRINUSE" in page
+
+
+def test_the_metrics_page_has_every_metric_once_with_its_key() -> None:
+    page = pages.metrics_page()
+    for metric in METRICS:
+        (line,) = (line for line in page.splitlines() if f"| `{metric.sample}` |" in line)
+        assert metric.text in line
+        assert f"`{metric.key}`" in line or not metric.key
+    assert "| gauge | seconds |" in page.partition("`shardws_loop_lag_seconds`")[2]
+    assert "| max | `loop_lag` (microseconds) |" in page
 
 
 def test_a_bar_does_not_end_a_cell() -> None:

@@ -73,7 +73,7 @@ def test_every_label_that_is_named_is_there() -> None:
 
 
 def test_every_metric_is_described() -> None:
-    text = (ROOT / "docs" / "how-to" / "monitoring.md").read_text()
+    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     assert exposed() <= set(re.findall(r"\bshardws_[a-z_]+\b", text))
 
 

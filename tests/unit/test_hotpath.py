@@ -1,4 +1,4 @@
-"""Both bodies of the hot path do the same, bad input included."""
+"""Both implementations of the hot path do the same, bad input included."""
 
 import os
 import subprocess
@@ -17,16 +17,16 @@ WORDS = (MESSAGES_IN, BYTES_IN, MESSAGES_OUT, BYTES_OUT)
 
 
 @pytest.fixture(params=["c", "python"])
-def body(request: pytest.FixtureRequest) -> hotpath.Body:
+def implementation(request: pytest.FixtureRequest) -> hotpath.Body:
     if request.param == "c":
         pytest.importorskip("shardws._hotpath", exc_type=ImportError)
     return hotpath.select(request.param)
 
 
-def test_counts_are_seen_in_shared_memory(body: hotpath.Body) -> None:
+def test_counts_are_seen_in_shared_memory(implementation: hotpath.Body) -> None:
     row = Stats(1).row(0)
     row[BYTES_IN] = 1 << 40
-    counters = body.Counters(row, *WORDS)
+    counters = implementation.Counters(row, *WORDS)
     counters.received(3, 700)
     counters.received(0, 1)
     counters.sent(2, 1 << 33)
@@ -35,9 +35,9 @@ def test_counts_are_seen_in_shared_memory(body: hotpath.Body) -> None:
 
 
 @pytest.mark.parametrize("pair", [(-1, 0), (0, -1)])
-def test_counters_only_rise(body: hotpath.Body, pair: tuple[int, int]) -> None:
+def test_counters_only_rise(implementation: hotpath.Body, pair: tuple[int, int]) -> None:
     row = Stats(1).row(0)
-    counters = body.Counters(row, *WORDS)
+    counters = implementation.Counters(row, *WORDS)
     with pytest.raises(ValueError, match="only rise"):
         counters.received(*pair)
     with pytest.raises(ValueError, match="only rise"):
@@ -45,8 +45,8 @@ def test_counters_only_rise(body: hotpath.Body, pair: tuple[int, int]) -> None:
     assert not any(row)
 
 
-def test_a_count_is_two_numbers(body: hotpath.Body) -> None:
-    counters = body.Counters(Stats(1).row(0), *WORDS)
+def test_a_count_is_two_numbers(implementation: hotpath.Body) -> None:
+    counters = implementation.Counters(Stats(1).row(0), *WORDS)
     with pytest.raises(TypeError):
         counters.received(1)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
@@ -55,24 +55,24 @@ def test_a_count_is_two_numbers(body: hotpath.Body) -> None:
 
 @pytest.mark.parametrize("index", [-1, 64])
 @pytest.mark.parametrize("place", range(4))
-def test_words_outside_the_row(body: hotpath.Body, place: int, index: int) -> None:
+def test_words_outside_the_row(implementation: hotpath.Body, place: int, index: int) -> None:
     words = [*WORDS[:place], index, *WORDS[place + 1 :]]
     with pytest.raises(IndexError, match="no such word"):
-        body.Counters(Stats(1).row(0), *words)
+        implementation.Counters(Stats(1).row(0), *words)
 
 
-def test_words_of_another_size(body: hotpath.Body) -> None:
+def test_words_of_another_size(implementation: hotpath.Body) -> None:
     with pytest.raises(ValueError, match="format Q"):
-        body.Counters(memoryview(bytearray(512)), *WORDS)
+        implementation.Counters(memoryview(bytearray(512)), *WORDS)
 
 
-def test_a_read_only_row(body: hotpath.Body) -> None:
+def test_a_read_only_row(implementation: hotpath.Body) -> None:
     with pytest.raises(BufferError):
-        body.Counters(memoryview(bytes(512)).cast("Q"), *WORDS)
+        implementation.Counters(memoryview(bytes(512)).cast("Q"), *WORDS)
 
 
-def test_an_event_is_what_its_class_makes(body: hotpath.Body) -> None:
-    made = body.maker(DataIn)(7, 2, b"data", True)
+def test_an_event_is_what_its_class_makes(implementation: hotpath.Body) -> None:
+    made = implementation.maker(DataIn)(7, 2, b"data", True)
     assert type(made) is DataIn
     assert made == DataIn(7, 2, b"data", True)
     assert hash(made) == hash(DataIn(7, 2, b"data", True))
@@ -83,10 +83,10 @@ NO_NAMED_TUPLES = [int, list, tuple, time.struct_time, os.stat_result, type("Pai
 
 
 @pytest.mark.parametrize("kind", NO_NAMED_TUPLES, ids=lambda kind: kind.__name__)
-def test_events_of_no_named_tuple(body: hotpath.Body, kind: Any) -> None:
+def test_events_of_no_named_tuple(implementation: hotpath.Body, kind: Any) -> None:
     """A structure of the interpreter has fields behind those of the tuple: it would crash."""
     with pytest.raises(TypeError, match="not the class of a named tuple"):
-        body.maker(kind)
+        implementation.maker(kind)
 
 
 def test_the_variable_forces_the_python_bodies() -> None:

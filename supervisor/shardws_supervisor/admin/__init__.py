@@ -4,8 +4,8 @@
     serving      their connections and bounds          sending     POST /send, for the dashboard
     routes       the paths                             access      who may ask
     supervision  asks the control socket               metrics     the Prometheus exposition
-    slots        shared memory by slot                 history     the last minutes, for the charts
-    page         the dashboard, one file of HTML       upkeep      what the supervisor keeps of it
+    page         the dashboard, one file of HTML       history     the last minutes, for the charts
+    upkeep       what the supervisor keeps of it
 
 It has no listener on the public port and changes nothing; it may die at any moment and nothing is
 lost. What it shows stays up when shards, or the supervisor, do not answer.

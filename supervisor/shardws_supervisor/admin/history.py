@@ -7,7 +7,6 @@ from collections import deque
 from typing import Any, Final
 
 from shardws import stats
-from shardws_supervisor.admin import slots
 
 PERIOD: Final = 1.0  # seconds between two points
 KEPT: Final = 300  # points
@@ -25,8 +24,8 @@ class History:
     def note(self, at: float) -> None:
         """Add a point; `at` is the server's uptime."""
         shards = {}
-        for slot in slots.used(self._memory):
-            words = slots.read(self._memory, slot)
+        for slot in self._memory.used_slots():
+            words = self._memory.of_slot(slot)
             shards[slot] = {
                 "messages": words["messages_in"] + words["messages_out"],
                 "connections": words["connections"],

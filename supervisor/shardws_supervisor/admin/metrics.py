@@ -1,78 +1,105 @@
 """/metrics: the Prometheus exposition.
 
-Owns the names of the metrics; asks nobody. Counters and amounts come from shared memory, so they
-are there while the supervisor is silent; states, ages and CPU time from its report. Names carry
-their unit and counters end in `_total`; the label is `shard`, never a pid, and both rows of a slot
-are summed: a respawned shard goes on in the same series. prometheus_client gives the format alone:
-its multiprocess mode, with a file per process, is not used.
+Owns the way from the table in `shardws.metrics` to samples; asks nobody. Counters and amounts come
+from shared memory, so they are there while the supervisor is silent; states, ages and CPU time come
+from its report. Of prometheus_client only the format is used, not its multiprocess mode with a file
+per process.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
+from prometheus_client import core as prometheus
 from prometheus_client.exposition import choose_encoder
 
 from shardws import stats
-from shardws_supervisor.admin import slots
+from shardws.metrics import METRICS, Kind, Metric, Scope
 from shardws_supervisor.shards import accounting
 from shardws_supervisor.shards.slots import State
 from shardws_supervisor.system import versions
 
 Report = dict[str, Any]
+Sample = tuple[list[str], float]  # values of the labels, value
+
+FAMILIES: Final[dict[Kind, Callable[..., Any]]] = {
+    Kind.COUNTER: prometheus.CounterMetricFamily,
+    Kind.GAUGE: prometheus.GaugeMetricFamily,
+    Kind.INFO: prometheus.InfoMetricFamily,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One metric per shard: its name, and the word of shared memory or of the report it shows."""
+class Scrape:
+    """What one scrape is made of."""
 
-    name: str
-    field: str
-    text: str
-    is_counter: bool = True
-    scale: float = 1.0
+    words: dict[str, dict[str, int]]  # of shared memory, by slot
+    report: Report | None  # None while the supervisor is silent
 
 
-MEMORY_ROWS: Final = (
-    Row("shardws_connections", "connections", "Open connections, opening ones included.", False),
-    Row("shardws_queue_bytes", "queue_bytes", "Bytes waiting in outgoing queues.", False),
-    Row("shardws_link_queue_bytes", "link_bytes", "Bytes waiting for other shards.", False),
-    Row("shardws_loop_lag_seconds", "loop_lag", "How late the last beat was.", False, 1e-6),
-    Row("shardws_accepted_connections", "accepted", "TCP connections accepted."),
-    Row("shardws_refused_connections", "refused", "Connections refused before Connected."),
-    Row("shardws_opened_websockets", "connected", "WebSockets opened."),
-    Row("shardws_closed_websockets", "disconnected", "WebSockets ended."),
-    Row("shardws_received_messages", "messages_in", "Messages from clients."),
-    Row("shardws_sent_messages", "messages_out", "Messages queued to clients."),
-    Row("shardws_received_bytes", "bytes_in", "Bytes from clients."),
-    Row("shardws_sent_bytes", "bytes_out", "Bytes written to clients."),
-    Row("shardws_link_received_messages", "links_in", "Messages from other shards."),
-    Row("shardws_link_sent_messages", "links_out", "Messages to other shards."),
-    Row("shardws_failed_sends", "sends_failed", "Sends with an outcome other than success."),
-    Row("shardws_protocol_errors", "protocol_errors", "Connections closed for a violation."),
-    Row("shardws_handler_errors", "handler_errors", "Exceptions raised by handlers."),
-    Row("shardws_error_events", "errors", "Error events."),
-    Row(
-        "shardws_no_descriptor_connections",
-        "no_descriptors",
-        "Connections refused because the shard had no descriptor for them.",
-    ),
-    Row("shardws_restarts", "restarts", "Processes after the first in this slot."),
-    Row("shardws_crashes", "crashes", "Processes that ended without having been asked to."),
-)
-REPORT_ROWS: Final = (
-    Row("shardws_uptime_seconds", "uptime", "Age of the shard's process.", False),
-    Row("shardws_resident_memory_bytes", "rss", "Resident memory of the shard.", False),
-)
-# Words of shared memory that are no metric of their own.
-UNSHOWN: Final = frozenset({"pid", "generation", "heartbeat", "started"})
+def _of_words(metric: Metric, scrape: Scrape) -> Iterator[Sample]:
+    for slot, words in scrape.words.items():
+        yield [slot], metric.scaled(words[metric.key])
+
+
+def _of_shards(metric: Metric, report: Report) -> Iterator[Sample]:
+    for shard in report["shards"]:
+        yield [str(shard["shard"])], metric.scaled(shard[metric.key])
+
+
+def _of_cpu(metric: Metric, scrape: Scrape, report: Report) -> Iterator[Sample]:
+    """Yield the CPU time per shard; of a slot that was removed, what is in shared memory."""
+    seconds = {slot: accounting.ended_cpu(words) for slot, words in scrape.words.items()}
+    # The report's own sum: shared memory may know of an end that the report does not.
+    seconds |= {str(shard["shard"]): shard[metric.key] for shard in report["shards"]}
+    for slot, value in seconds.items():
+        yield [slot], value
+
+
+def _of_states(metric: Metric, report: Report) -> Iterator[Sample]:
+    for shard in report["shards"]:
+        for state in State:
+            is_in = shard[metric.key] == state.value
+            yield [str(shard["shard"]), state.value], metric.scaled(is_in)
+
+
+def _of_server(metric: Metric, report: Report) -> Iterator[Sample]:
+    value = report[metric.key]
+    yield [], metric.scaled(len(value) if isinstance(value, list) else value)
+
+
+def _of_auxiliaries(metric: Metric, report: Report) -> Iterator[Sample]:
+    for auxiliary in report["auxiliaries"]:
+        yield [auxiliary["name"]], metric.scaled(auxiliary[metric.key])
+
+
+def _of_certificates(metric: Metric, report: Report) -> Iterator[Sample]:
+    for certificate in (report.get("tls") or {"certificates": []})["certificates"]:
+        labels = [certificate[name] for name in metric.labels]
+        yield labels, metric.scaled(certificate[metric.key])
+
+
+OF_REPORT: Final[dict[Scope, Callable[[Metric, Report], Iterator[Sample]]]] = {
+    Scope.SHARD: _of_shards,
+    Scope.STATE: _of_states,
+    Scope.SERVER: _of_server,
+    Scope.AUXILIARY: _of_auxiliaries,
+    Scope.CERTIFICATE: _of_certificates,
+}
+
+
+def _samples(metric: Metric, scrape: Scrape) -> Iterator[Sample]:
+    """Yield the samples of a metric, none when what it needs is not there."""
+    report = scrape.report
+    if metric.scope is Scope.WORD:
+        yield from _of_words(metric, scrape)
+    elif metric.scope is Scope.SUPERVISOR:
+        yield [], float(report is not None)
+    elif report is not None and metric.scope is Scope.CPU:
+        yield from _of_cpu(metric, scrape, report)
+    elif report is not None:
+        yield from OF_REPORT[metric.scope](metric, report)
 
 
 class Collector:
@@ -82,100 +109,22 @@ class Collector:
         self._memory = memory
         self._report = report
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield every metric family."""
-        yield InfoMetricFamily("shardws_build", "What runs here.", value=versions.report())
-        up = GaugeMetricFamily("shardws_supervisor_up", "Whether the supervisor answers.")
-        up.add_metric([], float(self._report is not None))
-        yield up
-        used = slots.used(self._memory)
+    def collect(self) -> Iterator[prometheus.Metric]:
+        """Yield every metric family that has samples."""
+        used = set(self._memory.used_slots())
         if self._report is not None:
-            used = sorted({*used, *(shard["shard"] for shard in self._report["shards"])})
-        words = {str(slot): slots.read(self._memory, slot) for slot in used}
-        for row in MEMORY_ROWS:
-            yield _per_shard(row, words)
-        if self._report is not None:
-            yield from _of_report(self._report)
-            yield _cpu(words, self._report["shards"])
-
-
-def _of_report(report: Report) -> Iterator[Metric]:
-    yield _single("shardws_ready", "Whether new clients should be sent here.", report["ready"])
-    yield _single("shardws_max_connections", "The effective limit.", report["max_connections"])
-    yield _single("shardws_server_uptime_seconds", "Age of the server.", report["uptime"])
-    yield _single("shardws_shards", "Shards there should be.", len(report["shards"]))
-    reloads = CounterMetricFamily("shardws_reloads", "Reloads begun.")
-    reloads.add_metric([], report["reloads"])
-    yield reloads
-    shards = {str(shard["shard"]): shard for shard in report["shards"]}
-    for row in REPORT_ROWS:
-        yield _per_shard(row, shards)
-    states = GaugeMetricFamily(
-        "shardws_shard_state", "1 for the state the slot is in.", labels=["shard", "state"]
-    )
-    for name, shard in shards.items():
-        for state in State:
-            states.add_metric([name, state.value], float(shard["state"] == state.value))
-    yield states
-    yield from _of_auxiliaries(report["auxiliaries"])
-    tls = report.get("tls")
-    if tls is not None:
-        yield from _of_certificates(tls["certificates"])
-
-
-def _cpu(words: Mapping[str, Mapping[str, int]], shards: Iterable[Report]) -> Metric:
-    """Return the CPU time per shard; of one that was given up, what is in shared memory."""
-    seconds = {name: accounting.ended_cpu([row]) for name, row in words.items()}
-    # The report's own sum: shared memory may know of an end that the report does not.
-    seconds |= {str(shard["shard"]): shard["cpu_seconds"] for shard in shards}
-    family = CounterMetricFamily(
-        "shardws_cpu_seconds", "CPU time, user and system.", labels=["shard"]
-    )
-    for name, value in seconds.items():
-        family.add_metric([name], value)
-    return family
-
-
-def _of_auxiliaries(auxiliaries: Iterable[Report]) -> Iterator[Metric]:
-    up = GaugeMetricFamily("shardws_auxiliary_up", "1 while the child runs.", labels=["auxiliary"])
-    again = CounterMetricFamily(
-        "shardws_auxiliary_restarts", "Processes after the first.", labels=["auxiliary"]
-    )
-    for auxiliary in auxiliaries:
-        up.add_metric([auxiliary["name"]], float(auxiliary["pid"] != 0))
-        again.add_metric([auxiliary["name"]], auxiliary["restarts"])
-    yield up
-    yield again
-
-
-def _of_certificates(certificates: Iterable[Report]) -> Iterator[Metric]:
-    names = ["subject", "serial"]
-    end = GaugeMetricFamily(
-        "shardws_certificate_not_after_timestamp_seconds", "When it expires.", labels=names
-    )
-    soon = GaugeMetricFamily(
-        "shardws_certificate_expiring", "1 if that is within 30 days.", labels=names
-    )
-    for certificate in certificates:
-        labels = [certificate[name] for name in names]
-        end.add_metric(labels, float(certificate["not_after"]))
-        soon.add_metric(labels, float(certificate["is_expiring"]))
-    yield end
-    yield soon
-
-
-def _single(name: str, text: str, value: float) -> Metric:
-    family = GaugeMetricFamily(name, text)
-    family.add_metric([], float(value))
-    return family
-
-
-def _per_shard(row: Row, shards: Mapping[str, Mapping[str, Any]]) -> Metric:
-    kind = CounterMetricFamily if row.is_counter else GaugeMetricFamily
-    family = kind(row.name, row.text, labels=["shard"])
-    for name, words in shards.items():
-        family.add_metric([name], words[row.field] * row.scale)
-    return family
+            used |= {shard["shard"] for shard in self._report["shards"]}
+        words = {str(slot): self._memory.of_slot(slot) for slot in sorted(used)}
+        scrape = Scrape(words, self._report)
+        for metric in METRICS:
+            if metric.kind is Kind.INFO:
+                family = FAMILIES[metric.kind](metric.name, metric.text, value=versions.report())
+            else:
+                family = FAMILIES[metric.kind](metric.name, metric.text, labels=metric.labels)
+                for labels, value in _samples(metric, scrape):
+                    family.add_metric(labels, value)
+            if family.samples:
+                yield family
 
 
 class Exposition:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shardws import stats
-from shardws.control.endpoint import CONTROL_SOCKET
 from shardws_supervisor.admin import http, serving
 from shardws_supervisor.admin.access import Access
 from shardws_supervisor.admin.history import PERIOD, History
@@ -45,7 +44,7 @@ async def _serve(context: Context) -> None:
     routes = Routes(
         Access(context.token),
         context.memory,
-        Supervision(context.run_directory / CONTROL_SOCKET, loop.time),
+        Supervision(context.run_directory, loop.time),
         history,
     )
     clients = serving.Server(routes.handle, PROBES, POSTS)

@@ -1,10 +1,14 @@
 """Status as text: columns for a plain terminal, the same lines when piped.
 
-Owns the words and widths; asks nobody. Rates need two reports: `Rates` keeps the one before.
+Owns the words and widths; asks nobody. Reports have been checked (shapes), lines are escaped when
+they are written (output). Rates need two reports: `Rates` keeps the one before.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
+
+from shardws import ids
+from shardws_supervisor.cli.output import printable
 
 Report = dict[str, Any]
 
@@ -129,7 +133,7 @@ def _auxiliary(auxiliary: Report) -> str:
 def _certificates(tls: Report) -> list[str]:
     protocols = ", ".join(tls["protocols"])
     return [
-        f"certificate {printable(found['subject'])} until {found['expires'][:10]}"
+        f"certificate {found['subject']} until {found['expires'][:10]}"
         f" ({found['days_left']} days, {protocols})"
         f"{'  EXPIRES SOON' if found['is_expiring'] else ''}"
         for found in tls["certificates"]
@@ -166,32 +170,40 @@ def connections(report: Report) -> list[str]:
             lag(int(row["ping"] * 1e6)),
             size(row["queue_bytes"]),
             str(row["groups"]),
-            printable(row["path"]),
+            row["path"],
         )
         for row in report["connections"]
     ]
+    following = report.get("next") or []
     heading = ("ID", "SHARD", "ADDRESS", "SILENT", "PING", "QUEUE", "GROUPS", "PATH")
     shown = "" if len(rows) == report["total"] else f"{len(rows)} of "
-    return [*columns([heading, *rows]), f"{shown}{report['total']} connections"]
+    return [
+        *columns([heading, *rows]),
+        *(f"older ones of shard {ids.unpack(one).slot}: --after {one}" for one in following),
+        f"{shown}{report['total']} connections{silence(report)}",
+    ]
 
 
 def connection(report: Report) -> list[str]:
-    """Return the lines of `shardws conn`."""
-    shown = {name: str(value) for name, value in report.items() if name != "more_groups"}
-    more = f" and {report['more_groups']} more" if "more_groups" in report else ""
-    shown["group_names"] = ", ".join(report.get("group_names", ())) + more
-    width = max(map(len, shown))
-    return [f"{name:{width}}  {printable(value)}".rstrip() for name, value in shown.items()]
+    """Return the lines of `shardws conn`; whatever a server says of it, one fact on each."""
+    shown = {printable(name): str(value) for name, value in report.items() if name != "more_groups"}
+    names = report.get("group_names")
+    if isinstance(names, list):
+        more = f" and {report['more_groups']} more" if "more_groups" in report else ""
+        shown["group_names"] = ", ".join(map(str, names)) + more
+    width = max(map(len, shown), default=0)
+    return [f"{name:{width}}  {value}".rstrip() for name, value in shown.items()]
 
 
-def printable(text: str) -> str:
-    """Return text of a client with everything escaped that could move a terminal's cursor."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+def silence(report: Report) -> str:
+    """Say how many shards did not answer, or nothing."""
+    silent = report.get("silent_shards")
+    return f", {silent} shards did not answer" if silent else ""
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     """Return lines of aligned columns: the first two to the left, numbers to the right."""
-    table = [list(row) for row in rows]
+    table = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
     return [
         "  ".join(

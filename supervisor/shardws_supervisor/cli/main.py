@@ -8,20 +8,23 @@ name.
 import argparse
 import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from shardws.control import failures
 from shardws.errors import (
+    EXIT_FAILED,
     EXIT_OK,
     EXIT_USAGE,
+    ControlError,
+    Refused,
     SettingError,
     ShardwsError,
     StartError,
     TLSSetupError,
 )
 from shardws.settings import Assignment, sources
-from shardws_supervisor.cli import operate, serve, settings
+from shardws_supervisor.cli import operate, output, serve, settings
 from shardws_supervisor.control import connections
 from shardws_supervisor.system import signals, versions
 
@@ -33,38 +36,53 @@ MOST_INTERVAL: Final = 20.0  # the server drops who is silent for 30 s
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
-    parser = build_parser()
-    namespace = parser.parse_args(arguments)
-    command: Command | None = getattr(namespace, "command", None)
-    if command is None:
-        parser.print_help(sys.stderr)
-        return EXIT_USAGE
     try:
-        code = command(namespace)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # its reader has seen enough, as in `shardws conns | head -3`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
+        namespace = _parse(arguments)
+        command: Command | None = getattr(namespace, "command", None)
+        return EXIT_USAGE if command is None else command(namespace)
+    except output.OutputError as error:
+        # Its reader has seen enough, as in `shardws conns | head -3`: that is no failure.
+        return EXIT_OK if error.is_reader_gone else complain(str(error), EXIT_FAILED)
     except signals.Interrupted as error:  # before the supervisor runs: while the probe imports
         code = EXIT_OK if error.number is signal.SIGTERM else 128 + error.number
         return complain(f"told to end by {error.number.name} while it started", code)
     except KeyboardInterrupt:
         return complain("interrupted", 128 + signal.SIGINT)
-    except TLSSetupError as error:
-        return complain(str(error), error.exit_code)  # with the code, as the model's users know it
-    except StartError as error:
-        return complain(error.description, error.exit_code)
-    except SettingError as error:
-        return complain(error.description, EXIT_USAGE)
     except ShardwsError as error:
-        return complain(error.description, 1)
+        return complain(*_line_and_code(error))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = build_parser()
+    try:
+        namespace = parser.parse_args(arguments)
+    except SystemExit as ended:
+        if not ended.code:  # help or the version is in standard output's buffer
+            output.raw("")
+        raise
+    if "command" not in namespace:
+        output.to_stderr(parser.format_help())
+    return namespace
+
+
+def _line_and_code(error: ShardwsError) -> tuple[str, int]:
+    """Return what is said of an error, and the exit code."""
+    match error:
+        case TLSSetupError():
+            return str(error), error.exit_code  # with its code, which is documented
+        case StartError():
+            return error.description, error.exit_code
+        case SettingError():
+            return error.description, EXIT_USAGE
+        case ControlError(code=failures.CHOOSE) if not isinstance(error, Refused):
+            return error.description, EXIT_USAGE
+        case _:
+            return error.description, EXIT_FAILED
 
 
 def complain(text: str, code: int) -> int:
     """Print the one line and return the exit code."""
-    sys.stdout.flush()
-    print("shardws: " + " ".join(text.split()), file=sys.stderr)
+    output.complain(text)
     return code
 
 
@@ -123,7 +141,11 @@ def _add_connection_commands(
     conns = _add_operation(commands, "conns", operate.conns, "list connections, the newest")
     conns.add_argument("--shard", type=int, default=None, metavar="N", help="of one shard")
     conns.add_argument("--sort", choices=connections.SORTED_BY, default="id")
-    conns.add_argument("--limit", type=_number, default=100, metavar="N", help="of each shard")
+    most = f"of each shard, at most {connections.MOST_LISTED}"
+    conns.add_argument("--limit", type=_number, default=100, metavar="N", help=most)
+    conns.add_argument(
+        "--after", type=int, default=None, metavar="ID", help="the next ones of its shard, older"
+    )
     conns.add_argument("--json", action="store_true", help="as JSON")
     conn = _add_operation(commands, "conn", operate.conn, "show one connection")
     conn.add_argument("id", type=int, metavar="ID")
@@ -131,12 +153,18 @@ def _add_connection_commands(
     send = _add_operation(commands, "send", operate.send, "send a text to a connection")
     send.add_argument("id", type=int, metavar="ID")
     send.add_argument("text", metavar="TEXT")
-    kick = _add_operation(commands, "kick", operate.kick, "close a connection")
-    who = kick.add_mutually_exclusive_group(required=True)
+    _add_disconnect(commands)
+
+
+def _add_disconnect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    disconnect = _add_operation(
+        commands, "disconnect", operate.disconnect, "close a connection", aliases=["kick"]
+    )
+    who = disconnect.add_mutually_exclusive_group(required=True)
     who.add_argument("id", type=int, nargs="?", metavar="ID")
     who.add_argument("--ip", default="", metavar="ADDRESS", help="every one from this address")
-    kick.add_argument("--code", type=int, default=1000, metavar="N", help="close code")
-    kick.add_argument("--reason", default="closed by the operator", metavar="TEXT")
+    disconnect.add_argument("--code", type=int, default=1000, metavar="N", help="close code")
+    disconnect.add_argument("--reason", default="closed by the operator", metavar="TEXT")
 
 
 def _add_operation(
@@ -144,8 +172,11 @@ def _add_operation(
     name: str,
     command: Command,
     text: str,
+    aliases: Sequence[str] = (),
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser = commands.add_parser(
+        name, help=text, description=text.capitalize() + ".", aliases=aliases
+    )
     parser.add_argument("--run-dir", default="", metavar="DIR", help="of the server that is meant")
     parser.add_argument(
         "--local-port", type=int, default=None, metavar="N", help="of the server that is meant"

@@ -6,10 +6,10 @@ the same way; with MODULE:ATTR a probe child imports the application too.
 
 import argparse
 import os
-import sys
 
 from shardws.errors import EXIT_OK, EXIT_USAGE
 from shardws.settings import Settings, cross_checks, listing, sources, tomlfile
+from shardws_supervisor.cli import output
 from shardws_supervisor.plan import probe
 from shardws_supervisor.plan.plan import Planner
 
@@ -47,12 +47,13 @@ def settings(namespace: argparse.Namespace) -> int:
         shown.load(probe.run(Planner(namespace.application, lambda: given).load))
     shown.apply(given)
     if namespace.json:
-        sys.stdout.write(listing.as_json(shown))
+        output.raw(listing.as_json(shown))
     else:
-        sys.stdout.write(listing.as_text(shown, only_explicit=namespace.given))
+        text = listing.as_text(shown, only_explicit=namespace.given)
+        output.lines(text.removesuffix("\n").split("\n"))
     problems = [str(problem) for problem in cross_checks.problems(shown)]
     for line in [*warnings, *problems]:
-        sys.stderr.write(f"shardws: {line}\n")
+        output.complain(line)
     return EXIT_USAGE if problems else EXIT_OK
 
 
@@ -60,7 +61,7 @@ def check(namespace: argparse.Namespace) -> int:
     """Print one line for each problem of a file."""
     problems = tomlfile.check(namespace.file)
     for problem in problems:
-        sys.stderr.write(f"shardws: {problem}\n")
+        output.complain(str(problem))
     if not problems:
-        sys.stdout.write(f"{namespace.file}: nothing is wrong\n")
+        output.lines([f"{namespace.file}: nothing is wrong"])
     return EXIT_USAGE if problems else EXIT_OK

@@ -1,6 +1,6 @@
-"""What the control socket can ask for: one function per command.
+"""The commands of the control socket: one function each.
 
-Owns the names and the checking of their arguments; the doing is the supervisor's.
+Owns their names and checks their arguments; the supervisor does what they ask.
 """
 
 import os
@@ -67,7 +67,7 @@ class Server(Protocol):
 
 
 def phase(server: Server) -> str:
-    """Return in one word where the server stands."""
+    """Return the phase of the server in one word."""
     if server.level:
         return "draining" if server.level is Level.GRACEFUL else "stopping"
     if server.reloads.is_running:
@@ -85,7 +85,7 @@ def summary(server: Server) -> str:
 
 
 def _status(server: Server, _request: Request) -> Reply:
-    resources = server.resources
+    resources, outcome = server.resources, server.reloads.outcome
     return {
         "pid": os.getpid(),
         "url": resources.url,
@@ -96,7 +96,8 @@ def _status(server: Server, _request: Request) -> Reply:
         "max_connections": resources.max_connections,
         "memory_limit": resources.memory_limit,
         "reloads": server.reloads.count,
-        "reload_outcome": server.reloads.outcome,
+        "reload_outcome": str(outcome) if outcome else "",
+        "last_reload": outcome.report() if outcome else None,
         "tls": certificates.report(server.plan.site, time.time()),
         "certificate_renewals": server.reloads.certificates.renewals,
         "auxiliaries": [auxiliary.report(time.monotonic()) for auxiliary in server.auxiliaries],

@@ -71,21 +71,24 @@ def _refusal(answer: Answer) -> ShardwsError:
 
 def _to_owner(server: Server, request: Request, do: str, *names: str) -> Pending:
     """Send a request to the shard that owns `id`; NoSuchConnection when there is none."""
-    connection_id = request.get("id")
+    connection_id: Any = request.get("id")
+    owner = _owner(server, connection_id)
+    return _ask(server, [owner], connection_id, _shard_request(request, do, *names), _only)
+
+
+def _owner(server: Server, connection_id: Any) -> ShardProcess:
+    """Return the process an id belongs to; NoSuchConnection, ValueError."""
     if not isinstance(connection_id, int) or isinstance(connection_id, bool):
         raise ValueError("id must be a whole number")
     try:
         parts = ids.unpack(connection_id)
     except ValueError:
         raise NoSuchConnection(connection_id) from None
-    owners = [
-        process
-        for process in _serving(server)
-        if (process.slot, process.generation) == (parts.slot, parts.generation)
-    ]
-    if not owners or parts.node != server.plan.node:
-        raise NoSuchConnection(connection_id)
-    return _ask(server, owners[:1], connection_id, _shard_request(request, do, *names), _only)
+    for process in _serving(server):
+        is_owner = (process.slot, process.generation) == (parts.slot, parts.generation)
+        if is_owner and parts.node == server.plan.node:
+            return process
+    raise NoSuchConnection(connection_id)
 
 
 def _shard_request(request: Request, do: str, *names: str) -> dict[str, Any]:
@@ -140,7 +143,8 @@ def _silent(answers: list[Answer | None]) -> Reply:
 
 
 def _conns(server: Server, request: Request) -> Pending:
-    processes = _serving(server)
+    after = request.get("after")
+    processes = _serving(server) if after is None else [_owner(server, after)]
     shard = request.get("shard")
     if shard is not None:
         processes = [process for process in processes if process.slot == shard]
@@ -152,7 +156,7 @@ def _conns(server: Server, request: Request) -> Pending:
     limit = request.get("limit", MOST_LISTED)
     if isinstance(limit, int):
         limit = min(limit, max(1, MOST_IN_ALL // max(1, len(processes))))
-    request = {"do": "connections", "limit": limit}
+    request = {"do": "connections", "limit": limit, "after": after or 0}
 
     def finish(answers: list[Answer | None]) -> Reply:
         parts = _parts(answers)
@@ -162,7 +166,9 @@ def _conns(server: Server, request: Request) -> Pending:
         # Large numbers first where the large ones are of interest.
         rows.sort(key=lambda row: row[key], reverse=key in ("queue_bytes", "silent"))
         total = sum(part["total"] for part in parts)
-        return {"total": total, "connections": rows, **_silent(answers)}
+        following = [part["next"] for part in parts if "next" in part]
+        more = {"next": following} if following else {}
+        return {"total": total, "connections": rows, **more, **_silent(answers)}
 
     return _ask(server, processes, 0, request, finish)
 

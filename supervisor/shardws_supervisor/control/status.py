@@ -1,8 +1,8 @@
 """What `status`, `top`, /status and /metrics show: slots and shared memory as plain data.
 
-Owns the shape of the report; changes nothing. Counters are summed over both rows of a slot, so they
-do not fall back when a shard is respawned, and so is its CPU time: that of the dead is in shared
-memory, that of the living the kernel knows. Gauges belong to the processes of now.
+Owns the shape of the report; changes nothing. The figures are those of the table in
+`shardws.metrics`, under their keys. CPU time does not fall at a respawn either: shared memory has
+that of the processes that have ended, the kernel that of the living.
 """
 
 import os
@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shardws import ids, stats
+from shardws import metrics, stats
 from shardws_supervisor.shards import accounting
 from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable
 
 _PAGE = os.sysconf("SC_PAGESIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
-COUNTERS = tuple(field.name for field in stats.FIELDS if field.kind == "counter")
-SUMMED_GAUGES = ("connections", "queue_bytes", "link_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +46,15 @@ def shard_report(slot: Slot, memory: stats.Stats, now: float) -> dict[str, Any]:
         "failures": slot.backoff.failures,
         "last_end": slot.last_end,
     }
-    rows = [memory.as_dict(ids.row_of(slot.index, generation)) for generation in (0, 1)]
-    for name in (*COUNTERS, *SUMMED_GAUGES):
-        report[name] = sum(row[name] for row in rows)
+    words = memory.of_slot(slot.index)
+    report |= {metric.key: words[metric.key] for metric in metrics.WORDS}
     leader = slot.leader
-    report["loop_lag"] = rows[leader.generation & 1]["loop_lag"] if leader else 0
     report["processes"] = [_process_report(process, now) for process in slot.processes]
     report["pid"] = leader.pid if leader else 0
     report["uptime"] = round(now - leader.started, 3) if leader else 0.0
     report["rss"] = sum(process["rss"] for process in report["processes"])
     living = sum(process["cpu_seconds"] for process in report["processes"])
-    report["cpu_seconds"] = accounting.ended_cpu(rows) + living
+    report["cpu_seconds"] = accounting.ended_cpu(words) + living
     return report
 
 
@@ -74,16 +70,14 @@ def _process_report(process: ShardProcess, now: float) -> dict[str, Any]:
     }
 
 
-def totals(shards: list[dict[str, Any]], memory: stats.Stats) -> dict[str, int]:
-    """Return the sums over the whole server; counters include slots that were given up."""
-    whole = {name: memory.total(stats.INDEX[name]) for name in COUNTERS}
-    for name in SUMMED_GAUGES:
-        whole[name] = sum(shard[name] for shard in shards)
-    return whole
+def totals(memory: stats.Stats) -> dict[str, int]:
+    """Return the sums over the whole server; counters include slots that were removed."""
+    summed = (metric.key for metric in metrics.WORDS if metric.join is metrics.Join.SUM)
+    return {key: memory.total(stats.INDEX[key]) for key in summed}
 
 
 def report(table: SlotTable, memory: stats.Stats) -> dict[str, Any]:
     """Return the part of the report that speaks of shards."""
     now = time.monotonic()
     shards = [shard_report(slot, memory, now) for slot in sorted(table, key=lambda s: s.index)]
-    return {"shards": shards, "totals": totals(shards, memory)}
+    return {"shards": shards, "totals": totals(memory)}

@@ -1,11 +1,11 @@
 """The acceptor: with AcceptMode handoff it alone accepts, and hands each socket to a shard.
 
-Owns the choice (`Balance`) and the handing over (`Acceptor`); reads and writes nothing on the
-sockets it accepts. Exact balance instead of the kernel's luck: the shard with the fewest
-connections gets the next one, counted from shared memory plus what is on its way to it. It is a
-child of its own, because the supervisor must not be kept busy by a storm of connects; the
-listening socket and the other ends stay with the supervisor, so a killed acceptor costs the
-connection it had in hand and a pause. Connects wait in the backlog meanwhile.
+Owns the choice of the shard (`Balance`) and the handing over (`Acceptor`); reads and writes nothing
+on the sockets it accepts. The kernel spreads connections by chance; here the shard with the fewest
+gets the next one, counted from shared memory plus what is in flight to it. It is a process of its
+own, because the supervisor must not be kept busy by a burst of connects. The supervisor keeps the
+listening socket and the other ends open, so a killed acceptor costs the one connection it held and
+a pause, in which connects wait in the backlog.
 """
 
 import errno
@@ -20,7 +20,7 @@ from shardws import stats
 from shardws.errors import EXIT_CANNOT_START, EXIT_OK
 from shardws.log import logger
 
-ORDER: Final = struct.Struct("<BH")  # what, row; ADD carries the descriptor of the way there
+ORDER: Final = struct.Struct("<BH")  # what, row; ADD carries the descriptor to hand sockets over
 ADD: Final = 1
 DROP: Final = 2
 AT_ONCE: Final = 64  # accepts between two looks at the orders
@@ -35,7 +35,7 @@ class ListenError(Exception):
 
 
 class Balance:
-    """Who gets the next connection."""
+    """Which shard gets the next connection."""
 
     def __init__(self, memory: stats.Stats) -> None:
         self._memory = memory
@@ -48,15 +48,15 @@ class Balance:
         self._accepted_before[row] = self._memory.row(row)[stats.ACCEPTED]
 
     def drop(self, row: int) -> None:
-        """A row takes part no more."""
+        """Remove a row; one that is not there is ignored."""
         self._handed.pop(row, None)
 
     def note(self, row: int) -> None:
-        """One was handed to the row."""
+        """Count a connection that was handed to the row."""
         self._handed[row] += 1
 
     def load(self, row: int) -> int:
-        """Return the row's connections, with those it has not taken from its queue yet."""
+        """Return the row's connections, those still in its queue included."""
         words = self._memory.row(row)
         taken = words[stats.ACCEPTED] - self._accepted_before[row]
         return int(words[stats.CONNECTIONS]) + max(0, self._handed[row] - taken)
@@ -76,8 +76,8 @@ class Acceptor:
         self._backlog = backlog
         self._orders = orders
         self._balance = Balance(memory)
-        self._ways: dict[int, socket.socket] = {}  # by row
-        self._held: socket.socket | None = None  # accepted, and nobody took it yet
+        self._shards: dict[int, socket.socket] = {}  # by row
+        self._held: socket.socket | None = None  # accepted, and no shard took it yet
         self._pause_until = 0.0
         self._is_told = False
         self._selector = selectors.DefaultSelector()
@@ -97,13 +97,13 @@ class Acceptor:
                 self._accept()
 
     def _arrange(self) -> None:
-        """Watch the listener only while somebody can take what it gives."""
+        """Watch the listener only while a shard can take what it gives."""
         now = time.monotonic()
         if now >= self._pause_until:
             self._pause_until = 0.0
             if self._held is not None:
                 self._hand(self._held)
-        wanted = bool(self._ways) and self._held is None and not self._pause_until
+        wanted = bool(self._shards) and self._held is None and not self._pause_until
         if wanted and not self._is_accepting:
             self._listen()
             self._selector.register(self._listener, selectors.EVENT_READ)
@@ -118,24 +118,24 @@ class Acceptor:
             raise ListenError(f"cannot listen: {error.strerror}") from None
 
     def _obey(self) -> bool:
-        """Take one order; False when the supervisor is gone."""
+        """Carry out one order; False when the supervisor is gone."""
         data, descriptors, _, _ = socket.recv_fds(self._orders, ORDER.size, 1)
         if not data:
             return False
         what, row = ORDER.unpack(data)
         if what == ADD:
             self._forget(row)
-            self._ways[row] = socket.socket(fileno=descriptors[0])
-            self._ways[row].setblocking(False)
+            self._shards[row] = socket.socket(fileno=descriptors[0])
+            self._shards[row].setblocking(False)
             self._balance.add(row)
         else:
             self._forget(row)
         return True
 
     def _forget(self, row: int) -> None:
-        way = self._ways.pop(row, None)
-        if way is not None:
-            way.close()
+        sock = self._shards.pop(row, None)
+        if sock is not None:
+            sock.close()
             self._balance.drop(row)
 
     def _accept(self) -> None:
@@ -157,11 +157,11 @@ class Acceptor:
         """Give a connection to the first shard that takes it; else hold it and pause."""
         for row in self._balance.order():
             try:
-                socket.send_fds(self._ways[row], [CARGO], [client.fileno()])
+                socket.send_fds(self._shards[row], [CARGO], [client.fileno()])
             except BlockingIOError:
                 continue
             except OSError:
-                self._forget(row)  # the shard has died; the supervisor will say so, too
+                self._forget(row)  # the shard has died; the supervisor notices as well
                 continue
             self._balance.note(row)
             self._held = None

@@ -3,48 +3,46 @@
 Owns the taking of it and the sharing between slots; never accepts. All shards accept on the one
 socket, which somebody else keeps open: a connect waits in its queue while the whole server is
 restarted, and none is refused. The price is that the kernel spreads connections less evenly than
-over one socket per slot (DESIGN 1: 235/319/27/19 of 600, against 139/163/125/173).
+over one socket per slot (measured: 235/319/27/19 of 600, against 139/163/125/173).
 """
 
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Final
 
 from shardws.errors import StartError
+from shardws.shard.connection_source import ConnectionSource, ListeningSocket
 from shardws_supervisor.listening.listeners import address_of
+from shardws_supervisor.listening.strategy import AcceptStrategy
 
 FIRST: Final = 3  # SD_LISTEN_FDS_START
 VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
-class PassedListener:
-    """The one socket for every slot (listeners.Listening)."""
+class PassedSocket(AcceptStrategy):
+    """The one socket for every slot."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
+        self._sock = sock
         self.address = address_of(sock)
 
-    def add(self, slot: int) -> socket.socket:
-        """Return the socket."""
-        return self.sock
+    @contextmanager
+    def source(self, slot: int, row: int) -> Iterator[ConnectionSource]:
+        """Give every process the same socket."""
+        yield ListeningSocket(self._sock)
 
-    def remove(self, slot: int) -> None:
-        """Leave it: the other slots accept on it."""
-
-    def renew(self, slot: int) -> None:
-        """Leave it, too: nobody waits at a slot of his own."""
-
-    def others(self, slot: int) -> list[socket.socket]:
-        """Return what a child has to let go of: a shard nothing, others (slot -1) the socket."""
-        return [self.sock] if slot < 0 else []
+    def fds_to_close(self, slot: int | None = None) -> list[socket.socket]:
+        """Return nothing for a shard: each has the socket."""
+        return [self._sock] if slot is None else []
 
     def are_listening(self) -> bool:
-        """Tell whether it listens: it does before the first shard, when it was passed so."""
-        return bool(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        """Tell whether somebody listens; who passed the socket usually has."""
+        return bool(self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
     def close(self) -> None:
-        """Close our copy; whoever passed it may keep the port open for the next server."""
-        self.sock.close()
+        """Close our copy; the port is not ours to close."""
+        self._sock.close()
 
 
 def take(environment: MutableMapping[str, str], pid: int) -> socket.socket | None:

@@ -1,114 +1,74 @@
-"""The supervisor's side of AcceptMode handoff: the acceptor and the ways to the shards.
+"""AcceptMode handoff: one socket that nobody can join, and a child that alone accepts on it.
 
-Owns the acceptor child and, per process, a socket pair (SOCK_SEQPACKET: each message is whole and
-carries one descriptor). The shard has one end; the acceptor gets a copy of the other while the
-shard is ready, and this room keeps it, so that the next acceptor gets it too. When a shard drains,
-both copies are closed: it reads to the end and takes what was on its way.
+Owns the socket and the port's lock; `acceptor_process` owns the child and its links to the shards.
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from shardws import stats
-from shardws_supervisor.listening import acceptor
-from shardws_supervisor.system.auxiliary import Auxiliary
-from shardws_supervisor.system.backoff import Policy
+from shardws.shard.connection_source import ConnectionSource, HandoffSocket
+from shardws_supervisor.listening import listeners
+from shardws_supervisor.listening.acceptor_process import AcceptorProcess
+from shardws_supervisor.listening.listeners import Address
+from shardws_supervisor.listening.strategy import AcceptStrategy
 from shardws_supervisor.system.spawn import Closeable
 
-QUICK = Policy(first=0.05, stable=10.0)  # connects wait meanwhile
-BACKLOG = 4096  # capped by net.core.somaxconn
 
-
-class Handoff(Auxiliary):
-    """See the module docstring."""
+class Handoff(AcceptStrategy):
+    """See the module docstring. Slots need nothing: the acceptor knows living shards only."""
 
     def __init__(
         self,
-        listener: socket.socket,
+        address: Address,
+        passed: socket.socket | None,
         memory: stats.Stats,
         fds_to_close: Callable[[], list[Closeable]],
     ) -> None:
-        super().__init__("acceptor", self._run, fds_to_close, QUICK, process_name="shardws-accept")
-        self._listener = listener
-        self._memory = memory
-        self._ways: dict[int, socket.socket] = {}  # by row: our copy of the acceptor's end
-        self._ready: set[int] = set()
-        self._orders: socket.socket | None = None
-        self._theirs: socket.socket | None = None
+        """Bind the socket, unless one was passed in; StartError when the port is not free.
 
-    def _run(self) -> int:
-        assert self._theirs is not None
-        return acceptor.run(self._listener, BACKLOG, self._theirs, self._memory)
+        `fds_to_close` are all descriptors of the supervisor; the acceptor keeps the socket of them.
+        """
+        self._lock: socket.socket | None = None
+        if passed is not None:
+            self.sock, self.address = passed, listeners.address_of(passed)
+        else:
+            self.sock, self._lock = listeners.claim(address)
+            self.address = listeners.settled(address, self.sock)
+        self._acceptor = AcceptorProcess(
+            self.sock, memory, lambda: [item for item in fds_to_close() if item is not self.sock]
+        )
+        self.auxiliaries = (self._acceptor,)
 
-    def _prepare(self) -> list[Closeable]:
-        """Make the channel of a new acceptor (Auxiliary)."""
-        if self._orders is not None:
-            self._orders.close()
-        self._orders, self._theirs = _pair()
-        return [self._orders, *self._ways.values()]
+    @property
+    def is_accepting(self) -> bool:
+        return bool(self._acceptor.pid)
 
-    def _forked(self) -> None:
-        """Name every ready shard to the new acceptor (Auxiliary)."""
-        assert self._theirs is not None
-        self._theirs.close()
-        for row in self._ready:
-            self._order(acceptor.ADD, row)
+    @contextmanager
+    def source(self, slot: int, row: int) -> Iterator[ConnectionSource]:
+        """Give a process its end of a new pair, and close our copy of it after the fork."""
+        with self._acceptor.connect(row) as end:
+            yield HandoffSocket(end, self.address.port)
 
-    def open(self, row: int) -> socket.socket:
-        """Return the end for a new shard, which the caller closes after the fork."""
-        self.drop(row)
-        self._ways[row], theirs = _pair()
-        return theirs
+    def shard_ready(self, row: int) -> None:
+        self._acceptor.add(row)
 
-    def add(self, row: int) -> None:
-        """The shard of a row is ready: connections may go to it."""
-        self._ready.add(row)
-        self._order(acceptor.ADD, row)
+    def shard_leaves(self, row: int) -> None:
+        self._acceptor.drop(row)
 
-    def drop(self, row: int) -> None:
-        """A shard drains or is gone: no more connections for it."""
-        if row in self._ready:
-            self._ready.remove(row)
-            self._order(acceptor.DROP, row)
-        way = self._ways.pop(row, None)
-        if way is not None:
-            way.close()
+    def fds_to_close(self, slot: int | None = None) -> list[socket.socket]:
+        """Return everything: a shard gets its own end from `source`."""
+        locks = [] if self._lock is None else [self._lock]
+        return [*locks, self.sock, *self._acceptor.descriptors()]
 
-    def _order(self, what: int, row: int) -> None:
-        """Tell the acceptor; one that does not listen is replaced, and the next one told anew."""
-        if self._orders is None or not self.pid:
-            return
-        descriptors = [self._ways[row].fileno()] if what == acceptor.ADD else []
-        try:
-            socket.send_fds(self._orders, [acceptor.ORDER.pack(what, row)], descriptors)
-        except OSError:
-            self.kill()
+    def are_listening(self) -> bool:
+        """Tell whether the acceptor has called `listen`."""
+        return bool(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
-    def fds_to_close(self) -> list[Closeable]:
-        """Return the descriptors of this room, for other children."""
-        orders = [self._orders] if self._orders is not None else []
-        return [*orders, *self._ways.values()]
-
-    def end(self) -> None:
-        super().end()
-        for sock in [*self._ways.values(), *([self._orders] if self._orders else [])]:
-            sock.close()
-
-
-def made(
-    listener: socket.socket | None,
-    memory: stats.Stats,
-    fds_to_close: Callable[[], list[Closeable]],
-) -> Handoff | None:
-    """Return the hand-off for a listener, None without one; `fds_to_close` may include the listener."""
-    if listener is None:
-        return None
-    return Handoff(
-        listener, memory, lambda: [item for item in fds_to_close() if item is not listener]
-    )
-
-
-def _pair() -> tuple[socket.socket, socket.socket]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    return ours, theirs
+    def close(self) -> None:
+        """End the acceptor, too."""
+        self.sock.close()
+        if self._lock is not None:
+            self._lock.close()
+        self._acceptor.end()

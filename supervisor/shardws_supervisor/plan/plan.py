@@ -34,7 +34,7 @@ class Plan:
     local_port: int
     use_ipv6: int
     is_exclusive: bool
-    is_handoff: bool
+    accept_mode: str
     is_tls: bool
     max_connections: int  # 0: as many as fit
     run_directory: str
@@ -102,7 +102,7 @@ def read(
         local_host=settings[table.LOCAL_HOST],
         local_port=settings[table.LOCAL_PORT],
         use_ipv6=settings[table.USE_IPV6],
-        is_handoff=settings[table.ACCEPT_MODE] == "handoff",
+        accept_mode=settings[table.ACCEPT_MODE],
         is_exclusive=settings[table.BIND_EXCLUSIVELY],
         is_tls=settings[table.USE_SSL],
         max_connections=settings[table.MAX_CONNECTIONS],

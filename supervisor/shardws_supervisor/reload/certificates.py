@@ -1,12 +1,12 @@
 """Certificates while they serve: renewed when their files change, watched for their expiry.
 
-Owns the watch and its log lines, and what status shows of certificates; the making is
-`shardws.shard.certificates`'s. A renewed certificate needs no reload: this process makes the new
-contexts under the ticket keys of the old ones, for shards that are forked from now on, and each
-living shard makes its own. Connections that are open go on. What cannot be used is refused, and the
-old certificate stays; it is looked at again when the file changes again.
+Owns the watch and its log lines, and what status shows of certificates;
+`shardws.shard.certificates` builds them. A renewed certificate needs no reload: this process makes
+the new contexts under the ticket keys of the old ones, for shards that are forked from now on, and
+each living shard makes its own. Open connections continue. A certificate that cannot be used is
+refused and the old one stays, until the file changes again.
 
-A change counts once the files have been the same for two looks, so a store is not read while it is
+A change counts once the files have been the same for two checks, so a store is not read while it is
 being written; a file that is missing counts as unchanged.
 """
 
@@ -27,7 +27,7 @@ from shardws_supervisor.shards.replies import Pending, Reply
 from shardws_supervisor.shards.shard_requests import Answer, ShardRequests
 from shardws_supervisor.shards.slots import SlotTable, State
 
-SOON_DAYS: Final = 30  # public CAs renew that early, so nobody should ever come to see the warning
+SOON_DAYS: Final = 30  # public CAs renew earlier, so the warning means that renewal failed
 EXPIRY_PERIOD: Final = 12 * 3600.0  # seconds between two warnings
 
 log = logger("supervisor.certificates")
@@ -54,12 +54,12 @@ class CertificateWatch:
         self._due = 0.0
         self._warn_due = 0.0
         self._site: CertificateSet | None = None  # the one whose files are watched
-        self._read: Stamps = {}  # the files as they were read, or refused
-        self._seen: Stamps = {}  # as they were at the last look
+        self._read: Stamps = {}  # the files when they were last read, accepted or not
+        self._seen: Stamps = {}  # the files at the last check
         self._pending: Pending | None = None
 
     def advance(self, now: float) -> None:
-        """Look, when it is time to."""
+        """Check the files when it is due."""
         plan = self._owner.plan
         if plan.site is None:
             return
@@ -93,7 +93,7 @@ class CertificateWatch:
         try:
             site = certificates.build(plan.settings, plan.site)
         except TLSSetupError as error:
-            log.error("a changed certificate is refused, the old one stays: %s", error)
+            log.error("changed certificate refused, the old one stays: %s", error)
             return
         self._site = site
         self._owner.plan = plans.renewed(plan, site, stamps)
@@ -110,7 +110,7 @@ class CertificateWatch:
         self._pending.then(self._renewed)
 
     def _renewed(self) -> None:
-        """Log how the shards fared."""
+        """Log what the shards answered."""
         assert self._pending is not None
         reply, self._pending = self._pending.reply(), None
         for line in reply["refusals"]:

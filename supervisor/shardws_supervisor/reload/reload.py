@@ -1,10 +1,11 @@
 """A reload: the probe first, then slot by slot.
 
-Owns the sequence and its wording; knows the supervisor as an `Owner`. Whatever goes wrong before
-the first successor is ready leaves the server as it was: broken code or a bad setting is refused
-with its reason.
+Owns the sequence; knows the supervisor as an `Owner`. Whatever goes wrong before the first
+successor is ready leaves the server as it was: broken code or a bad setting is refused with its
+reason.
 """
 
+import logging
 import selectors
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from shardws.log import logger
 from shardws_supervisor.plan import plan as plans
 from shardws_supervisor.plan.probe import Probe, ProbeError
 from shardws_supervisor.reload import certificates
+from shardws_supervisor.reload.outcome import Kind, ReloadOutcome
 from shardws_supervisor.reload.rolling import Progress, Rolling
 from shardws_supervisor.shards.shard_requests import ShardRequests
 from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable
@@ -37,11 +39,11 @@ class Owner(Protocol):
 
 
 class Reload:
-    """One reload, from the probe to the last slot; `outcome` says how it ended."""
+    """One reload, from the probe to the last slot; `outcome` is None until it is over."""
 
     def __init__(self, owner: Owner, selector: selectors.BaseSelector) -> None:
         log.info("reloading")
-        self.outcome = ""
+        self.outcome: ReloadOutcome | None = None
         self._owner = owner
         self._selector = selector
         self._rolling: Rolling | None = None
@@ -60,23 +62,22 @@ class Reload:
         return {self._probe.pid} if self._probe else set()
 
     def advance(self, now: float) -> bool:
-        """Go on; True when the reload is over, one way or the other."""
+        """Continue; True when the reload is over."""
         if self._probe is not None:
             self._advance_probe(self._probe, now)
-        if self.outcome or self._rolling is None:
-            return bool(self.outcome)
-        progress = self._rolling.advance(self._owner.table, self._owner)
+        if self.outcome is None and self._rolling is not None:
+            self._advance_shards(self._rolling)
+        return self.outcome is not None
+
+    def _advance_shards(self, rolling: Rolling) -> None:
+        progress = rolling.advance(self._owner.table, self._owner)
         if progress is Progress.DONE:
-            self.outcome = f"reloaded: {self._rolling.replaced} shards replaced"
-            log.info("%s", self.outcome)
+            self._end(ReloadOutcome(Kind.DONE, rolling.replaced))
         elif progress is Progress.FAILED:
+            assert rolling.failed is not None
             self._owner.plan = self._old_plan
-            self.outcome = (
-                f"reload stopped: the new shard {self._rolling.failed_slot} did not get ready;"
-                f" {self._rolling.replaced} shards were replaced, the others serve on"
-            )
-            log.error("%s", self.outcome)
-        return bool(self.outcome)
+            reason, slot = rolling.failed.complaint, rolling.failed.slot
+            self._end(ReloadOutcome(Kind.FAILED, rolling.replaced, reason, slot))
 
     def _advance_probe(self, probe: Probe, now: float) -> None:
         if not probe.receive() and not probe.is_late(now):
@@ -99,15 +100,22 @@ class Reload:
         self._rolling = Rolling(self._owner.table)
 
     def _refuse(self, reason: str) -> None:
-        self.outcome = f"reload refused: {reason}"
-        log.error("%s", self.outcome)
+        self._end(ReloadOutcome(Kind.REFUSED, reason=reason))
+
+    def _end(self, outcome: ReloadOutcome) -> None:
+        self.outcome = outcome
+        log.log(logging.INFO if outcome.is_success else logging.ERROR, "%s", outcome)
 
     def cancel(self) -> None:
-        """Give up: the server stops. Shards that were begun are ended with all others."""
+        """Cancel it: the server stops. Shards that were begun are ended with all others."""
         if self._probe is not None:
             self._selector.unregister(self._probe)
             self._probe.abandon()
             self._probe = None
+        if self.outcome is None:
+            replaced = self._rolling.replaced if self._rolling else 0
+            self.outcome = ReloadOutcome(Kind.CANCELLED, replaced, "the server stops")
+            log.info("%s", self.outcome)
 
 
 class Reloads:
@@ -115,7 +123,7 @@ class Reloads:
 
     def __init__(self, owner: Owner, selector: selectors.BaseSelector) -> None:
         self.count = 0  # how many were begun
-        self.outcome = ""  # of the last one that ended
+        self.outcome: ReloadOutcome | None = None  # of the last one that ended
         self.certificates = certificates.CertificateWatch(owner)
         self._owner = owner
         self._selector = selector
@@ -140,13 +148,13 @@ class Reloads:
         return ""
 
     def follow(self) -> None:
-        """Have another begin when this one is over: what it reads may have changed meanwhile."""
+        """Begin another when this one is over: what it reads may have changed meanwhile."""
         if not self._is_followed:
             log.info("a reload is under way already; another follows")
         self._is_followed = True
 
     def advance(self, now: float) -> None:
-        """Go on with the one that is under way; without one, renew certificates."""
+        """Continue the one that is under way; without one, renew certificates."""
         if self._current is None:
             self.certificates.advance(now)
         elif self._current.advance(now):
@@ -157,8 +165,8 @@ class Reloads:
                 self.begin()
 
     def cancel(self) -> None:
-        """Give it up: the server stops."""
+        """Cancel it: the server stops."""
         if self._current is not None:
             self._current.cancel()
+            self.outcome = self._current.outcome
             self._current = None
-            self.outcome = "given up: the server stops"

@@ -1,8 +1,8 @@
 """A rolling restart: one slot after the other, the successor ready before the incumbent drains.
 
-Owns the order and nothing else: what it wants done it asks of a `ShardStarter`, what has happened it reads
-from the slots; time does not matter to it. A successor that does not become ready ends the whole
-restart; the incumbent was not touched and serves on, and so do the slots that were not reached.
+Owns the order and nothing else: a `ShardStarter` does what it wants done, the slots tell what has
+happened, and time does not matter. A successor that does not become ready ends the whole restart;
+the incumbent was not touched and keeps serving, and so do the slots that were not reached.
 """
 
 import enum
@@ -12,7 +12,7 @@ from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable, State
 
 
 class ShardStarter(Protocol):
-    """Who does what a rolling restart wants."""
+    """Starts and ends shards for a rolling restart."""
 
     def begin(self, slot: Slot) -> ShardProcess | None: ...  # None: not now, ask again
     def retire(self, process: ShardProcess) -> None: ...
@@ -34,10 +34,10 @@ class Rolling:
         self._slot: int | None = None
         self._successor: ShardProcess | None = None
         self.replaced = 0
-        self.failed_slot: int | None = None
+        self.failed: ShardProcess | None = None  # the successor that did not become ready
 
     def advance(self, table: SlotTable, starter: ShardStarter) -> Progress:
-        """Go on as far as possible; call it whenever something about a shard changed."""
+        """Continue as far as possible; call it whenever something about a shard changed."""
         while True:
             if self._slot is None:
                 if not self._waiting:
@@ -61,7 +61,7 @@ class Rolling:
         if state is State.STARTING:
             return Progress.RUNNING
         if state is not State.READY:
-            self.failed_slot = slot.index
+            self.failed = self._successor
             return Progress.FAILED
         for process in list(slot.processes):
             if process is not self._successor and process.state in (State.READY, State.STARTING):

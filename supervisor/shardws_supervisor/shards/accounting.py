@@ -1,11 +1,11 @@
-"""What the supervisor alone can count of processes: how many began, how they ended, their CPU time.
+"""What only the supervisor can count of processes: how many began, how they ended, their CPU time.
 
 Owns three words of each row of shared memory (shardws.stats); decides nothing. They stay when a
-slot is given up, so a slot that comes back counts on, and they are there for whoever maps the
-memory: no figure processes in a process that may be killed.
+slot is removed, so a slot that comes back continues its counters, and they outlive every process
+that shows them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from resource import struct_rusage
 
 from shardws import stats
@@ -29,6 +29,6 @@ def ended(memory: stats.Stats, process: ShardProcess, status: int, usage: struct
         row[stats.CRASHES] += 1
 
 
-def ended_cpu(rows: Iterable[Mapping[str, int]]) -> float:
-    """Return the CPU seconds of ended processes, of rows of shared memory by their field names."""
-    return sum(row["ended_cpu"] for row in rows) / 1e6
+def ended_cpu(words: Mapping[str, int]) -> float:
+    """Return the CPU seconds of a slot's ended processes, from its words (Stats.of_slot)."""
+    return words["ended_cpu"] / 1e6

@@ -1,7 +1,7 @@
-"""The supervisor's end of the socket pair to one shard, spoken with `shardws.wire`.
+"""The supervisor's end of the socket pair to one shard, with messages of `shardws.wire`.
 
-Owns the descriptor, the decoder and the bytes a slow shard has not read yet; knows not what the
-messages do. Both directions are bounded: a message above `LONGEST_MESSAGE` or a shard that leaves
+Owns the descriptor, the decoder and the bytes a slow shard has not read yet; does not interpret the
+messages. Both directions are bounded: a message above `LONGEST_MESSAGE` or a shard that leaves
 more than `LONGEST_QUEUE` bytes unread breaks the channel, and the owner ends that shard.
 """
 
@@ -12,13 +12,13 @@ from typing import Any, Final
 from shardws.errors import WireError
 from shardws.wire import codec, messages
 
-LONGEST_MESSAGE: Final = 1 << 20  # a roster of 500 connections is some 150 KiB
-LONGEST_QUEUE: Final = 1 << 20  # some hundred PEERS of the largest server
+LONGEST_MESSAGE: Final = 1 << 20  # a list of 500 connections takes about 150 KiB
+LONGEST_QUEUE: Final = 1 << 20  # about a hundred PEERS messages of the largest server
 PIECE: Final = 64 << 10
 
 
 class ChannelError(Exception):
-    """The channel broke: garbage, or a shard that does not read."""
+    """The channel is broken: it carried garbage, or the shard does not read."""
 
 
 class Channel:
@@ -41,7 +41,7 @@ class Channel:
     def receive(self) -> list[tuple[Any, ...]]:
         """Return the messages that arrived; `is_closed` turns true at the end of the stream.
 
-        ChannelError when the shard speaks nonsense.
+        ChannelError for bytes that are no messages.
         """
         try:
             data = self._sock.recv(PIECE)
@@ -55,24 +55,24 @@ class Channel:
         try:
             return self._decoder.feed(data)
         except WireError as error:
-            raise ChannelError(f"its channel spoke nonsense: {error.description}") from None
+            raise ChannelError(f"invalid message on its channel: {error.description}") from None
 
     def send(self, kind: int, *fields: Any) -> None:
-        """Send, or queue what the socket does not take; ChannelError when it is too much."""
+        """Send, or queue what the socket does not take; ChannelError when the queue is too long."""
         self._queue += codec.encode(kind, *fields)
         self.flush()
         if len(self._queue) > LONGEST_QUEUE:
             raise ChannelError(f"it left {len(self._queue)} bytes of its channel unread")
 
     def flush(self) -> None:
-        """Write what is queued as far as the socket takes it; a closed peer is seen in receive."""
+        """Write queued bytes as far as the socket takes them; `receive` notices a closed peer."""
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while self._queue:
                 sent = self._sock.send(self._queue)
                 del self._queue[:sent]
 
     def close(self) -> None:
-        """Close the descriptor: to the shard that means that its supervisor is gone."""
+        """Close the descriptor, which tells the shard that its supervisor is gone."""
         self.is_closed = True
         self._sock.close()
 

@@ -1,8 +1,8 @@
-"""The channels to all shards: who is told what, and who is heard.
+"""The channels to all shards.
 
-Owns the channel of each process, from its fork until it is buried, and when the loop watches it; must
-not know what the messages mean. A shard whose channel breaks is killed; one that closes it, as it
-does at its end, has GONE_DEADLINE left.
+Owns the channel of each process, from its fork until it is reaped, and its registration with the
+supervisor's loop; does not interpret the messages. A shard whose channel breaks is killed; one that
+closes it, as each does at its end, has GONE_DEADLINE left.
 """
 
 import contextlib
@@ -35,12 +35,12 @@ class Channels:
         self._streams: dict[int, Channel] = {}  # by pid
 
     def open(self, process: ShardProcess, stream: Channel) -> None:
-        """Listen to a new shard."""
+        """Register the channel of a new shard."""
         self._streams[process.pid] = stream
         self._selector.register(stream, selectors.EVENT_READ, lambda: self._readable(process))
 
     def all(self) -> list[Channel]:
-        """Return every channel: descriptors that no child may keep."""
+        """Return every channel: no child may keep their descriptors."""
         return list(self._streams.values())
 
     def tell(self, process: ShardProcess, kind: int, *fields: Any) -> None:
@@ -52,19 +52,19 @@ class Channels:
             stream.send(kind, *fields)
             self._watch(stream, process)
         except ChannelError as error:
-            self._distrust(process, str(error))
+            self._kill(process, str(error))
 
     def close(self, process: ShardProcess) -> list[tuple[Any, ...]]:
-        """Forget a dead shard; return its last words: its FAILED may still lie in the channel."""
+        """Forget a dead shard; return the messages still in its channel, such as a FAILED."""
         stream = self._streams.pop(process.pid)
-        words: list[tuple[Any, ...]] = []
+        last: list[tuple[Any, ...]] = []
         with contextlib.suppress(ChannelError, OSError):
             while not stream.is_closed and (received := stream.receive()):
-                words += received
+                last += received
         with contextlib.suppress(KeyError):
             self._selector.unregister(stream)
         stream.close()
-        return words
+        return last
 
     def _readable(self, process: ShardProcess) -> None:
         stream = self._streams[process.pid]
@@ -74,7 +74,7 @@ class Channels:
             for kind, *fields in stream.receive():
                 self._heard(process, kind, fields)
         except ChannelError as error:
-            self._distrust(process, str(error))
+            self._kill(process, str(error))
             return
         if stream.is_closed:
             self._selector.unregister(stream)
@@ -89,6 +89,6 @@ class Channels:
             wanted |= selectors.EVENT_WRITE
         self._selector.modify(stream, wanted, lambda: self._readable(process))
 
-    def _distrust(self, process: ShardProcess, reason: str) -> None:
-        log.error("%s (pid %d) is killed: %s", process.name, process.pid, reason)
+    def _kill(self, process: ShardProcess, reason: str) -> None:
+        log.error("%s (pid %d) killed: %s", process.name, process.pid, reason)
         send(process, signal.SIGKILL)

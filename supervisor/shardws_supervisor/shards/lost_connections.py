@@ -1,9 +1,9 @@
-"""What dead shards leave behind: connections that were told Connected and never Disconnected.
+"""Lost connections: Connected was told, and the shard died before it told Disconnected.
 
-Owns the ids a dead shard's page of the census shows, until a living one has been asked to tell the
-application: the successor in the slot, or any ready shard when none will come: the slot is given
-up or quarantined, or the server ends. Knows no process and no channel. Each id is handed over once;
-when the heir dies before it has fired the event, that event is lost with it.
+Owns the ids found in a dead shard's page of the census, until a living shard has been asked to
+fire the event: the successor in the slot, or any ready shard when there will be none, because the
+slot is removed or quarantined or the server ends. Knows no process and no channel. Each id is
+handed over once; when the shard that got it dies before it has fired the event, that event is lost.
 """
 
 from collections.abc import Callable
@@ -29,19 +29,19 @@ class LostConnections:
         self._owed: dict[int, list[int]] = {}
 
     def ended(self, process: ShardProcess, node: int) -> None:
-        """Take what a dead shard leaves; one that ended in order leaves nothing."""
+        """Collect the ids of a dead shard; one that ended in order leaves none."""
         left = [
             ids.pack(node, process.slot, process.generation, serial)
             for serial in self.census.collect(process.row)
         ]
         if left:
-            log.warning("%s left %d connections behind", process.name, len(left))
+            log.warning("%s died with %d open connections", process.name, len(left))
             self._owed.setdefault(process.slot, []).extend(left)
 
     def settle(self, table: SlotTable, *, is_ending: bool = False) -> None:
-        """Hand over what is owed to whoever is ready for it.
+        """Hand over ids to shards that are ready.
 
-        While the server ends nobody is waited for, and one that drains will do.
+        While the server ends there is no waiting for a successor, and a draining shard will do.
         """
         ready = {process.slot: process for process in table.processes(State.READY)}
         if is_ending and not ready:
@@ -49,19 +49,24 @@ class LostConnections:
         if not ready:
             return
         for slot in list(self._owed):
-            heir = ready.get(slot)
-            if heir is None and not is_ending and slot in table.slots and table[slot].has_future:
-                continue  # its successor is on the way
-            self._hand_over(heir or next(iter(ready.values())), self._owed.pop(slot))
+            reporter = ready.get(slot)
+            if (
+                reporter is None
+                and not is_ending
+                and slot in table.slots
+                and table[slot].has_future
+            ):
+                continue  # its successor will report them
+            self._hand_over(reporter or next(iter(ready.values())), self._owed.pop(slot))
 
     def close(self) -> None:
-        """Say what nobody was left to be told."""
+        """Log how many events could not be fired."""
         lost = sum(map(len, self._owed.values()))
         if lost:
-            log.error("nobody is left to tell that %d connections of dead shards ended", lost)
+            log.error("no shard is left to fire Disconnected for %d lost connections", lost)
         self._owed.clear()
 
-    def _hand_over(self, heir: ShardProcess, owed: list[int]) -> None:
+    def _hand_over(self, reporter: ShardProcess, owed: list[int]) -> None:
         for start in range(0, len(owed), BATCH):
             batch: Any = b"".join(one.to_bytes(8, "little") for one in owed[start : start + BATCH])
-            self._tell(heir, messages.LOST_CONNECTIONS, batch)
+            self._tell(reporter, messages.LOST_CONNECTIONS, batch)

@@ -1,4 +1,4 @@
-"""What a request of the control socket is answered: at once, or later.
+"""Replies to requests of the control socket, given at once or later.
 
 Owns the shape of requests, replies and refusals; knows no socket and no command.
 """
@@ -13,7 +13,7 @@ Reply = dict[str, Any]
 
 
 class Pending:
-    """A reply that comes later; later requests of the client are answered behind it."""
+    """A reply that comes later; the client's next requests are answered after it."""
 
     def __init__(self) -> None:
         self._make: Callable[[], Reply] | None = None
@@ -30,13 +30,13 @@ class Pending:
         return self._make is not None
 
     def then(self, call: Callable[[], None]) -> None:
-        """Have `call` called when it is settled, at once when it is already."""
+        """Call `call` when it is settled, at once if it is already."""
         self._then = call
         if self._make is not None:
             call()
 
     def reply(self) -> Reply:
-        """Return the reply of what is settled, or raise."""
+        """Return the reply when it is settled, or raise as the command did."""
         assert self._make is not None
         return self._make()
 
@@ -47,14 +47,14 @@ def refusal(reason: str, code: int | None = None) -> Reply:
 
 
 def settled(reply: Reply) -> Pending:
-    """Return what is known already as what comes later does."""
+    """Return a reply that is known already as a Pending."""
     pending = Pending()
     pending.fill(lambda: reply)
     return pending
 
 
 def guarded(make: Callable[[], Reply]) -> Reply:
-    """Return a reply with its "ok"; what a command raises becomes a refusal."""
+    """Return a reply with "ok"; an error that a command raises becomes a refusal."""
     try:
         return {"ok": True, **make()}
     except ShardwsError as error:

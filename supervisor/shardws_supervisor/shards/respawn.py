@@ -1,8 +1,8 @@
-"""What becomes of a slot whose shard died, or asked for a successor.
+"""What happens to a slot whose shard died, or asked for a successor.
 
-Owns the verdict (again soon, or quarantine) and its wording; knows no process, and time is an
-argument. Both cost the same: a shard that asks for a successor as soon as it processes is a crash loop
-as well, and must not keep the supervisor forking.
+Owns the decision (retry after a delay, or quarantine) and its log lines; knows no process, and time
+is an argument. Both count as failures: a shard that asks for a successor as soon as it runs is a
+crash loop too, and must not keep the supervisor forking.
 """
 
 from shardws.log import logger
@@ -12,33 +12,33 @@ log = logger("supervisor")
 
 
 def died(slot: Slot, process: ShardProcess, reason: str, now: float) -> None:
-    """Decide what follows from an unexpected death."""
+    """Decide what follows an unexpected death."""
     if slot.leader is not None or slot.rest is not State.VACANT:  # what follows is decided already
         log.warning("%s (pid %d) %s", process.name, process.pid, reason)
         return
     delay = _decide(slot, process, reason, now)
     if delay is not None:
-        log.error("%s (pid %d) %s; again in %.2f s", process.name, process.pid, reason, delay)
+        log.error("%s (pid %d) %s; next start in %.2f s", process.name, process.pid, reason, delay)
 
 
 def leaving(slot: Slot, process: ShardProcess, now: float) -> None:
-    """Decide when the successor of a shard begins that serves on until then."""
+    """Decide when to start the successor of a shard that serves until then."""
     if slot.leader is not None:
         return
     delay = _decide(slot, process, "asked for a successor", now)
     if delay is not None:
-        what = "%s (pid %d) asks for a successor, which begins in %.2f s"
+        what = "%s (pid %d) asks for a successor, which starts in %.2f s"
         log.info(what, process.name, process.pid, delay)
 
 
 def _decide(slot: Slot, process: ShardProcess, reason: str, now: float) -> float | None:
     delay = slot.fail(process, reason, now)
     if delay is None:
-        what = "%s (pid %d) %s; it fell %d times in a row: quarantined until a reload"
+        what = "%s (pid %d) %s; %d consecutive failures: slot quarantined until the next reload"
         log.critical(what, process.name, process.pid, reason, slot.backoff.failures)
     return delay
 
 
 def is_hopeless(table: SlotTable) -> bool:
-    """Tell whether nobody serves and nobody will."""
+    """Tell whether no shard serves and none will."""
     return table.are_all(State.QUARANTINED) and not table.processes(State.READY)

@@ -1,8 +1,8 @@
 """More shards or fewer, while serving.
 
-Owns the choice of slots: the lowest free numbers come, the highest go. A slot that goes takes no
-new connection from that moment on; its clients are closed with 1012 at the drain rate, and come
-back to the others.
+Owns the choice of slots: the lowest free numbers are added, the highest removed. A slot that is
+removed takes no new connection from that moment on; its clients are closed with 1012 at the drain
+rate, and reconnect to the other shards.
 """
 
 import time

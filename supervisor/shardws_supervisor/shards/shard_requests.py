@@ -1,8 +1,8 @@
-"""ShardRequests for shards: questions and commands that a control client has for them.
+"""Requests to shards: questions and commands that a control client has for them.
 
-Owns the shard_requests under way and their deadline; knows not what they say. Each is one QUERY on a
-shard's channel and one REPLY; a shard that ends, or does not answer in time, has answered nothing.
-The supervisor's loop never waits: a `Pending` is filled when the last answer has come.
+Owns the requests under way and their deadline; does not interpret them. Each is one QUERY on a
+shard's channel and one REPLY; a shard that ends, or is late, counts as one without an answer. The
+supervisor's loop never waits: a `Pending` is filled when the last answer has come.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,13 +15,13 @@ from shardws_supervisor.shards.replies import Pending, Reply
 from shardws_supervisor.shards.slots import ShardProcess
 
 DEADLINE: Final = 5.0  # seconds for all answers
-MOST: Final = 1024  # shard_requests under way, of all clients
+MOST: Final = 1024  # requests under way, of all clients
 MOST_BYTES: Final = 512 << 10  # of them: a shard that leaves 1 MiB of its channel unread is killed
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one shard said; `body` is JSON; when it refused, that of shard.shard_requests.refusal."""
+    """The answer of one shard; `body` is JSON, and operator_commands.refusal when it refused."""
 
     process: ShardProcess
     is_ok: bool
@@ -34,7 +34,7 @@ Tell = Callable[..., None]  # (process, kind, *fields)
 
 @dataclass(slots=True, eq=False)
 class Round:
-    """One request of a client: an request for each of several shards."""
+    """One request of a client, to one shard or several."""
 
     pending: Pending
     finish: Finish
@@ -51,9 +51,8 @@ class ShardRequests:
         self._tell = tell
         self._token = 0
         self._bytes = 0
-        self._open: dict[
-            int, tuple[ShardProcess, Round, int]
-        ] = {}  # by token; the int: which answer
+        # By token; the number is the index among the answers.
+        self._open: dict[int, tuple[ShardProcess, Round, int]] = {}
 
     def begin(
         self,
@@ -63,14 +62,14 @@ class ShardRequests:
         finish: Finish,
         now: float,
     ) -> Pending:
-        """Send one request to each process; `finish` makes the reply of what they answer.
+        """Send one request to each process; `finish` makes the reply from their answers.
 
         ShardwsError 135 when too many are under way.
         """
         asked = list(processes)
         size = len(what)
         if len(self._open) + len(asked) > MOST or self._bytes + size > MOST_BYTES:
-            raise ShardwsError("too much is being asked at once", code=135)
+            raise ShardwsError("too many requests to shards are under way", code=135)
         pending = Pending()
         round_ = Round(pending, finish, now + DEADLINE, [None] * len(asked), len(asked), size)
         self._bytes += size
@@ -83,14 +82,14 @@ class ShardRequests:
         return pending
 
     def replied(self, process: ShardProcess, token: int, is_ok: bool, body: bytes) -> None:
-        """Take a REPLY; one that comes too late, or to somebody else's question, is nothing."""
+        """Take a REPLY; one that is late, or answers another shard's question, is ignored."""
         found = self._open.get(token)
         if found is not None and found[0] is process:
             del self._open[token]
             self._take(found[1], found[2], Answer(process, is_ok, body))
 
     def ended(self, process: ShardProcess) -> None:
-        """A shard is gone, and what it was asked with it."""
+        """Give up what a dead shard was asked."""
         self._give_up([token for token, (owner, _, _) in self._open.items() if owner is process])
 
     def expire(self, now: float) -> None:

@@ -1,9 +1,9 @@
-"""The shards as processes: forked, listened to, watched, ended and reaped.
+"""The shards as processes: forked, heard, watched, ended and reaped.
 
-Owns the processes in the slots and what their messages mean; must not know why a shard is started or
-stopped (supervisor.py, rolling.py). What happens is told to an `Observer`. Every wait has a
-deadline: STARTING StartTimeout, DRAINING the drain deadline and some, STOPPING STOP_DEADLINE; what
-is late is killed. Only pids of this table are reaped.
+Owns the processes in the slots and the meaning of their messages; why a shard is started or
+stopped is decided above (supervisor.py, reload/rolling.py). An `Observer` hears what happens. Every
+wait has a deadline: STARTING StartTimeout, DRAINING the drain deadline plus DRAIN_GRACE, STOPPING
+STOP_DEADLINE; what is late is killed. Only pids of this table are reaped.
 """
 
 import os
@@ -20,8 +20,7 @@ from shardws.log import logger
 from shardws.settings import Source
 from shardws.shard import process as shard_process
 from shardws.wire import messages
-from shardws_supervisor.listening.handoff import Handoff
-from shardws_supervisor.listening.listeners import Listening
+from shardws_supervisor.listening.strategy import AcceptStrategy
 from shardws_supervisor.plan.plan import Plan
 from shardws_supervisor.shards import accounting, channel
 from shardws_supervisor.shards.channels import Channels
@@ -40,7 +39,7 @@ log = logger("supervisor.shards")
 
 
 class Observer(Protocol):
-    """Who is told of the processes of shards."""
+    """Who hears what happens to the processes of shards."""
 
     def shard_ready(self, process: ShardProcess) -> None: ...
     def shard_leaving(self, process: ShardProcess) -> None: ...
@@ -49,14 +48,13 @@ class Observer(Protocol):
 
 
 class Shards:
-    """See the module docstring; `table` may be read by everybody."""
+    """See the module docstring; anyone may read `table`."""
 
     def __init__(
         self,
         observer: Observer,
         selector: selectors.BaseSelector,
-        listeners: Listening,
-        handoff: Handoff | None,
+        accepting: AcceptStrategy,
         memory: stats.Stats,
         census: Census,
         boot_nonce: str,
@@ -66,8 +64,7 @@ class Shards:
     ) -> None:
         self.table = SlotTable()
         self._observer = observer
-        self._listeners = listeners
-        self._handoff = handoff
+        self._accepting = accepting
         self._memory = memory
         self._boot_nonce = boot_nonce
         self._run_directory = run_directory
@@ -82,39 +79,36 @@ class Shards:
 
     @property
     def is_serving(self) -> bool:
-        """Whether somebody accepts connections, and somebody takes them."""
-        is_accepting = self._handoff is None or bool(self._handoff.pid)
-        return is_accepting and bool(self.table.processes(State.READY))
+        """Whether connections are accepted and a shard is ready for them."""
+        return self._accepting.is_accepting and bool(self.table.processes(State.READY))
 
     def add_slot(self, index: int, policy: Policy) -> Slot:
-        """Take a slot into use: bind its socket; StartError when that fails."""
-        self._listeners.add(index)
+        """Take a slot into use; StartError when its socket cannot be bound."""
+        self._accepting.add_slot(index)
         slot = Slot(index, Backoff(policy, random.random))
         self.table.add(slot)
         return slot
 
     def retire_slot(self, index: int) -> None:
-        """Begin to give a slot up: the kernel sends no new connection its way from now on."""
+        """Begin to remove a slot: it gets no new connection from now on."""
         self.table[index].is_retiring = True
-        self._listeners.remove(index)
+        self._accepting.remove_slot(index)
 
     def remove_slot(self, index: int) -> None:
-        """Give a slot up that nobody processes in; ValueError while somebody does."""
+        """Remove a slot without processes; ValueError while it has one."""
         self.table.remove(index)
         self.lost_connections.settle(self.table, is_ending=self._is_ending)
 
     def rest(self, slot: Slot, now: float) -> None:
         """Let no client wait at a slot that will not serve soon."""
         if slot.rests_until(now) > LISTEN_PATIENCE:
-            self._listeners.renew(slot.index)
+            self._accepting.slot_rests(slot.index)
 
     def close_port(self) -> None:
-        """Begin to end: refuse connects, as soon as the shards have closed their sockets too."""
-        self._listeners.close()
-        if self._handoff:
-            self._handoff.end()
+        """Begin the end: connects are refused once the shards have closed their sockets too."""
+        self._accepting.close()
         self._is_ending = True
-        # Before those that would be told of them are told to drain.
+        # Before those who report them are told to drain.
         self.lost_connections.settle(self.table, is_ending=True)
 
     # Starting
@@ -131,37 +125,27 @@ class Shards:
         row = ids.row_of(slot.index, generation)
         self._memory.clear_gauges(row)
         ours, theirs = channel.pair()
-        way = self._handoff.open(row) if self._handoff else None
-        context = shard_process.ForkContext(
-            slot=slot.index,
-            generation=generation,
-            node=plan.node,
-            boot_nonce=self._boot_nonce,
-            stats=self._memory,
-            census=self.lost_connections.census,
-            listener=self._listeners.add(slot.index),
-            way=way,
-            port=self._listeners.address.port,
-            channel=theirs,
-            run_directory=self._run_directory,
-            overrides=[*plan.overrides, *self._effective],
-            certificates=plan.site,
-        )
         try:
-            pid = spawn.fork(
-                lambda: shard_process.run(plan.load, context),
-                name=f"shardws-{slot.index}",
-                fds_to_close=[*self._foreign_to(slot.index), ours],
-            )
+            with theirs, self._accepting.source(slot.index, row) as source:
+                context = shard_process.ForkContext(
+                    slot=slot.index,
+                    generation=generation,
+                    node=plan.node,
+                    boot_nonce=self._boot_nonce,
+                    stats=self._memory,
+                    census=self.lost_connections.census,
+                    source=source,
+                    channel=theirs,
+                    run_directory=self._run_directory,
+                    overrides=[*plan.overrides, *self._effective],
+                    certificates=plan.site,
+                )
+                pid = self._fork(slot.index, plan, context, ours)
         except OSError as error:
             ours.close()
             log.error("shard %d cannot be forked: %s", slot.index, error.strerror)
             slot.pause(now + FORK_PAUSE)
             return None
-        finally:
-            theirs.close()
-            if way is not None:
-                way.close()
         is_first = slot.generation < 0
         process = slot.begin(generation, pid, now, now + plan.start_timeout)
         accounting.begun(self._memory, process, is_first=is_first)
@@ -170,14 +154,23 @@ class Shards:
         log.debug("shard %d: generation %d has pid %d", slot.index, generation, pid)
         return process
 
-    def _foreign_to(self, slot: int) -> list[spawn.Closeable]:
-        """Return the descriptors a new shard of that slot must not keep."""
-        return [*self._fds_to_close(), *self.fds_to_close(slot)]
+    def _fork(
+        self,
+        slot: int,
+        plan: Plan,
+        context: shard_process.ForkContext,
+        ours: channel.Channel,
+    ) -> int:
+        """Return the pid of a new shard; OSError when the system has no more processes."""
+        return spawn.fork(
+            lambda: shard_process.run(plan.load, context),
+            name=f"shardws-{slot}",
+            fds_to_close=[*self._fds_to_close(), *self.fds_to_close(slot), ours],
+        )
 
-    def fds_to_close(self, slot: int = -1) -> list[spawn.Closeable]:
-        """Return the descriptors of this room that the shard of a slot, or no shard, may have."""
-        ways = self._handoff.fds_to_close() if self._handoff else []
-        return [*self._channels.all(), *self._listeners.others(slot), *ways]
+    def fds_to_close(self, slot: int | None = None) -> list[spawn.Closeable]:
+        """Return the descriptors the shard of a slot, or with None any child, must close."""
+        return [*self._channels.all(), *self._accepting.fds_to_close(slot)]
 
     # Listening to them
 
@@ -187,8 +180,7 @@ class Shards:
             self.announce()
         elif kind == messages.READY and process.state is State.STARTING:
             process.move(State.READY, process.since)
-            if self._handoff:
-                self._handoff.add(process.row)
+            self._accepting.shard_ready(process.row)
             self.lost_connections.settle(self.table, is_ending=self._is_ending)
             self._observer.shard_ready(process)
         elif kind == messages.FAILED:
@@ -210,14 +202,9 @@ class Shards:
 
     # Ending
 
-    def _take_no_more(self, process: ShardProcess) -> None:
-        """Have no more connections handed to a shard."""
-        if self._handoff:
-            self._handoff.drop(process.row)
-
     def drain(self, process: ShardProcess, reason: CloseReason, plan: Plan, now: float) -> None:
         """Have a shard close its clients for `reason` at the plan's rate, then end."""
-        self._take_no_more(process)
+        self._accepting.shard_leaves(process.row)
         if process.state is State.STARTING:
             self.stop(process, now)
         elif process.state is State.READY:
@@ -229,7 +216,7 @@ class Shards:
 
     def stop(self, process: ShardProcess, now: float) -> None:
         """Have a shard end at once; what does not within STOP_DEADLINE is killed."""
-        self._take_no_more(process)
+        self._accepting.shard_leaves(process.row)
         if process.state is not State.STOPPING:
             process.is_expected_to_end = True
             process.move(State.STOPPING, now, now + STOP_DEADLINE)
@@ -241,12 +228,12 @@ class Shards:
             send(process, signal.SIGKILL)
 
     def leave(self) -> None:
-        """Let go of all; some shards are left only after an error of our own."""
+        """Kill what is left, which happens only after an error of our own."""
         self.kill_all()
         self.lost_connections.close()
 
     def reap(self, now: float) -> None:
-        """Take note of every shard that has ended."""
+        """Reap every shard that has ended."""
         for process in self.table.processes():
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
@@ -262,7 +249,7 @@ class Shards:
         self.lost_connections.ended(process, self._node)
         self._memory.clear_gauges(process.row)
         self.shard_requests.ended(process)
-        self._take_no_more(process)
+        self._accepting.shard_leaves(process.row)
         reason = spawn.ending(status)
         if process.complaint:
             reason += f": {process.complaint}"

@@ -1,17 +1,17 @@
 """Slots and the processes in them: the supervisor's state machine.
 
-Owns every state and every move between them; knows no process, signal or socket: a pid is a
+Owns every state and every move between them; starts no process and sends no signal: a pid is a
 number here, and time is an argument.
 
-A slot is a shard's place for process. A process is one process in it, one generation; it uses row
+A slot is a shard's place for life. Each process in it is one generation and uses row
 `ids.row_of(slot, generation)`, so a slot holds at most two processes, one per row: a successor can
 start while its predecessor drains. One table governs both:
 
     VACANT ---> STARTING ---> READY ---> DRAINING ---> STOPPING ---> VACANT
                    |            |            |
                    +------------+------------+-- any of them may end at once: VACANT
-    VACANT ---> BACKOFF ------> VACANT       the slot waits before it tries again
-    VACANT ---> QUARANTINED --> VACANT       a crash loop: an operator or new code must help
+    VACANT ---> BACKOFF ------> VACANT       the slot waits before the next start
+    VACANT ---> QUARANTINED --> VACANT       a crash loop: it takes a reload to end it
 
 A process is never in BACKOFF or QUARANTINED; a slot is in one of these, or VACANT, only while no
 process leads it.
@@ -27,7 +27,7 @@ from shardws_supervisor.system.backoff import Backoff
 
 
 class State(enum.Enum):
-    """A process's or a slot's state."""
+    """The state of a process or of a slot."""
 
     VACANT = "vacant"
     STARTING = "starting"
@@ -67,10 +67,10 @@ class ShardProcess:
     state: State = State.STARTING
     since: float = 0.0  # when the present state began
     deadline: float | None = None  # when the present state must have ended
-    is_meshed: bool = False  # said HELLO: peers may dial it
-    is_leaving: bool = False  # it serves until its successor does, and leads no more
+    is_meshed: bool = False  # it sent HELLO: peers may connect to it
+    is_leaving: bool = False  # it serves until its successor is ready, and leads no more
     is_expected_to_end: bool = False  # it was asked to, so its end is no failure
-    complaint: str = ""  # why it ends: its own last words, or what its supervisor saw
+    complaint: str = ""  # why it ends, as told by itself or seen by its supervisor
 
     @property
     def row(self) -> int:
@@ -92,7 +92,7 @@ class ShardProcess:
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A place for process."""
+    """A shard's place for life, with the processes in it."""
 
     index: int
     backoff: Backoff
@@ -100,8 +100,8 @@ class Slot:
     rest: State = State.VACANT  # what the slot is in while no process leads it
     until: float = 0.0  # end of BACKOFF
     generation: int = -1  # the last one used
-    is_retiring: bool = False  # scaled away: it is given up when its last process has ended
-    last_end: str = ""  # how the last process that was not asked to ended
+    is_retiring: bool = False  # scaled down: it is removed when its last process has ended
+    last_end: str = ""  # how the last process ended that was not asked to
 
     @property
     def leader(self) -> ShardProcess | None:
@@ -117,7 +117,7 @@ class Slot:
 
     @property
     def state(self) -> State:
-        """What is shown of the slot: its leader's state, else how it rests, else who leaves."""
+        """The state to show: the leader's, else how the slot rests, else that of who leaves."""
         leader = self.leader
         if leader:
             return leader.state
@@ -127,11 +127,11 @@ class Slot:
 
     @property
     def has_future(self) -> bool:
-        """Whether a process will begin here without anybody's help."""
+        """Whether a process will be started here without an operator."""
         return self.rest is not State.QUARANTINED and not self.is_retiring
 
     def rests_until(self, now: float) -> float:
-        """Return when somebody may serve here, in seconds from now; 0 while somebody does."""
+        """Return the seconds until a process may serve here; 0 while one does."""
         if self.leader or any(process.state is State.READY for process in self.processes):
             return 0.0
         if self.rest is State.QUARANTINED:
@@ -148,7 +148,7 @@ class Slot:
         return None
 
     def begin(self, generation: int, pid: int, now: float, deadline: float) -> ShardProcess:
-        """Note a fork; ValueError when the slot rests or the row is in use."""
+        """Record a fork; ValueError when the slot rests or the row is in use."""
         moved(self.rest, State.STARTING)
         if any(process.generation & 1 == generation & 1 for process in self.processes):
             raise ValueError(f"the row of slot {self.index}, generation {generation} is in use")
@@ -158,14 +158,14 @@ class Slot:
         return process
 
     def end(self, process: ShardProcess, now: float) -> State:
-        """Note that a process is gone; return the state it was in."""
+        """Record that a process is gone; return the state it was in."""
         state = process.state
         process.move(State.VACANT, now)
         self.processes.remove(process)
         return state
 
     def fail(self, process: ShardProcess, reason: str, now: float) -> float | None:
-        """Decide over a slot that lost its leader; seconds until the retry, None for quarantine."""
+        """Let a slot rest that lost its leader; return the seconds, None for quarantine."""
         self.last_end = reason
         delay = self.backoff.failed(now - process.started)
         if delay is None:
@@ -176,18 +176,18 @@ class Slot:
         return delay
 
     def pause(self, until: float) -> None:
-        """Rest without blame: what failed was not the shard's fault."""
+        """Rest without counting a failure: it was not the shard's fault."""
         if not self.leader:
             self.rest = moved(self.rest, State.BACKOFF)
             self.until = until
 
     def wake(self) -> None:
-        """End the rest: a process may begin."""
+        """End the rest: a process may be started."""
         if self.rest is not State.VACANT:
             self.rest = moved(self.rest, State.VACANT)
 
     def is_due(self, now: float) -> bool:
-        """Tell whether a process should begin: nobody leads, and the slot neither rests nor goes."""
+        """Tell whether to start a process: none leads, and the slot neither rests nor retires."""
         if self.leader or self.is_retiring or self.rest is State.QUARANTINED:
             return False
         return self.rest is State.VACANT or now >= self.until
@@ -215,7 +215,7 @@ class SlotTable:
         self.slots[slot.index] = slot
 
     def remove(self, index: int) -> None:
-        """Give a slot up; ValueError while somebody processes in it."""
+        """Remove a slot; ValueError while it has a process."""
         if self.slots[index].processes:
             raise ValueError(f"slot {index} is in use")
         del self.slots[index]
@@ -230,12 +230,12 @@ class SlotTable:
         ]
 
     def ends_of_rest(self) -> list[float]:
-        """Return when slots that rest are to begin again."""
+        """Return when the rest of each slot in BACKOFF ends."""
         resting = [slot for slot in self if slot.rest is State.BACKOFF and not slot.is_retiring]
         return [slot.until for slot in resting]
 
     def peers(self) -> list[tuple[int, int, int]]:
-        """Return what PEERS says: row, generation and pid of each process in the mesh."""
+        """Return the content of PEERS: row, generation and pid of each process in the mesh."""
         return [
             (process.row, process.generation, process.pid)
             for process in self.processes()

@@ -1,8 +1,8 @@
 """How a stop gets harsher: graceful, at once, by force.
 
-Owns the levels; knows no process. A signal that comes after another one hastens: who sends it again
-has lost patience. Nothing else does by repetition: `drain` and `stop` over the control socket, and
-the first signal after them (`systemctl stop` after `shardws drain`), leave a graceful stop alone.
+Owns the levels; knows no process. A second signal escalates: whoever sends it is out of patience.
+Nothing else escalates by repetition: `drain` and `stop` over the control socket, and the first
+signal after them (`systemctl stop` after `shardws drain`), leave a graceful stop alone.
 """
 
 import enum

@@ -1,11 +1,12 @@
-"""The watchdog: a shard that is late in its state, or whose loop stands still, is aborted or killed.
+"""The watchdog: aborts or kills a shard that is late in its state or whose event loop is blocked.
 
-A beat is written by the shard's own loop, never by a thread, so a handler that blocks stops it.
-Late: the shard gets ABRT, and faulthandler writes the stacks of all its threads; ABORT_GRACE
-seconds later: KILL. A supervisor that was itself asleep (SIGSTOP, a suspended machine) must not
-blame its shards: after a gap in its own watch it gives them the whole timeout again.
+The heartbeat is written by the shard's own loop, never by a thread, so a handler that blocks stops
+it. When it is late the shard gets ABRT, and faulthandler writes the stacks of all its threads;
+ABORT_GRACE seconds later it gets KILL. A supervisor that was itself stopped (SIGSTOP, a suspended
+machine) must not blame its shards: after a gap in its own checks it gives them the whole timeout
+again.
 
-`HeartbeatWatch` is the verdict, without process or clock; `Watchdog` carries it out.
+`HeartbeatWatch` decides, without process or clock; `Watchdog` carries it out.
 """
 
 import contextlib
@@ -18,8 +19,8 @@ from shardws import stats
 from shardws.log import logger
 from shardws_supervisor.shards.slots import ShardProcess, State
 
-# Seconds from STOP, or from ABRT, to SIGKILL. A shard needs up to 4: for handlers that still
-# run, for the last ones of connections whose handlers it cancelled, twice, and for its links.
+# Seconds from STOP, or from ABRT, to SIGKILL. A shard needs up to 4: for handlers that still run,
+# twice for the Disconnected handlers of connections whose handlers it cancelled, and for its links.
 STOP_DEADLINE = 5.0
 ABORT_GRACE = 2.0  # seconds between ABRT and KILL: time to write the stacks
 LOOK_GAP = 3.0  # seconds between two looks that mean the supervisor itself was stopped
@@ -28,7 +29,7 @@ log = logger("supervisor.shards")
 
 
 class Verdict(enum.Enum):
-    """What is to be done with a shard."""
+    """What to do with a shard."""
 
     WELL = "well"
     ABORT = "abort"
@@ -37,7 +38,7 @@ class Verdict(enum.Enum):
 
 @dataclass(slots=True)
 class HeartbeatWatch:
-    """The watch over one shard; `since` is when it began, in monotonic seconds."""
+    """The watch over one shard, from `since` on, in monotonic seconds."""
 
     timeout: float  # seconds without a beat; 0 turns the watch off
     since: float
@@ -48,11 +49,11 @@ class HeartbeatWatch:
         self.last_look = self.since
 
     def silence(self, now: float, beat: float) -> float:
-        """Return for how many seconds no beat was seen, as far as the watch can tell."""
+        """Return for how many seconds no heartbeat was seen, as far as the watch can tell."""
         return now - max(beat, self.since)
 
     def look(self, now: float, beat: float) -> Verdict:
-        """Judge by the time of the last beat in monotonic seconds (0: none yet)."""
+        """Decide by the time of the last heartbeat in monotonic seconds (0: none yet)."""
         if now - self.last_look > LOOK_GAP:
             self.since = now
         self.last_look = now
@@ -71,7 +72,7 @@ def send(process: ShardProcess, number: signal.Signals) -> None:
 
 
 def abort(process: ShardProcess) -> None:
-    """Have a shard write its stacks and end, a stopped one too; KILL follows if it does not."""
+    """Make a shard write its stacks and end, even a stopped one; KILL follows if it does not."""
     send(process, signal.SIGABRT)
     send(process, signal.SIGCONT)
 
@@ -84,15 +85,15 @@ class Watchdog:
         self._watches: dict[int, HeartbeatWatch] = {}  # by pid
 
     def begin(self, process: ShardProcess, timeout: float, now: float) -> None:
-        """HeartbeatWatch over a new shard; `timeout` is HeartbeatTimeout in seconds."""
+        """Watch a new shard; `timeout` is HeartbeatTimeout in seconds."""
         self._watches[process.pid] = HeartbeatWatch(timeout, now)
 
     def end(self, process: ShardProcess) -> None:
-        """It has been reaped."""
+        """Forget a shard that has been reaped."""
         del self._watches[process.pid]
 
     def look(self, process: ShardProcess, now: float) -> None:
-        """Do what is due with one shard."""
+        """Check one shard, and do what is due."""
         if process.is_late(now):
             self._overdue(process, now)
         elif process.state in (State.READY, State.DRAINING):
@@ -115,9 +116,9 @@ class Watchdog:
         if verdict is Verdict.ABORT:
             silence = f"{watch.silence(now, beat):.1f} s"
             who = f"{process.name} (pid {process.pid})"
-            log.error("%s has not turned its loop for %s: ABRT, its stacks follow", who, silence)
-            process.complaint = f"its loop stood still for {silence}"
+            log.error("%s has not run its event loop for %s: ABRT, its stacks follow", who, silence)
+            process.complaint = f"its event loop did not run for {silence}"
             abort(process)
         elif verdict is Verdict.KILL:
-            log.error("%s (pid %d) did not end by ABRT: KILL", process.name, process.pid)
+            log.error("%s (pid %d) did not end after ABRT: KILL", process.name, process.pid)
             send(process, signal.SIGKILL)

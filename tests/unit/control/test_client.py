@@ -5,14 +5,16 @@ import base64
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shardws import control
-from shardws.control import connect, endpoint
+from shardws.control import Client, connect, endpoint, exchange
 from shardws.errors import ControlError, Refused, StateError, UsageError
 from shardws.outcomes import Outcome
 
@@ -95,8 +97,8 @@ def test_each_call_asks_for_its_command(tmp_path: Path) -> None:
                 {"do": "publish", "group": "news", "text": "t"},
                 {"do": "publish", "group": "news", "data": base64.b64encode(b"b").decode()},
                 {"do": "broadcast", "text": "all"},
-                {"do": "kick", "id": 7, "code": 4001, "reason": "bye"},
-                {"do": "kick", "address": "10.0.0.1", "code": 1000, "reason": ""},
+                {"do": "disconnect", "id": 7, "code": 4001, "reason": "bye"},
+                {"do": "disconnect", "address": "10.0.0.1", "code": 1000, "reason": ""},
                 {"do": "conn", "id": 7},
                 {"do": "status"},
                 {"do": "scale", "shards": 4},
@@ -105,7 +107,7 @@ def test_each_call_asks_for_its_command(tmp_path: Path) -> None:
     run(calls)
 
 
-def test_the_roster(tmp_path: Path) -> None:
+def test_the_list_of_connections(tmp_path: Path) -> None:
     async def calls() -> None:
         async with Server(tmp_path).running() as server, connect(tmp_path) as client:
             server.reply = lambda request: {"ok": True, "total": 2, "connections": [{"id": 1}]}
@@ -119,9 +121,14 @@ def test_the_roster(tmp_path: Path) -> None:
                 "ok": True, "total": 0, "connections": [], "silent_shards": 1,
             }  # fmt: skip
             assert (await client.connections(5, shard=1, sort="silent")).silent_shards == 1
+            server.reply = lambda request: {
+                "ok": True, "total": 9, "connections": [{"id": 4}], "next": [4],
+            }  # fmt: skip
+            assert (await client.connections(1, after=5)).next == [4]
             assert server.asked == [
                 {"do": "conns", "limit": 500, "sort": "id"},
                 {"do": "conns", "limit": 5, "sort": "silent", "shard": 1},
+                {"do": "conns", "limit": 1, "sort": "id", "after": 5},
             ]
 
     run(calls)
@@ -208,7 +215,7 @@ async def swallow(send: Awaitable[Outcome]) -> ControlError:
 
 
 def test_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control.client, "MOST_WAITING", 2500)
+    monkeypatch.setattr(exchange, "MOST_WAITING", 2500)
 
     async def calls() -> None:
         async with Server(tmp_path).running() as server, connect(tmp_path) as client:
@@ -402,10 +409,11 @@ def test_a_server_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_socket_that_may_not_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def calls() -> None:
-        async def denied(*_: Any) -> None:
-            raise PermissionError(13, "Permission denied")
+        class Denied(socket.socket):
+            def connect(self, address: object) -> None:
+                raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "create_unix_connection", denied)
+        monkeypatch.setattr(socket, "socket", Denied)
         with pytest.raises(ControlError, match="belongs to another user") as caught:
             await connect(tmp_path).status()
         assert caught.value.code == 10013
@@ -435,9 +443,14 @@ def test_the_only_server_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_connecting_has_a_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def calls() -> None:
-        async def never(*_: Any) -> None:
+        async def never(*_: Any, **__: Any) -> None:
             await asyncio.get_running_loop().create_future()
 
+        server = Server(tmp_path)
+        async with server.running():
+            await stand_still(never)
+
+    async def stand_still(never: Callable[..., Awaitable[None]]) -> None:
         monkeypatch.setattr(asyncio.get_running_loop(), "create_unix_connection", never)
         with pytest.raises(ControlError, match=r"did not answer in 0\.05 s"):
             async with connect(tmp_path, timeout=0.05):
@@ -465,16 +478,17 @@ def test_closing_while_connecting(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     async def calls() -> None:
         begun = asyncio.Event()
 
-        async def never(*_: Any) -> None:
+        async def never(*_: Any, **__: Any) -> None:
             begun.set()
             await asyncio.get_running_loop().create_future()
 
         monkeypatch.setattr(asyncio.get_running_loop(), "create_unix_connection", never)
-        client = connect(tmp_path)
-        send = asyncio.create_task(swallow(client.send(7, "x")))
-        await begun.wait()
-        client.close()
-        assert (await send).description == "this client was closed"
+        async with Server(tmp_path).running():
+            client = connect(tmp_path)
+            send = asyncio.create_task(swallow(client.send(7, "x")))
+            await begun.wait()
+            client.close()
+            assert (await send).description == "this client was closed"
 
     run(calls)
 
@@ -492,3 +506,111 @@ def test_what_cannot_be_asked_is_the_caller_s_fault(tmp_path: Path) -> None:
             assert len(server.asked) == 1
 
     run(calls)
+
+
+def test_a_client_moves_to_the_next_loop(tmp_path: Path) -> None:
+    """F13: in a second asyncio.run it waited 10 s for an answer that the first loop would get."""
+
+    async def serve(stop: threading.Event, ready: threading.Event) -> int:
+        async with Server(tmp_path).running() as server:
+            server.reply = lambda request: {"ok": True, "outcome": "QUEUED"}
+            ready.set()
+            await asyncio.to_thread(stop.wait, DEADLINE)
+            return server.connects
+
+    with serving_thread(serve) as connects:
+        client = connect(tmp_path)
+        assert asyncio.run(client.send(1, "x")) is Outcome.QUEUED
+        assert asyncio.run(client.send(2, "x")) is Outcome.QUEUED
+        loop = asyncio.new_event_loop()
+        assert loop.run_until_complete(client.send(3, "x")) is Outcome.QUEUED
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        assert asyncio.run(client.send(4, "x")) is Outcome.QUEUED
+        client.close()
+    assert connects() == 4
+
+
+def test_a_loop_that_waits_for_answers_is_not_left(tmp_path: Path) -> None:
+    """The caller of the other loop would wait for ever."""
+
+    async def serve(stop: threading.Event, ready: threading.Event) -> int:
+        async with Server(tmp_path).running() as server:
+
+            async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await reader.readline()
+                asked.set()
+                await asyncio.to_thread(go_on.wait, DEADLINE)
+                writer.write(b'{"ok": true, "outcome": "QUEUED"}\n')
+                await reader.read()
+
+            server.handle = hold
+            ready.set()
+            await asyncio.to_thread(stop.wait, DEADLINE)
+            return server.connects
+
+    asked, go_on = threading.Event(), threading.Event()
+    with serving_thread(serve) as connects, ThreadPoolExecutor(1) as other:
+        client = connect(tmp_path)
+        first = other.submit(lambda: asyncio.run(client.send(1, "x")))
+        assert asked.wait(DEADLINE)
+        with pytest.raises(StateError, match="requests of another event loop are under way"):
+            asyncio.run(client.send(2, "x"))
+        go_on.set()
+        assert first.result(DEADLINE) is Outcome.QUEUED
+        assert asyncio.run(client.send(3, "x")) is Outcome.QUEUED
+        client.close()
+    assert connects() == 2
+
+
+# Python 3.12 and later warn of it; here the other thread is the server's, which waits.
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forked_child_has_a_connection_of_its_own(tmp_path: Path) -> None:
+    """F13: the answer to the child's request was read by the parent."""
+
+    async def serve(stop: threading.Event, ready: threading.Event) -> int:
+        async with Server(tmp_path).running() as server:
+            server.reply = lambda request: {"ok": True, "outcome": "QUEUED"}
+            ready.set()
+            await asyncio.to_thread(stop.wait, DEADLINE)
+            return server.connects
+
+    async def parent(client: Client) -> None:
+        assert await client.send(1, "x") is Outcome.QUEUED
+        assert await asyncio.to_thread(fork_and_send, client) == 0
+        assert await client.send(3, "x") is Outcome.QUEUED, "its own connection lives"
+
+    with serving_thread(serve) as connects:
+        client = connect(tmp_path, timeout=5)
+        asyncio.run(parent(client))
+    assert connects() == 2
+
+
+def fork_and_send(client: Client) -> int:
+    """Fork a child that sends by the client of its parent; return its exit code: how it went."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = 1
+    try:
+        code = 0 if asyncio.run(client.send(2, "x")) is Outcome.QUEUED else 2
+        client.close()
+    finally:
+        os._exit(code)
+
+
+Serve = Callable[[threading.Event, threading.Event], Coroutine[Any, Any, int]]
+
+
+@contextlib.contextmanager
+def serving_thread(serve: Serve) -> Iterator[Callable[[], int]]:
+    """Run a server in a thread; call what is yielded afterwards for the result."""
+    stop, ready = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as thread:
+        served = thread.submit(lambda: asyncio.run(serve(stop, ready)))
+        try:
+            assert ready.wait(DEADLINE)
+            yield lambda: served.result(DEADLINE)
+        finally:
+            stop.set()

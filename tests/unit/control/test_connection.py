@@ -1,4 +1,4 @@
-"""controlline: requests and answers over a connection whose other end is the test."""
+"""connection: requests and answers over a connection whose other end is the test."""
 
 import asyncio
 import json
@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from shardws.control.connection import IDLE, Line, Request, encode
+from shardws.control.codec import encode
+from shardws.control.connection import IDLE, Line, Request
 from shardws.control.endpoint import LONGEST_REPLY, LONGEST_REQUEST, PATIENCE
 from shardws.errors import ControlError, UsageError
 

@@ -1,4 +1,4 @@
-"""controlsocket: where a server of this user is looked for."""
+"""endpoint: where a server of this user is looked for."""
 
 import os
 from pathlib import Path

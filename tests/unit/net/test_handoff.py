@@ -60,7 +60,7 @@ def test_a_client_that_is_lost_for_want_of_a_descriptor_is_told_and_the_next_is_
                         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
                 assert made.is_there.is_set() is not is_short
         ours.close()
-        await receiver.exhausted()
+        await receiver.finish()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(main(), DEADLINE_S))

@@ -80,26 +80,26 @@ def new_gate(most: int) -> tuple[HandshakeLimiter, Loop]:
     return HandshakeLimiter(loop, most), loop
 
 
-def test_guests_up_to_a_burst_enter_at_once() -> None:
+def test_waiters_up_to_a_burst_enter_at_once() -> None:
     gate, loop = new_gate(100)
-    guests = [Waiter(gate) for _ in range(BURST + 2)]
-    assert [gate.enter(guest) for guest in guests] == [True] * BURST + [False] * 2
+    waiters = [Waiter(gate) for _ in range(BURST + 2)]
+    assert [gate.enter(waiter) for waiter in waiters] == [True] * BURST + [False] * 2
     assert (gate.inside, gate.waiting) == (BURST, 2)
     loop.turn()
-    assert [guest.turns for guest in guests] == [0] * BURST + [1] * 2
+    assert [waiter.turns for waiter in waiters] == [0] * BURST + [1] * 2
     assert gate.waiting == 0
 
 
 def test_each_turn_lets_one_burst_in_and_keeps_the_order() -> None:
     gate, loop = new_gate(100)
-    guests = [Waiter(gate) for _ in range(3 * BURST)]
-    for guest in guests:
-        gate.enter(guest)
+    waiters = [Waiter(gate) for _ in range(3 * BURST)]
+    for waiter in waiters:
+        gate.enter(waiter)
     loop.turn()
-    assert [guest.turns for guest in guests[BURST:]] == [1] * BURST + [0] * BURST
+    assert [waiter.turns for waiter in waiters[BURST:]] == [1] * BURST + [0] * BURST
     assert not gate.enter(late := Waiter(gate))  # not before those who wait
     loop.turn()
-    assert guests[-1].turns == 1
+    assert waiters[-1].turns == 1
     assert late.turns == 0
     loop.turn()
     assert late.turns == 1
@@ -119,8 +119,8 @@ def test_a_burst_is_fresh_in_the_next_turn() -> None:
 
 def test_a_place_that_becomes_free_goes_to_who_waits_longest() -> None:
     gate, loop = new_gate(2)
-    first, second, third, fourth = guests = [Waiter(gate) for _ in range(4)]
-    assert [gate.enter(guest) for guest in guests] == [True, True, False, False]
+    first, second, third, fourth = waiters = [Waiter(gate) for _ in range(4)]
+    assert [gate.enter(waiter) for waiter in waiters] == [True, True, False, False]
     loop.turn()
     assert third.turns == 0
     gate.leave(first)
@@ -134,8 +134,8 @@ def test_a_place_that_becomes_free_goes_to_who_waits_longest() -> None:
 def test_who_leaves_while_waiting_is_forgotten() -> None:
     gate, loop = new_gate(1)
     inside, gone, waiting = (Waiter(gate) for _ in range(3))
-    for guest in (inside, gone, waiting):
-        gate.enter(guest)
+    for waiter in (inside, gone, waiting):
+        gate.enter(waiter)
     gate.leave(gone)
     gate.leave(inside)
     loop.turn()
@@ -162,13 +162,13 @@ def test_a_handshake_that_does_not_go_on_gives_way_when_somebody_waits() -> None
 def test_only_as_many_give_way_as_others_wait_for() -> None:
     gate, loop = new_gate(4)
     stuck = [Waiter(gate) for _ in range(4)]
-    for guest in stuck:
-        gate.enter(guest)
+    for waiter in stuck:
+        gate.enter(waiter)
     loop.turn(PATIENCE_S)
     waiting = Waiter(gate)
     gate.enter(waiting)
     loop.turn()
-    assert [bool(guest.reason) for guest in stuck] == [True, False, False, False]
+    assert [bool(waiter.reason) for waiter in stuck] == [True, False, False, False]
     assert waiting.turns == 1
 
 
@@ -184,17 +184,17 @@ def test_who_waits_at_a_full_gate_is_looked_after_without_further_knocks() -> No
     assert waiting.turns == 1
 
 
-def test_guests_that_end_at_once_do_not_stop_the_queue() -> None:
+def test_waiters_that_end_at_once_do_not_stop_the_queue() -> None:
     gate, loop = new_gate(1)
     inside = Waiter(gate)
     gate.enter(inside)
-    guests = [Waiter(gate, ends_at_once=True) for _ in range(20)]
-    for guest in guests:
-        gate.enter(guest)
+    waiters = [Waiter(gate, ends_at_once=True) for _ in range(20)]
+    for waiter in waiters:
+        gate.enter(waiter)
     gate.leave(inside)
     for _ in range(5):
         loop.turn()
-    assert all(guest.turns == 1 for guest in guests)
+    assert all(waiter.turns == 1 for waiter in waiters)
     assert (gate.inside, gate.waiting) == (0, 0)
     loop.turn()
     assert loop.is_idle
@@ -203,12 +203,12 @@ def test_guests_that_end_at_once_do_not_stop_the_queue() -> None:
 @pytest.mark.parametrize("most", [1, 3, 64])
 def test_there_are_never_more_inside_than_allowed(most: int) -> None:
     gate, loop = new_gate(most)
-    guests = [Waiter(gate) for _ in range(200)]
-    for guest in guests:
-        gate.enter(guest)
+    waiters = [Waiter(gate) for _ in range(200)]
+    for waiter in waiters:
+        gate.enter(waiter)
         assert gate.inside <= most
-    for guest in guests:
-        gate.leave(guest)
+    for waiter in waiters:
+        gate.leave(waiter)
         loop.turn()
         assert gate.inside <= most
     assert gate.waiting == 0

@@ -7,143 +7,143 @@ import pytest
 
 from shardws.net.tlsflow import SORRY
 from shardws.tls.endings import Ending
-from tests.unit.net.tls_wired import CONTEXT, Stub, Wired
+from tests.unit.net.tls_transport_fixture import CONTEXT, StubGuard, TLSFixture
 
 
 @pytest.fixture(params=["TLSv1_2", "TLSv1_3"])
-def wired(request: pytest.FixtureRequest) -> Wired:
-    return Wired(version=request.param).shake()
+def fixture(request: pytest.FixtureRequest) -> TLSFixture:
+    return TLSFixture(version=request.param).handshake()
 
 
-def test_reading_pauses_with_the_connection(wired: Wired) -> None:
-    wired.wire.pause_reading()
-    assert not wired.raw.reads()
-    wired.wire.resume_reading()
-    assert wired.raw.reads()
+def test_reading_pauses_with_the_connection(fixture: TLSFixture) -> None:
+    fixture.transport.pause_reading()
+    assert not fixture.tcp.reads()
+    fixture.transport.resume_reading()
+    assert fixture.tcp.reads()
 
 
 def test_a_pause_during_the_handshake_holds_the_request_back() -> None:
     """A handler of SSLStatus may take its time: the opening request comes after it."""
-    guard = Stub(is_traced=True)
-    wired = Wired(guard)
+    guard = StubGuard(is_traced=True)
+    fixture = TLSFixture(guard)
     with contextlib.suppress(ssl.SSLWantReadError):
-        wired.client.do_handshake()
-    wired.pass_on()
-    wired.client.do_handshake()
-    wired.wire.pause_reading()
-    wired.wire.data_received(wired.say(b"GET /"))
-    assert wired.upper.received == b""
-    wired.wire.resume_reading()
-    assert wired.upper.received == b""  # not from inside the call
+        fixture.client.do_handshake()
+    fixture.exchange()
+    fixture.client.do_handshake()
+    fixture.transport.pause_reading()
+    fixture.transport.data_received(fixture.encrypt(b"GET /"))
+    assert fixture.connection.received == b""
+    fixture.transport.resume_reading()
+    assert fixture.connection.received == b""  # not from inside the call
     guard.turn()
-    assert wired.upper.received == b"GET /"
-    assert wired.raw.reads()
+    assert fixture.connection.received == b"GET /"
+    assert fixture.tcp.reads()
     assert "handshake completed" in guard.told_lines
 
 
 def test_the_choice_may_come_later() -> None:
-    guard = Stub(is_choosing=True)
-    wired = Wired(guard)
+    guard = StubGuard(is_choosing=True)
+    fixture = TLSFixture(guard)
     with contextlib.suppress(ssl.SSLWantReadError):
-        wired.client.do_handshake()
-    wired.pass_on()
-    assert guard.chosen is wired.wire
-    assert not wired.raw.reads()
-    assert wired.raw.sent == b""
-    wired.wire.start(CONTEXT)
-    assert wired.raw.reads()
-    wired.shake()
-    assert wired.wire.is_open
-    wired.wire.start(CONTEXT)  # again: nothing
-    wired.wire.data_received(wired.say(b"hello"))
-    assert wired.upper.received == b"hello"
+        fixture.client.do_handshake()
+    fixture.exchange()
+    assert guard.chosen is fixture.transport
+    assert not fixture.tcp.reads()
+    assert fixture.tcp.sent == b""
+    fixture.transport.start(CONTEXT)
+    assert fixture.tcp.reads()
+    fixture.handshake()
+    assert fixture.transport.is_open
+    fixture.transport.start(CONTEXT)  # again: nothing
+    fixture.transport.data_received(fixture.encrypt(b"hello"))
+    assert fixture.connection.received == b"hello"
 
 
 def test_a_choice_that_fails_ends_with_an_alert() -> None:
-    guard = Stub(is_choosing=True)
-    wired = Wired(guard)
+    guard = StubGuard(is_choosing=True)
+    fixture = TLSFixture(guard)
     with contextlib.suppress(ssl.SSLWantReadError):
-        wired.client.do_handshake()
-    wired.pass_on()
-    wired.wire.refuse(Ending(280, "no such certificate"), SORRY)
-    wired.wire.refuse(Ending(280, "again"), SORRY)
-    wired.wire.start(CONTEXT)
-    assert wired.raw.sent == SORRY
-    assert wired.upper.told() == "no such certificate"
+        fixture.client.do_handshake()
+    fixture.exchange()
+    fixture.transport.refuse(Ending(280, "no such certificate"), SORRY)
+    fixture.transport.refuse(Ending(280, "again"), SORRY)
+    fixture.transport.start(CONTEXT)
+    assert fixture.tcp.sent == SORRY
+    assert fixture.connection.told() == "no such certificate"
     assert [ending.description for ending in guard.endings] == ["no such certificate"]
-    wired.pass_on()
+    fixture.exchange()
     with pytest.raises(ssl.SSLError, match=r"(?i)internal.error"):
-        wired.client.do_handshake()
+        fixture.client.do_handshake()
 
 
 def test_a_verdict_holds_back_what_the_client_sends() -> None:
-    guard = Stub()
+    guard = StubGuard()
     guard.is_judging = True
-    wired = Wired(guard).shake()
-    assert not wired.raw.reads()
-    assert wired.wire.is_open
-    wired.wire.data_received(wired.say(b"GET /"))
-    assert wired.upper.received == b""
-    wired.wire.admit()
+    fixture = TLSFixture(guard).handshake()
+    assert not fixture.tcp.reads()
+    assert fixture.transport.is_open
+    fixture.transport.data_received(fixture.encrypt(b"GET /"))
+    assert fixture.connection.received == b""
+    fixture.transport.admit()
     guard.turn()
-    assert wired.upper.received == b"GET /"
-    assert wired.raw.reads()
+    assert fixture.connection.received == b"GET /"
+    assert fixture.tcp.reads()
 
 
 def test_a_verdict_against_the_client_closes() -> None:
-    guard = Stub()
+    guard = StubGuard()
     guard.is_judging = True
-    wired = Wired(guard).shake()
-    wired.wire.data_received(wired.say(b"GET /"))
-    wired.wire.refuse(Ending(281, "no"))
+    fixture = TLSFixture(guard).handshake()
+    fixture.transport.data_received(fixture.encrypt(b"GET /"))
+    fixture.transport.refuse(Ending(281, "no"))
     guard.turn()
-    assert wired.upper.received == b""
-    assert wired.raw.ended()
-    assert wired.raw.reads()
-    assert wired.heard() == b""
-    assert wired.has_ended
+    assert fixture.connection.received == b""
+    assert fixture.tcp.ended()
+    assert fixture.tcp.reads()
+    assert fixture.decrypted() == b""
+    assert fixture.has_ended
 
 
 def test_a_client_that_ends_while_it_is_judged_is_followed_afterwards() -> None:
-    guard = Stub()
+    guard = StubGuard()
     guard.is_judging = True
-    wired = Wired(guard).shake()
-    wired.wire.data_received(wired.say(b"GET /") + wired.bye())
-    assert wired.upper.told() is None
-    wired.wire.admit()
+    fixture = TLSFixture(guard).handshake()
+    fixture.transport.data_received(fixture.encrypt(b"GET /") + fixture.close_notify())
+    assert fixture.connection.told() is None
+    fixture.transport.admit()
     guard.turn()
-    assert wired.upper.received == b"GET /"
-    assert wired.upper.told() == "the peer ended the TLS stream"
+    assert fixture.connection.received == b"GET /"
+    assert fixture.connection.told() == "the peer ended the TLS stream"
 
 
 def test_a_full_gate_makes_the_client_wait_unread() -> None:
-    guard = Stub(most=1)
-    first, second = Wired(guard), Wired(guard)
-    for wired in (first, second):
+    guard = StubGuard(most=1)
+    first, second = TLSFixture(guard), TLSFixture(guard)
+    for fixture in (first, second):
         with contextlib.suppress(ssl.SSLWantReadError):
-            wired.client.do_handshake()
-        wired.pass_on()
-    assert first.raw.reads()
-    assert not second.raw.reads()
-    second.wire.data_received(b"")  # what came before a proxy let go of the socket
-    first.shake()
-    assert first.wire.is_open
+            fixture.client.do_handshake()
+        fixture.exchange()
+    assert first.tcp.reads()
+    assert not second.tcp.reads()
+    second.transport.data_received(b"")  # what came before a proxy let go of the socket
+    first.handshake()
+    assert first.transport.is_open
     guard.turn()
-    assert second.raw.reads()
-    second.shake()
-    assert second.wire.is_open
+    assert second.tcp.reads()
+    second.handshake()
+    assert second.transport.is_open
     assert guard.gate.inside == 0
 
 
 def test_a_handshake_that_is_given_up_is_told() -> None:
-    guard = Stub()
-    wired = Wired(guard)
+    guard = StubGuard()
+    fixture = TLSFixture(guard)
     with contextlib.suppress(ssl.SSLWantReadError):
-        wired.client.do_handshake()
-    wired.pass_on()
-    wired.wire.give_up("too slow")
+        fixture.client.do_handshake()
+    fixture.exchange()
+    fixture.transport.give_up("too slow")
     assert guard.endings == [Ending(280, "too slow")]
-    assert wired.raw.ended()
+    assert fixture.tcp.ended()
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
@@ -151,34 +151,34 @@ def test_the_end_of_the_handshake_is_written_only_where_the_client_waits_for_it(
     version: str,
 ) -> None:
     """In TLS 1.3 only tickets are left, and they go with the answer."""
-    wired = Wired(version=version)
+    fixture = TLSFixture(version=version)
     with contextlib.suppress(ssl.SSLWantReadError):
-        wired.client.do_handshake()
-    wired.pass_on()
+        fixture.client.do_handshake()
+    fixture.exchange()
     with contextlib.suppress(ssl.SSLWantReadError):
-        wired.client.do_handshake()
-    before = wired.raw.writes
-    wired.wire.data_received(wired._out.read())
-    assert wired.wire.is_open
-    assert wired.raw.writes == before + (version == "TLSv1_2")
-    wired.pass_on()
-    wired.client.do_handshake()
-    before = wired.raw.writes
-    wired.wire.data_received(wired.say(b"GET /"))
-    wired.wire.write(b"HTTP/1.1 101")
-    assert wired.raw.writes == before + 1
-    assert wired.heard() == b"HTTP/1.1 101"
-    assert wired.client.session is not None
-    assert wired.client.session.has_ticket
+        fixture.client.do_handshake()
+    before = fixture.tcp.writes
+    fixture.transport.data_received(fixture._out.read())
+    assert fixture.transport.is_open
+    assert fixture.tcp.writes == before + (version == "TLSv1_2")
+    fixture.exchange()
+    fixture.client.do_handshake()
+    before = fixture.tcp.writes
+    fixture.transport.data_received(fixture.encrypt(b"GET /"))
+    fixture.transport.write(b"HTTP/1.1 101")
+    assert fixture.tcp.writes == before + 1
+    assert fixture.decrypted() == b"HTTP/1.1 101"
+    assert fixture.client.session is not None
+    assert fixture.client.session.has_ticket
 
 
 def test_tickets_go_with_the_last_words_when_nothing_else_was_said() -> None:
-    wired = Wired().shake()
-    wired.wire.close()
-    assert wired.heard() == b""
-    assert wired.has_ended
-    assert wired.client.session is not None
-    assert wired.client.session.has_ticket
+    fixture = TLSFixture().handshake()
+    fixture.transport.close()
+    assert fixture.decrypted() == b""
+    assert fixture.has_ended
+    assert fixture.client.session is not None
+    assert fixture.client.session.has_ticket
 
 
 @pytest.mark.parametrize("kind", ["nobody asks", "traced", "chosen", "judged"])
@@ -187,22 +187,22 @@ def test_the_request_arrives_wherever_its_way_is_cut(kind: str) -> None:
     request = b"GET / HTTP/1.1\r\n\r\n"
     at, size = 0, 1
     while at < size:
-        guard = Stub(is_traced=kind == "traced", is_choosing=kind == "chosen")
+        guard = StubGuard(is_traced=kind == "traced", is_choosing=kind == "chosen")
         guard.is_judging = kind == "judged"
-        wired = Wired(guard)
+        fixture = TLSFixture(guard)
         with contextlib.suppress(ssl.SSLWantReadError):
-            wired.client.do_handshake()
-        wired.pass_on()
+            fixture.client.do_handshake()
+        fixture.exchange()
         if guard.chosen is not None:
             guard.chosen.start(CONTEXT)
-            wired.pass_on()
-        wired.client.do_handshake()
-        data = wired.say(request)
-        wired.wire.data_received(data[:at])
-        wired.wire.data_received(data[at:])
+            fixture.exchange()
+        fixture.client.do_handshake()
+        data = fixture.encrypt(request)
+        fixture.transport.data_received(data[:at])
+        fixture.transport.data_received(data[at:])
         if guard.is_judging:
-            wired.wire.admit()
+            fixture.transport.admit()
             guard.turn()
-        assert wired.upper.received == request, at
-        assert wired.raw.reads()
+        assert fixture.connection.received == request, at
+        assert fixture.tcp.reads()
         at, size = at + 1, len(data)

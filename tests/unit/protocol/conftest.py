@@ -1,4 +1,4 @@
-"""The two bodies of the codec, for tests that must pass with each."""
+"""The two implementations of the codec, for tests that must pass with each."""
 
 from types import ModuleType
 
@@ -6,19 +6,19 @@ import pytest
 
 from shardws.protocol import codec, frames
 from shardws.protocol.session import SessionConfig
-from tests.unit.protocol.streams import LIMIT
+from tests.unit.protocol.stream_cases import LIMIT
 
 try:
     from shardws.protocol import _frames
 except ImportError:  # built without a compiler
-    BODIES: list[ModuleType] = [frames]
+    IMPLEMENTATIONS: list[ModuleType] = [frames]
 else:
-    BODIES = [frames, _frames]
+    IMPLEMENTATIONS = [frames, _frames]
 
 
-@pytest.fixture(params=BODIES, ids=lambda module: module.BODY)
-def body(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> codec.Body:
-    """One body of the codec, in use for the whole room."""
+@pytest.fixture(params=IMPLEMENTATIONS, ids=lambda module: module.BODY)
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> codec.Body:
+    """One implementation of the codec, in use for the whole package."""
     chosen: codec.Body = request.param
     for name in ("parse", "continuations", "join", "unmask", "Filler", "BODY"):
         monkeypatch.setattr(codec, name, getattr(chosen, name))

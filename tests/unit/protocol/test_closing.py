@@ -6,7 +6,7 @@ from shardws.errors import ProtocolError, UsageError
 from shardws.protocol import closing
 from shardws.protocol.closing import TABLE, Cause, Ending, Row, Source, State
 from shardws.protocol.session import Session, SessionConfig
-from tests.unit.protocol.client import close, frame, talk
+from tests.unit.protocol.client_frames import close, feed_session, frame
 
 OWN = (4000, "own")
 PEER = (4321, "peer")
@@ -104,13 +104,13 @@ def test_both_sides_close_at_once() -> None:
     """Our frame and the peer's cross: told is the peer's code (RFC 6455 7.1.5), nothing follows."""
     session = session_in(State.OPEN, waits=True)
     session.close(1001, "going")
-    assert talk(session, close(1000, "bye")).replies == [(0x88, b"\x03\xe9going")]
+    assert feed_session(session, close(1000, "bye")).replies == [(0x88, b"\x03\xe9going")]
     assert session.ending == Ending(1000, "bye", True)
 
 
 def test_a_peer_that_never_answers_counts_as_lost() -> None:
     session = session_in(State.CLOSING, waits=True)
-    talk(session, frame(0x81, b"chatter") * 5)
+    feed_session(session, frame(0x81, b"chatter") * 5)
     assert session.lost("no answer to our close frame").code == 1006
 
 

@@ -1,4 +1,4 @@
-"""The choice of the body."""
+"""The choice of the codec's implementation."""
 
 import sys
 
@@ -7,18 +7,20 @@ import pytest
 from shardws.protocol import codec, frames
 
 
-def test_the_python_body_can_be_forced() -> None:
+def test_the_python_implementation_can_be_forced() -> None:
     assert codec.select("python") is frames
 
 
 @pytest.mark.parametrize("forced", ["", "c"])
-def test_the_c_body_is_taken_when_it_was_built(forced: str) -> None:
+def test_the_c_implementation_is_taken_when_it_was_built(forced: str) -> None:
     extension = pytest.importorskip("shardws.protocol._frames", exc_type=ImportError)
     assert codec.select(forced) is extension
     assert extension.BODY == "c"
 
 
-def test_without_the_extension_the_python_body_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extension_the_python_implementation_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "shardws.protocol._frames", None)
     monkeypatch.delattr("shardws.protocol._frames", raising=False)
     assert codec.select("") is frames

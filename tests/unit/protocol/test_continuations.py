@@ -1,12 +1,12 @@
-"""Runs of continuation frames: both bodies of the codec, case by case, and against each other."""
+"""Continuation frames: both implementations of the codec, case by case, and compared."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardws.protocol import codec
-from tests.unit.protocol.client import KEY, frame
-from tests.unit.protocol.conftest import BODIES
+from tests.unit.protocol.client_frames import KEY, frame
+from tests.unit.protocol.conftest import IMPLEMENTATIONS
 
 ROOM = 1 << 20
 
@@ -29,53 +29,57 @@ OTHERS = [
 
 @pytest.mark.parametrize("first", [0x00, 0x80])
 @pytest.mark.parametrize("size", [0, 1, 5, 125, 126, 127, 639, 640, 65535, 65536])
-def test_one_frame(body: codec.Body, first: int, size: int) -> None:
+def test_one_frame(implementation: codec.Body, first: int, size: int) -> None:
     payload = (bytes(range(256)) * 257)[:size]
     data = b"__" + frame(first, payload)
-    assert body.continuations(data, size, 2) == ([payload], len(data), first == 0x80)
+    assert implementation.continuations(data, size, 2) == ([payload], len(data), first == 0x80)
     for cut in range(2, min(len(data), 20)):
-        assert body.continuations(data[:cut], ROOM, 2) == ([], 2, False)
-    assert body.continuations(data[:-1], ROOM, 2) == ([], 2, False)
+        assert implementation.continuations(data[:cut], ROOM, 2) == ([], 2, False)
+    assert implementation.continuations(data[:-1], ROOM, 2) == ([], 2, False)
     if size:
-        assert body.continuations(data, size - 1, 2) == ([], 2, False)
+        assert implementation.continuations(data, size - 1, 2) == ([], 2, False)
 
 
-def test_a_run_stops_behind_the_end_of_the_message(body: codec.Body) -> None:
+def test_a_run_stops_behind_the_end_of_the_message(implementation: codec.Body) -> None:
     run = frame(0, b"a") + frame(0) + frame(0, b"b" * 300) + frame(0x80, b"c")
     found = [b"a", b"", b"b" * 300, b"c"]
-    assert body.continuations(run + frame(0, b"d"), ROOM) == (found, len(run), True)
+    assert implementation.continuations(run + frame(0, b"d"), ROOM) == (found, len(run), True)
 
 
 @pytest.mark.parametrize("data", [data for _, data in OTHERS], ids=[name for name, _ in OTHERS])
-def test_a_run_stops_in_front_of_anything_else(body: codec.Body, data: bytes) -> None:
+def test_a_run_stops_in_front_of_anything_else(implementation: codec.Body, data: bytes) -> None:
     behind = frame(0x80, b"behind")
-    assert body.continuations(data + behind, ROOM) == ([], 0, False)
+    assert implementation.continuations(data + behind, ROOM) == ([], 0, False)
     before = frame(0, b"before")
-    assert body.continuations(before + data + behind, ROOM) == ([b"before"], len(before), False)
+    assert implementation.continuations(before + data + behind, ROOM) == (
+        [b"before"],
+        len(before),
+        False,
+    )
 
 
-def test_all_frames_of_a_run_share_the_room(body: codec.Body) -> None:
+def test_all_frames_of_a_run_share_the_room(implementation: codec.Body) -> None:
     one, two = frame(0, b"abc"), frame(0, b"d" * 200)
     data = one + two + frame(0x80, b"e")
-    assert body.continuations(data, 203) == ([b"abc", b"d" * 200], len(one + two), False)
-    assert body.continuations(data, 202) == ([b"abc"], len(one), False)
-    assert body.continuations(data, 2) == ([], 0, False)
-    assert body.continuations(frame(0) + frame(0x80), 0) == ([b"", b""], 12, True)
+    assert implementation.continuations(data, 203) == ([b"abc", b"d" * 200], len(one + two), False)
+    assert implementation.continuations(data, 202) == ([b"abc"], len(one), False)
+    assert implementation.continuations(data, 2) == ([], 0, False)
+    assert implementation.continuations(frame(0) + frame(0x80), 0) == ([b"", b""], 12, True)
 
 
-def test_text_is_not_looked_at(body: codec.Body) -> None:
-    assert body.continuations(frame(0x80, b"\xff\xfe"), ROOM) == ([b"\xff\xfe"], 8, True)
+def test_text_is_not_looked_at(implementation: codec.Body) -> None:
+    assert implementation.continuations(frame(0x80, b"\xff\xfe"), ROOM) == ([b"\xff\xfe"], 8, True)
 
 
 @pytest.mark.parametrize("start", [-1, 7])
-def test_a_start_outside_the_data_is_refused(body: codec.Body, start: int) -> None:
+def test_a_start_outside_the_data_is_refused(implementation: codec.Body, start: int) -> None:
     with pytest.raises(ValueError, match="start"):
-        body.continuations(b"abcdef", ROOM, start)
+        implementation.continuations(b"abcdef", ROOM, start)
 
 
-@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
+@pytest.mark.skipif(len(IMPLEMENTATIONS) < 2, reason="the C implementation was not built")
 def test_the_c_body_refuses_wrong_arguments() -> None:
-    c = BODIES[1]
+    c = IMPLEMENTATIONS[1]
     for wrong in ((b"",), (b"", 1, 0, 0), (bytearray(b""), 1), ("", 1)):
         with pytest.raises(TypeError, match="continuations"):
             c.continuations(*wrong)
@@ -99,9 +103,11 @@ STREAMS = st.lists(
 ).map(b"".join)
 
 
-@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
+@pytest.mark.skipif(len(IMPLEMENTATIONS) < 2, reason="the C implementation was not built")
 @settings(max_examples=300, deadline=None)
 @given(data=STREAMS, room=st.sampled_from([0, 5, 125, 200, ROOM]), start=st.integers(0, 9))
-def test_both_bodies_agree(data: bytes, room: int, start: int) -> None:
-    python, c = (module.continuations(data, room, min(start, len(data))) for module in BODIES)
+def test_both_implementations_agree(data: bytes, room: int, start: int) -> None:
+    python, c = (
+        module.continuations(data, room, min(start, len(data))) for module in IMPLEMENTATIONS
+    )
     assert python == c

@@ -6,7 +6,7 @@ import pytest
 
 from shardws.protocol import deflate
 from shardws.protocol.deflate import Deflate, Profile, negotiate
-from tests.unit.protocol.packing import LIMIT, NAME, PLAIN, Client, agreed
+from tests.unit.protocol.deflate_client import LIMIT, NAME, PLAIN, DeflateClient, agreed
 
 SHARED = f"{NAME}; server_no_context_takeover; client_no_context_takeover"
 
@@ -107,12 +107,12 @@ NO_TAKEOVER = "; client_no_context_takeover; server_no_context_takeover"
 @pytest.mark.parametrize("extra", ["", NO_TAKEOVER])
 def test_messages_go_there_and_back(profile: str, extra: str, bits: int) -> None:
     deflate_ = agreed(profile, f"{NAME}; server_max_window_bits={bits}{extra}")
-    client = Client(takeover=profile == "dedicated" and not extra)
+    client = DeflateClient(takeover=profile == "dedicated" and not extra)
     for plain in (PLAIN, b"a" * 70000, PLAIN, b"a" * 20, PLAIN[:700]):
         packed = deflate_.compress(plain)
         assert packed is not None
-        assert client.unpack(packed) == plain
-        assert deflate_.inflate(client.pack(plain), LIMIT) == plain
+        assert client.decompress(packed) == plain
+        assert deflate_.inflate(client.compress(plain), LIMIT) == plain
 
 
 def test_the_windows_stay_within_their_bits() -> None:

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardws.protocol import codec
-from tests.unit.protocol.client import KEY, pieces_of, xor
-from tests.unit.protocol.conftest import BODIES
-from tests.unit.protocol.streams import BAD_TEXT
+from tests.proc import resident_bytes
+from tests.unit.protocol.client_frames import KEY, chunks_of, mask
+from tests.unit.protocol.conftest import IMPLEMENTATIONS
+from tests.unit.protocol.stream_cases import BAD_TEXT
 
 MIB = 1 << 20
 EURO = "€".encode()
@@ -18,62 +19,68 @@ EURO = "€".encode()
 
 @pytest.mark.parametrize("step", [0, 1, 2, 3, 5, 7, 64])
 @pytest.mark.parametrize("kind", [1, 2])
-def test_a_filler_takes_just_its_own_bytes(body: codec.Body, kind: int, step: int) -> None:
+def test_a_filler_takes_just_its_own_bytes(
+    implementation: codec.Body, kind: int, step: int
+) -> None:
     plain = "grüße 日本 😀".encode() * 20
-    filler = body.Filler(kind, len(plain), KEY)
-    data = xor(plain)
-    for piece in pieces_of(data, step):
+    filler = implementation.Filler(kind, len(plain), KEY)
+    data = mask(plain)
+    for piece in chunks_of(data, step):
         assert filler.feed(b"__" + piece, 2) == 2 + len(piece)
     assert filler.missing == 0
     assert filler.feed(b"behind", 0) == 0
     assert filler.finish() == plain
 
 
-def test_a_filler_stops_at_its_size(body: codec.Body) -> None:
-    filler = body.Filler(2, 3, KEY)
+def test_a_filler_stops_at_its_size(implementation: codec.Body) -> None:
+    filler = implementation.Filler(2, 3, KEY)
     assert filler.missing == 3
-    assert filler.feed(b"x" + xor(b"abc") + b"behind", 1) == 4
+    assert filler.feed(b"x" + mask(b"abc") + b"behind", 1) == 4
     assert filler.finish() == b"abc"
 
 
-def test_a_filler_of_nothing_is_full(body: codec.Body) -> None:
-    assert body.Filler(1, 0, KEY).finish() == b""
+def test_a_filler_of_nothing_is_full(implementation: codec.Body) -> None:
+    assert implementation.Filler(1, 0, KEY).finish() == b""
 
 
-def test_an_unfinished_filler_gives_nothing_away(body: codec.Body) -> None:
-    filler = body.Filler(2, 3, KEY)
+def test_an_unfinished_filler_gives_nothing_away(implementation: codec.Body) -> None:
+    filler = implementation.Filler(2, 3, KEY)
     filler.feed(b"ab", 0)
     with pytest.raises(ValueError, match="missing"):
         filler.finish()
 
 
-def test_a_filler_refuses_text_that_ends_inside_a_character(body: codec.Body) -> None:
-    filler = body.Filler(1, 2, KEY)
-    filler.feed(xor(EURO[:2]), 0)
+def test_a_filler_refuses_text_that_ends_inside_a_character(implementation: codec.Body) -> None:
+    filler = implementation.Filler(1, 2, KEY)
+    filler.feed(mask(EURO[:2]), 0)
     with pytest.raises(ValueError, match=r"UTF-8|utf-8"):
         filler.finish()
 
 
 @pytest.mark.parametrize("bad", [bad for bad in BAD_TEXT if bad not in (b"\xc2", b"\xe2\x82")])
-def test_a_filler_fails_at_the_byte_that_cannot_be_text(body: codec.Body, bad: bytes) -> None:
-    filler = body.Filler(1, 1000, KEY)
+def test_a_filler_fails_at_the_byte_that_cannot_be_text(
+    implementation: codec.Body, bad: bytes
+) -> None:
+    filler = implementation.Filler(1, 1000, KEY)
     with pytest.raises(ValueError, match=r"UTF-8|utf-8"):
-        filler.feed(xor(b"ok " + bad), 0)
+        filler.feed(mask(b"ok " + bad), 0)
 
 
 @pytest.mark.parametrize(("size", "key"), [(-1, KEY), (3, b"abc"), (3, b"abcde")])
-def test_a_filler_refuses_what_no_header_says(body: codec.Body, size: int, key: bytes) -> None:
+def test_a_filler_refuses_what_no_header_says(
+    implementation: codec.Body, size: int, key: bytes
+) -> None:
     with pytest.raises(ValueError, match="size or key"):
-        body.Filler(1, size, key)
+        implementation.Filler(1, size, key)
 
 
 @pytest.mark.parametrize("start", [-1, 4])
-def test_a_filler_refuses_a_start_outside_the_data(body: codec.Body, start: int) -> None:
+def test_a_filler_refuses_a_start_outside_the_data(implementation: codec.Body, start: int) -> None:
     with pytest.raises(ValueError, match="start"):
-        body.Filler(2, 9, KEY).feed(b"abc", start)
+        implementation.Filler(2, 9, KEY).feed(b"abc", start)
 
 
-@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
+@pytest.mark.skipif(len(IMPLEMENTATIONS) < 2, reason="the C implementation was not built")
 @settings(max_examples=300, deadline=None)
 @given(
     plain=st.one_of(st.binary(max_size=40), st.text(max_size=30).map(str.encode)),
@@ -83,7 +90,7 @@ def test_a_filler_refuses_a_start_outside_the_data(body: codec.Body, start: int)
 def test_both_fillers_agree(plain: bytes, cuts: list[int], kind: int) -> None:
     def run(module: ModuleType) -> tuple[bytes | None, int]:
         filler = module.Filler(kind, len(plain), KEY)
-        data = xor(plain)
+        data = mask(plain)
         edges = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
         fed = 0
         try:
@@ -94,7 +101,7 @@ def test_both_fillers_agree(plain: bytes, cuts: list[int], kind: int) -> None:
         except ValueError:
             return None, fed
 
-    python, c = (run(module) for module in BODIES)
+    python, c = (run(module) for module in IMPLEMENTATIONS)
     assert python == c
     assert (python[0] is None) == (kind == 1 and not is_text(plain))
 
@@ -107,15 +114,9 @@ def is_text(payload: bytes) -> bool:
     return True
 
 
-def test_an_announced_size_alone_takes_no_memory(body: codec.Body) -> None:
+def test_an_announced_size_alone_takes_no_memory(implementation: codec.Body) -> None:
     """A thousand headers of 1 MiB each: address space at most, no resident pages."""
-    before = resident()
-    fillers = [body.Filler(2, MIB, KEY) for _ in range(200)]
-    assert resident() - before < 20 * MIB
+    before = resident_bytes()
+    fillers = [implementation.Filler(2, MIB, KEY) for _ in range(200)]
+    assert resident_bytes() - before < 20 * MIB
     assert all(filler.missing == MIB for filler in fillers)
-
-
-def resident() -> int:
-    """Resident bytes of this process (proc(5) statm)."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096

@@ -5,7 +5,7 @@ import pytest
 from shardws.errors import UsageError
 from shardws.protocol import codec, fragmentation
 from shardws.protocol.session import Frame
-from tests.unit.protocol.client import length_of
+from tests.unit.protocol.client_frames import length_of
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from shardws.protocol import frame_header
-from tests.unit.protocol.client import KEY, frame, length_of
+from tests.unit.protocol.client_frames import KEY, frame, length_of
 
 
 @pytest.mark.parametrize("first", [0x81, 0x02, 0x00, 0x80, 0x88, 0x89, 0x8A])

@@ -1,4 +1,4 @@
-"""Both bodies of the codec, case by case, and against each other."""
+"""Both implementations of the codec, case by case, and against each other."""
 
 import random
 
@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardws.protocol import codec, frames
-from tests.unit.protocol.client import KEY, frame, length_of, xor
-from tests.unit.protocol.conftest import BODIES
-from tests.unit.protocol.streams import BAD_TEXT
+from tests.unit.protocol.client_frames import KEY, frame, length_of, mask
+from tests.unit.protocol.conftest import IMPLEMENTATIONS
+from tests.unit.protocol.stream_cases import BAD_TEXT
 
 MIB = 1 << 20
 BIG = bytes(range(256)) * 300  # 76,800 bytes: the eight-byte length
@@ -79,63 +79,65 @@ GOOD_TEXT = [
 @pytest.mark.parametrize(
     ("data", "items"), [case[1:] for case in ORDINARY], ids=[case[0] for case in ORDINARY]
 )
-def test_ordinary_frames_are_taken(body: codec.Body, data: bytes, items: list[frames.Item]) -> None:
-    assert body.parse(data, MIB) == (items, len(data))
+def test_ordinary_frames_are_taken(
+    implementation: codec.Body, data: bytes, items: list[frames.Item]
+) -> None:
+    assert implementation.parse(data, MIB) == (items, len(data))
 
 
 @pytest.mark.parametrize(
     "data", [case[1] for case in NOT_ORDINARY], ids=[c[0] for c in NOT_ORDINARY]
 )
-def test_anything_else_stays(body: codec.Body, data: bytes) -> None:
+def test_anything_else_stays(implementation: codec.Body, data: bytes) -> None:
     limit = 2 * MIB
-    assert body.parse(data, limit) == ([], 0)
+    assert implementation.parse(data, limit) == ([], 0)
     before = frame(0x81, b"before")
-    assert body.parse(before + data, limit) == ([(1, b"before", True)], len(before))
-    assert body.parse(before + data, limit, len(before)) == ([], len(before))
-    assert body.parse(data + before, limit)[0] != [(1, b"before", True)]
+    assert implementation.parse(before + data, limit) == ([(1, b"before", True)], len(before))
+    assert implementation.parse(before + data, limit, len(before)) == ([], len(before))
+    assert implementation.parse(data + before, limit)[0] != [(1, b"before", True)]
 
 
-def test_the_run_can_start_anywhere(body: codec.Body) -> None:
+def test_the_run_can_start_anywhere(implementation: codec.Body) -> None:
     one = frame(0x81, b"one")
     data = one + frame(0x82, b"two")
-    assert body.parse(data, MIB, len(one)) == ([(2, b"two", True)], len(data))
-    assert body.parse(data, MIB, len(data)) == ([], len(data))
+    assert implementation.parse(data, MIB, len(one)) == ([(2, b"two", True)], len(data))
+    assert implementation.parse(data, MIB, len(data)) == ([], len(data))
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
-def test_the_limit_is_the_largest_that_passes(body: codec.Body, size: int) -> None:
+def test_the_limit_is_the_largest_that_passes(implementation: codec.Body, size: int) -> None:
     data = frame(0x82, bytes(size))
-    assert body.parse(data, size) == ([(2, bytes(size), True)], len(data))
+    assert implementation.parse(data, size) == ([(2, bytes(size), True)], len(data))
     if size:
-        assert body.parse(data, size - 1) == ([], 0)
+        assert implementation.parse(data, size - 1) == ([], 0)
 
 
 @pytest.mark.parametrize("start", [-1, 7])
-def test_parse_refuses_a_start_outside_the_data(body: codec.Body, start: int) -> None:
+def test_parse_refuses_a_start_outside_the_data(implementation: codec.Body, start: int) -> None:
     with pytest.raises(ValueError, match="start"):
-        body.parse(b"abcdef", MIB, start)
+        implementation.parse(b"abcdef", MIB, start)
 
 
 @pytest.mark.parametrize("bad", BAD_TEXT)
-def test_text_that_is_no_utf8_stays(body: codec.Body, bad: bytes) -> None:
+def test_text_that_is_no_utf8_stays(implementation: codec.Body, bad: bytes) -> None:
     for front in (b"", b"a" * 7, b"a" * 8, b"a" * 700, "ä".encode()):
         for back in (b"", b"a" * 9):
-            assert body.parse(frame(0x81, front + bad + back), MIB) == ([], 0)
+            assert implementation.parse(frame(0x81, front + bad + back), MIB) == ([], 0)
 
 
 @pytest.mark.parametrize("good", GOOD_TEXT)
-def test_text_at_the_edges_of_utf8_is_taken(body: codec.Body, good: bytes) -> None:
+def test_text_at_the_edges_of_utf8_is_taken(implementation: codec.Body, good: bytes) -> None:
     for front in (b"", b"a" * 7, b"a" * 8, b"a" * 700):
         data = frame(0x81, front + good + front)
-        assert body.parse(data, MIB) == ([(1, front + good + front, True)], len(data))
+        assert implementation.parse(data, MIB) == ([(1, front + good + front, True)], len(data))
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 7, 8, 9, 63, 639, 640, 641, 5000])
-def test_unmask_at_any_place(body: codec.Body, size: int) -> None:
+def test_unmask_at_any_place(implementation: codec.Body, size: int) -> None:
     plain = random.Random(size).randbytes(size)
     for start in range(3):
-        data = b"x" * start + xor(plain) + b"yy"
-        assert body.unmask(data, start, start + size, KEY) == plain
+        data = b"x" * start + mask(plain) + b"yy"
+        assert implementation.unmask(data, start, start + size, KEY) == plain
 
 
 @pytest.mark.parametrize(
@@ -143,27 +145,30 @@ def test_unmask_at_any_place(body: codec.Body, size: int) -> None:
     [(-1, 2, KEY), (3, 2, KEY), (0, 7, KEY), (0, 2, b"abc"), (0, 2, b"abcde")],
 )
 def test_unmask_refuses_what_is_not_there(
-    body: codec.Body, start: int, stop: int, key: bytes
+    implementation: codec.Body, start: int, stop: int, key: bytes
 ) -> None:
     with pytest.raises(ValueError, match="range or key"):
-        body.unmask(b"abcdef", start, stop, key)
+        implementation.unmask(b"abcdef", start, stop, key)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 70000])
-def test_join_writes_the_shortest_length(body: codec.Body, size: int) -> None:
-    assert body.join([(0x82, bytes(size))]) == b"\x82" + length_of(size, 0) + bytes(size)
+def test_join_writes_the_shortest_length(implementation: codec.Body, size: int) -> None:
+    assert implementation.join([(0x82, bytes(size))]) == b"\x82" + length_of(size, 0) + bytes(size)
     assert frames.header(0x82, size) == b"\x82" + length_of(size, 0)
 
 
-def test_join_keeps_the_order(body: codec.Body) -> None:
-    assert body.join([]) == b""
-    assert body.join([(0x81, b"a"), (0x8A, b""), (0x02, b"bc")]) == b"\x81\x01a\x8a\x00\x02\x02bc"
+def test_join_keeps_the_order(implementation: codec.Body) -> None:
+    assert implementation.join([]) == b""
+    assert (
+        implementation.join([(0x81, b"a"), (0x8A, b""), (0x02, b"bc")])
+        == b"\x81\x01a\x8a\x00\x02\x02bc"
+    )
 
 
 @pytest.mark.parametrize("first", [-1, 256])
-def test_join_refuses_a_first_byte_that_is_none(body: codec.Body, first: int) -> None:
+def test_join_refuses_a_first_byte_that_is_none(implementation: codec.Body, first: int) -> None:
     with pytest.raises(ValueError, match="range"):
-        body.join([(first, b"")])
+        implementation.join([(first, b"")])
 
 
 STREAMS = st.lists(
@@ -181,9 +186,9 @@ STREAMS = st.lists(
 ).map(b"".join)
 
 
-@pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
+@pytest.mark.skipif(len(IMPLEMENTATIONS) < 2, reason="the C implementation was not built")
 @settings(max_examples=300, deadline=None)
 @given(data=STREAMS, limit=st.sampled_from([0, 5, 125, 200, MIB]), start=st.integers(0, 9))
-def test_both_bodies_agree(data: bytes, limit: int, start: int) -> None:
-    python, c = (module.parse(data, limit, min(start, len(data))) for module in BODIES)
+def test_both_implementations_agree(data: bytes, limit: int, start: int) -> None:
+    python, c = (module.parse(data, limit, min(start, len(data))) for module in IMPLEMENTATIONS)
     assert python == c

@@ -1,12 +1,14 @@
-"""The C body alone: what it must refuse so that no byte outside its objects is touched."""
+"""The C implementation alone: what it must refuse so that it touches no byte of others."""
 
 import pytest
 
 from shardws.protocol import frames
-from tests.unit.protocol.client import KEY
-from tests.unit.protocol.conftest import BODIES
+from tests.unit.protocol.client_frames import KEY
+from tests.unit.protocol.conftest import IMPLEMENTATIONS
 
-pytestmark = pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not built")
+pytestmark = pytest.mark.skipif(
+    len(IMPLEMENTATIONS) < 2, reason="the C implementation was not built"
+)
 
 
 @pytest.mark.parametrize(
@@ -25,11 +27,11 @@ pytestmark = pytest.mark.skipif(len(BODIES) < 2, reason="the C body was not buil
 def test_the_c_body_joins_exact_types_only(frames_given: list[frames.Frame]) -> None:
     """No method of another type may run between counting and copying."""
     with pytest.raises(TypeError):
-        BODIES[1].join(frames_given)
+        IMPLEMENTATIONS[1].join(frames_given)
 
 
 def test_the_c_body_refuses_wrong_arguments() -> None:
-    c = BODIES[1]
+    c = IMPLEMENTATIONS[1]
     for wrong in ((b"",), (b"", 1, 0, 0), (bytearray(b""), 1), ("", 1)):
         with pytest.raises(TypeError):
             c.parse(*wrong)
@@ -53,7 +55,7 @@ def test_the_c_body_refuses_wrong_arguments() -> None:
 
 def test_a_c_filler_gives_its_bytes_away_once() -> None:
     """Feeding or finishing it again must not reach an object that others hold."""
-    filler = BODIES[1].Filler(2, 1, KEY)
+    filler = IMPLEMENTATIONS[1].Filler(2, 1, KEY)
     filler.feed(b"a", 0)
     filler.finish()
     with pytest.raises(ValueError, match="missing"):

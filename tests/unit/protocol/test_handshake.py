@@ -67,7 +67,7 @@ def test_valid_requests(path: Path) -> None:
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
 def test_frames_behind_the_request_are_kept(path: Path) -> None:
-    """wsproto loses frames that come in one segment with the upgrade request (DESIGN 10)."""
+    """wsproto loses frames that come in one segment with the upgrade request."""
     data = path.read_bytes()
     for at in range(len(data)):
         reader = HandshakeReader(HandshakeConfig())
@@ -197,7 +197,7 @@ def test_a_request_above_a_limit_is_refused(
 
 
 def test_memory_of_an_endless_header_is_bounded() -> None:
-    """wsproto and h11 leave headers without end to their user (DESIGN 10)."""
+    """wsproto and h11 leave headers without end to their user."""
     config = HandshakeConfig(max_header_bytes=2048)
     reader = HandshakeReader(config)
     assert reader.receive(HEAD) is None

@@ -1,4 +1,4 @@
-"""The traps of wsproto 1.3.2 in the opening handshake (DESIGN 10), one test each."""
+"""The traps of wsproto 1.3.2 in the opening handshake, one test each."""
 
 import pytest
 

@@ -12,8 +12,8 @@ from shardws.protocol.frames import Item
 from shardws.protocol.inbound import Inbound
 from shardws.protocol.session import Session, SessionConfig, State
 from shardws.protocol.wsproto_fallback import WsprotoFallback
-from tests.unit.protocol.client import close, frame, pieces_of, talk, whole
-from tests.unit.protocol.streams import CASES, LIMIT, VIOLATIONS, Case
+from tests.unit.protocol.client_frames import chunks_of, close, feed_session, frame, join_fragments
+from tests.unit.protocol.stream_cases import CASES, LIMIT, VIOLATIONS, Case
 
 TEXT = "grüße aus Köln; ".encode() * 20
 BEHIND = frame(0x81, b"behind")
@@ -94,10 +94,12 @@ COMPRESSED = [
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 @pytest.mark.parametrize("case", COMPRESSED, ids=lambda case: case.name)
-def test_compressed_streams(body: codec.Body, config: SessionConfig, case: Case, size: int) -> None:
+def test_compressed_streams(
+    implementation: codec.Body, config: SessionConfig, case: Case, size: int
+) -> None:
     tried = Session(config, agreed())
-    heard = talk(tried, case.data + BEHIND, size)
-    told = case.told + ([(1, b"behind")] if case.code is None else [])
+    heard = feed_session(tried, case.data + BEHIND, size)
+    told = case.messages + ([(1, b"behind")] if case.code is None else [])
     assert [item for item in heard.messages if item[0] >= 8 or item in told] == told
     assert [first for first, _ in heard.replies] == [0x8A] * len(case.pongs) + (
         [0x88] if case.code else []
@@ -109,10 +111,10 @@ def test_compressed_streams(body: codec.Body, config: SessionConfig, case: Case,
 @pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_plain_streams_are_the_same_with_the_extension(
-    body: codec.Body, config: SessionConfig, case: Case, size: int
+    implementation: codec.Body, config: SessionConfig, case: Case, size: int
 ) -> None:
-    heard = talk(Session(config, agreed()), case.data, size)
-    assert heard.messages == case.told
+    heard = feed_session(Session(config, agreed()), case.data, size)
+    assert heard.messages == case.messages
 
 
 # RSV1 means something with the extension: the table above has it.
@@ -123,16 +125,18 @@ STILL_VIOLATIONS = [row for row in VIOLATIONS if row[1][0] & 0xF0 not in (0xC0, 
     ("name", "data", "code"), STILL_VIOLATIONS, ids=[row[0] for row in STILL_VIOLATIONS]
 )
 def test_violations_are_the_same_with_the_extension(
-    body: codec.Body, config: SessionConfig, name: str, data: bytes, code: int
+    implementation: codec.Body, config: SessionConfig, name: str, data: bytes, code: int
 ) -> None:
     tried = Session(config, agreed())
-    assert talk(tried, data).messages == [(8, b"")]
+    assert feed_session(tried, data).messages == [(8, b"")]
     assert tried.ending is not None
     assert tried.ending.code == code
 
 
 @pytest.mark.parametrize("size", [0, 1])
-def test_a_client_that_keeps_its_window(body: codec.Body, config: SessionConfig, size: int) -> None:
+def test_a_client_that_keeps_its_window(
+    implementation: codec.Body, config: SessionConfig, size: int
+) -> None:
     """Dedicated: whole frames, split ones and fragments go through one inflater, in order."""
     tried = Session(config, agreed("dedicated"))
     packer = zlib.compressobj(wbits=-12)
@@ -144,12 +148,12 @@ def test_a_client_that_keeps_its_window(body: codec.Body, config: SessionConfig,
             stream += frame(0x41, packed[:cut]) + frame(0x89) + frame(0x80, packed[cut:])
         else:
             stream += frame(0xC1, packed)
-    heard = talk(tried, stream, size)
+    heard = feed_session(tried, stream, size)
     assert [item for item in heard.messages if item[0] == 1] == [(1, TEXT)] * 6
     assert tried.rest is None  # its window cannot be handed over
 
 
-def test_messages_go_out_compressed_from_a_size_on(body: codec.Body) -> None:
+def test_messages_go_out_compressed_from_a_size_on(implementation: codec.Body) -> None:
     tried = Session(SessionConfig(deflate_min_size=100, max_frame_size=20), agreed())
     assert not tried.is_plain
     assert tried.frames_of(1, b"a" * 19) == [(0x81, b"a" * 19)]
@@ -173,7 +177,7 @@ def test_a_message_in_parts_goes_out_as_it_is() -> None:
 # -- what is held ---------------------------------------------------------------------------------
 
 
-def test_the_authority_lives_for_one_message(body: codec.Body) -> None:
+def test_the_authority_lives_for_one_message(implementation: codec.Body) -> None:
     inbound, items = Inbound(SessionConfig(), agreed()), list[Item]()
     seen = []
     half, rest = frame(0x41, PACKED[:HALF]), frame(0x80, PACKED[HALF:])
@@ -185,7 +189,7 @@ def test_the_authority_lives_for_one_message(body: codec.Body) -> None:
 
 
 def test_a_flood_of_compressed_fragments_is_few_frames_to_the_authority(
-    body: codec.Body, config: SessionConfig, monkeypatch: pytest.MonkeyPatch
+    implementation: codec.Body, config: SessionConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed, fed = WsprotoFallback.feed, []
 
@@ -196,30 +200,32 @@ def test_a_flood_of_compressed_fragments_is_few_frames_to_the_authority(
     monkeypatch.setattr(WsprotoFallback, "feed", counted)
     tiny = [frame(0, PACKED[at : at + 1]) for at in range(1, len(PACKED))]
     stream = frame(0x41, PACKED[:1]) + b"".join(tiny[:20]) + frame(0x89) + b"".join(tiny[20:])
-    heard = talk(Session(config, agreed()), stream + frame(0) + frame(0x80) + BEHIND)
+    heard = feed_session(Session(config, agreed()), stream + frame(0) + frame(0x80) + BEHIND)
     assert heard.messages == [(9, b""), (1, TEXT), (1, b"behind")]
     assert len(fed) == 3
 
 
-def test_ordinary_frames_and_pings_make_no_authority(body: codec.Body) -> None:
+def test_ordinary_frames_and_pings_make_no_authority(implementation: codec.Body) -> None:
     inbound, items = Inbound(SessionConfig(), agreed()), list[Item]()
     for piece in (frame(0x89), frame(0x81, b"abc")[:-1], b"x", frame(0xC1, PACKED), frame(0x8A)):
         inbound.receive(piece, 0, items)
         assert inbound._fallback is None
 
 
-def test_plain_fragments_make_no_authority(body: codec.Body, config: SessionConfig) -> None:
+def test_plain_fragments_make_no_authority(
+    implementation: codec.Body, config: SessionConfig
+) -> None:
     stream = frame(1, b"a") + frame(0x89) + frame(0, b"b" * 200) * 3 + frame(0) + frame(0x80, b"c")
     for size in (0, 1, 3):
         inbound, items = Inbound(config, agreed()), list[Item]()
-        for piece in pieces_of(stream, size):
+        for piece in chunks_of(stream, size):
             inbound.receive(piece, 0, items)
             assert inbound._fallback is None
-        assert whole(items) == [(9, b""), (1, b"a" + b"b" * 600 + b"c")]
+        assert join_fragments(items) == [(9, b""), (1, b"a" + b"b" * 600 + b"c")]
         assert inbound.is_at_rest
 
 
-def test_what_waits_is_bounded(body: codec.Body) -> None:
+def test_what_waits_is_bounded(implementation: codec.Body) -> None:
     """A header or a control frame in progress: at most 131 bytes."""
     for data in (
         frame(0x89, b"p" * 125),
@@ -233,16 +239,16 @@ def test_what_waits_is_bounded(body: codec.Body) -> None:
         assert items == []
 
 
-def test_a_frame_that_never_ends_is_not_held_in_pieces(body: codec.Body) -> None:
+def test_a_frame_that_never_ends_is_not_held_in_pieces(implementation: codec.Body) -> None:
     """Without BufferMessage nothing stays behind: the pieces are the application's."""
     tried = Session(SessionConfig(max_message_size=1 << 40))
-    talk(tried, b"\x82\xff" + (1 << 40).to_bytes(8) + b"keyy")
+    feed_session(tried, b"\x82\xff" + (1 << 40).to_bytes(8) + b"keyy")
     for _ in range(100):
         assert tried.receive(bytes(1000)) == [(2, b"keyy" * 250, False)]
 
 
 def test_a_header_that_only_we_find_broken_ends_the_session_all_the_same(
-    body: codec.Body, monkeypatch: pytest.MonkeyPatch
+    implementation: codec.Body, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should a later wsproto accept it, nothing may be read with a wrong idea of its end."""
     monkeypatch.setattr(WsprotoFallback, "feed", lambda self, data: [])
@@ -253,7 +259,7 @@ def test_a_header_that_only_we_find_broken_ends_the_session_all_the_same(
 
 
 def test_an_error_of_ours_is_no_verdict_on_the_peer(
-    body: codec.Body, monkeypatch: pytest.MonkeyPatch
+    implementation: codec.Body, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: WsprotoFallback, data: bytes) -> NoReturn:
         raise RuntimeError("a fault of ours")
@@ -263,14 +269,16 @@ def test_an_error_of_ours_is_no_verdict_on_the_peer(
         Session(SessionConfig()).receive(frame(0x83))
 
 
-def test_an_inbound_raises_with_the_items_in_front(body: codec.Body) -> None:
+def test_an_inbound_raises_with_the_items_in_front(implementation: codec.Body) -> None:
     inbound, items = Inbound(SessionConfig(), None), list[Item]()
     with pytest.raises(ProtocolError):
         inbound.receive(frame(0x81, b"a") + frame(0x89) + b"\x81\x00", 0, items)
     assert items == [(1, b"a", True), (9, b"", True)]
 
 
-def test_a_session_reads_on_where_it_was_cut(body: codec.Body, config: SessionConfig) -> None:
+def test_a_session_reads_on_where_it_was_cut(
+    implementation: codec.Body, config: SessionConfig
+) -> None:
     """Every place of one long stream with all kinds of frames, in two reads."""
     stream = (
         frame(0x81, b"a" * 130)
@@ -281,10 +289,10 @@ def test_a_session_reads_on_where_it_was_cut(body: codec.Body, config: SessionCo
         + frame(0x80, b"z")
         + close(1000, "bye")
     )
-    told = talk(Session(config, agreed()), stream).messages
+    told = feed_session(Session(config, agreed()), stream).messages
     for cut in range(len(stream)):
         tried = Session(config, agreed())
-        first, second = talk(tried, stream[:cut]), talk(tried, stream[cut:])
+        first, second = feed_session(tried, stream[:cut]), feed_session(tried, stream[cut:])
         first.items += second.items
         assert first.messages == told
         assert tried.state is State.CLOSED

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from shardws.errors import ProtocolError
 from shardws.protocol.deflate import Deflate, Inflation
-from tests.unit.protocol.client import pieces_of
-from tests.unit.protocol.packing import LIMIT, PLAIN, Client, agreed
+from tests.unit.protocol.client_frames import chunks_of
+from tests.unit.protocol.deflate_client import LIMIT, PLAIN, DeflateClient, agreed
 
 
 def inflate(deflate_: Deflate, packed: bytes, limit: int, size: int | None) -> bytes:
@@ -17,7 +17,7 @@ def inflate(deflate_: Deflate, packed: bytes, limit: int, size: int | None) -> b
     if size is None:
         return deflate_.inflate(packed, limit)
     message = Inflation(deflate_, limit)
-    return b"".join(message.feed(piece) for piece in pieces_of(packed, size)) + message.finish()
+    return b"".join(message.feed(piece) for piece in chunks_of(packed, size)) + message.finish()
 
 
 WAYS = pytest.mark.parametrize("size", [None, 0, 1, 7])
@@ -49,9 +49,9 @@ def test_messages_of_every_make(profile: str, size: int | None) -> None:
 @WAYS
 @PROFILES
 def test_a_final_block_does_not_spoil_what_follows(profile: str, size: int | None) -> None:
-    deflate_, client = agreed(profile), Client(takeover=profile == "dedicated")
+    deflate_, client = agreed(profile), DeflateClient(takeover=profile == "dedicated")
     for final in (False, True, True, False, False):
-        assert inflate(deflate_, client.pack(PLAIN, final), LIMIT, size) == PLAIN
+        assert inflate(deflate_, client.compress(PLAIN, final), LIMIT, size) == PLAIN
 
 
 @WAYS
@@ -68,7 +68,7 @@ def test_corrupt_data(profile: str, size: int | None, packed: bytes) -> None:
 @WAYS
 def test_a_message_that_stops_inside_a_block(size: int | None) -> None:
     """The inflater says nothing about it by itself; without takeover it is found."""
-    packed = Client(takeover=False).pack(PLAIN)
+    packed = DeflateClient(takeover=False).compress(PLAIN)
     for cut in (1, 2, len(packed) // 2, len(packed) - 1):
         with pytest.raises(ProtocolError, match="corrupt") as raised:
             inflate(agreed("shared"), packed[:cut], LIMIT, size)
@@ -77,20 +77,20 @@ def test_a_message_that_stops_inside_a_block(size: int | None) -> None:
 
 def test_no_message_refers_to_another_of_a_shared_profile() -> None:
     """A client that goes on with its window would read other clients' bytes: 1007."""
-    deflate_, client = agreed("shared"), Client(takeover=True)
-    deflate_.inflate(client.pack(PLAIN), LIMIT)
+    deflate_, client = agreed("shared"), DeflateClient(takeover=True)
+    deflate_.inflate(client.compress(PLAIN), LIMIT)
     with pytest.raises(ProtocolError, match="distance"):
-        deflate_.inflate(client.pack(PLAIN), LIMIT)
+        deflate_.inflate(client.compress(PLAIN), LIMIT)
 
 
 @WAYS
 @PROFILES
 def test_the_limit_is_the_largest_that_passes(profile: str, size: int | None) -> None:
     for takes_bfinal in (False, True):
-        deflate_, client = agreed(profile), Client(takeover=profile == "dedicated")
-        packed = client.pack(bytes(5000), takes_bfinal)
+        deflate_, client = agreed(profile), DeflateClient(takeover=profile == "dedicated")
+        packed = client.compress(bytes(5000), takes_bfinal)
         assert len(inflate(deflate_, packed, 5000, size)) == 5000
-        packed = client.pack(bytes(5001), takes_bfinal)
+        packed = client.compress(bytes(5001), takes_bfinal)
         with pytest.raises(ProtocolError, match="inflates") as raised:
             inflate(deflate_, packed, 5000, size)
         assert raised.value.close_code == 1009
@@ -99,7 +99,7 @@ def test_the_limit_is_the_largest_that_passes(profile: str, size: int | None) ->
 @WAYS
 def test_a_bomb_takes_no_more_than_the_limit(size: int | None) -> None:
     """65 KB that inflate to 64 MiB."""
-    bomb = Client(takeover=False).pack(bytes(64 << 20))
+    bomb = DeflateClient(takeover=False).compress(bytes(64 << 20))
     deflate_ = agreed("shared")
     tracemalloc.start()
     try:

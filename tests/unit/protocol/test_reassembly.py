@@ -8,7 +8,7 @@ from shardws.errors import ProtocolError
 from shardws.protocol import codec
 from shardws.protocol.frames import Item
 from shardws.protocol.reassembly import Delivery, Message, Reassembly, Whole, check_text
-from tests.unit.protocol.client import KEY, frame, pieces_of, xor
+from tests.unit.protocol.client_frames import KEY, chunks_of, frame, mask
 
 TEXT = "aü€😀".encode()
 EURO = "€".encode()
@@ -30,44 +30,44 @@ WAYS = pytest.mark.parametrize("make", [Whole, pieces, kept])
 Make = Callable[[int, int, bytes], Reassembly]
 
 
-def arrive(arrival: Reassembly, data: bytes, size: int) -> list[Item]:
+def arrive(reassembly: Reassembly, data: bytes, size: int) -> list[Item]:
     items: list[Item] = []
-    for piece in pieces_of(data, size):
-        assert arrival.take(b"_" + piece, 1, items) == 1 + len(piece)
-    assert arrival.missing == 0
+    for piece in chunks_of(data, size):
+        assert reassembly.take(b"_" + piece, 1, items) == 1 + len(piece)
+    assert reassembly.missing == 0
     return items
 
 
 @pytest.mark.parametrize("make", [Whole, kept])
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4])
-def test_a_kept_frame_is_one_item(body: codec.Body, make: Make, size: int) -> None:
-    assert arrive(make(1, len(TEXT), KEY), xor(TEXT), size) == [(1, TEXT, True)]
+def test_a_kept_frame_is_one_item(implementation: codec.Body, make: Make, size: int) -> None:
+    assert arrive(make(1, len(TEXT), KEY), mask(TEXT), size) == [(1, TEXT, True)]
 
 
-def test_binary_pieces_come_as_they_are(body: codec.Body) -> None:
-    found = arrive(pieces(2, len(TEXT), KEY), xor(TEXT), 4)
+def test_binary_pieces_come_as_they_are(implementation: codec.Body) -> None:
+    found = arrive(pieces(2, len(TEXT), KEY), mask(TEXT), 4)
     assert found == [(2, TEXT[:4], False), (2, TEXT[4:8], False), (2, TEXT[8:], True)]
 
 
-def test_text_pieces_come_in_whole_characters(body: codec.Body) -> None:
-    found = arrive(pieces(1, len(TEXT), KEY), xor(TEXT), 1)
+def test_text_pieces_come_in_whole_characters(implementation: codec.Body) -> None:
+    found = arrive(pieces(1, len(TEXT), KEY), mask(TEXT), 1)
     assert [payload.decode() for _, payload, _ in found] == ["a", "ü", "€", "😀"]
     assert [eom for _, _, eom in found] == [False, False, False, True]
 
 
 @WAYS
-def test_only_the_own_bytes_are_taken(body: codec.Body, make: Make) -> None:
+def test_only_the_own_bytes_are_taken(implementation: codec.Body, make: Make) -> None:
     items: list[Item] = []
-    assert make(2, 3, KEY).take(b"_" + xor(b"abc") + b"behind", 1, items) == 4
+    assert make(2, 3, KEY).take(b"_" + mask(b"abc") + b"behind", 1, items) == 4
     assert items == [(2, b"abc", True)]
 
 
 @WAYS
 @pytest.mark.parametrize("text", [b"ab\xffcd", b"abc\xe2\x82", b"\xed\xa0\x80"])
-def test_text_that_is_none(body: codec.Body, make: Make, text: bytes) -> None:
+def test_text_that_is_none(implementation: codec.Body, make: Make, text: bytes) -> None:
     for size in (0, 1):
         with pytest.raises(ProtocolError) as raised:
-            arrive(make(1, len(text), KEY), xor(text), size)
+            arrive(make(1, len(text), KEY), mask(text), size)
         assert raised.value.close_code == 1007
 
 
@@ -84,21 +84,21 @@ def run(first: bytes, stream: bytes, kind: int, is_kept: bool) -> list[Item]:
     """A message whose first frame has the payload `first`, and the frames behind it in one run."""
     message, items = Message(kind, LIMIT, Delivery(is_kept)), list[Item]()
     message.begin(len(first), KEY, False)
-    assert message.take(xor(first), 0, items) == len(first)
+    assert message.take(mask(first), 0, items) == len(first)
     assert message.take_run(b"__" + stream + frame(0x89), 2, items) == 2 + len(stream)
     assert message.is_over
     return items
 
 
 @pytest.mark.parametrize("kind", [1, 2])
-def test_a_run_of_fragments(body: codec.Body, kind: int) -> None:
+def test_a_run_of_fragments(implementation: codec.Body, kind: int) -> None:
     stream = frame(0, b"b") + frame(0) + frame(0, b"c" * 300) + frame(0x80)
     expected = [(kind, b"a", False), (kind, b"b", False), (kind, b"c" * 300, False)]
     assert run(b"a", stream, kind, False) == [*expected, (kind, b"", True)]
     assert run(b"a", stream, kind, True) == [(kind, b"ab" + b"c" * 300, True)]
 
 
-def test_characters_over_the_edges_of_fragments(body: codec.Body) -> None:
+def test_characters_over_the_edges_of_fragments(implementation: codec.Body) -> None:
     stream = frame(0, TEXT[:2]) + b"".join(frame(0, TEXT[at : at + 1]) for at in range(2, 10))
     found = run(b"\xe2\x82", frame(0, b"\xac") + stream + frame(0x80), 1, False)
     assert [payload.decode() for _, payload, _ in found] == ["€", "a", "ü", "€", "😀", ""]
@@ -115,20 +115,22 @@ def test_characters_over_the_edges_of_fragments(body: codec.Body) -> None:
         frame(0, b"\xac") + frame(0, b"\xff") + frame(0x80),
     ],
 )
-def test_fragments_that_are_no_text(body: codec.Body, stream: bytes, is_kept: bool) -> None:
+def test_fragments_that_are_no_text(
+    implementation: codec.Body, stream: bytes, is_kept: bool
+) -> None:
     with pytest.raises(ProtocolError) as raised:
         run(EURO[:2], stream, 1, is_kept)
     assert raised.value.close_code == 1007
 
 
-def test_pieces_ahead_of_bad_text_are_passed_on(body: codec.Body) -> None:
+def test_pieces_ahead_of_bad_text_are_passed_on(implementation: codec.Body) -> None:
     message, items = Message(1, LIMIT, Delivery(False)), list[Item]()
     with pytest.raises(ProtocolError):
         message.take_run(frame(0, EURO) + frame(0, b"b") + frame(0, b"\xff"), 0, items)
     assert items == [(1, EURO, False), (1, b"b", False)]
 
 
-def test_all_frames_of_a_message_count(body: codec.Body) -> None:
+def test_all_frames_of_a_message_count(implementation: codec.Body) -> None:
     message, items = Message(2, 5, Delivery(False)), list[Item]()
     message.begin(2, KEY, False)
     message.take(b"ab", 0, items)
@@ -138,11 +140,11 @@ def test_all_frames_of_a_message_count(body: codec.Body) -> None:
         message.begin(2, KEY, False)
     assert raised.value.close_code == 1009
     message.begin(1, KEY, True)
-    assert message.take(xor(b"e"), 0, items) == 1
+    assert message.take(mask(b"e"), 0, items) == 1
     assert message.is_over
 
 
-def test_what_is_kept_is_of_one_message(body: codec.Body) -> None:
+def test_what_is_kept_is_of_one_message(implementation: codec.Body) -> None:
     delivery, items = Delivery(True), list[Item]()
     for word in (b"one", b"two"):
         delivery.add(1, word, False, items)

@@ -8,7 +8,7 @@ import pytest
 from shardws.errors import UsageError
 from shardws.protocol import codec, session
 from shardws.protocol.session import Ending, Session, SessionConfig, State
-from tests.unit.protocol.client import close, frame, talk
+from tests.unit.protocol.client_frames import close, feed_session, frame
 
 BEHIND = frame(0x81, b"behind")
 
@@ -24,29 +24,31 @@ def test_a_size_below_its_range_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("cut", range(len(frame(0x89, b"ping")) + 1))
-def test_a_session_moves_between_two_messages(body: codec.Body, cut: int) -> None:
+def test_a_session_moves_between_two_messages(implementation: codec.Body, cut: int) -> None:
     """In the middle of a header or a control frame, too."""
     config = SessionConfig()
     stream = frame(0x81, b"a") + frame(0x89, b"ping") + frame(0x81, b"b")
     at = len(frame(0x81, b"a")) + cut
     first = Session(config)
-    heard = talk(first, stream[:at])
+    heard = feed_session(first, stream[:at])
     rest = first.rest
     assert rest is not None
-    second = talk(Session(config, None, rest), stream[at:])
+    second = feed_session(Session(config, None, rest), stream[at:])
     assert heard.messages + second.messages == [(1, b"a"), (9, b"ping"), (1, b"b")]
 
 
-def test_a_session_with_bytes_of_another_needs_no_more_bytes(body: codec.Body) -> None:
+def test_a_session_with_bytes_of_another_needs_no_more_bytes(implementation: codec.Body) -> None:
     tried = Session(SessionConfig(), None, frame(0x81, b"a"))
     assert tried.receive(b"") == [(1, b"a", True)]
     assert tried.rest == b""
 
 
-def test_a_session_does_not_move_in_the_middle(body: codec.Body, config: SessionConfig) -> None:
+def test_a_session_does_not_move_in_the_middle(
+    implementation: codec.Body, config: SessionConfig
+) -> None:
     for data in (frame(0x82, b"abc")[:-1], frame(1, b"a"), frame(1, b"abc")[:-1], close(1000)):
         tried = Session(config)
-        talk(tried, data)
+        feed_session(tried, data)
         assert tried.rest is None
     unwritten = Session(config)
     unwritten.receive(frame(0x89))
@@ -61,23 +63,23 @@ def test_a_session_does_not_move_in_the_middle(body: codec.Body, config: Session
 
 
 def test_after_our_close_pings_are_answered_and_data_is_dropped(
-    body: codec.Body, config: SessionConfig
+    implementation: codec.Body, config: SessionConfig
 ) -> None:
     """RFC 6455 5.5.2: a ping is answered unless a close frame was received."""
     for size in (0, 1):
         tried = Session(config)
         tried.close(4001, "enough")
         stream = frame(0x81, b"late") + frame(0x89, b"p") + frame(1, b"x") + frame(0x8A)
-        heard = talk(tried, stream + frame(0x80, b"y") + frame(0x82, bytes(900)), size)
+        heard = feed_session(tried, stream + frame(0x80, b"y") + frame(0x82, bytes(900)), size)
         assert heard.items == [(9, b"p", True), (10, b"", True)]
         assert heard.replies == [(0x88, b"\x0f\xa1enough"), (0x8A, b"p")]
         assert tried.ending is None
-        assert talk(tried, close(4001) + BEHIND, size).items == [(8, b"", True)]
+        assert feed_session(tried, close(4001) + BEHIND, size).items == [(8, b"", True)]
         assert tried.ending == Ending(4001, "", True)
 
 
 def test_a_close_in_the_middle_of_an_incoming_message(
-    body: codec.Body, config: SessionConfig
+    implementation: codec.Body, config: SessionConfig
 ) -> None:
     for data in (frame(0x82, bytes(500)), frame(2, bytes(500)) + frame(0x80, b"end")):
         tried = Session(config)
@@ -141,7 +143,7 @@ def test_a_session_at_rest_is_tiny(config: SessionConfig) -> None:
     """At most 200 bytes with the shared config: no Inbound, no wsproto, no buffer."""
     tried = Session(config)
     stream = frame(1, b"a") + frame(0x89) + frame(0x80, b"b") + frame(0x81, b"c" * 300)
-    talk(tried, stream, 1)
+    feed_session(tried, stream, 1)
     own = [getattr(tried, name) for name in Session.__slots__ if name not in ("config", "state")]
     assert own == [None, None, None, None, []] or own.count(None) == len(own) - 1
     assert (
@@ -149,7 +151,7 @@ def test_a_session_at_rest_is_tiny(config: SessionConfig) -> None:
     )
 
 
-def test_a_closed_session_holds_nothing(body: codec.Body, config: SessionConfig) -> None:
+def test_a_closed_session_holds_nothing(implementation: codec.Body, config: SessionConfig) -> None:
     tried = Session(config)
     tried.receive(frame(2, bytes(500))[:200])
     tried.lost()

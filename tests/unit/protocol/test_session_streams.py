@@ -4,8 +4,8 @@ import pytest
 
 from shardws.protocol import codec
 from shardws.protocol.session import Frame, Session, SessionConfig, State
-from tests.unit.protocol.client import KEY, frame, talk
-from tests.unit.protocol.streams import CASES, VIOLATIONS, Case, Told
+from tests.unit.protocol.client_frames import KEY, feed_session, frame
+from tests.unit.protocol.stream_cases import CASES, VIOLATIONS, Case, Messages
 
 BEHIND = frame(0x81, b"behind")
 
@@ -18,10 +18,10 @@ def expected_close(case: Case) -> list[Frame]:
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_streams(body: codec.Body, config: SessionConfig, case: Case, size: int) -> None:
+def test_streams(implementation: codec.Body, config: SessionConfig, case: Case, size: int) -> None:
     tried = Session(config)
-    heard = talk(tried, case.data, size)
-    assert heard.messages == case.told
+    heard = feed_session(tried, case.data, size)
+    assert heard.messages == case.messages
     pongs: list[Frame] = [(0x8A, payload) for payload in case.pongs]
     sent = [(first, payload[:2]) for first, payload in heard.replies]
     assert sent == [(first, payload[:2]) for first, payload in pongs + expected_close(case)]
@@ -29,7 +29,7 @@ def test_streams(body: codec.Body, config: SessionConfig, case: Case, size: int)
         assert tried.state is State.OPEN
         assert tried.ending is None
         assert tried.rest == b""
-        assert talk(tried, BEHIND).items == [(1, b"behind", True)]
+        assert feed_session(tried, BEHIND).items == [(1, b"behind", True)]
     else:
         assert tried.state is State.CLOSED
         assert tried.ending is not None
@@ -38,19 +38,21 @@ def test_streams(body: codec.Body, config: SessionConfig, case: Case, size: int)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_streams_with_a_frame_behind(body: codec.Body, config: SessionConfig, case: Case) -> None:
-    heard = talk(Session(config), case.data + BEHIND)
-    behind: Told = [(1, b"behind")] if case.code is None else []
-    assert heard.messages == case.told + behind
+def test_streams_with_a_frame_behind(
+    implementation: codec.Body, config: SessionConfig, case: Case
+) -> None:
+    heard = feed_session(Session(config), case.data + BEHIND)
+    behind: Messages = [(1, b"behind")] if case.code is None else []
+    assert heard.messages == case.messages + behind
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 @pytest.mark.parametrize(("name", "data", "code"), VIOLATIONS, ids=[v[0] for v in VIOLATIONS])
 def test_violations(
-    body: codec.Body, config: SessionConfig, name: str, data: bytes, code: int, size: int
+    implementation: codec.Body, config: SessionConfig, name: str, data: bytes, code: int, size: int
 ) -> None:
     tried = Session(config)
-    heard = talk(tried, data + BEHIND, size)
+    heard = feed_session(tried, data + BEHIND, size)
     assert heard.messages == [(8, b"")]
     assert tried.state is State.CLOSED
     ending = tried.ending
@@ -66,7 +68,9 @@ def test_violations(
     assert not tried.replies
 
 
-def test_a_violation_is_told_at_its_first_byte(body: codec.Body, config: SessionConfig) -> None:
+def test_a_violation_is_told_at_its_first_byte(
+    implementation: codec.Body, config: SessionConfig
+) -> None:
     """Nothing waits for the rest of a frame whose header is broken, or too large."""
     for data in (
         b"\x83\x80",  # opcode, without its key
@@ -82,18 +86,20 @@ def test_a_violation_is_told_at_its_first_byte(body: codec.Body, config: Session
         assert tried.receive(bytes((last,))) == [(8, b"", True)]
 
 
-def test_invalid_text_is_told_at_its_first_byte(body: codec.Body, config: SessionConfig) -> None:
+def test_invalid_text_is_told_at_its_first_byte(
+    implementation: codec.Body, config: SessionConfig
+) -> None:
     for first in (0x81, 0x01):
         tried = Session(config)
         data = frame(first, b"abc\xff" + b"d" * 100)
-        talk(tried, data[: 6 + 3])
+        feed_session(tried, data[: 6 + 3])
         assert tried.state is State.OPEN
         assert tried.receive(data[6 + 3 : 6 + 4]) == [(8, b"", True)]
         assert tried.ending is not None
         assert tried.ending.code == 1007
 
 
-def test_pieces_are_passed_on_as_they_come(body: codec.Body) -> None:
+def test_pieces_are_passed_on_as_they_come(implementation: codec.Body) -> None:
     tried = Session(SessionConfig())
     data = frame(0x82, b"abcdefgh")
     assert tried.receive(data[:9]) == [(2, b"abc", False)]
@@ -101,26 +107,26 @@ def test_pieces_are_passed_on_as_they_come(body: codec.Body) -> None:
     assert tried.receive(data[10:] + frame(0x89)) == [(2, b"efgh", True), (9, b"", True)]
 
 
-def test_pieces_of_text_are_whole_characters(body: codec.Body) -> None:
+def test_pieces_of_text_are_whole_characters(implementation: codec.Body) -> None:
     for first in (0x81, 0x01):
         data = frame(first, "aü€😀".encode()) + (frame(0x80) if first == 1 else b"")
-        heard = talk(Session(SessionConfig()), data, 1)
+        heard = feed_session(Session(SessionConfig()), data, 1)
         pieces = [payload.decode() for _, payload, eom in heard.items if payload]
         assert pieces == list("aü€😀")
         assert heard.messages == [(1, "aü€😀".encode())]
 
 
-def test_pieces_of_one_message_keep_its_kind(body: codec.Body) -> None:
+def test_pieces_of_one_message_keep_its_kind(implementation: codec.Body) -> None:
     data = frame(2, b"a") + frame(0, b"") + frame(0, b"b") + frame(0x80, b"c")
-    assert talk(Session(SessionConfig()), data).items == [
+    assert feed_session(Session(SessionConfig()), data).items == [
         (2, b"a", False),
         (2, b"b", False),
         (2, b"c", True),
     ]
 
 
-def test_a_buffered_message_is_one_item(body: codec.Body) -> None:
+def test_a_buffered_message_is_one_item(implementation: codec.Body) -> None:
     tried = Session(SessionConfig(buffer_message=True, max_message_size=1 << 20))
     plain = "ü€😀".encode() * 30000
-    heard = talk(tried, frame(0x81, plain) + BEHIND, 4096)
+    heard = feed_session(tried, frame(0x81, plain) + BEHIND, 4096)
     assert heard.items == [(1, plain, True), (1, b"behind", True)]

@@ -7,7 +7,7 @@ from shardws.protocol import deflate
 from shardws.protocol.deflate import Deflate
 from shardws.protocol.frames import Item
 from shardws.protocol.wsproto_fallback import Inflating, WsprotoFallback
-from tests.unit.protocol.client import close, frame, pieces_of
+from tests.unit.protocol.client_frames import chunks_of, close, frame
 
 LIMIT = 1000
 PLAIN = "grüße ".encode() * 20
@@ -26,7 +26,7 @@ def packed() -> bytes:
 
 
 def feed(wsproto_fallback: WsprotoFallback, data: bytes, size: int) -> list[Item]:
-    return [item for piece in pieces_of(data, size) for item in wsproto_fallback.feed(piece)]
+    return [item for piece in chunks_of(data, size) for item in wsproto_fallback.feed(piece)]
 
 
 @pytest.mark.parametrize("size", [0, 1])

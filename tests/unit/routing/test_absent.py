@@ -9,7 +9,7 @@ from shardws.errors import NoSuchConnection, ShardwsError
 from shardws.outcomes import GONE, QUEUED, Outcome, SendOutcome
 from shardws.routing.router import Router
 from shardws.stats import SENDS_FAILED
-from tests.unit.routing.harness import LOOPS, Town, run, share, soon
+from tests.unit.routing.shard_cluster import LOOPS, Cluster, outcome_of, run_scenario, share
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)
 
@@ -18,8 +18,8 @@ GARBAGE: list[Any] = [0, -1, ids.MAX_ID + 1, 1 << 100, "7", None, 1.5, b"", [], 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
 def test_what_is_no_id_is_gone(loop: str, garbage: Any) -> None:
-    async def story(town: Town) -> None:
-        left, _ = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, _ = await cluster.start_shards(2)
         for send in (
             left.router.send(garbage, 1, b"x"),
             left.router.disconnect(garbage),
@@ -31,36 +31,36 @@ def test_what_is_no_id_is_gone(loop: str, garbage: Any) -> None:
         with pytest.raises(NoSuchConnection):
             await left.router.query(garbage, "x")
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_absent_owners(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         send = left.router.send
         assert send(left.id(9), 1, b"").outcome is Outcome.GONE  # ours, over
         assert send(ids.pack(0, 0, 4, 1), 1, b"").outcome is Outcome.GONE  # our slot before us
         assert send(ids.pack(0, 1, 3, 1), 1, b"").outcome is Outcome.GONE  # a stale generation
         assert send(ids.pack(0, 9, 0, 1), 1, b"").outcome is Outcome.UNREACHABLE  # empty slot
         assert send(ids.pack(5, 1, 0, 1), 1, b"").outcome is Outcome.UNREACHABLE  # other node
-        await town.end(right)
-        town.announce()
+        await cluster.end(right)
+        cluster.announce()
         assert send(right.id(), 1, b"").outcome is Outcome.UNREACHABLE
         with pytest.raises(ShardwsError) as caught:
             await left.router.query(right.id(), "x")
         assert caught.value.code == 10065
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_unheeded_absence_is_an_event_and_a_heeded_one_is_not(loop: str) -> None:
-    async def story(town: Town) -> None:
-        (shard,) = await town.meet(1)
+    async def scenario(cluster: Cluster) -> None:
+        (shard,) = await cluster.start_shards(1)
         shard.router.send(shard.id(1), 1, b"")
-        assert await soon(shard.router.send(shard.id(2), 1, b"")) is Outcome.GONE
+        assert await outcome_of(shard.router.send(shard.id(2), 1, b"")) is Outcome.GONE
         assert shard.sink.failed == [(shard.id(1), Outcome.GONE)]
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_other_nodes_are_the_remotes_business(loop: str) -> None:
@@ -76,8 +76,8 @@ def test_other_nodes_are_the_remotes_business(loop: str) -> None:
             self.asked.append((connection_id, code, reason))
             return GONE
 
-    async def story(town: Town) -> None:
-        (shard,) = await town.meet(1)
+    async def scenario(cluster: Cluster) -> None:
+        (shard,) = await cluster.start_shards(1)
         far = Far()
         router = Router(shard.mesh, shard.registry, shard.sink, share, far)
         there = ids.pack(3, 0, 0, 1)
@@ -88,4 +88,4 @@ def test_other_nodes_are_the_remotes_business(loop: str) -> None:
         assert router.disconnect(shard.id(5)).outcome is Outcome.GONE
         assert far.asked == [(there, 1, b"x"), (there, 1001, "bye")]
 
-    run(loop, story)
+    run_scenario(loop, scenario)

@@ -8,15 +8,15 @@ from shardws.outcomes import Outcome, SendOutcome
 from shardws.routing.outbound_link import OutboundLink
 from shardws.wire import messages as m
 from shardws.wire.codec import encode
-from tests.unit.routing.harness import (
+from tests.unit.routing.shard_cluster import (
     LOOPS,
+    Cluster,
     FakeConnection,
-    Stranger,
-    Town,
+    RawPeer,
     hello,
-    links,
-    run,
-    soon,
+    link_log,
+    outcome_of,
+    run_scenario,
 )
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)
@@ -25,36 +25,36 @@ pytestmark = pytest.mark.parametrize("loop", LOOPS)
 def test_link_killed_in_the_middle(loop: str, caplog: pytest.LogCaptureFixture) -> None:
     """Every send has an outcome, nothing arrives twice, and the next link serves."""
 
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = right.connect()
-        await soon(left.router.send(there.id, 2, b"0"))
+        await outcome_of(left.router.send(there.id, 2, b"0"))
         awaited = [left.router.send(there.id, 2, b"%d" % n) for n in range(1, 101)]
-        waits = [asyncio.ensure_future(soon(send)) for send in awaited[::2]]
+        waits = [asyncio.ensure_future(outcome_of(send)) for send in awaited[::2]]
         await asyncio.sleep(0)
         right.mesh.inbounds[left.identity.incarnation].refuse("killed")
         got = await asyncio.gather(*waits)
         assert set(got) == {Outcome.UNREACHABLE}
         assert (left.sink.lost, left.sink.failed) == ([50], [])
         assert all(send.outcome is Outcome.UNREACHABLE for send in awaited)
-        assert await soon(left.router.send(there.id, 2, b"101")) is Outcome.QUEUED
+        assert await outcome_of(left.router.send(there.id, 2, b"101")) is Outcome.QUEUED
         assert there.got == [(2, b"0"), (2, b"101")]
-        assert "50 sends in doubt" in " ".join(links(caplog))
+        assert "50 sends in doubt" in " ".join(link_log(caplog))
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_numbers_go_on_over_links(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = right.connect()
         for _ in range(3):
-            assert await soon(left.router.send(there.id, 1, b"x")) is Outcome.QUEUED
-            assert await soon(left.router.send(right.id(9), 1, b"x")) is Outcome.GONE
+            assert await outcome_of(left.router.send(there.id, 1, b"x")) is Outcome.QUEUED
+            assert await outcome_of(left.router.send(right.id(9), 1, b"x")) is Outcome.GONE
             left.mesh.links[right.identity.incarnation].abort("killed")
         assert left.mesh.links[right.identity.incarnation].ledger.first == 7
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 class Killer(FakeConnection):
@@ -72,145 +72,139 @@ class Killer(FakeConnection):
 def test_lost_report_is_not_taken_for_success(loop: str) -> None:
     """Where reports were lost, the link they belong to ends: a later SYNCED would hide them."""
 
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = right.connect()
-        await soon(left.router.send(there.id, 1, b"x"))
+        await outcome_of(left.router.send(there.id, 1, b"x"))
         back = right.mesh.links[left.identity.incarnation]
         killer = Killer(right.id(2), back)
         right.registry.add(killer)
         failed = left.router.send(right.id(9), 1, b"x")  # its RESULT goes down with `back`
         behind = left.router.send(killer.id, 1, b"x")
-        assert await soon(behind) is Outcome.UNREACHABLE
+        assert await outcome_of(behind) is Outcome.UNREACHABLE
         assert failed.outcome is Outcome.UNREACHABLE
-        assert await soon(left.router.send(there.id, 1, b"x")) is Outcome.QUEUED
+        assert await outcome_of(left.router.send(there.id, 1, b"x")) is Outcome.QUEUED
         assert failed.outcome is Outcome.UNREACHABLE
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
-def test_ready_to_send_lost_with_a_link_is_made_up_for(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+@pytest.mark.parametrize("end", ["inbound", "outbound"])
+def test_a_full_peer_is_tried_again_after_its_link_broke(loop: str, end: str) -> None:
+    """ready_to_send was lost with the link, at whichever end that broke."""
+
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = right.connect()
         there.outcome = Outcome.FULL
-        assert await soon(left.router.send(there.id, 1, b"x")) is Outcome.FULL
-        right.mesh.links[left.identity.incarnation].abort("killed")
+        assert await outcome_of(left.router.send(there.id, 1, b"x")) is Outcome.FULL
+        breaking, other = (right, left) if end == "inbound" else (left, right)
+        breaking.mesh.links[other.identity.incarnation].abort("killed")
         await left.sink.told.until(lambda: left.sink.ready == [there.id])
 
-    run(loop, story)
-
-
-def test_full_peer_is_tried_again_over_the_next_link(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
-        there = right.connect()
-        there.outcome = Outcome.FULL
-        assert await soon(left.router.send(there.id, 1, b"x")) is Outcome.FULL
-        left.mesh.links[right.identity.incarnation].abort("killed")
-        await left.sink.told.until(lambda: left.sink.ready == [there.id])
-
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_peer_known_by_its_hello_alone_is_answered(loop: str) -> None:
     """A new shard may speak before the supervisor's news of it; older news does not end it."""
 
-    async def story(town: Town) -> None:
-        left, right = await town.found(0), await town.found(1)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shard(0), await cluster.start_shard(1)
         there = right.connect()
         left.mesh.set_peers([right.peer])
-        assert await soon(left.router.send(there.id, 1, b"x")) is Outcome.QUEUED
+        assert await outcome_of(left.router.send(there.id, 1, b"x")) is Outcome.QUEUED
         right.mesh.set_peers([])
         here = left.connect()
-        assert await soon(right.router.send(here.id, 1, b"x")) is Outcome.QUEUED
+        assert await outcome_of(right.router.send(here.id, 1, b"x")) is Outcome.QUEUED
         link = right.mesh.links[left.identity.incarnation]
-        await town.end(left)
+        await cluster.end(left)
         await link.closed
         assert right.router.send(here.id, 1, b"x").outcome is Outcome.UNREACHABLE
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 @pytest.mark.parametrize(
-    ("generation", "fate"), [(0, Outcome.UNREACHABLE), (1, Outcome.GONE), (2, Outcome.GONE)]
+    ("generation", "outcome"), [(0, Outcome.UNREACHABLE), (1, Outcome.GONE), (2, Outcome.GONE)]
 )
-def test_dead_generation(loop: str, generation: int, fate: Outcome) -> None:
+def test_dead_generation(loop: str, generation: int, outcome: Outcome) -> None:
     """What was queued while a dead peer was dialed: GONE when its slot has a newer process."""
 
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = right.connect()
-        await soon(left.router.send(there.id, 1, b"x"))
+        await outcome_of(left.router.send(there.id, 1, b"x"))
         link = left.mesh.links[right.identity.incarnation]
-        await town.end(right)
+        await cluster.end(right)
         await link.closed
-        waiting = asyncio.ensure_future(soon(left.router.send(there.id, 1, b"to the dead")))
+        waiting = asyncio.ensure_future(outcome_of(left.router.send(there.id, 1, b"to the dead")))
         left.router.send(there.id, 1, b"and nobody waits")
         await asyncio.sleep(0)
         if generation:
-            newer = await town.found(1, generation)
+            newer = await cluster.start_shard(1, generation)
             again = newer.connect()
-        town.announce()
-        assert await waiting is fate
+        cluster.announce()
+        assert await waiting is outcome
         assert left.sink.lost == [1]
-        assert left.router.send(there.id, 1, b"x").outcome is fate
+        assert left.router.send(there.id, 1, b"x").outcome is outcome
         if generation:
-            assert await soon(left.router.send(again.id, 1, b"to the living")) is Outcome.QUEUED
+            assert (
+                await outcome_of(left.router.send(again.id, 1, b"to the living")) is Outcome.QUEUED
+            )
             assert again.got == [(1, b"to the living")]
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_predecessor_and_successor_serve_side_by_side(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, old = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, old = await cluster.start_shards(2)
         before = old.connect()
-        new = await town.found(1, 1)
+        new = await cluster.start_shard(1, 1)
         after = new.connect()
-        town.announce()
-        assert await soon(left.router.send(before.id, 1, b"x")) is Outcome.QUEUED
-        assert await soon(left.router.send(after.id, 1, b"x")) is Outcome.QUEUED
-        assert await soon(new.router.send(before.id, 1, b"x")) is Outcome.QUEUED
-        links = [shard.mesh.links[old.identity.incarnation] for shard in (left, new)]
-        await town.end(old)
-        await asyncio.gather(*[link.closed for link in links])
-        town.announce()
-        assert await soon(left.router.send(before.id, 1, b"x")) is Outcome.GONE
-        assert await soon(new.router.send(before.id, 1, b"x")) is Outcome.GONE
+        cluster.announce()
+        assert await outcome_of(left.router.send(before.id, 1, b"x")) is Outcome.QUEUED
+        assert await outcome_of(left.router.send(after.id, 1, b"x")) is Outcome.QUEUED
+        assert await outcome_of(new.router.send(before.id, 1, b"x")) is Outcome.QUEUED
+        link_log = [shard.mesh.links[old.identity.incarnation] for shard in (left, new)]
+        await cluster.end(old)
+        await asyncio.gather(*[link.closed for link in link_log])
+        cluster.announce()
+        assert await outcome_of(left.router.send(before.id, 1, b"x")) is Outcome.GONE
+        assert await outcome_of(new.router.send(before.id, 1, b"x")) is Outcome.GONE
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_whoever_listens_must_be_the_process_that_was_named(loop: str) -> None:
     """A generation's path is used again; messages must not go to whoever is there."""
 
-    async def story(town: Town) -> None:
-        left, right = await town.found(0), await town.found(1)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shard(0), await cluster.start_shard(1)
         there = right.connect()
         row, generation, pid = right.peer
         left.mesh.set_peers([(row, generation, pid + 1)])
-        waiting = asyncio.ensure_future(soon(left.router.send(there.id, 1, b"x")))
+        waiting = asyncio.ensure_future(outcome_of(left.router.send(there.id, 1, b"x")))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         left.mesh.set_peers([(row, generation, pid)])
         assert await waiting is Outcome.UNREACHABLE
-        assert await soon(left.router.send(there.id, 1, b"y")) is Outcome.QUEUED
+        assert await outcome_of(left.router.send(there.id, 1, b"y")) is Outcome.QUEUED
         assert there.got == [(1, b"y")]
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_peer_that_dials_again_replaces_its_older_link(
     loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def story(town: Town) -> None:
-        left = await town.found(0)
-        older, newer = Stranger(left, town), Stranger(left, town)
-        await older.say(hello() + encode(m.START, 1))
-        await newer.say(hello() + encode(m.START, 1))
-        assert await older.is_dropped()
-        assert "the peer dialed again" in links(caplog)[0]
+    async def scenario(cluster: Cluster) -> None:
+        left = await cluster.start_shard(0)
+        older, newer = RawPeer(left, cluster), RawPeer(left, cluster)
+        await older.send(hello() + encode(m.START, 1))
+        await newer.send(hello() + encode(m.START, 1))
+        assert await older.is_disconnected()
+        assert "the peer dialed again" in link_log(caplog)[0]
         newer.writer.close()
 
-    run(loop, story)
+    run_scenario(loop, scenario)

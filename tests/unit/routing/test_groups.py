@@ -4,7 +4,7 @@ import pytest
 
 from shardws.errors import UsageError
 from shardws.routing.groups import MAX_NAME_BYTES, Groups, Interest, check_name
-from tests.unit.routing.harness import FakeConnection
+from tests.unit.routing.shard_cluster import FakeConnection
 
 
 def test_first_and_last_member_are_told() -> None:

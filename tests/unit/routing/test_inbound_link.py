@@ -69,7 +69,7 @@ class Owner:
         self.lost.append(reason)
 
 
-class Rig:
+class LinkFixture:
     def __init__(self) -> None:
         self.owner, self.loop, self.transport = Owner(), Loop(), Transport()
         loop = cast(asyncio.AbstractEventLoop, self.loop)
@@ -78,28 +78,32 @@ class Rig:
 
 
 @pytest.fixture
-def rig() -> Rig:
-    return Rig()
+def fixture() -> LinkFixture:
+    return LinkFixture()
 
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
-def test_opening(rig: Rig, step: int) -> None:
+def test_opening(fixture: LinkFixture, step: int) -> None:
     data = HELLO + START + encode(m.GOODBYE) + encode(m.READY_TO_SEND, 9)
     for at in range(0, len(data), step):
-        rig.inbound.data_received(data[at : at + step])
-    assert (rig.inbound.incarnation, rig.inbound.count, rig.inbound.is_open) == (77, 4, True)
-    assert rig.owner.got == [(m.GOODBYE,), (m.READY_TO_SEND, 9)]
-    assert (rig.owner.lost, rig.loop.timer) == ([], None)
+        fixture.inbound.data_received(data[at : at + step])
+    assert (fixture.inbound.incarnation, fixture.inbound.count, fixture.inbound.is_open) == (
+        77,
+        4,
+        True,
+    )
+    assert fixture.owner.got == [(m.GOODBYE,), (m.READY_TO_SEND, 9)]
+    assert (fixture.owner.lost, fixture.loop.timer) == ([], None)
 
 
-def test_deadline(rig: Rig) -> None:
-    rig.inbound.data_received(HELLO)
-    assert rig.loop.timer is not None
-    seconds, act, reason = rig.loop.timer
+def test_deadline(fixture: LinkFixture) -> None:
+    fixture.inbound.data_received(HELLO)
+    assert fixture.loop.timer is not None
+    seconds, act, reason = fixture.loop.timer
     assert seconds == HELLO_SECONDS
     act(reason)
-    assert rig.owner.lost == ["no HELLO came in time"]
-    assert rig.transport.is_aborted
+    assert fixture.owner.lost == ["no HELLO came in time"]
+    assert fixture.transport.is_aborted
 
 
 BAD = {
@@ -116,29 +120,31 @@ BAD = {
 
 
 @pytest.mark.parametrize(("data", "reason"), BAD.values(), ids=BAD)
-def test_bad_frame_closes_this_link_with_one_line(rig: Rig, data: bytes, reason: str) -> None:
-    rig.inbound.data_received(data)
-    rig.inbound.data_received(data)
-    rig.inbound.connection_lost(None)
-    assert len(rig.owner.lost) == 1
-    assert reason in rig.owner.lost[0]
-    assert rig.transport.is_aborted
-    assert (rig.owner.got, rig.loop.timer) == ([], None)
+def test_bad_frame_closes_this_link_with_one_line(
+    fixture: LinkFixture, data: bytes, reason: str
+) -> None:
+    fixture.inbound.data_received(data)
+    fixture.inbound.data_received(data)
+    fixture.inbound.connection_lost(None)
+    assert len(fixture.owner.lost) == 1
+    assert reason in fixture.owner.lost[0]
+    assert fixture.transport.is_aborted
+    assert (fixture.owner.got, fixture.loop.timer) == ([], None)
 
 
-def test_refused_by_the_owner(rig: Rig) -> None:
-    rig.owner.refusal = "not ours"
-    rig.inbound.data_received(HELLO + START + encode(m.GOODBYE))
-    assert (rig.owner.lost, rig.owner.got) == (["not ours"], [])
+def test_refused_by_the_owner(fixture: LinkFixture) -> None:
+    fixture.owner.refusal = "not ours"
+    fixture.inbound.data_received(HELLO + START + encode(m.GOODBYE))
+    assert (fixture.owner.lost, fixture.owner.got) == (["not ours"], [])
 
 
 @pytest.mark.parametrize(
     ("error", "reason"), [(None, ""), (ConnectionResetError("reset"), "reset")]
 )
-def test_lost(rig: Rig, error: Exception | None, reason: str) -> None:
-    assert not rig.inbound.eof_received()
-    rig.inbound.connection_lost(error)
-    assert (rig.owner.lost, rig.loop.timer) == ([reason], None)
+def test_lost(fixture: LinkFixture, error: Exception | None, reason: str) -> None:
+    assert not fixture.inbound.eof_received()
+    fixture.inbound.connection_lost(error)
+    assert (fixture.owner.lost, fixture.loop.timer) == ([reason], None)
 
 
 def test_refused_while_it_was_being_accepted() -> None:

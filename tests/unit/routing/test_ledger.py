@@ -220,7 +220,7 @@ def watched(desk: Desk, *numbers: int) -> list[tuple[int, Outcome]]:
 
 
 def test_watcher_is_told_of_a_failure_alone(make: Make) -> None:
-    async def story(desk: Desk) -> None:
+    async def scenario(desk: Desk) -> None:
         desk.send(4)
         told = watched(desk, 1, 2, 3)
         assert desk.ledger.fail(2, Outcome.GONE)  # which is as good as an await
@@ -236,4 +236,4 @@ def test_watcher_is_told_of_a_failure_alone(make: Make) -> None:
         assert told_at_the_end == [(5, Outcome.UNREACHABLE)]
 
     desk = make()
-    desk.loop.run_until_complete(story(desk))
+    desk.loop.run_until_complete(scenario(desk))

@@ -35,7 +35,7 @@ def ask(queries: Queries, link: FakeLink) -> "asyncio.Task[bytes]":
 
 
 def test_tokens_keep_answers_apart() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         queries, link = make(), FakeLink()
         first, second = ask(queries, link), ask(queries, link)
         await asyncio.sleep(0)
@@ -48,14 +48,14 @@ def test_tokens_keep_answers_apart() -> None:
         queries.fail(7)  # too late for both
         assert [await first, await second] == [b"one", b"two"]
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
     ("body", "kind"), [(b"", NoSuchConnection), (b"no such thing: hots", UsageError)]
 )
 def test_refusal(body: bytes, kind: type[ShardwsError]) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         queries, link = make(), FakeLink()
         question = ask(queries, link)
         await asyncio.sleep(0)
@@ -63,11 +63,11 @@ def test_refusal(body: bytes, kind: type[ShardwsError]) -> None:
         with pytest.raises(kind, match=r"5|hots"):
             await question
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_peer_lost() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         queries, link = make(), FakeLink()
         question = ask(queries, link)
         await asyncio.sleep(0)
@@ -79,7 +79,7 @@ def test_peer_lost() -> None:
             await question
         assert caught.value.code == 10065
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -94,28 +94,28 @@ def test_peer_lost() -> None:
 def test_no_room(link: FakeLink, limit: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_OPEN", limit)
 
-    async def story() -> None:
+    async def scenario() -> None:
         with pytest.raises(ShardwsError) as caught:
             await ask(make(), link)
         assert caught.value.code == code
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_deadline_that_comes_with_the_answer_loses() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         future.set_result(b"in time")
         module._expire(future, 1.0)
         assert await future == b"in time"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_reply_that_does_not_fit_the_link_is_an_error_of_its_query() -> None:
     """A client chooses how long its headers are; the link of two shards broke of their snapshot."""
 
-    async def story() -> None:
+    async def scenario() -> None:
         queries = Queries(asyncio.get_running_loop(), lambda connection_id, what: b"x" * 1001)
         (reply,) = Decoder(5000, m.SHARD).feed(queries.reply(1, 5, "snapshot", 1001))
         assert reply == (m.REPLY, 1, True, b"x" * 1001)
@@ -123,4 +123,4 @@ def test_a_reply_that_does_not_fit_the_link_is_an_error_of_its_query() -> None:
         assert reply[:3] == (m.REPLY, 1, False)
         assert reply[3] == b"its reply of 1001 bytes does not fit the link now"
 
-    asyncio.run(story())
+    asyncio.run(scenario())

@@ -3,7 +3,7 @@
 import pytest
 
 from shardws.routing.registry import Registry
-from tests.unit.routing.harness import FakeConnection
+from tests.unit.routing.shard_cluster import FakeConnection
 
 
 def test_add_get_remove() -> None:

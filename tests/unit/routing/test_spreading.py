@@ -10,111 +10,119 @@ from shardws.outcomes import QUEUED, Outcome
 from shardws.routing.inbound_link import InboundLink
 from shardws.stats import LINKS_OUT
 from shardws.wire import messages as m
-from tests.unit.routing.harness import DEADLINE, LOOPS, FakeConnection, Shard, Town, run, soon
+from tests.unit.routing.shard_cluster import (
+    DEADLINE,
+    LOOPS,
+    Cluster,
+    FakeConnection,
+    RoutingShard,
+    outcome_of,
+    run_scenario,
+)
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)
 
 
-def everyone(*shards: Shard) -> list[FakeConnection]:
+def everyone(*shards: RoutingShard) -> list[FakeConnection]:
     return [shard.connect(serial) for shard in shards for serial in (1, 2)]
 
 
 def test_groups_across_shards(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, middle, right = await town.meet(3)
+    async def scenario(cluster: Cluster) -> None:
+        left, middle, right = await cluster.start_shards(3)
         a1, a2, b1, b2, c1, c2 = everyone(left, middle, right)
         for member in (a1, b1, b2):
-            assert await soon(left.router.join(member.id, "room")) is Outcome.QUEUED
+            assert await outcome_of(left.router.join(member.id, "room")) is Outcome.QUEUED
         assert a1.groups == {"room"} == b1.groups
         assert left.router.publish("room", 1, b"one") is QUEUED
         await b2.wait_for(1)
         assert [len(c.got) for c in (a1, a2, b1, b2, c1, c2)] == [1, 0, 1, 1, 0, 0]
         assert b1.got == [(1, b"one")]
-        assert await soon(left.router.leave(b1.id, "room")) is Outcome.QUEUED
-        assert await soon(left.router.leave(a1.id, "room")) is Outcome.QUEUED
+        assert await outcome_of(left.router.leave(b1.id, "room")) is Outcome.QUEUED
+        assert await outcome_of(left.router.leave(a1.id, "room")) is Outcome.QUEUED
         left.router.publish("room", 1, b"two")
         await b2.wait_for(2)
         assert (len(a1.got), len(b1.got)) == (1, 1)
         assert not a1.groups
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_publish_right_behind_a_remote_join_arrives(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = right.connect()
         left.router.join(there.id, "room")
         left.router.publish("room", 2, b"x")
         await there.wait_for(1)
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_other_shards_learn_of_a_first_member_and_of_a_last_one(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         here, there = left.connect(), right.connect()
         right.router.join(there.id, "room")
-        await soon(right.router.send(here.id, 1, b"behind the news"))
+        await outcome_of(right.router.send(here.id, 1, b"behind the news"))
         left.router.publish("room", 1, b"x")
         await there.wait_for(1)
         right.router.leave(there.id, "room")
-        await soon(right.router.send(here.id, 1, b"behind the news"))
+        await outcome_of(right.router.send(here.id, 1, b"behind the news"))
         before = left.stats[LINKS_OUT]
         assert left.router.publish("room", 1, b"x") is QUEUED
-        await soon(right.router.send(here.id, 1, b"a round trip"))
+        await outcome_of(right.router.send(here.id, 1, b"a round trip"))
         assert left.stats[LINKS_OUT] == before + 1  # SYNCED alone
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_new_shard_learns_the_groups_there_are(loop: str) -> None:
-    async def story(town: Town) -> None:
-        (left,) = await town.meet(1)
+    async def scenario(cluster: Cluster) -> None:
+        (left,) = await cluster.start_shards(1)
         here = left.connect()
         left.router.join(here.id, "room")
-        right = await town.found(1)
-        town.announce()
-        await soon(left.router.send(right.id(9), 1, b"behind the greeting"))
+        right = await cluster.start_shard(1)
+        cluster.announce()
+        await outcome_of(left.router.send(right.id(9), 1, b"behind the greeting"))
         right.router.publish("room", 1, b"x")
         await here.wait_for(1)
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_join_that_failed_costs_one_publish(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         here = left.connect()
-        assert await soon(left.router.join(right.id(9), "room")) is Outcome.GONE
-        assert await soon(left.router.leave(right.id(9), "room")) is Outcome.GONE
+        assert await outcome_of(left.router.join(right.id(9), "room")) is Outcome.GONE
+        assert await outcome_of(left.router.leave(right.id(9), "room")) is Outcome.GONE
         left.router.publish("room", 1, b"nobody there")
-        await soon(left.router.send(right.id(9), 1, b"behind it"))
-        await soon(right.router.send(here.id, 1, b"behind the answer"))
+        await outcome_of(left.router.send(right.id(9), 1, b"behind it"))
+        await outcome_of(right.router.send(here.id, 1, b"behind the answer"))
         before = left.stats[LINKS_OUT]
         left.router.publish("room", 1, b"not sent at all")
-        await soon(right.router.send(here.id, 1, b"a round trip"))
+        await outcome_of(right.router.send(here.id, 1, b"a round trip"))
         assert left.stats[LINKS_OUT] == before + 1
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_broadcast_reaches_every_connection_once(loop: str) -> None:
-    async def story(town: Town) -> None:
-        shards = await town.meet(3)
+    async def scenario(cluster: Cluster) -> None:
+        shards = await cluster.start_shards(3)
         connections = everyone(*shards)
         assert shards[1].router.broadcast(2, b"all") is QUEUED
         for connection in connections:
             await connection.wait_for(1)
         assert [c.got for c in connections] == [[(2, b"all")]] * 6
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_full_member_is_an_event_on_its_shard_and_a_closing_one_is_not(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         full, closing, good = right.connect(1), right.connect(2), right.connect(3)
         full.outcome, closing.outcome = Outcome.FULL, Outcome.DROPPED
         left.router.broadcast(1, b"x")
@@ -122,12 +130,12 @@ def test_full_member_is_an_event_on_its_shard_and_a_closing_one_is_not(loop: str
         assert right.sink.failed == [(full.id, Outcome.FULL)]
         assert left.sink.failed == []
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_query(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         here, there = left.connect(), right.connect()
         left.sink.replies[here.id, "host"] = b'"here"'
         right.sink.replies[there.id, "host"] = b'"there"'
@@ -141,19 +149,19 @@ def test_query(loop: str) -> None:
         with pytest.raises(UsageError, match="hots"):
             await query(there.id, "hots")
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_query_has_a_deadline_and_ends_with_the_link(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left = await town.found(0)
+    async def scenario(cluster: Cluster) -> None:
+        left = await cluster.start_shard(0)
         left.mesh.set_peers([(2, 0, left.identity.pid)])  # nobody listens there
         with pytest.raises(SendInterrupted):
             await left.router.query(ids.pack(0, 1, 0, 1), "host", 0.01)
-        right = await town.found(1)
-        town.announce()
+        right = await cluster.start_shard(1)
+        cluster.announce()
         there = right.connect()
-        await soon(left.router.send(there.id, 1, b"x"))
+        await outcome_of(left.router.send(there.id, 1, b"x"))
         question = asyncio.ensure_future(left.router.query(there.id, "host", DEADLINE))
         await asyncio.sleep(0)
         right.mesh.links[left.identity.incarnation].abort("killed")
@@ -161,33 +169,33 @@ def test_query_has_a_deadline_and_ends_with_the_link(loop: str) -> None:
             await question
         assert caught.value.code in (10065, 1117)  # the answer may have left before
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_second_member_and_last_but_one_are_no_news(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         here, one, two = left.connect(), right.connect(1), right.connect(2)
         for member in (one, two):
-            await soon(left.router.join(member.id, "room"))
+            await outcome_of(left.router.join(member.id, "room"))
         for member in (one, two):
             right.router.join(member.id, "local")
         right.router.leave(one.id, "local")
-        await soon(left.router.leave(one.id, "room"))
-        await soon(right.router.send(here.id, 1, b"behind the news"))
+        await outcome_of(left.router.leave(one.id, "room"))
+        await outcome_of(right.router.send(here.id, 1, b"behind the news"))
         left.router.publish("local", 1, b"to two")
         left.router.publish("room", 1, b"to two")
         await two.wait_for(2)
         assert one.got == []
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_a_publish_reaches_shards_that_have_not_said_their_news(loop: str) -> None:
     """A shard that had just come knew no members elsewhere; its publish was QUEUED and lost."""
 
-    async def story(town: Town) -> None:
-        left, right = await town.found(0), await town.found(1)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shard(0), await cluster.start_shard(1)
         there = right.connect()
         right.router.join(there.id, "room")
         left.mesh.set_peers([right.peer])
@@ -195,27 +203,27 @@ def test_a_publish_reaches_shards_that_have_not_said_their_news(loop: str) -> No
         await there.wait_for(1)
         assert there.got == [(1, b"early")]
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_who_has_said_its_news_gets_only_what_it_wants(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         here = left.connect()
-        await soon(right.router.send(here.id, 1, b"behind the news"))
+        await outcome_of(right.router.send(here.id, 1, b"behind the news"))
         before = left.stats[LINKS_OUT]
         left.router.publish("room", 1, b"x")
-        await soon(left.router.send(right.connect().id, 1, b"x"))
+        await outcome_of(left.router.send(right.connect().id, 1, b"x"))
         assert left.stats[LINKS_OUT] == before + 2  # DELIVER, SYNC
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_no_members_is_no_answer_on_a_link_that_will_begin_with_news(loop: str) -> None:
     """INTEREST off waited for the link and followed its news, so a member in between was lost."""
 
-    async def story(town: Town) -> None:
-        left, right = await town.found(0), await town.found(1)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shard(0), await cluster.start_shard(1)
         left.mesh.set_peers([right.peer])
         link = left.mesh.links[right.identity.incarnation]
         inbound = InboundLink(left.mesh, left.router.receiver, left.mesh.loop, 4096)
@@ -223,4 +231,4 @@ def test_no_members_is_no_answer_on_a_link_that_will_begin_with_news(loop: str) 
         left.router.receiver.receive(inbound, [(m.PUBLISH, 1, "room", b"x")])
         assert (link.is_up, link.queued) == (False, 0)
 
-    run(loop, story)
+    run_scenario(loop, scenario)

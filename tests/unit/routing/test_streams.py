@@ -11,16 +11,16 @@ from shardws.routing import streams
 from shardws.routing.stream_sender import WINDOW
 from shardws.wire import messages as m
 from shardws.wire.codec import encode
-from tests.unit.routing.harness import (
+from tests.unit.routing.shard_cluster import (
     LOOPS,
+    Cluster,
     FakeConnection,
-    Shard,
+    RawPeer,
+    RoutingShard,
     Signal,
-    Stranger,
-    Town,
     hello,
-    run,
-    soon,
+    outcome_of,
+    run_scenario,
 )
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)
@@ -94,7 +94,7 @@ class Reader(FakeConnection):
         result.settle(outcome)
 
 
-def reader(shard: Shard, piece: int = 10_000) -> Reader:
+def reader(shard: RoutingShard, piece: int = 10_000) -> Reader:
     connection = Reader(shard.id(), piece)
     shard.registry.add(connection)
     return connection
@@ -105,14 +105,14 @@ def reader(shard: Shard, piece: int = 10_000) -> Reader:
 def test_a_source_arrives_whole_in_pieces_of_the_wanted_size(
     loop: str, size: int, piece: int
 ) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = reader(right, piece)
         content = Content(size)
         sent = left.router.stream(there.id, 0, content)
         assert sent.outcome is None
         left.router.send(there.id, 1, b"behind")
-        assert await soon(sent) is Outcome.QUEUED
+        assert await outcome_of(sent) is Outcome.QUEUED
         assert there.sources[0][0] == 0
         assert there.read == content.given == size
         full, rest = divmod(size, piece)
@@ -120,75 +120,75 @@ def test_a_source_arrives_whole_in_pieces_of_the_wanted_size(
         assert content.ended == [Outcome.QUEUED]
         await there.wait_for(1)
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_a_connection_that_does_not_read_holds_back_the_source(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = reader(right)
         there.is_reading = False
         content = Content(10_000_000)
         sent = left.router.stream(there.id, 2, content)
         await there.arrived.until(lambda: bool(there.sources))
-        await soon(left.router.send(there.id, 1, b"the link goes on"))
+        await outcome_of(left.router.send(there.id, 1, b"the link goes on"))
         assert content.given == WINDOW
         there.is_reading = True
         there.go_on()
-        assert await soon(sent) is Outcome.QUEUED
+        assert await outcome_of(sent) is Outcome.QUEUED
         assert there.read == 10_000_000
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_a_source_may_have_nothing_for_a_while(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = reader(right, 100)
         content = Content(1000)
         content.is_waiting = True
         sent = left.router.stream(there.id, 2, content)
-        await soon(left.router.send(there.id, 1, b"x"))
+        await outcome_of(left.router.send(there.id, 1, b"x"))
         assert there.sources == []
         content.is_waiting = False
         content.wake()
-        assert await soon(sent) is Outcome.QUEUED
+        assert await outcome_of(sent) is Outcome.QUEUED
         assert there.sizes == [100] * 10 + [0]
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_the_ways_to_fail(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = reader(right)
         content = Content(10)
-        assert await soon(left.router.stream(right.id(9), 2, content)) is Outcome.GONE
+        assert await outcome_of(left.router.stream(right.id(9), 2, content)) is Outcome.GONE
         assert content.ended == [Outcome.GONE]
-        assert await soon(left.router.stream(left.id(9), 2, Content(10))) is Outcome.GONE
+        assert await outcome_of(left.router.stream(left.id(9), 2, Content(10))) is Outcome.GONE
         bad = Content(300_000, bad=True)
-        assert await soon(left.router.stream(there.id, 2, bad)) is Outcome.DROPPED
+        assert await outcome_of(left.router.stream(there.id, 2, bad)) is Outcome.DROPPED
         await there.changed.until(lambda: there.broken)
         there.is_reading = False
         sent = left.router.stream(there.id, 2, Content(1_000_000))
         await there.arrived.until(lambda: len(there.sources) == 2)
         there.end(Outcome.DROPPED)
-        assert await soon(sent) is Outcome.DROPPED
-        assert await soon(left.router.send(there.id, 1, b"the link lives")) is Outcome.QUEUED
+        assert await outcome_of(sent) is Outcome.DROPPED
+        assert await outcome_of(left.router.send(there.id, 1, b"the link lives")) is Outcome.QUEUED
         assert left.sink.failed == []
         assert right.sink.failed == []
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_nobody_looks_at_a_failure(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         left.router.stream(right.id(9), 2, Content(10))
         await left.sink.told.until(lambda: bool(left.sink.failed))
         assert left.sink.failed == [(right.id(9), Outcome.GONE)]
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_full_is_followed_by_ready(loop: str) -> None:
@@ -197,20 +197,20 @@ def test_full_is_followed_by_ready(loop: str) -> None:
             source.finish(Outcome.FULL)
             return SendOutcome(Outcome.FULL)
 
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = Full(right.id())
         right.registry.add(there)
-        assert await soon(left.router.stream(there.id, 2, Content(10))) is Outcome.FULL
+        assert await outcome_of(left.router.stream(there.id, 2, Content(10))) is Outcome.FULL
         right.router.on_drained(there)
         await left.sink.told.until(lambda: left.sink.ready == [there.id])
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_when_the_link_breaks_both_ends_hear_of_it(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = reader(right)
         there.is_reading = False
         content = Content(1_000_000)
@@ -218,55 +218,55 @@ def test_when_the_link_breaks_both_ends_hear_of_it(loop: str) -> None:
         await there.arrived.until(lambda: bool(there.sources))
         there.is_reading = True
         left.mesh.links[right.identity.incarnation].abort("killed")
-        assert await soon(sent) in (Outcome.UNREACHABLE, Outcome.DROPPED)
+        assert await outcome_of(sent) in (Outcome.UNREACHABLE, Outcome.DROPPED)
         await there.changed.until(lambda: there.broken)
         assert len(content.ended) == 1
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_when_the_owner_ends_the_asker_hears_of_it(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = reader(right)
         there.is_reading = False
         sent = left.router.stream(there.id, 2, Content(1_000_000))
         await there.arrived.until(lambda: bool(there.sources))
-        await town.end(right)
-        town.announce()
-        assert await soon(sent) is Outcome.UNREACHABLE
+        await cluster.end(right)
+        cluster.announce()
+        assert await outcome_of(sent) is Outcome.UNREACHABLE
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_a_full_link_refuses_the_beginning_and_delays_the_rest(
     loop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2, link_high_mark=100_000)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2, link_high_mark=100_000)
         there = reader(right)
-        await soon(left.router.send(there.id, 1, b"the link is up"))
+        await outcome_of(left.router.send(there.id, 1, b"the link is up"))
         left.router.send(there.id, 1, bytes(99_000))
         assert left.router.stream(there.id, 2, Content(10_000)).outcome is Outcome.FULL
         await left.sink.told.until(lambda: left.sink.ready == [there.id])
         sent = left.router.stream(there.id, 2, Content(1_000_000))
-        assert await soon(sent) is Outcome.QUEUED
+        assert await outcome_of(sent) is Outcome.QUEUED
         assert there.read == 1_000_000
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_streams_of_a_shard_are_bounded(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "MOST_STREAMS", 2)
 
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = reader(right)
         there.is_reading = False
         sent = [left.router.stream(there.id, 2, Content(10)) for _ in range(3)]
         assert [one.outcome for one in sent] == [None, None, Outcome.FULL]
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 @pytest.mark.parametrize(
@@ -280,28 +280,28 @@ def test_streams_of_a_shard_are_bounded(loop: str, monkeypatch: pytest.MonkeyPat
 def test_a_peer_that_breaks_the_rules_loses_its_link(
     loop: str, wrong: list[tuple[int, ...]]
 ) -> None:
-    async def story(town: Town) -> None:
-        shard = await town.found(0)
+    async def scenario(cluster: Cluster) -> None:
+        shard = await cluster.start_shard(0)
         there = reader(shard)
         there.is_reading = False
-        stranger = Stranger(shard, town)
+        raw_peer = RawPeer(shard, cluster)
         parts = [(kind, token, there.id, *rest) for kind, token, _, *rest in wrong]
         said = b"".join(encode(*part) for part in parts)
-        await stranger.say(hello(slot=1) + encode(m.START, 1) + said)
-        assert await stranger.is_dropped()
+        await raw_peer.send(hello(slot=1) + encode(m.START, 1) + said)
+        assert await raw_peer.is_disconnected()
 
-    run(loop, story)
+    run_scenario(loop, scenario)
 
 
 def test_late_words_about_a_stream_are_of_no_matter(loop: str) -> None:
-    async def story(town: Town) -> None:
-        left, right = await town.meet(2)
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
         there = right.connect()
         link = left.mesh.links[right.identity.incarnation]
         link.reply(encode(m.STREAM, 7, there.id, 2, m.STREAM_MORE, b"x"))
         link.reply(encode(m.STREAM_CREDIT, 7, 100))
         link.reply(encode(m.STREAM_END, 7, 0))
-        assert await soon(left.router.send(there.id, 1, b"the link lives")) is Outcome.QUEUED
+        assert await outcome_of(left.router.send(there.id, 1, b"the link lives")) is Outcome.QUEUED
         await asyncio.sleep(0)
 
-    run(loop, story)
+    run_scenario(loop, scenario)

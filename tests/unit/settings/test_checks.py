@@ -26,7 +26,6 @@ GOOD: list[tuple[Check, list[Any]]] = [
     (checks.hosts, ["", "*", "auto", "AUTO", "loopback,*.a.org,10.0.0.1,::1,[::1]"]),
     (checks.sni_entries, [(), ("a.org=/x.pem", "*.a.org=/y=z.pem")]),
     (checks.address, ["", "127.0.0.1:9002", "localhost:0", "[::1]:65535"]),
-    (checks.cluster_address, ["", "nats://127.0.0.1:4222", "tls://a"]),
     (checks.token, ["", "0123456789abcdef"]),
     (checks.ca_directory, [""]),
     (checks.ca_file, [""]),
@@ -46,7 +45,6 @@ BAD: list[tuple[Check, list[Any], str]] = [
     (checks.hosts, ["auto,a.org"], "stands alone"),
     (checks.sni_entries, [("a.org",), ("=x",), ("a.*.org=x",), ("a.org=",)], "entries such as"),
     (checks.address, ["9002", ":9002", "a:", "a:x", "a:70000", "::1:80", "a:٣"], "HOST:PORT"),
-    (checks.cluster_address, ["127.0.0.1:4222", "http://a", "nats://", "nats://a b"], "nats://"),
     (checks.token, ["short", "0123456789abcde\n"], "at least 16"),
 ]
 

@@ -38,8 +38,8 @@ class Shard:
             self.registry.add(connection)
 
 
-def listed(shard: Shard, limit: int) -> dict[str, Any]:
-    reply: dict[str, Any] = json.loads(connection_list.reply(shard, limit))
+def listed(shard: Shard, limit: int, after: int = 0) -> dict[str, Any]:
+    reply: dict[str, Any] = json.loads(connection_list.reply(shard, limit, after))
     return reply
 
 
@@ -93,3 +93,27 @@ def test_the_list_is_bounded_and_the_total_is_not() -> None:
     assert [entry["id"] for entry in answer["connections"]] == [502, 501]
     assert answer["total"] == 502
     assert len(listed(shard, 10**6)["connections"]) == connection_list.MOST
+
+
+def ids_of(answer: dict[str, Any]) -> list[int]:
+    return [entry["id"] for entry in answer["connections"]]
+
+
+def test_pages_follow_each_other_to_the_end() -> None:
+    """The list ended at 500 of each shard, and nobody could see the others."""
+    order = [1, 2, 4, 3, 5]  # the opening of 3 was decided after that of 4
+    shard = Shard(*map(connection_of, order))
+    first = listed(shard, 2)
+    assert (ids_of(first), first["next"]) == ([5, 3], 3)
+    second = listed(shard, 2, first["next"])
+    assert (ids_of(second), second["next"]) == ([4, 2], 2)
+    last = listed(shard, 2, second["next"])
+    assert ids_of(last) == [1]
+    assert "next" not in last
+    assert "next" not in listed(shard, 5)
+    assert "next" not in listed(shard, 0)
+
+
+def test_a_page_is_found_when_the_connection_before_it_has_gone() -> None:
+    shard = Shard(*map(connection_of, (1, 2, 4)))
+    assert ids_of(listed(shard, 2, 3)) == [2, 1]

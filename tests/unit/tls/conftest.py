@@ -1,4 +1,4 @@
-"""Certificates made at test time, and the two bodies of the hot calls."""
+"""Certificates made at test time, and the two implementations of the hot calls."""
 
 import pytest
 import trustme
@@ -6,7 +6,7 @@ import trustme
 from shardws.tls import contexts, selftest
 from shardws.tls.contexts import ServerContext
 from shardws.tls.ffi import Calls
-from tests.unit.tls.peers import EC, HOST, RSA, config_of
+from tests.unit.tls.stdlib_client import EC, HOST, RSA, config_of
 
 
 @pytest.fixture(scope="session")

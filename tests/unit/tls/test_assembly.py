@@ -10,7 +10,7 @@ from OpenSSL import SSL
 from shardws.tls import assembly, contexts, ffi, probe, protocols
 from shardws.tls.callback_state import CallbackState
 from shardws.tls.verification import ClientCertificate
-from tests.unit.tls.peers import config_of
+from tests.unit.tls.stdlib_client import config_of
 
 
 @pytest.mark.parametrize("field", ["renegotiation", "log_packets", "authenticate_clients"])

@@ -12,7 +12,7 @@ from shardws.tls.certificate_set import Alternatives
 from shardws.tls.clienthello import Hello
 from shardws.tls.config import TLSConfig
 from shardws.tls.engine import TLSEngine
-from tests.unit.tls.peers import EC, Client, client_context, config_of, pem_of
+from tests.unit.tls.stdlib_client import EC, StdlibClient, client_context, config_of, pem_of
 
 CALLS = selftest.choose().calls
 
@@ -40,8 +40,8 @@ def test_by_name(leaf: trustme.LeafCert, wild: trustme.LeafCert, authority: trus
     assert made.choose(None) is made.default
     assert made.choose(named("elsewhere.org")) is made.default
     engine = TLSEngine(made.default, CALLS, is_choosing=True)
-    client = Client(client_context(authority), engine, "a.wild.example.org")
-    client.shake(lambda engine: engine.start(made.choose(engine.hello)))
+    client = StdlibClient(client_context(authority), engine, "a.wild.example.org")
+    client.handshake(lambda engine: engine.start(made.choose(engine.hello)))
     assert client.error is None
     assert engine.context is made.contexts[1]
     assert engine.negotiated is not None

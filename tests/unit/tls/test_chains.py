@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from shardws.tls import chains
 from shardws.tls.containers import KEY_TYPES
-from tests.unit.tls.peers import EC, HOST
+from tests.unit.tls.stdlib_client import EC, HOST
 
 
 def certificates(blob: trustme.LeafCert) -> list[x509.Certificate]:

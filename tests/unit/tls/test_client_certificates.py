@@ -15,7 +15,15 @@ from shardws.tls.contexts import ServerContext
 from shardws.tls.engine import State, TLSEngine
 from shardws.tls.ffi import Calls
 from shardws.tls.verification import ClientCertificate
-from tests.unit.tls.peers import EC, TLS12, TLS13, VERSIONS, Client, client_context, config_of
+from tests.unit.tls.stdlib_client import (
+    EC,
+    TLS12,
+    TLS13,
+    VERSIONS,
+    StdlibClient,
+    client_context,
+    config_of,
+)
 
 both_versions = pytest.mark.parametrize("version", VERSIONS)
 PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -69,11 +77,11 @@ def meet(
     calls: Calls,
     client: ssl.SSLContext,
     hook: Decision | None = None,
-) -> Client:
-    return Client(client, TLSEngine(context, calls, on_certificate=hook)).shake()
+) -> StdlibClient:
+    return StdlibClient(client, TLSEngine(context, calls, on_certificate=hook)).handshake()
 
 
-def refused_with(peer: Client) -> str:
+def refused_with(peer: StdlibClient) -> str:
     """Return the alert that the client got; TLS 1.3 clients read it after their handshake."""
     if peer.error is None:
         with pytest.raises(ssl.SSLError) as caught:
@@ -100,7 +108,7 @@ def test_a_good_certificate(
     assert "Testing CA" in found.issuer
     assert found.encoded == person.cert_chain_pems[0].bytes()
     assert peer.engine.client_certificate is found
-    assert peer.say(b"hello") == b"hello"
+    assert peer.send(b"hello") == b"hello"
 
 
 @both_versions
@@ -232,12 +240,12 @@ def test_a_hook_that_raises_closes_the_connection(
         def __call__(self, found: ClientCertificate) -> bool:
             raise KeyError("handler")
 
-    client = Client(
+    client = StdlibClient(
         client_context(authority, version, person),
         TLSEngine(asking, calls, on_certificate=Broken()),
     )
     with pytest.raises(KeyError, match="handler"):
-        client.shake()
+        client.handshake()
     assert client.engine.state is State.CLOSED
     assert client.engine.ending is not None
     assert client.engine.ending.code == 281
@@ -301,9 +309,11 @@ def test_with_client_certificates_nothing_resumes(
     context = client_context(authority, version, person)
     hook = Decision()
     first = meet(asking, calls, context, hook)
-    first.hear(first.engine.send(b"x"))  # a ticket would come along with data
+    first.decrypt(first.engine.send(b"x"))  # a ticket would come along with data
     session = first.object.session
-    second = Client(context, TLSEngine(asking, calls, on_certificate=hook), session=session).shake()
+    second = StdlibClient(
+        context, TLSEngine(asking, calls, on_certificate=hook), session=session
+    ).handshake()
     assert second.engine.state is State.OPEN
     assert not second.object.session_reused
     assert len(hook.asked) == 2

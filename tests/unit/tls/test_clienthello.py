@@ -12,7 +12,7 @@ from OpenSSL import SSL
 from shardws.errors import PeerError
 from shardws.tls import clienthello
 from shardws.tls.clienthello import LIMIT, Hello, HelloReader
-from tests.unit.tls.peers import TLS12, TLS13
+from tests.unit.tls.stdlib_client import TLS12, TLS13
 
 
 def hello_of(version: ssl.TLSVersion = TLS13, name: str = "Shard.Example.Org") -> bytes:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from shardws.errors import TLSSetupError
 from shardws.tls import containers
-from tests.unit.tls.peers import pem_of
+from tests.unit.tls.stdlib_client import pem_of
 
 SECRET = b"geheim"
 

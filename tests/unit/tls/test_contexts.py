@@ -16,7 +16,7 @@ from shardws.tls import contexts
 from shardws.tls.config import TLSConfig
 from shardws.tls.contexts import ServerContext
 from shardws.tls.engine import State, TLSEngine
-from tests.unit.tls.peers import (
+from tests.unit.tls.stdlib_client import (
     CALLS,
     EC,
     HOST,
@@ -24,24 +24,24 @@ from tests.unit.tls.peers import (
     TLS13,
     client_context,
     config_of,
-    meet,
-    opens,
+    handshake,
+    is_accepted,
     pem_of,
-    refusal,
-    serve,
+    server_context,
+    setup_error,
 )
 from tests.unit.tls.test_chains import builder_of
 
 
 def test_defaults(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
-    context = serve(leaf)
+    context = server_context(leaf)
     assert context.protocols == ("TLSv1.2", "TLSv1.3")
     assert context.warnings == ()
     assert not context.needs_hello
     assert not context.needs_witness
     assert context.facts[0].names == (HOST,)
     for version in (TLS12, TLS13):
-        assert opens(context, client_context(authority, version))
+        assert is_accepted(context, client_context(authority, version))
 
 
 def test_secrets_do_not_stay(leaf: trustme.LeafCert) -> None:
@@ -55,11 +55,11 @@ def test_secrets_do_not_stay(leaf: trustme.LeafCert) -> None:
 
 @pytest.mark.parametrize("provider", ["*", "", "Automatic", "platform", "Internal", "OpenSSL", "2"])
 def test_providers(leaf: trustme.LeafCert, provider: str) -> None:
-    serve(leaf, provider=provider)
+    server_context(leaf, provider=provider)
 
 
 def test_another_provider_is_refused(leaf: trustme.LeafCert) -> None:
-    code, text = refusal(leaf, provider="Schannel")
+    code, text = setup_error(leaf, provider="Schannel")
     assert code == 270
     assert "'Schannel'" in text
 
@@ -79,15 +79,15 @@ def test_subject_and_encoded_choose(leaf: trustme.LeafCert, deep_leaf: trustme.L
         config = dataclasses.replace(TLSConfig(cert_store=both), **setting)
         context = contexts.build(config)
         assert "CN=deep" in context.facts[0].subject
-    code, _ = refusal(leaf, cert_subject="CN=nobody")
+    code, _ = setup_error(leaf, cert_subject="CN=nobody")
     assert code == 272
 
 
 def test_the_chain_is_sent(deep_leaf: trustme.LeafCert, authority: trustme.CA) -> None:
     """The client knows the root only."""
-    context = serve(deep_leaf)
+    context = server_context(deep_leaf)
     assert context.facts[0].chain_length == 1
-    assert opens(context, client_context(authority))
+    assert is_accepted(context, client_context(authority))
 
 
 def test_a_weak_key_is_told() -> None:
@@ -121,7 +121,7 @@ def test_ecdsa_and_rsa_side_by_side(
     ):
         client = client_context(authority, TLS12)
         client.set_ciphers(suite)
-        peer = meet(context, client)
+        peer = handshake(context, client)
         assert peer.engine.state is State.OPEN, key
         assert len(sent_chain(context, suite)) == length
 
@@ -159,8 +159,8 @@ def test_enabled_protocols(
     version: ssl.TLSVersion,
     is_open: bool,
 ) -> None:
-    context = serve(leaf, enabled_protocols=mask)
-    assert opens(context, client_context(authority, version)) is is_open
+    context = server_context(leaf, enabled_protocols=mask)
+    assert is_accepted(context, client_context(authority, version)) is is_open
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
@@ -171,21 +171,21 @@ def test_old_protocols_on_demand(
     client = client_context(authority, TLS12)
     client.set_ciphers("ALL:@SECLEVEL=0")
     client.minimum_version = client.maximum_version = version
-    assert not opens(serve(leaf), client)
-    context = serve(leaf, enabled_protocols=16320)
-    assert opens(context, client)
+    assert not is_accepted(server_context(leaf), client)
+    context = server_context(leaf, enabled_protocols=16320)
+    assert is_accepted(context, client)
     assert any("security level is 0" in line for line in context.warnings)
 
 
 def test_ssl3_is_refused(leaf: trustme.LeafCert) -> None:
-    assert refusal(leaf, enabled_protocols=0x30)[0] == 275
+    assert setup_error(leaf, enabled_protocols=0x30)[0] == 275
 
 
 def test_trust(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
-    assert refusal(leaf, ca_file="/missing")[0] == 273
+    assert setup_error(leaf, ca_file="/missing")[0] == 273
     pem = authority.cert_pem.bytes().decode()
-    assert serve(leaf, authenticate_clients=True, ca_certs=pem).warnings == ()
-    context = serve(leaf, authenticate_clients=True, security_flags=0x1)
+    assert server_context(leaf, authenticate_clients=True, ca_certs=pem).warnings == ()
+    context = server_context(leaf, authenticate_clients=True, security_flags=0x1)
     assert any("no CA is trusted" in line for line in context.warnings)
     assert any("0x1 ignore" in line for line in context.warnings)
     assert context.ignored == {9, 10}
@@ -197,18 +197,18 @@ def test_ca_names_are_told_to_clients_unless_many(
 ) -> None:
     authorities = [trustme.CA(key_type=EC) for _ in range(count)]
     pem = b"".join(ca.cert_pem.bytes() for ca in authorities).decode()
-    context = serve(leaf, authenticate_clients=True, ca_certs=pem)
+    context = server_context(leaf, authenticate_clients=True, ca_certs=pem)
     names = context.open(None).get_client_ca_list(as_cryptography=True)
     assert bool(names) is is_named
 
 
 def test_alpn(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
-    context = serve(leaf)
+    context = server_context(leaf)
     for offered, selected in ((["h2", "http/1.1"], "http/1.1"), (["h2"], None), ([], None)):
         client = client_context(authority)
         if offered:
             client.set_alpn_protocols(offered)
-        peer = meet(context, client)
+        peer = handshake(context, client)
         assert peer.engine.state is State.OPEN
         assert peer.object.selected_alpn_protocol() == selected
         assert peer.engine.negotiated is not None
@@ -218,7 +218,7 @@ def test_alpn(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
 def test_an_alternative_uses_the_ticket_keys_of_the_first(
     leaf: trustme.LeafCert, deep_leaf: trustme.LeafCert
 ) -> None:
-    parent = serve(leaf)
+    parent = server_context(leaf)
     child = contexts.build(config_of(deep_leaf), parent)
     grandchild = contexts.build(config_of(leaf), child)
     assert child.parent is parent

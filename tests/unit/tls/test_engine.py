@@ -17,9 +17,9 @@ from shardws.tls.contexts import ServerContext
 from shardws.tls.engine import State, TLSEngine
 from shardws.tls.ffi import Calls
 from shardws.tls.records import RecordCounter
-from tests.unit.tls.peers import (
+from tests.unit.tls.stdlib_client import (
     VERSIONS,
-    Client,
+    StdlibClient,
     client_context,
     config_of,
     connect,
@@ -36,8 +36,8 @@ def test_echo(
     client = connect(context, calls, authority, version)
     for size in (1, 125, 16384, 16385, 100_000):
         data = bytes(range(256)) * (size // 256 + 1)
-        assert client.say(data[:size]) == data[:size]
-        assert client.hear(client.engine.send(data[:size])) == data[:size]
+        assert client.send(data[:size]) == data[:size]
+        assert client.decrypt(client.engine.send(data[:size])) == data[:size]
     assert client.engine.outgoing() == b""
     assert client.engine.ending is None
     assert client.engine.send(b"") == b""
@@ -49,7 +49,7 @@ def test_byte_by_byte(
     context: ServerContext, calls: Calls, authority: trustme.CA, version: ssl.TLSVersion
 ) -> None:
     engine = TLSEngine(context, calls)
-    client = Client(client_context(authority, version), engine)
+    client = StdlibClient(client_context(authority, version), engine)
     for _ in range(3):
         client._step()
         for byte in client.sent.read():
@@ -85,7 +85,7 @@ def test_data_in_one_piece_with_the_end_of_the_handshake(
 ) -> None:
     """A client of TLS 1.3 sends Finished and its opening request together, and more follows."""
     engine = TLSEngine(context, calls)
-    client = Client(client_context(authority), engine)
+    client = StdlibClient(client_context(authority), engine)
     client._step()
     engine.receive(client.sent.read())
     client.received.write(engine.outgoing())
@@ -131,7 +131,7 @@ def test_close_notify_of_the_peer(
     context: ServerContext, calls: Calls, authority: trustme.CA, version: ssl.TLSVersion
 ) -> None:
     client = connect(context, calls, authority, version)
-    last = client.write(b"last words") + client.bye()
+    last = client.write(b"last words") + client.close_notify()
     assert client.engine.receive(last) == b"last words"
     assert state_of(client.engine) is State.ENDED
     assert client.engine.ending == endings.CLOSE_NOTIFY
@@ -225,7 +225,7 @@ def test_status(
 
 def test_status_tells_alerts(context: ServerContext, calls: Calls) -> None:
     engine = TLSEngine(context, calls, is_traced=True)
-    Client(client_context(trustme.CA()), engine).shake()
+    StdlibClient(client_context(trustme.CA()), engine).handshake()
     assert "alert received: fatal unknown_ca" in engine.take_status()
 
 
@@ -241,7 +241,7 @@ def test_packets_in_the_status(
         "Handshake ClientHello" in line for line in lines
     )
     assert any("packet sent" in line and "ServerHello" in line for line in lines)
-    client.say(b"secret")
+    client.send(b"secret")
     client.engine.send(b"secret")
     assert client.engine.take_status() == []
     client.engine.close()
@@ -270,4 +270,4 @@ def test_counter_and_engine_agree_after_a_handshake_in_slices(
     assert isinstance(client.engine._records, RecordCounter)
     big = client.write(b"x" * 200_000)
     assert len(client.engine.receive(big)) == 200_000
-    assert client.say(b"after") == b"after"
+    assert client.send(b"after") == b"after"

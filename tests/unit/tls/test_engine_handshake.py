@@ -12,10 +12,10 @@ from shardws.tls.contexts import ServerContext
 from shardws.tls.endings import Ending
 from shardws.tls.engine import SLICE, State, TLSEngine
 from shardws.tls.ffi import Calls
-from tests.unit.tls.peers import (
+from tests.unit.tls.stdlib_client import (
     TLS12,
     VERSIONS,
-    Client,
+    StdlibClient,
     client_context,
     config_of,
     state_of,
@@ -48,7 +48,7 @@ def test_what_is_no_tls(
 
 def test_a_client_that_leaves(context: ServerContext, calls: Calls, authority: trustme.CA) -> None:
     engine = TLSEngine(context, calls)
-    client = Client(client_context(authority), engine)
+    client = StdlibClient(client_context(authority), engine)
     client._step()
     engine.receive(client.sent.read()[:100])
     engine.eof()
@@ -57,7 +57,7 @@ def test_a_client_that_leaves(context: ServerContext, calls: Calls, authority: t
 
 def test_a_client_that_distrusts_us(context: ServerContext, calls: Calls) -> None:
     engine = TLSEngine(context, calls)
-    client = Client(client_context(trustme.CA()), engine).shake()
+    client = StdlibClient(client_context(trustme.CA()), engine).handshake()
     assert client.error is not None
     assert state_of(engine) is State.CLOSED
     assert engine.ending is not None
@@ -67,7 +67,7 @@ def test_a_client_that_distrusts_us(context: ServerContext, calls: Calls) -> Non
 
 def test_no_common_version(context: ServerContext, calls: Calls, leaf: trustme.LeafCert) -> None:
     only13 = contexts.build(dataclasses.replace(config_of(leaf), enabled_protocols=12288))
-    client = Client(client_context(trustme.CA(), TLS12), TLSEngine(only13, calls)).shake()
+    client = StdlibClient(client_context(trustme.CA(), TLS12), TLSEngine(only13, calls)).handshake()
     assert client.error is not None
     assert "PROTOCOL_VERSION" in str(client.error)
 
@@ -91,7 +91,7 @@ def test_a_silent_flood_in_the_handshake(
 ) -> None:
     """Records that OpenSSL swallows: a TLS 1.3 client may send ChangeCipherSpec at will."""
     engine = TLSEngine(context, calls)
-    client = Client(client_context(authority), engine)
+    client = StdlibClient(client_context(authority), engine)
     client._step()
     engine.receive(client.sent.read())
     ccs = b"\x14\x03\x03\x00\x01\x01"
@@ -106,7 +106,7 @@ def test_choosing(
     other = contexts.build(config_of(deep_leaf))
     engine = TLSEngine(context, calls, is_choosing=True)
     assert state_of(engine) is State.HELLO
-    client = Client(client_context(authority), engine)
+    client = StdlibClient(client_context(authority), engine)
     client._step()
     hello = client.sent.read()
     assert engine.receive(hello[:50]) == b""
@@ -120,7 +120,7 @@ def test_choosing(
     assert engine.start(other) == b""
     assert engine.context is other
     client.received.write(engine.outgoing())
-    client.shake()
+    client.handshake()
     assert state_of(engine) is State.OPEN
     subject = client.object.getpeercert()
     assert subject is not None
@@ -131,14 +131,14 @@ def test_what_comes_while_choosing_is_kept_and_bounded(
     context: ServerContext, calls: Calls, authority: trustme.CA
 ) -> None:
     engine = TLSEngine(context, calls, is_choosing=True)
-    client = Client(client_context(authority), engine)
+    client = StdlibClient(client_context(authority), engine)
     client._step()
     hello = client.sent.read()
     assert engine.receive(hello + b"\x14\x03\x03") == b""
     assert engine.receive(b"\x00\x01\x01") == b""
     engine.start()
     client.received.write(engine.outgoing())
-    assert client.shake().engine.state is State.OPEN
+    assert client.handshake().engine.state is State.OPEN
 
     engine = TLSEngine(context, calls, is_choosing=True)
     engine.receive(hello)
@@ -156,7 +156,7 @@ def test_start_at_the_wrong_time(context: ServerContext, calls: Calls) -> None:
 
 def test_eof_while_choosing(context: ServerContext, calls: Calls, authority: trustme.CA) -> None:
     engine = TLSEngine(context, calls, is_choosing=True)
-    client = Client(client_context(authority), engine)
+    client = StdlibClient(client_context(authority), engine)
     client._step()
     engine.receive(client.sent.read())
     engine.eof()

@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from shardws.tls import facts, stores
-from tests.unit.tls.peers import HOST, pem_of
+from tests.unit.tls.stdlib_client import HOST, pem_of
 from tests.unit.tls.test_chains import sign
 
 

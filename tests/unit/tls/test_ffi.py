@@ -1,4 +1,4 @@
-"""The calls below pyOpenSSL's surface, and life without them."""
+"""The calls below pyOpenSSL's surface, and what replaces them."""
 
 import pytest
 import trustme
@@ -8,7 +8,7 @@ from shardws.errors import TLSSetupError
 from shardws.tls import ffi, probe, protocols, stores
 from shardws.tls.contexts import ServerContext
 from shardws.tls.ffi import RECORD, Calls, DirectCalls
-from tests.unit.tls.peers import pem_of
+from tests.unit.tls.stdlib_client import pem_of
 
 
 class Nothing:

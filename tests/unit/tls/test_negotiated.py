@@ -7,17 +7,17 @@ import pytest
 import trustme
 
 from shardws.tls import contexts, probe, protocols, selftest
-from shardws.tls import negotiated as room
+from shardws.tls import negotiated as negotiated
 from shardws.tls.contexts import ServerContext
 from shardws.tls.engine import TLSEngine
 from shardws.tls.negotiated import Negotiated
-from tests.unit.tls.peers import HOST, TLS12, Client, client_context, config_of
+from tests.unit.tls.stdlib_client import HOST, TLS12, StdlibClient, client_context, config_of
 
 CALLS = selftest.choose().calls
 
 
 def agree(context: ServerContext, client: ssl.SSLContext) -> Negotiated:
-    found = Client(client, TLSEngine(context, CALLS)).shake().engine.negotiated
+    found = StdlibClient(client, TLSEngine(context, CALLS)).handshake().engine.negotiated
     assert found is not None
     return found
 
@@ -59,7 +59,7 @@ def test_tls_12(
 def test_ml_kem(context: ServerContext) -> None:
     """The stdlib's OpenSSL 3.0 has none, so the client is our own one."""
     server, _ = probe.handshake(context.modern, protocols.TLS13)
-    found = room.take(server)
+    found = negotiated.take(server)
     assert found.key_exchange.endswith("MLKEM768")
     assert found.key_exchange_bits == 768
     assert found.server_name == ""
@@ -69,7 +69,7 @@ def test_finite_fields(rsa_leaf: trustme.LeafCert) -> None:
     """Only clients that offer ffdhe groups (RFC 7919) get DHE in TLS 1.2: no DH file is set."""
     config = dataclasses.replace(config_of(rsa_leaf), cipher_list="DHE-RSA-AES128-GCM-SHA256")
     server, _ = probe.handshake(contexts.build(config).modern, protocols.TLS12)
-    found = room.take(server)
+    found = negotiated.take(server)
     assert (found.key_exchange, found.key_exchange_bits) == ("ffdhe2048", 2048)
 
 
@@ -78,5 +78,5 @@ def test_a_resumed_exchange_without_group(
 ) -> None:
     server, _ = probe.handshake(context.modern, protocols.TLS12)
     monkeypatch.setattr(server, "get_group_name", lambda: None)
-    found = room.take(server)
+    found = negotiated.take(server)
     assert (found.key_exchange, found.key_exchange_bits) == ("ECDHE", 0)

@@ -6,7 +6,7 @@ from OpenSSL import SSL
 
 from shardws.errors import TLSSetupError
 from shardws.tls import probe, protocols, stores
-from tests.unit.tls.peers import pem_of
+from tests.unit.tls.stdlib_client import pem_of
 
 
 @pytest.mark.parametrize(

@@ -10,22 +10,31 @@ import trustme
 from shardws.tls import certificate_set, contexts, selftest
 from shardws.tls.contexts import ServerContext
 from shardws.tls.engine import State, TLSEngine
-from tests.unit.tls.peers import EC, HOST, TLS12, TLS13, VERSIONS, Client, client_context, config_of
+from tests.unit.tls.stdlib_client import (
+    EC,
+    HOST,
+    TLS12,
+    TLS13,
+    VERSIONS,
+    StdlibClient,
+    client_context,
+    config_of,
+)
 
 both_versions = pytest.mark.parametrize("version", VERSIONS)
 CALLS = selftest.choose().calls
 
 
-def visit(
+def connect_to(
     context: ServerContext,
     client: ssl.SSLContext,
     session: ssl.SSLSession | None = None,
     name: str = HOST,
-) -> Client:
+) -> StdlibClient:
     """Connect, receive data (TLS 1.3 tickets come with it) and close properly."""
-    peer = Client(client, TLSEngine(context, CALLS), name, session).shake()
+    peer = StdlibClient(client, TLSEngine(context, CALLS), name, session).handshake()
     assert peer.engine.state is State.OPEN, (peer.error, peer.engine.ending)
-    peer.hear(peer.engine.send(b"x"))
+    peer.decrypt(peer.engine.send(b"x"))
     assert peer.engine.negotiated is not None
     assert peer.engine.negotiated.is_resumed == peer.object.session_reused
     return peer
@@ -36,8 +45,8 @@ def test_a_session_resumes(
     context: ServerContext, authority: trustme.CA, version: ssl.TLSVersion
 ) -> None:
     client = client_context(authority, version)
-    session = visit(context, client).object.session
-    assert visit(context, client, session).object.session_reused
+    session = connect_to(context, client).object.session
+    assert connect_to(context, client, session).object.session_reused
 
 
 @both_versions
@@ -46,8 +55,8 @@ def test_reuse_can_be_switched_off(
 ) -> None:
     context = contexts.build(dataclasses.replace(config_of(leaf), reuse_sessions=False))
     client = client_context(authority, version)
-    session = visit(context, client).object.session
-    assert not visit(context, client, session).object.session_reused
+    session = connect_to(context, client).object.session
+    assert not connect_to(context, client, session).object.session_reused
 
 
 @both_versions
@@ -62,9 +71,9 @@ def test_a_session_resumes_in_every_forked_shard(
     session = None
     for expected in (False, True, True):
         with ForkedEngine(context) as engine:
-            peer = Client(client, engine, HOST, session).shake()  # type: ignore[arg-type]
+            peer = StdlibClient(client, engine, HOST, session).handshake()  # type: ignore[arg-type]
             assert peer.error is None
-            peer.hear(engine.send(b"x"))
+            peer.decrypt(engine.send(b"x"))
             assert peer.object.session_reused is expected
             session = peer.object.session
 
@@ -152,12 +161,12 @@ def test_no_resumption_under_another_server_name(
     client = client_context(authority, version)
     client.check_hostname = False
     default, other = made.contexts
-    first = visit(default, client).object.session
-    second = visit(other, client, name="other.example.org").object.session
-    assert not visit(other, client, first, "other.example.org").object.session_reused
-    assert not visit(default, client, second).object.session_reused
-    assert visit(default, client, first).object.session_reused
-    assert visit(other, client, second, "other.example.org").object.session_reused
+    first = connect_to(default, client).object.session
+    second = connect_to(other, client, name="other.example.org").object.session
+    assert not connect_to(other, client, first, "other.example.org").object.session_reused
+    assert not connect_to(default, client, second).object.session_reused
+    assert connect_to(default, client, first).object.session_reused
+    assert connect_to(other, client, second, "other.example.org").object.session_reused
 
 
 @both_versions
@@ -174,12 +183,12 @@ def test_alternatives_resume_on_themselves_only(
     there = contexts.build(config_of(other_name), parent)
     client = client_context(authority, version)
     client.check_hostname = False
-    first = visit(parent, client).object.session
-    second = visit(here, client).object.session
-    assert visit(there, client, second).object.session_reused
-    assert not visit(parent, client, second).object.session_reused
-    assert not visit(here, client, first).object.session_reused
-    assert visit(parent, client, first).object.session_reused
+    first = connect_to(parent, client).object.session
+    second = connect_to(here, client).object.session
+    assert connect_to(there, client, second).object.session_reused
+    assert not connect_to(parent, client, second).object.session_reused
+    assert not connect_to(here, client, first).object.session_reused
+    assert connect_to(parent, client, first).object.session_reused
 
 
 def test_tickets_are_bounded_in_age(leaf: trustme.LeafCert) -> None:
@@ -193,7 +202,7 @@ def test_the_lifetime_told_is_that_of_the_setting(
     leaf: trustme.LeafCert, authority: trustme.CA, version: ssl.TLSVersion, hint: int
 ) -> None:
     context = contexts.build(dataclasses.replace(config_of(leaf), ticket_seconds=hint))
-    session = visit(context, client_context(authority, version)).object.session
+    session = connect_to(context, client_context(authority, version)).object.session
     assert session is not None
     assert session.has_ticket
     assert session.ticket_lifetime_hint == hint

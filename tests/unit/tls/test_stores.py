@@ -1,4 +1,4 @@
-"""Stores: the kinds of SPEC section 5, and the choice by subject."""
+"""Certificate stores: every kind, and the choice by subject."""
 
 import base64
 from pathlib import Path
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from shardws.errors import TLSSetupError
 from shardws.tls import stores, subjects
 from shardws.tls.containers import KEY_TYPES
-from tests.unit.tls.peers import EC, HOST, RSA, pem_of
+from tests.unit.tls.stdlib_client import EC, HOST, RSA, pem_of
 
 
 def first(leaf: trustme.LeafCert) -> x509.Certificate:

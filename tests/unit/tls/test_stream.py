@@ -19,7 +19,7 @@ from shardws.tls.engine import State, TLSEngine
 from shardws.tls.ffi import Calls
 from shardws.tls.records import RecordCounter
 from shardws.tls.stream import BARREN_COST, BARREN_LIMIT, HELD_LIMIT, Stream
-from tests.unit.tls.peers import config_of
+from tests.unit.tls.stdlib_client import config_of
 
 RECORD = b"\x17\x03\x03\x00\x01x"
 ALLOWED_BARREN = BARREN_LIMIT // BARREN_COST
@@ -174,10 +174,10 @@ class OldClient:
         plaintext = b""
         with contextlib.suppress(SSL.WantReadError):
             plaintext = self.engine.receive(self.connection.bio_read(65536))
-        self.hear(self.engine.outgoing())
+        self.decrypt(self.engine.outgoing())
         return plaintext
 
-    def hear(self, records: bytes) -> None:
+    def decrypt(self, records: bytes) -> None:
         if records:
             self.connection.bio_write(records)
 
@@ -194,7 +194,7 @@ def test_renegotiation_is_refused(context: ServerContext, calls: Calls) -> None:
     with contextlib.suppress(SSL.WantReadError):
         client.connection.do_handshake()
     engine.receive(client.connection.bio_read(65536))
-    client.hear(engine.send(b"data"))
+    client.decrypt(engine.send(b"data"))
     with pytest.raises(SSL.Error, match="no renegotiation"):
         client.connection.recv(10)  # OpenSSL's client takes the warning for the end
     assert ending_of(engine) is None

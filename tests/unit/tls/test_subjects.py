@@ -1,4 +1,4 @@
-"""Names as text and the search by subject (SPEC section 1, SSLCertSubject)."""
+"""Names as text and the search by subject (SSLCertSubject)."""
 
 import pytest
 from cryptography import x509

@@ -1,4 +1,4 @@
-"""Cipher suites: three settings, two lists (SPEC section 4)."""
+"""Cipher suites: three settings, two lists."""
 
 import pytest
 

@@ -8,7 +8,7 @@ from cryptography import x509
 
 from shardws.errors import TLSSetupError
 from shardws.tls import trust
-from tests.unit.tls.peers import EC
+from tests.unit.tls.stdlib_client import EC
 
 
 @pytest.fixture

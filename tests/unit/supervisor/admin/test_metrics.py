@@ -9,6 +9,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from shardws import stats
+from shardws.metrics import METRICS, WORDS, Join
 from shardws_supervisor.admin import metrics
 from shardws_supervisor.control import status
 from shardws_supervisor.shards import accounting
@@ -109,14 +110,36 @@ def test_openmetrics_for_those_who_ask() -> None:
     assert families["shardws_received_messages"].samples[0].value == 11
 
 
-def test_every_word_of_shared_memory_has_a_metric_or_a_reason() -> None:
-    shown = {row.field for row in metrics.MEMORY_ROWS}
-    words = {field.name for field in stats.FIELDS if field.kind != "mark"}
-    assert shown | metrics.UNSHOWN == words
-    assert not shown & metrics.UNSHOWN
-    for row in metrics.MEMORY_ROWS:
-        (field,) = (field for field in stats.FIELDS if field.name == row.field)
-        assert row.is_counter == (field.kind == "counter")
+def test_every_row_of_the_table_is_shown_under_its_name_kind_and_labels() -> None:
+    memory = memory_of(1)
+    certificate = {"subject": "a", "serial": "1", "not_after": 5, "is_expiring": True}
+    report = {
+        **report_of(memory, 1),
+        "auxiliaries": [{"name": "admin", "pid": 12, "restarts": 0}],
+        "tls": {"certificates": [certificate]},
+    }
+    collected = {family.name: family for family in metrics.Collector(memory, report).collect()}
+    assert list(collected) == [metric.name for metric in METRICS]
+    for metric in METRICS:
+        family = collected[metric.name]
+        assert (family.type, family.documentation) == (metric.kind.name.lower(), metric.text)
+        for sample in family.samples:
+            assert sample.name == metric.sample
+            assert set(sample.labels) == set(metric.labels)
+
+
+def test_status_has_the_figures_under_the_keys_of_the_table() -> None:
+    memory = memory_of(2)
+    report = report_of(memory, 2)
+    families = scrape(memory, report)
+    for metric in WORDS:
+        shown = by_shard(families[metric.name])
+        for shard in report["shards"]:
+            assert metric.scaled(shard[metric.key]) == shown[str(shard["shard"])]
+        is_summed = metric.join is Join.SUM
+        assert (metric.key in report["totals"]) is is_summed
+        if is_summed:
+            assert report["totals"][metric.key] == sum(shown.values())
 
 
 def ended(memory: stats.Stats, slot: int, seconds: float) -> None:
@@ -161,7 +184,7 @@ def test_an_end_that_was_asked_for_is_no_crash() -> None:
     assert by_shard(scrape(memory, None)["shardws_crashes"]) == {"0": 1.0}
 
 
-def test_aides_are_seen() -> None:
+def test_auxiliaries_are_seen() -> None:
     memory = memory_of(1)
     auxiliaries = [
         {"name": "acceptor", "pid": 0, "restarts": 3},

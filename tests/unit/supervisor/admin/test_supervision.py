@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shardws import ids
+from shardws.control.endpoint import CONTROL_SOCKET
 from shardws_supervisor.admin import supervision
 from shardws_supervisor.admin.supervision import Report, Supervision, Unanswered
 
@@ -50,7 +51,7 @@ def converse(
     path: Path, supervisor: Supervisor, talk: Callable[[Supervision], Awaitable[None]]
 ) -> None:
     async def main() -> None:
-        server = await asyncio.start_unix_server(supervisor.accept, path)
+        server = await asyncio.start_unix_server(supervisor.accept, path / CONTROL_SOCKET)
         now = iter(range(10**6))
         asking = Supervision(path, lambda: float(next(now)))
         async with server:
@@ -74,16 +75,16 @@ def test_one_connection_serves_many_questions(tmp_path: Path) -> None:
         assert await asking.status() == {"number": 1}
         assert await asking.status() == {"number": 2}
 
-    converse(tmp_path / "s", supervisor, talk)
+    converse(tmp_path, supervisor, talk)
     assert supervisor.connections == 1
 
 
 def test_a_fresh_report_is_shared(tmp_path: Path) -> None:
     async def main() -> None:
         supervisor = Supervisor("well")
-        server = await asyncio.start_unix_server(supervisor.accept, tmp_path / "s")
+        server = await asyncio.start_unix_server(supervisor.accept, tmp_path / CONTROL_SOCKET)
         times = iter([0.0, 0.0, 0.1, 0.3, 0.3])
-        asking = Supervision(tmp_path / "s", lambda: next(times))
+        asking = Supervision(tmp_path, lambda: next(times))
         async with server:
             reports: list[Report] = [await asking.status() for _ in range(3)]
             assert reports == [{"number": 1}, {"number": 1}, {"number": 2}]
@@ -95,8 +96,8 @@ def test_a_fresh_report_is_shared(tmp_path: Path) -> None:
 
 def test_nobody_there(tmp_path: Path) -> None:
     async def main() -> None:
-        asking = Supervision(tmp_path / "s", lambda: 0.0)
-        assert "No such file" in await failure(asking)
+        asking = Supervision(tmp_path, lambda: 0.0)
+        assert "no server runs in" in await failure(asking)
 
     asyncio.run(main())
 
@@ -108,21 +109,23 @@ def test_a_late_answer_is_not_taken_for_the_next(
     supervisor = Supervisor("silent", "well")
 
     async def talk(asking: Supervision) -> None:
-        assert await failure(asking) == "it took too long"
+        assert await failure(asking) == f"the server in {tmp_path} did not answer in 0.05 s"
         monkeypatch.setattr(supervision, "DEADLINE", 5.0)
         assert await asking.status() == {"number": 2}
 
-    converse(tmp_path / "s", supervisor, talk)
+    converse(tmp_path, supervisor, talk)
     assert supervisor.connections == 2
 
 
-@pytest.mark.parametrize(("mood", "reason"), [("refusing", "no"), ("nonsense", "Expecting value")])
+@pytest.mark.parametrize(
+    ("mood", "reason"), [("refusing", "no"), ("nonsense", "is no server of this kind")]
+)
 def test_what_is_no_report(tmp_path: Path, mood: str, reason: str) -> None:
     async def talk(asking: Supervision) -> None:
         assert reason in await failure(asking)
         assert await asking.status() == {"number": 2}
 
-    converse(tmp_path / "s", Supervisor(mood, "well"), talk)
+    converse(tmp_path, Supervisor(mood, "well"), talk)
 
 
 def test_a_supervisor_that_closed_is_dialed_anew(tmp_path: Path) -> None:
@@ -140,7 +143,7 @@ def test_a_supervisor_that_closed_is_dialed_anew(tmp_path: Path) -> None:
         assert await asking.status() == {"number": 1}
         assert await asking.status() == {"number": 2}
 
-    converse(tmp_path / "s", supervisor, talk)
+    converse(tmp_path, supervisor, talk)
 
 
 @pytest.mark.parametrize(("shards", "per_shard"), [(1, 3), (2, 3), (2000, 2), (0, 3)])
@@ -165,5 +168,5 @@ def test_the_newest_connections_of_all_shards(tmp_path: Path, shards: int, per_s
         assert [(part.slot, part.serial) for part in parts] == [(0, 2), (1, 2), (0, 1)]
         assert found["total"] == 4
 
-    converse(tmp_path / "s", Listing("well"), talk)
+    converse(tmp_path, Listing("well"), talk)
     assert asked[-1] == {"do": "conns", "limit": per_shard}

@@ -68,7 +68,7 @@ class Fixture:
         self.clients.append(socket.create_connection(self.listener.getsockname(), timeout=5))
 
     def close(self) -> None:
-        for sock in (self.listener, self.ours, *self.clients, *self.acceptor._ways.values()):
+        for sock in (self.listener, self.ours, *self.clients, *self.acceptor._shards.values()):
             sock.close()
         self.acceptor._orders.close()
         self.acceptor._selector.close()
@@ -163,7 +163,7 @@ def test_with_nobody_there_it_holds_one_and_leaves_the_rest_in_the_backlog(
 def test_a_full_queue_goes_to_the_next(fixture: Fixture) -> None:
     full, free = fixture.add(0), fixture.add(1)
     fixture.memory.row(1)[stats.CONNECTIONS] = 1_000_000
-    fill(fixture.acceptor._ways[0])
+    fill(fixture.acceptor._shards[0])
     fixture.connect()
     fixture.acceptor._accept()
     assert taken(free) == 1

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from shardws.errors import StartError
-from shardws_supervisor.listening.activation import PassedListener, take
+from shardws.shard.connection_source import ListeningSocket
+from shardws_supervisor.listening.activation import PassedSocket, take
 from shardws_supervisor.listening.listeners import address_of
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -80,14 +81,18 @@ def test_several_sockets_are_refused() -> None:
 
 def test_every_slot_has_the_same() -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        listener = PassedListener(sock)
-        assert listener.add(0) is listener.add(1) is sock
-        listener.remove(0)
-        assert listener.are_listening()
-        assert listener.others(0) == []
-        assert listener.others(-1) == [sock]
-        assert str(listener.address) == f"127.0.0.1:{sock.getsockname()[1]}"
-        listener.close()
+        strategy = PassedSocket(sock)
+        for slot in (0, 1):
+            strategy.add_slot(slot)
+            with strategy.source(slot, 2 * slot) as source:
+                assert source == ListeningSocket(sock)
+        strategy.remove_slot(0)
+        strategy.slot_rests(1)
+        assert strategy.are_listening()
+        assert strategy.fds_to_close(0) == []
+        assert strategy.fds_to_close() == [sock]
+        assert str(strategy.address) == f"127.0.0.1:{sock.getsockname()[1]}"
+        strategy.close()
         assert sock.fileno() == -1
 
 

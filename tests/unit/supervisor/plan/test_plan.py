@@ -17,7 +17,7 @@ def test_flags_win_over_the_application() -> None:
     made = planner(flag).plan({"local_port": 9001, "local_host": "127.0.0.1", "shards": 3})
     assert (made.local_port, made.local_host, made.shards) == (9002, "127.0.0.1", 3)
     assert made.overrides == (("local_port", "9002", Source.FLAG),)
-    assert not made.is_handoff
+    assert made.accept_mode == "reuseport"
 
 
 def test_auto_shards_are_counted() -> None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 import trustme
 
+from shardws.metrics import METRICS, Scope
 from shardws.settings import Settings, table
 from shardws.shard import certificates as shard_certificates
 from shardws.wire import messages
@@ -145,7 +146,7 @@ def test_a_broken_store_is_refused_once_and_the_old_certificate_stays(
         turn()
     assert server.subject == "CN=first"
     assert server.told == []
-    assert caplog.text.count("is refused, the old one stays") == 1
+    assert caplog.text.count("refused, the old one stays") == 1
     assert "(271)" in caplog.text
     server.write(issue("second"), 3)
     turn()
@@ -268,8 +269,11 @@ def test_the_report_the_display_and_the_metrics_show_it(tmp_path: Path) -> None:
     assert found["expires"] == "2030-02-07T01:00:00Z"
     (line,) = display._certificates(report)
     assert "until 2030-02-07 (7 days, TLSv1.2, TLSv1.3)  EXPIRES SOON" in line
-    end, soon = metrics._of_certificates(report["certificates"])
-    assert [sample.value for sample in end.samples] == [found["not_after"]]
-    assert [sample.value for sample in soon.samples] == [1.0]
-    assert soon.samples[0].labels == {"subject": found["subject"], "serial": found["serial"]}
+    end, soon = (
+        list(metrics._of_certificates(metric, {"tls": report}))
+        for metric in METRICS
+        if metric.scope is Scope.CERTIFICATE
+    )
+    labels = [found["subject"], found["serial"]]
+    assert (end, soon) == ([(labels, found["not_after"])], [(labels, 1.0)])
     assert certificates.report(None, 0.0) is None

@@ -64,7 +64,8 @@ def test_a_successor_that_dies_leaves_the_incumbent_alone() -> None:
     rolling.advance(starter.table, starter)
     starter.end(starter.begun[0])
     assert rolling.advance(starter.table, starter) is Progress.FAILED
-    assert rolling.failed_slot == 0
+    assert rolling.failed is not None
+    assert rolling.failed.slot == 0
     assert starter.retired == []
     assert starter.table.are_all(State.READY)
 

@@ -1,4 +1,4 @@
-"""What dead shards owe is handed over once, to the right heir."""
+"""The lost connections of a dead shard are reported once, to the right shard."""
 
 from typing import Any
 

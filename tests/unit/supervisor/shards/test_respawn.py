@@ -1,4 +1,4 @@
-"""succession: a death and a wish for a successor cost the same, and nobody is judged twice."""
+"""respawn: a death and a request for a successor cost the same, and nobody is judged twice."""
 
 import logging
 

@@ -1,27 +1,25 @@
 """shards: who serves."""
 
-from shardws_supervisor.listening.handoff import Handoff
+from types import SimpleNamespace
+from typing import Any
+
 from shardws_supervisor.shards.shards import Shards
 from shardws_supervisor.shards.slots import Slot, SlotTable, State
 from shardws_supervisor.system.backoff import Backoff, Policy
 
 
-def shards_with(handoff: Handoff | None) -> Shards:
-    """Return shards of which one is ready, without the world around them."""
-    made = object.__new__(Shards)
-    made._handoff = handoff
+def test_it_takes_a_ready_shard_and_somebody_who_accepts() -> None:
+    """The server said that it was ready while nobody could connect."""
+    accepting: Any = SimpleNamespace(is_accepting=False)
+    made = object.__new__(Shards)  # without the world around it
+    made._accepting = accepting
     made.table = SlotTable()
     slot = Slot(0, Backoff(Policy(), lambda: 0.0))
-    slot.begin(0, 77, 0.0, 30.0).move(State.READY, 1.0)
+    process = slot.begin(0, 77, 0.0, 30.0)
     made.table.add(slot)
-    return made
-
-
-def test_without_an_acceptor_nobody_is_served() -> None:
-    """The server said that it was ready while nobody could connect."""
-    handoff = object.__new__(Handoff)
-    handoff.pid = 0
-    assert not shards_with(handoff).is_serving
-    handoff.pid = 88
-    assert shards_with(handoff).is_serving
-    assert shards_with(None).is_serving
+    seen = []
+    for state in (State.STARTING, State.READY):
+        process.state = state
+        for accepting.is_accepting in (False, True):
+            seen.append(made.is_serving)
+    assert seen == [False, False, False, True]

@@ -49,7 +49,7 @@ assert end() == "was killed by SIGKILL"
 process.move(State.READY, 100.0)
 for now in (101.0, 102.0, 103.0, 104.0, 105.0):
     watch.look(process, now)
-assert process.complaint == "its loop stood still for 5.0 s"
+assert process.complaint == "its event loop did not run for 5.0 s"
 assert end() == "was killed by SIGABRT"
 """,
     "a stopped one gets ABRT too": """

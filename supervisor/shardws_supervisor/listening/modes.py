@@ -1,0 +1,35 @@
+"""The choice of the accept strategy, made once, before the first fork.
+
+Owns the only place that looks at AcceptMode and at a passed socket.
+"""
+
+import socket
+from collections.abc import Callable
+
+from shardws.stats import Stats
+from shardws_supervisor.listening.activation import PassedSocket
+from shardws_supervisor.listening.handoff import Handoff
+from shardws_supervisor.listening.listeners import Address
+from shardws_supervisor.listening.reuseport import ReusePort
+from shardws_supervisor.listening.strategy import AcceptStrategy
+from shardws_supervisor.plan.plan import Plan
+from shardws_supervisor.system.spawn import Closeable
+
+
+def strategy_for(
+    plan: Plan,
+    address: Address,
+    passed: socket.socket | None,
+    memory: Stats,
+    fds_to_close: Callable[[], list[Closeable]],
+) -> AcceptStrategy:
+    """Return the strategy for the settings; StartError when the port is not free.
+
+    `passed` is a socket that replaces `address`; `fds_to_close` are all descriptors of the
+    supervisor, those of the strategy included.
+    """
+    if plan.accept_mode == "handoff":
+        return Handoff(address, passed, memory, fds_to_close)
+    if passed is not None:
+        return PassedSocket(passed)
+    return ReusePort(address, is_exclusive=plan.is_exclusive)

@@ -1,0 +1,95 @@
+"""AcceptMode reuseport: one listening socket per slot, among which the kernel spreads connections.
+
+Owns the sockets, bound by the supervisor and kept for as long as the slot; never listens or
+accepts. A shard calls `listen` on the socket it inherits, so before the first shard is ready a
+connect is refused; from then on the socket listens through every death and respawn, because the
+supervisor keeps it open (measured: 40 of 40 waiting connections survive a kill -9, against 20 of 40
+lost with a socket of the shard's own).
+"""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shardws.errors import StartError
+from shardws.log import logger
+from shardws.net import portlock
+from shardws.shard.connection_source import ConnectionSource, ListeningSocket
+from shardws_supervisor.listening import listeners
+from shardws_supervisor.listening.listeners import Address
+from shardws_supervisor.listening.strategy import AcceptStrategy
+
+log = logger("supervisor.listeners")
+
+
+class ReusePort(AcceptStrategy):
+    """One bound socket per slot, all on one address."""
+
+    def __init__(self, address: Address, *, is_exclusive: bool) -> None:
+        """Prove that the port is free, when it is to be exclusive."""
+        self.address = address
+        self._sockets: dict[int, socket.socket] = {}
+        self._is_exclusive = is_exclusive
+        self._lock: socket.socket | None = None
+        if is_exclusive and address.port:
+            sock, self._lock = listeners.claim(address)
+            sock.close()
+
+    def add_slot(self, slot: int) -> None:
+        """Bind the socket of a slot; the first one settles a LocalPort of 0."""
+        if slot in self._sockets:
+            return
+        sock = self._sockets[slot] = listeners.bind(self.address, is_shared=True)
+        self.address = listeners.settled(self.address, sock)
+        if self._is_exclusive and self._lock is None:
+            self._lock = portlock.take(str(self.address))
+
+    def socket_of(self, slot: int) -> socket.socket:
+        """Return the socket of a slot in use."""
+        return self._sockets[slot]
+
+    @contextmanager
+    def source(self, slot: int, row: int) -> Iterator[ConnectionSource]:
+        """Give a process the socket of its slot."""
+        yield ListeningSocket(self.socket_of(slot))
+
+    def remove_slot(self, slot: int) -> None:
+        """Close the socket of a slot that is given up."""
+        sock = self._sockets.pop(slot, None)
+        if sock:
+            sock.close()
+
+    def slot_rests(self, slot: int) -> None:
+        """Bind the socket anew: clients that wait at it are reset, and the others get the rest.
+
+        The kernel gives no client to a socket that is bound and does not listen.
+        """
+        old = self._sockets.get(slot)
+        if old is None:
+            return
+        try:
+            self._sockets[slot] = listeners.bind(self.address, is_shared=True)
+        except StartError as error:  # the address has left this host, for instance
+            log.warning("slot %d keeps its socket, where clients may wait: %s", slot, error)
+            return
+        old.close()
+
+    def are_listening(self) -> bool:
+        """Tell whether a shard has called `listen` on each."""
+        return all(
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            for sock in self._sockets.values()
+        )
+
+    def fds_to_close(self, slot: int | None = None) -> list[socket.socket]:
+        """Return the lock, and the sockets of all other slots."""
+        locks = [] if self._lock is None else [self._lock]
+        return locks + [sock for index, sock in self._sockets.items() if index != slot]
+
+    def close(self) -> None:
+        """Close them all, and the lock."""
+        for sock in self._sockets.values():
+            sock.close()
+        self._sockets.clear()
+        if self._lock is not None:
+            self._lock.close()

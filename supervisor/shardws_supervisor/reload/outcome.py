@@ -1,0 +1,50 @@
+"""How a reload ended, as data; the sentence about it is made here and nowhere else."""
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+
+class Kind(enum.Enum):
+    """How a reload ended."""
+
+    DONE = "done"  # every shard was replaced
+    REFUSED = "refused"  # before anything was forked but the probe: code or settings are bad
+    FAILED = "failed"  # a new shard did not become ready; the others serve with the old code
+    CANCELLED = "cancelled"  # the server stops
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadOutcome:
+    """One reload that is over."""
+
+    kind: Kind
+    replaced: int = 0  # shards
+    reason: str = ""
+    slot: int | None = None  # of the shard that did not become ready
+
+    @property
+    def is_success(self) -> bool:
+        return self.kind is Kind.DONE
+
+    def __str__(self) -> str:
+        """Return the sentence for the log and for operators."""
+        count = f"{self.replaced} shard{'' if self.replaced == 1 else 's'}"
+        if self.kind is Kind.DONE:
+            return f"reloaded: {count} replaced"
+        if self.kind is Kind.FAILED:
+            why = f" ({self.reason})" if self.reason else ""
+            return (
+                f"reload failed: the new shard {self.slot} did not become ready{why};"
+                f" {count} replaced, the others keep serving"
+            )
+        return f"reload {self.kind.value}: {self.reason}"
+
+    def report(self) -> dict[str, Any]:
+        """Return what the status report shows."""
+        return {
+            "kind": self.kind.value,
+            "replaced": self.replaced,
+            "reason": self.reason,
+            "slot": self.slot,
+        }
