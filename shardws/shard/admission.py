@@ -227,11 +227,12 @@ class Admission:
         else:
             then(connection, True)  # decided at accept
 
-    def scheme_of(self, connection: Connection, request: Request) -> str:
-        """Return how the client came to a trusted proxy, "https" or "http"; "" when none tells."""
+    def is_secure(self, connection: Connection, request: Request, *, has_tls: bool) -> bool:
+        """Tell whether the client came by TLS, to this server or to a trusted proxy before it."""
         if not self._trusted:
-            return ""
-        return forwarded_scheme(request.headers_text, connection.remote_host, self._trusted)
+            return has_tls
+        told = forwarded_scheme(request.headers_text, connection.remote_host, self._trusted)
+        return told == "https" if told else has_tls
 
     def _verify(self, connection: Connection, then: Verdict, is_behind: bool = False) -> None:
         """Tell `then` what AllowedClients says of the client, perhaps after asking names."""

@@ -214,9 +214,7 @@ class Shard:
         self.admission.accepted(connection)
 
     def is_secure(self, connection: Connection, request: Request) -> bool:
-        """Tell whether the client came by TLS, to this server or to a trusted proxy before it."""
-        told = self.admission.scheme_of(connection, request)
-        return told == "https" or (self.tls is not None and told != "http")
+        return self.admission.is_secure(connection, request, has_tls=self.tls is not None)
 
     def requested(self, connection: Connection, request: Request) -> None:
         self.opening.requested(connection, request)

@@ -83,8 +83,8 @@ def test_status_in_words_and_as_json(run_server: RunServer) -> None:
 
 def test_who_asks_for_a_change_is_in_the_log(run_server: RunServer) -> None:
     server = run_server(shards=1)
-    command(server, "kick", "12345678", "--reason", "a\nb")
-    found = server.wait_for_line(rf"user {os.getuid()} \(pid \d+\) asks for kick (.*)")
+    command(server, "disconnect", "12345678", "--reason", "a\nb")
+    found = server.wait_for_line(rf"user {os.getuid()} \(pid \d+\) asks for disconnect (.*)")
     assert found[1] == """'{"id": 12345678, "code": 1000, "reason": "a\\\\nb"}'"""
     command(server, "status")
     command(server, "scale", "2")
