@@ -35,7 +35,7 @@ class Line:
         self._client: control.Client | None = None
 
     async def ask(self, do: str, deadline: float, **arguments: Any) -> Report:
-        """Return the answer; Unanswered when there is none within `deadline` seconds, or Declined."""
+        """Return the answer; Unanswered when none comes in `deadline` seconds, or Declined."""
         client = self._client
         if client is None:
             client = self._client = control.connect(self._run_directory, timeout=deadline)
