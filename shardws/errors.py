@@ -288,15 +288,24 @@ class PeerError(ShardwsError):
 
 
 class HandshakeError(PeerError):
-    """An opening request that is answered with `status` and `headers`, then closed."""
+    """An opening request that is answered with `status` and `headers`, then closed.
+
+    `detail` is for the log alone: what the client sent, escaped, and the setting that decides.
+    """
 
     default_code = 435
 
     def __init__(
-        self, status: int, description: str, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        status: int,
+        description: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        detail: str = "",
     ) -> None:
         self.status = status
         self.headers = headers
+        self.detail = detail
         super().__init__(description)
 
 

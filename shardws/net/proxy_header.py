@@ -6,10 +6,11 @@ handed over at once: a PROXY header from there is no header but bad input.
 """
 
 import asyncio
+import logging
 from typing import Protocol, cast
 
 from shardws.errors import ProxyError
-from shardws.log import STRANGER, Adapter
+from shardws.log import Adapter
 from shardws.net.addresses import Networks
 from shardws.protocol.proxy import Endpoint, ProxyReader
 
@@ -83,7 +84,7 @@ class ProxyHeader(asyncio.Protocol):
     def _refuse(self, reason: str) -> None:
         if self._transport is not None:
             text = "closed a connection from proxy %s: %s"
-            self._owner.log.warning(text, self._peer, reason, extra=STRANGER)
+            self._owner.log.stranger("PROXY errors", logging.WARNING, text, self._peer, reason)
             self.abort()
 
     def _hand_over(self, source: Endpoint | None, rest: bytes) -> None:

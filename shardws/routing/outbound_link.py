@@ -27,6 +27,7 @@ from shardws.wire.codec import DELIVER_FIXED, DELIVER_HEAD, HEADER, encode, pack
 from shardws.wire.messages import DELIVER, GOODBYE, SYNC
 
 HEAD: Final = DELIVER_HEAD.size
+REPLY_HEAD: Final = 64  # bytes at most in front of the body of a REPLY
 MAX_REFUSED: Final = 16_384  # ids that are told ready after a FULL of the link itself
 
 
@@ -116,6 +117,11 @@ class OutboundLink(asyncio.Protocol):
         self._append(frame)
         if self._bytes > 2 * self._high_mark and self.queued > 2 * self._high_mark:
             self.abort("it does not read its replies")
+
+    @property
+    def reply_room(self) -> int:
+        """Bytes that a long reply may have now: beyond, short ones would soon find no room."""
+        return min(self._high_mark - self.queued, self._frame_limit - REPLY_HEAD)
 
     @property
     def queued(self) -> int:

@@ -34,12 +34,18 @@ class Queries:
         self._open: dict[int, tuple[int, asyncio.Future[bytes], int]] = {}
         self._token = 0
 
-    def reply(self, token: int, connection_id: int, what: str) -> bytes:
-        """Return the REPLY to a query that came over a link."""
+    def reply(self, token: int, connection_id: int, what: str, room: int) -> bytes:
+        """Return the REPLY to a query that came over a link, whose reply may have `room` bytes.
+
+        A longer one is an error of that query: it must not cost the link to the one who asked.
+        """
         try:
             body = self._make_reply(connection_id, what)
         except UsageError as error:
             return encode(REPLY, token, False, error.description.encode())
+        if body is not None and len(body) > room:
+            text = f"its reply of {len(body)} bytes does not fit the link now"
+            return encode(REPLY, token, False, text.encode())
         return encode(REPLY, token, body is not None, body or b"")
 
     async def ask(self, link: OutboundLink, connection_id: int, what: str, timeout: float) -> bytes:

@@ -233,7 +233,10 @@ class Receiver:
         self._sink.ready_to_send(connection_id)
 
     def _query(self, inbound: InboundLink, token: int, connection_id: int, what: str) -> None:
-        self._send_reply(inbound, self._queries.reply(token, connection_id, what))
+        link = self._mesh.links.get(inbound.incarnation)
+        if link is not None:
+            reply = self._queries.reply(token, connection_id, what, link.reply_room)
+            self._send_reply(inbound, reply)
 
     def _reply(self, inbound: InboundLink, token: int, is_ok: bool, body: bytes) -> None:
         self._queries.resolve(inbound.incarnation, token, is_ok, body)

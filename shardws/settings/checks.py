@@ -19,6 +19,7 @@ MAX_PATTERNS: Final = 10_000
 
 # The grammar that shardws.net.addresses reads; a test compares the two.
 HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+HOST_PATTERN: Final = re.compile(r"[A-Za-z0-9_.*-]{1,255}")  # of AllowedHosts
 HOST_WILDCARD: Final = re.compile(r"[A-Za-z0-9_.:*-]{1,255}")
 ZONE: Final = re.compile(r"%[^/]*")
 ORIGIN: Final = re.compile(
@@ -130,10 +131,29 @@ def networks(value: tuple[str, ...]) -> None:
 
 
 def origins(value: str) -> None:
-    """`*`, `same`, `null`, or origins as RFC 6454 writes them, with `*` in host or port."""
+    """`*`, `same`, `null`, `file://`, or origins of RFC 6454, with `*` in host or port."""
     for origin in filter(None, value.split(",")):
-        if origin not in ("*", "null") and not ORIGIN.fullmatch(origin):
-            raise ValueError("must be *, same, null, or origins such as https://*.example.com")
+        if origin not in ("*", "null", "file://") and not ORIGIN.fullmatch(origin):
+            raise ValueError(
+                "must be *, same, null, file://, or origins such as https://*.example.com"
+            )
+
+
+def hosts(value: str) -> None:
+    """`auto` alone, or `*`, `loopback`, IP addresses, and names with `*` wildcards, no ports."""
+    for host in filter(None, value.split(",")):
+        if host.lower() == "auto" and value.lower() != "auto":
+            raise ValueError("auto stands alone")
+        if not HOST_PATTERN.fullmatch(host) and not _is_address(host):
+            raise ValueError("must be *, loopback, IP addresses or names such as *.example.com")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def sni_entries(value: tuple[str, ...]) -> None:

@@ -102,6 +102,7 @@ class SettingProperties:
     out_policy = Property(table.OUT_POLICY)
     link_high_mark = Property(table.LINK_HIGH_MARK)
     allowed_clients = Property(table.ALLOWED_CLIENTS)
+    allowed_hosts = Property(table.ALLOWED_HOSTS)
     allowed_origins = Property(table.ALLOWED_ORIGINS)
     max_header_bytes = Property(table.MAX_HEADER_BYTES)
     max_headers = Property(table.MAX_HEADERS)

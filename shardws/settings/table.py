@@ -676,8 +676,22 @@ ALLOWED_ORIGINS: Final[Row[str]] = Row(
     when=When.ACCEPT,
     module="shardws.shard.configuration",
     text="Web pages that may connect, by their Origin, such as https://*.example.com; `*` for all, "
-    "`same` (and empty) for pages of the same host, `null` for sandboxed ones. Clients without "
-    "Origin are no web pages and may connect. Others get 403.",
+    "`same` (and empty) for pages of the same host (over TLS: https ones), `null` and `file://` "
+    "for sandboxed pages and files. Clients without Origin are no web pages and may connect. "
+    "Others get 403.",
+)
+ALLOWED_HOSTS: Final[Row[str]] = Row(
+    name="allowed_hosts",
+    vendor="AllowedHosts",
+    kind=Joined(),
+    default="auto",
+    valid=checks.hosts,
+    group=Group.ACCESS,
+    when=When.ACCEPT,
+    module="shardws.shard.configuration",
+    text="Host names that requests may ask for, such as *.example.com; empty or `*` for all, "
+    "`loopback` for localhost and loopback addresses. `auto`: loopback for web pages when "
+    "LocalHost is a loopback address and TrustedProxies is empty, else all. Others get 421.",
 )
 MAX_HEADER_BYTES: Final[Row[int]] = Row(
     name="max_header_bytes",

@@ -85,6 +85,7 @@ class Supervisor:
             time.monotonic,
             commands.PUSHES,
             lambda: [auxiliary.pid for auxiliary in self.auxiliaries],
+            commands.CHANGES,
         )
 
     @property

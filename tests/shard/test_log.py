@@ -48,24 +48,6 @@ def test_log_level_chooses_what_the_event_reports(level: int) -> None:
     run(main())
 
 
-def test_lines_that_anybody_can_cause_are_marked(caplog: pytest.LogCaptureFixture) -> None:
-    """Those of an opened connection are the operator's wish (LogConnections) and are not."""
-    caplog.set_level(logging.DEBUG, "shardws")
-
-    async def main() -> None:
-        recorder = EventRecorder()
-        server = logging_server(recorder, 2)
-        server.log_connections = True
-        await connect_and_close(server, recorder)
-
-    run(main())
-    marked = {
-        record.getMessage().split()[0]: getattr(record, "is_stranger", False)
-        for record in caplog.records
-    }
-    assert marked == {"refused": True, "opened": False, "ended": False}
-
-
 @pytest.mark.surface("Log")
 def test_the_event_follows_the_settings_at_run_time() -> None:
     async def main() -> None:

@@ -184,6 +184,17 @@ def connections(report: Report) -> list[str]:
     ]
 
 
+def connection(report: Report) -> list[str]:
+    """Return the lines of `shardws conn`; whatever a server says of it, one fact on each."""
+    shown = {printable(name): str(value) for name, value in report.items() if name != "more_groups"}
+    names = report.get("group_names")
+    if isinstance(names, list):
+        more = f" and {report['more_groups']} more" if "more_groups" in report else ""
+        shown["group_names"] = ", ".join(map(str, names)) + more
+    width = max(map(len, shown), default=0)
+    return [f"{name:{width}}  {value}".rstrip() for name, value in shown.items()]
+
+
 def silence(report: Report) -> str:
     """Say how many shards did not answer, or nothing."""
     silent = report.get("silent_shards")

@@ -129,9 +129,7 @@ def conn(namespace: argparse.Namespace) -> int:
     if namespace.json:
         output.as_json(report)
     else:
-        shown = {output.printable(name): value for name, value in report.items()}
-        width = max(map(len, shown), default=0)
-        output.lines(f"{name:{width}}  {value}" for name, value in shown.items())
+        output.lines(display.connection(report))
     return EXIT_OK
 
 

@@ -161,6 +161,7 @@ COMMANDS: dict[str, Callable[[Server, Request], Reply]] = {
 
 
 PUSHES = connections.PUSHES
+CHANGES = frozenset({*COMMANDS, *connections.COMMANDS}) - PUSHES - {"status", "conns", "conn"}
 
 
 def run(server: Server, request: Request) -> Reply | Pending:
@@ -171,4 +172,4 @@ def run(server: Server, request: Request) -> Reply | Pending:
     if name in connections.COMMANDS:
         return connections.COMMANDS[name](server, request)
     names = ", ".join([*COMMANDS, *connections.COMMANDS])
-    raise ValueError(f"unknown command {name!r}; there are {names}")
+    raise ValueError(f"unknown command {name!r:.60}; there are {names}")

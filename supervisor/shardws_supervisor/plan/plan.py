@@ -155,14 +155,19 @@ def effective(max_connections: int) -> list[tuple[str, object, Source]]:
 def console_origins(settings: Settings) -> tuple[tuple[str, object, Source], ...]:
     """Return what lets the dashboard's console connect: its page has a port of its own.
 
-    Only for a page whose address is known: one bound to a host of its own, on a fixed port.
+    Only beside the default, pages of the same host: a list that somebody gave is exact, and holds
+    for this page as for any. Only for a page whose origin is known: one bound to a host of its own,
+    on a fixed port.
     """
     host, _, port = settings[table.ADMIN_ADDRESS].rpartition(":")
-    allowed = settings[table.ALLOWED_ORIGINS]
-    if not host or host in ("0.0.0.0", "[::]") or port == "0" or "*" in allowed.split(","):  # noqa: S104
+    is_given = settings.source(table.ALLOWED_ORIGINS) is not Source.DEFAULT
+    if is_given or not host or host in ("0.0.0.0", "[::]") or port == "0":  # noqa: S104
         return ()
-    hosts = ["127.0.0.1", "localhost", "[::1]"] if cross_checks.is_loopback(host) else [host]
-    origins = [allowed or "same", *(f"http://{name}:{port}" for name in hosts)]
+    # The page is opened under the address, or as localhost, which leads to these two.
+    names = {host, "localhost"} if host in ("127.0.0.1", "[::1]", "localhost") else {host}
+    if host == "localhost":
+        names.add("127.0.0.1")
+    origins = ["same", *(f"http://{name}:{port}" for name in sorted(names))]
     return ((table.ALLOWED_ORIGINS.name, ",".join(origins), Source.RUNTIME),)
 
 

@@ -12,14 +12,12 @@ import contextlib
 import errno
 import logging
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from shardws.errors import StartError
 from shardws_supervisor.system.log_formats import BLOCK, JSONFormatter, TextFormatter
-from shardws_supervisor.system.log_limits import Limiter
 from shardws_supervisor.system.log_stream import Stream
 
 # The setting LogLevel: 0 none (still warnings and errors), 1 info, 2 verbose, 3 debug.
@@ -37,7 +35,6 @@ class LineHandler(logging.Handler):
         self.path = path
         self.lost = 0  # lines of this process that nobody was told of yet
         self._is_torn = False  # the last line that was written is not whole
-        self._strangers = Limiter()
         self._stream = Stream(STDERR)  # also for what the file cannot take
         self._file = STDERR if path is None else self._open(path)
         # The kernel adds what all processes write to it, without a lock.
@@ -55,16 +52,13 @@ class LineHandler(logging.Handler):
             ) from None
 
     def emit(self, record: logging.LogRecord) -> None:
-        now = time.monotonic()
-        if getattr(record, "is_stranger", False) and not self._strangers.allow(now):
-            return
         try:
             line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
         except Exception:  # noqa: BLE001 - a record with wrong arguments must not end its caller
             line = f"unprintable log record: {record.msg!r}\n".encode("utf-8", "backslashreplace")
         try:
             self._follow()
-            self._tell_losses(record, now)
+            self._tell_losses(record)
             self._write(line)
         except OSError as error:
             self._lose(error)
@@ -102,12 +96,10 @@ class LineHandler(logging.Handler):
         if not is_same:
             self.reopen()
 
-    def _tell_losses(self, cause: logging.LogRecord, now: float) -> None:
+    def _tell_losses(self, cause: logging.LogRecord) -> None:
         if self.lost:
             self._tell(cause, "%d log lines were lost", self.lost)
             self.lost = 0
-        if left_out := self._strangers.take_left_out(now):
-            self._tell(cause, "%d more lines about refused or faulty clients", left_out)
 
     def _tell(self, cause: logging.LogRecord, text: str, count: int) -> None:
         attributes = {**cause.__dict__, "name": "shardws.logs", "msg": text, "args": (count,)}

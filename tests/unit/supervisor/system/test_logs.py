@@ -3,14 +3,13 @@
 import json
 import logging
 import os
-import time
 from pathlib import Path
 
 import pytest
 
 from shardws import log
 from shardws.errors import StartError
-from shardws_supervisor.system import log_limits, logs
+from shardws_supervisor.system import logs
 from shardws_supervisor.system.log_formats import BLOCK
 
 pytestmark = pytest.mark.usefixtures("unconfigured_logs")
@@ -244,23 +243,3 @@ def test_configuring_again_leaves_no_descriptor(tmp_path: Path) -> None:
     for _ in range(5):
         logs.configure(1, "text", str(tmp_path / "log"))
     assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_lines_about_strangers_are_limited_and_the_rest_is_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Anybody who can connect could fill a pipe, or a disk, at the default level."""
-    now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    logs.configure(1, "text", str(tmp_path / "log"))
-    for _ in range(log_limits.BURST + 50):
-        log.logger("x").info("refused", extra=log.STRANGER)
-    lines = (tmp_path / "log").read_text().splitlines()
-    assert len(lines) == log_limits.BURST
-    log.logger("x").info("ours")
-    assert (tmp_path / "log").read_text().splitlines()[-1].endswith(": ours")
-    now += 2 / log_limits.PER_SECOND
-    log.logger("x").info("ours again")
-    told, ours = (tmp_path / "log").read_text().splitlines()[-2:]
-    assert told.endswith("shardws.logs: 50 more lines about refused or faulty clients")
-    assert ours.endswith(": ours again")
