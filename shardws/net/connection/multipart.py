@@ -262,9 +262,9 @@ class Multipart:
         self._stream = None
         stream.end(Outcome.DROPPED)
         connection = self._connection
-        is_system = isinstance(error, OSError) and error.errno is not None
-        code = code_of_errno(error.errno) if is_system else 213
-        reason = error.strerror if is_system else error
+        code, reason = 213, str(error)
+        if isinstance(error, OSError) and error.errno is not None:
+            code, reason = code_of_errno(error.errno), error.strerror
         connection.stream_failed(code, f"a message could not be sent: {reason}")
         if not stream.is_first:
             connection.disconnect(UNFINISHED, "a message could not be finished")
