@@ -264,7 +264,7 @@ class Multipart:
         connection = self._connection
         code, reason = 213, str(error)
         if isinstance(error, OSError) and error.errno is not None:
-            code, reason = code_of_errno(error.errno), error.strerror
+            code, reason = code_of_errno(error.errno), error.strerror or reason
         connection.stream_failed(code, f"a message could not be sent: {reason}")
         if not stream.is_first:
             connection.disconnect(UNFINISHED, "a message could not be finished")
