@@ -207,11 +207,18 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         return self._router.leave(connection_id, group)
 
     def publish(self, group: str, data: str | Data) -> SendOutcome:
-        """Send to every member of a group on all shards: str as text, bytes as binary."""
+        """Send to every member of a group on all shards: str as text, bytes as binary.
+
+        The outcome is about the shards: QUEUED when the way to each one with members took the
+        message, FULL or UNREACHABLE when one did not, so that its members miss it.
+        """
         return self._router.publish(group, *formatted(data))
 
     def broadcast(self, data: str | Data) -> SendOutcome:
-        """Send to every connection of the server: str as text, bytes as binary."""
+        """Send to every connection of the server: str as text, bytes as binary.
+
+        The outcome is as that of `publish`.
+        """
         return self._router.broadcast(*formatted(data))
 
     def _send_now(self, connection_id: int, kind: int, payload: bytes) -> None:

@@ -107,12 +107,12 @@ class StreamSender:
         """Give the link what waits; False when it is full or down."""
         if self._unsent is None:
             return True
-        if self.link.is_down:
-            self.end(Outcome.UNREACHABLE)
-        elif self.link.offer(self._unsent):
+        if self.link.offer(self._unsent):
             self._unsent = None
             self._has_begun = True
             return True
+        if self.link.refusal is Outcome.UNREACHABLE:
+            self.end(Outcome.UNREACHABLE)
         elif not self._has_begun:
             # Not kept for later: what is sent next must not overtake it.
             self.link.refused[self._connection_id] = None

@@ -229,6 +229,13 @@ async def outcome_of(wanted: Awaitable[Outcome]) -> Outcome:
         return await wanted
 
 
+async def turn_until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until something holds of which nobody tells."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+
+
 def hello(**changes: Any) -> bytes:
     said = {"node": 0, "slot": 1, "generation": 0, "pid": PID, "boot_nonce": NONCE, **changes}
     return encode(m.HELLO, m.VERSION, *said.values())
