@@ -86,6 +86,32 @@ def test_messages_reach_the_successor_from_other_shards(run_server: RunServer) -
     assert "error" in answer
 
 
+@pytest.mark.parametrize("is_directory_gone", [False, True])
+def test_a_run_directory_that_was_cleaned_out_is_mended(
+    run_server: RunServer, is_directory_gone: bool
+) -> None:
+    """No command reached the server any more, and no message the successor of a shard."""
+    server = run_server(shards=2)
+    witness, other = connect_to_shard(server, 1)
+    victim = server.shard_pids()[0]
+    for file in server.run_dir.iterdir():
+        file.unlink()
+    if is_directory_gone:
+        server.run_dir.rmdir()
+    server.wait_for_line("files of the run directory had been removed: made anew")
+    server.wait_for_line(f"shard-{other['shard'] * 2}.sock had been removed")
+    os.kill(victim, signal.SIGKILL)
+    wait_for_new_pid(server, 0, victim)
+    client, new = connect_to_shard(server, 0)
+    witness.send(json.dumps({"to": new["connection_id"], "text": "there"}))
+    assert json.loads(client.recv(timeout=DEADLINE))["text"] == "there"
+    client.send(json.dumps({"to": other["connection_id"], "text": "and back"}))
+    assert json.loads(witness.recv(timeout=DEADLINE))["text"] == "and back"
+    server.signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
+    assert not server.run_dir.exists()
+
+
 def test_counters_do_not_fall_back(run_server: RunServer) -> None:
     server = run_server(shards=1)
     client = server.connect()
