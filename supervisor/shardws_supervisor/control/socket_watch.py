@@ -36,12 +36,12 @@ class SocketWatch:
             return
         self._due = now + PERIOD
         try:
-            is_mended = any([one.mend() for one in self._mendables])
+            mended = [one.mend() for one in self._mendables]
         except StartError as error:
             if error.description != self._told:
                 self._told = error.description
                 log.error("operators cannot reach this server: %s", error.description)
             return
         self._told = ""
-        if is_mended:
+        if any(mended):
             log.warning("files of the run directory had been removed: made anew")
