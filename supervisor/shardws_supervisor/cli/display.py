@@ -134,10 +134,22 @@ def _certificates(tls: Report) -> list[str]:
     protocols = ", ".join(tls["protocols"])
     return [
         f"certificate {found['subject']} until {found['expires'][:10]}"
-        f" ({found['days_left']} days, {protocols})"
-        f"{'  EXPIRES SOON' if found['is_expiring'] else ''}"
+        f" ({_validity(found)}{protocols}){_alarm(found)}"
         for found in tls["certificates"]
     ]
+
+
+def _validity(found: Report) -> str:
+    """Say how long a certificate goes on; nothing of one that has expired."""
+    return "" if found["days_left"] < 0 else f"{found['days_left']} days, "
+
+
+def _alarm(found: Report) -> str:
+    if found["days_left"] < 0:
+        return f"  EXPIRED at {found['expires']}"
+    if found.get("validity") == "not yet valid":  # an older server says nothing of it
+        return f"  NOT VALID before {found.get('valid_from')}"
+    return "  EXPIRES SOON" if found["is_expiring"] else ""
 
 
 def _row(shard: Report, rates: dict[int, Report]) -> tuple[str, ...]:
