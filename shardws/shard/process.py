@@ -80,7 +80,7 @@ def run(load: Callable[[], Application], context: ForkContext) -> int:
         for name, value, source in context.overrides:
             application.settings.assign(name, value, source)
     except ShardwsError as error:
-        _report_failure(context.channel, str(error.description))
+        _report_failure(context.channel, messages.NOT_IMPORTED, error.description)
         return error.exit_code if isinstance(error, StartError) else EXIT_CANNOT_START
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the supervisor decides
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
@@ -89,7 +89,7 @@ def run(load: Callable[[], Application], context: ForkContext) -> int:
             return runner.run(_main(application, context))
         except StartError as error:
             log.error("%s", error.description)
-            _report_failure(context.channel, error.description)
+            _report_failure(context.channel, messages.FAILED, error.description)
             return error.exit_code
 
 
@@ -97,11 +97,11 @@ async def _main(application: Application, context: ForkContext) -> int:
     return await ForkedShard(application, context).main()
 
 
-def _report_failure(channel: socket.socket, text: str) -> None:
+def _report_failure(channel: socket.socket, kind: int, text: str) -> None:
     """Tell the supervisor before there is a loop; it may be gone already."""
     channel.settimeout(1.0)
     try:
-        channel.sendall(codec.encode(messages.FAILED, text[:2000]))
+        channel.sendall(codec.encode(kind, text[:2000]))
     except OSError as error:
         shard_logger("shard", 0).debug("could not report a failed start: %s", error)
 

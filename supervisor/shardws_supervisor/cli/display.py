@@ -111,12 +111,20 @@ def status(report: Report, rates: dict[int, Report]) -> list[str]:
         lines += ["", *(_auxiliary(auxiliary) for auxiliary in report["auxiliaries"])]
     ends = [shard for shard in report["shards"] if shard["last_end"]]
     if ends:
-        lines += ["", *(f"shard {end['shard']} last {end['last_end']}" for end in ends)]
+        lines += ["", *map(_last_end, ends)]
     if report["reload_outcome"]:
         lines += ["", report["reload_outcome"]]
     if report.get("tls") is not None:
         lines += ["", *_certificates(report["tls"])]
     return lines
+
+
+def _last_end(shard: Report) -> str:
+    if shard.get("waits_for_code"):  # an older server says nothing of it
+        return (
+            f"slot {shard['shard']} waits for code that can be imported: {shard['waits_for_code']}"
+        )
+    return f"shard {shard['shard']} last {shard['last_end']}"
 
 
 def _auxiliary(auxiliary: Report) -> str:

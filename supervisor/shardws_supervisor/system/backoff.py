@@ -32,15 +32,17 @@ class Policy:
 class Backoff:
     """The record of one slot."""
 
-    __slots__ = ("_chance", "failures", "policy")
+    __slots__ = ("_chance", "failures", "policy", "postponements")
 
     def __init__(self, policy: Policy, chance: Callable[[], float]) -> None:
         self.policy = policy
         self.failures = 0
+        self.postponements = 0  # in a row
         self._chance = chance  # 0.0 <= chance() < 1.0
 
     def failed(self, lived: float) -> float | None:
         """Note a death after `lived` seconds; return the seconds to wait, None for a crash loop."""
+        self.postponements = 0
         if lived >= self.policy.stable:
             self.failures = 0
         self.failures += 1
@@ -48,6 +50,11 @@ class Backoff:
             return None
         return self.policy.delay(self.failures, self._chance())
 
+    def postponed(self) -> float:
+        """Note a start that was not possible yet; return the seconds to wait, and never give up."""
+        self.postponements += 1
+        return self.policy.delay(self.postponements, self._chance())
+
     def pardon(self) -> None:
         """Forget the failures: an operator asked for a new start, or new code came."""
-        self.failures = 0
+        self.failures = self.postponements = 0
