@@ -81,8 +81,8 @@ USE_IPV6: Final[Row[int]] = Row(
     group=Group.LISTENING,
     when=When.LISTEN,
     module="shardws.shard.configuration",
-    text="0 listens on IPv4, 1 on IPv6 only, 2 on both, which needs LocalHost empty or ::. An address "
-    "in LocalHost is of one kind; with 2 a name that has addresses of both is refused.",
+    text="0 listens on IPv4, 1 on IPv6 only, 2 on both, which needs LocalHost empty or ::. An "
+    "address in LocalHost is of one kind; with 2 a name that has addresses of both is refused.",
 )
 USE_SSL: Final[Row[bool]] = Row(
     name="use_ssl",

@@ -1,7 +1,7 @@
 """What the supervisor keeps of the admin child: how to start it, and the line in the log.
 
-Owns that alone; auxiliary.py keeps it alive. The child's own modules are imported after the fork: the
-supervisor and the shards need no HTTP and no prometheus_client.
+Owns that alone; auxiliary.py keeps it alive. The child's own modules are imported after the fork:
+the supervisor and the shards need no HTTP and no prometheus_client.
 """
 
 import socket

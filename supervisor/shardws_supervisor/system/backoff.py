@@ -1,7 +1,7 @@
 """When a slot whose shard died may try again, and when it is given up.
 
 Owns the delays and the verdict; knows no process and no clock: time is an argument, and so is the
-source of chance. A process that lasted `stable` seconds wipes the slate clean. The first retry comes
+source of chance. A process that lasted `stable` seconds clears the record. The first retry comes
 after `first` seconds, each further one after `factor` times as long up to `longest`, every delay
 shortened by up to `jitter` of itself so that slots that fell together do not rise together. After
 `attempts` failures in a row the verdict is a crash loop: the slot is quarantined, the others go on.
