@@ -1,11 +1,11 @@
 """The control socket: operators ask the supervisor, one JSON object a line each way.
 
 Owns the clients of the Unix socket (bound_socket); knows no command: a `Commands` answers. Every
-client is bounded: LONGEST_REQUEST of a line and of lines that wait, MOST_AT_ONCE requests under way,
-LONGEST_REPLY unread, PATIENCE seconds of silence, MOST_CLIENTS at once (shardws.control.endpoint)
-and some beyond that for operators (client_quota); all of them together MOST_UNREAD. What a client
-does wrong, it is told once and closed; the supervisor's loop never waits for one. Answers keep the
-order of the requests.
+client is bounded: LONGEST_REQUEST of a line and of lines that wait, MOST_AT_ONCE requests under
+way, LONGEST_REPLY unread, PATIENCE seconds of silence, MOST_CLIENTS at once
+(shardws.control.endpoint) and some beyond that for operators (client_quota); all of them together
+MOST_UNREAD. What a client does wrong, it is told once and closed; the supervisor's loop never waits
+for one. Answers keep the order of the requests.
 
     {"do": "status"}            -> {"ok": true, ...}
     {"do": "scale", "shards": 4} -> {"ok": true} or {"ok": false, "error": "..."}
