@@ -195,8 +195,8 @@ METRICS: Final = (
     ),
     Metric(
         "shardws_shard_state", "state", Kind.GAUGE, "boolean",
-        "1 for the state the slot is in: vacant, starting, ready, draining, stopping, backoff or"
-        " quarantined.", Scope.STATE,
+        "1 for the state the slot is in: vacant, starting, ready, draining, stopping, backoff,"
+        " waiting (for code that can be imported) or quarantined.", Scope.STATE,
     ),
     Metric(
         "shardws_ready", "ready", Kind.GAUGE, "boolean",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shardws.errors import NoSuchConnection, SendInterrupted, ShardwsError, UsageError
+from shardws.outcomes import Outcome
 from shardws.routing.outbound_link import OutboundLink
 from shardws.wire.codec import encode
 from shardws.wire.messages import QUERY, REPLY
@@ -58,7 +59,8 @@ class Queries:
             raise ShardwsError("too many open queries", code=WOULD_BLOCK_CODE)
         self._token = token = self._token + 1
         if not link.offer(encode(QUERY, token, connection_id, what)):
-            code = UNREACHABLE_CODE if link.is_down else WOULD_BLOCK_CODE
+            is_full = link.refusal is Outcome.FULL
+            code = WOULD_BLOCK_CODE if is_full else UNREACHABLE_CODE
             raise ShardwsError("the link to the shard takes no query now", code=code)
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._open[token] = (link.incarnation, future, connection_id)

@@ -66,9 +66,7 @@ class Receiver:
         self._fanout = fanout
         self._queries = queries
         self._sink = sink
-        self.streams = Streams(
-            mesh.loop, registry, self._send_reply, self._note_full, sink.send_failed, mesh.log
-        )
+        self.streams = Streams(mesh.loop, registry, self._send_reply, self._note_full, sink)
         self._full: dict[int, set[int]] = {}  # connection id -> peers that were told FULL
         self._methods: dict[int, Callable[..., None]] = {
             CLOSE: self._close,

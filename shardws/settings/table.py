@@ -43,7 +43,8 @@ LOCAL_HOST: Final[Row[str]] = Row(
     when=When.LISTEN,
     busy_code=107,
     module="shardws.shard.configuration",
-    text="Name or address of the interface to listen on; empty for all of them.",
+    text="Name or address of the interface to listen on; empty for all of them. Of a name with "
+    "several addresses of a kind the first is taken.",
 )
 LOCAL_PORT: Final[Row[int]] = Row(
     name="local_port",
@@ -80,7 +81,8 @@ USE_IPV6: Final[Row[int]] = Row(
     group=Group.LISTENING,
     when=When.LISTEN,
     module="shardws.shard.configuration",
-    text="0 listens on IPv4, 1 on IPv6 only, 2 on both.",
+    text="0 listens on IPv4, 1 on IPv6 only, 2 on both, which needs LocalHost empty or ::. An "
+    "address in LocalHost is of one kind; with 2 a name that has addresses of both is refused.",
 )
 USE_SSL: Final[Row[bool]] = Row(
     name="use_ssl",

@@ -81,7 +81,7 @@ def run(load: Callable[[], Application], context: ForkContext) -> int:
         for name, value, source in context.overrides:
             application.settings.assign(name, value, source)
     except ShardwsError as error:
-        _report_failure(context.channel, str(error.description))
+        _report_failure(context.channel, messages.NOT_IMPORTED, error.description)
         return error.exit_code if isinstance(error, StartError) else EXIT_CANNOT_START
     child_signals.let_pass()  # the import may have changed that
     child_signals.give_children_defaults()
@@ -93,7 +93,7 @@ def run(load: Callable[[], Application], context: ForkContext) -> int:
         code = loop.run_until_complete(_main(application, context, ending))
     except ShardwsError as error:
         log.error("%s", error.description)
-        _report_failure(context.channel, error.description)
+        _report_failure(context.channel, messages.FAILED, error.description)
         code = error.exit_code if isinstance(error, StartError) else EXIT_CANNOT_START
     finally:
         ending.finish(loop, code)
@@ -104,11 +104,11 @@ async def _main(application: Application, context: ForkContext, ending: Ending) 
     return await ForkedShard(application, context, ending).main()
 
 
-def _report_failure(channel: socket.socket, text: str) -> None:
+def _report_failure(channel: socket.socket, kind: int, text: str) -> None:
     """Tell the supervisor before there is a loop; it may be gone already."""
     channel.settimeout(1.0)
     try:
-        channel.sendall(codec.encode(messages.FAILED, text[:2000]))
+        channel.sendall(codec.encode(kind, text[:2000]))
     except OSError as error:
         shard_logger("shard", 0).debug("could not report a failed start: %s", error)
 

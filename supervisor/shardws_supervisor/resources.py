@@ -16,8 +16,9 @@ from shardws import stats
 from shardws.census import Census
 from shardws.control.endpoint import default_directory
 from shardws.errors import StartError, code_of_errno
+from shardws.net import sockets
 from shardws.stats import CONNECTED
-from shardws_supervisor.listening import activation, listeners, modes
+from shardws_supervisor.listening import activation, modes
 from shardws_supervisor.plan.plan import MOST_SHARDS, Plan
 from shardws_supervisor.system import cpus, limits, logs, rundir, spawn, stdio
 from shardws_supervisor.system.notify import Notifier
@@ -40,7 +41,7 @@ class Resources:
         descriptors = limits.raise_descriptor_limit()
         self.room = limits.room_for(descriptors, plan.shards, plan.max_connections)
         self.max_connections = limits.effective_connections(plan.max_connections, self.room)
-        address = listeners.resolve(plan.local_host, plan.local_port, plan.use_ipv6)
+        address = sockets.resolve(plan.local_host, plan.local_port, plan.use_ipv6)
         self.memory, self.census = self._shared_memory(plan.shards)
         passed = activation.take(os.environ, os.getpid())
         self.accepting = modes.strategy_for(plan, address, passed, self.memory, all_descriptors)
@@ -84,12 +85,12 @@ class Resources:
         if not address:
             return None
         host, _, port = address.rpartition(":")
-        family = listeners.IPV6 if host.startswith("[") else listeners.IPV4
+        family = sockets.IPV6 if host.startswith("[") else sockets.IPV4
         with ExitStack() as taken:
             try:
-                where = listeners.resolve(host.strip("[]"), int(port), family)
-                sock = taken.enter_context(listeners.bind(where, is_shared=False))
-                listeners.listen(sock, ADMIN_BACKLOG)
+                where = sockets.resolve(host.strip("[]"), int(port), family)
+                sock = taken.enter_context(sockets.bind(where, is_shared=False))
+                sockets.listen(sock, ADMIN_BACKLOG)
             except StartError as error:
                 raise StartError(f"AdminAddress: {error.description}", code=error.code) from None
             taken.pop_all()

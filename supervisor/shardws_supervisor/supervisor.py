@@ -20,6 +20,7 @@ from shardws.log import logger
 from shardws_supervisor.admin import upkeep
 from shardws_supervisor.control import commands
 from shardws_supervisor.control.server import ControlServer
+from shardws_supervisor.control.socket_watch import SocketWatch
 from shardws_supervisor.plan.plan import Plan, Planner, effective
 from shardws_supervisor.reload.reload import Reloads
 from shardws_supervisor.resources import Resources
@@ -87,6 +88,7 @@ class Supervisor:
             lambda: [auxiliary.pid for auxiliary in self.auxiliaries],
             commands.CHANGES,
         )
+        self._socket_watch = SocketWatch(self.resources.run_directory, self._control)
 
     @property
     def table(self) -> SlotTable:
@@ -134,6 +136,7 @@ class Supervisor:
             init_reaper.reap(self._known_children())
         self._shards.check(now)
         self._control.expire(now)
+        self._socket_watch.advance(now)
         for auxiliary in self.auxiliaries:
             auxiliary.advance(now)
         self._advance(now)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from shardws.log import logger
+from shardws.net.sockets import Address
 from shardws.stats import Stats
-from shardws_supervisor.listening.listeners import Address
 from shardws_supervisor.plan.plan import Plan
 from shardws_supervisor.system import spawn
 from shardws_supervisor.system.auxiliary import Auxiliary

@@ -1,12 +1,12 @@
 """The control socket: operators ask the supervisor, one JSON object a line each way.
 
-Owns the Unix socket (0600, in the 0700 run directory) and its clients; knows no command: a
-`Commands` answers. Every client is bounded: LONGEST_REQUEST of a line and of lines that wait,
-MOST_AT_ONCE requests under way, LONGEST_REPLY unread, PATIENCE seconds of silence, MOST_CLIENTS at
-once (shardws.control.endpoint) and some beyond that for operators (client_quota.py); all of them
-together MOST_UNREAD. What a client does wrong, it is told once and closed; the supervisor's loop
-never waits for one. Answers keep the order of the requests. Who asks for a change is written into
-the log: the pid and user that the kernel names.
+Owns the clients of the Unix socket (bound_socket); knows no command: a `Commands` answers. Every
+client is bounded: LONGEST_REQUEST of a line and of lines that wait, MOST_AT_ONCE requests under
+way, LONGEST_REPLY unread, PATIENCE seconds of silence, MOST_CLIENTS at once
+(shardws.control.endpoint) and some beyond that for operators (client_quota); all of them together
+MOST_UNREAD. What a client does wrong, it is told once and closed; the supervisor's loop never waits
+for one. Answers keep the order of the requests. Who asks for a change is written into the log: the
+pid and user that the kernel names.
 
     {"do": "status"}            -> {"ok": true, ...}
     {"do": "scale", "shards": 4} -> {"ok": true} or {"ok": false, "error": "..."}
@@ -14,7 +14,6 @@ the log: the pid and user that the kernel names.
 
 import contextlib
 import json
-import os
 import selectors
 import socket
 from collections.abc import Callable, Collection
@@ -22,8 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from shardws.control.endpoint import LONGEST_REPLY, LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
-from shardws.errors import StartError, code_of_errno
 from shardws.log import logger, shown
+from shardws_supervisor.control.bound_socket import BoundSocket
 from shardws_supervisor.control.client import Client, peer_of
 from shardws_supervisor.control.client_quota import ClientKind, ClientQuota, idlest
 from shardws_supervisor.shards.replies import Pending, Reply, Request, guarded, refusal, settled
@@ -68,18 +67,21 @@ class ControlServer:
         self._clients: set[Client] = set()
         self._unread = 0  # bytes of replies, of all clients
         self._deaf_until = 0.0  # nobody is accepted before; 0: it listens
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        mask = os.umask(0o177)  # 0600 from the first moment, not after a chmod
-        try:
-            self._sock.bind(str(path))
-            self._sock.listen(MOST_CLIENTS)
-        except OSError as error:
-            self._sock.close()
-            reason = f"control socket {path}: {error.strerror}"
-            raise StartError(reason, code=code_of_errno(error.errno)) from None
-        finally:
-            os.umask(mask)
+        self._bound = BoundSocket(path, MOST_CLIENTS)
+        self._sock = self._bound.sock
         selector.register(self._sock, selectors.EVENT_READ, self._accept)
+
+    def mend(self) -> bool:
+        """Bind anew when the socket was removed; StartError when that fails. Clients stay."""
+        if self._bound.is_in_place:
+            return False
+        self._bound = self._bound.successor(MOST_CLIENTS)
+        old, self._sock = self._sock, self._bound.sock
+        if not self._deaf_until:
+            self._selector.unregister(old)
+            self._selector.register(self._sock, selectors.EVENT_READ, self._accept)
+        old.close()
+        return True
 
     def fds_to_close(self) -> list[Closeable]:
         """Return the descriptors a forked child must let go of."""

@@ -3,6 +3,9 @@
 Owns the directory, its lock and its cleaning; knows not who listens on the sockets in it. The lock
 is a flock on `supervisor.pid`: it falls with the process however that ends, so a pid file left
 behind never stops a new server, and one that is held names the pid that holds it.
+
+The directory itself is locked too, shared: systemd-tmpfiles leaves a locked directory of /tmp alone
+(tmpfiles.d(5)). Other cleaners do not, so what they took is made again by `mend`.
 """
 
 import contextlib
@@ -32,7 +35,7 @@ class RunDirectory:
         except OSError as error:
             raise self._error("cannot be made", error) from None
         try:
-            self._lock = self._take_lock()
+            self._held, self._lock = self._take()
             self._remove_stale()
         except OSError as error:
             raise self._error("cannot be written", error) from None
@@ -69,6 +72,46 @@ class RunDirectory:
                 f"run directory {self.path} is open to others (mode {mode:04o}): chmod 700 it"
             )
 
+    def _take(self) -> tuple[int, int]:
+        """Return the descriptors that hold the directory and the pid file."""
+        held = self._hold()
+        try:
+            return held, self._take_lock()
+        except BaseException:
+            os.close(held)
+            raise
+
+    def _hold(self) -> int:
+        """Return a locked descriptor of the directory."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            held = os.open(self.path, flags)
+        except OSError as error:
+            raise self._error("cannot be read", error) from None
+        _lock_shared(held)
+        return held
+
+    def mend(self) -> bool:
+        """Make again what was removed, and lock it; True when something was.
+
+        StartError says what is in the way: another server that has taken the place, for instance.
+        """
+        _lock_shared(self._held)
+        if self._is_in_place:
+            return False
+        self._is_ours |= self._make()
+        old = self._held, self._lock
+        self._held, self._lock = self._take()
+        for descriptor in old:
+            os.close(descriptor)
+        return True
+
+    @property
+    def _is_in_place(self) -> bool:
+        """Whether who looks by the path finds our directory and our pid file."""
+        pid_file = self.path / PID_FILE
+        return self._is_same(self.path, self._held) and self._is_same(pid_file, self._lock)
+
     def _take_lock(self) -> int:
         """Return the locked descriptor of the pid file."""
         file = self.path / PID_FILE
@@ -94,7 +137,7 @@ class RunDirectory:
     def _is_same(file: Path, lock: int) -> bool:
         try:
             return os.path.samestat(file.stat(), os.fstat(lock))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def _remove_stale(self) -> None:
@@ -103,15 +146,25 @@ class RunDirectory:
                 file.unlink()
 
     def close(self) -> None:
-        """Let go of the lock without cleaning: what a forked child does."""
+        """Let go of the locks without cleaning: what a forked child does."""
         os.close(self._lock)
+        os.close(self._held)
 
     def remove(self) -> None:
-        """Clean up behind the server, then let go."""
+        """Clean up behind the server, then let go; another server's files stay."""
         with contextlib.suppress(OSError):  # nothing can be done about it any more
-            self._remove_stale()
-            (self.path / PID_FILE).unlink()
-        if self._is_ours:
-            with contextlib.suppress(OSError):  # somebody put a file of his own into it
-                self.path.rmdir()
+            if self._is_in_place:
+                self._clean_up()
         self.close()
+
+    def _clean_up(self) -> None:
+        self._remove_stale()
+        (self.path / PID_FILE).unlink()
+        if self._is_ours:
+            self.path.rmdir()  # unless somebody put a file into it
+
+
+def _lock_shared(directory: int) -> None:
+    """Lock a directory; a cleaner that is at work in it right now is no reason to wait."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(directory, fcntl.LOCK_SH | fcntl.LOCK_NB)

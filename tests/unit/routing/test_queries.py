@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from shardws.errors import NoSuchConnection, ShardwsError, UsageError
+from shardws.outcomes import Outcome
 from shardws.routing import queries as module
 from shardws.routing.outbound_link import OutboundLink
 from shardws.routing.queries import Queries
@@ -24,6 +25,10 @@ class FakeLink:
         if not self.is_full and not self.is_down:
             self.offered += Decoder(1000, m.SHARD).feed(frame)
         return not self.is_full and not self.is_down
+
+    @property
+    def refusal(self) -> Outcome:
+        return Outcome.UNREACHABLE if self.is_down else Outcome.FULL
 
 
 def make() -> Queries:

@@ -432,3 +432,33 @@ def test_a_reply_that_is_too_long_is_an_error_of_its_request(fixture: Fixture) -
         assert (reply["ok"], reply["code"]) == (False, 135)
         assert reply["error"].startswith("the reply is too long: ")
         assert fixture.ask(sock, b'{"do": "a"}\n')["ok"]
+
+
+@pytest.mark.parametrize("is_other_there", [False, True])
+def test_a_socket_that_was_removed_is_bound_anew(fixture: Fixture, is_other_there: bool) -> None:
+    """A cleaner of /tmp took it, and no command reached the server any more."""
+    client = fixture.dial()
+    fixture.turn()
+    assert not fixture.control.mend()
+    fixture.path.unlink()
+    if is_other_there:
+        fixture.path.touch()
+    assert fixture.control.mend()
+    assert not fixture.control.mend()
+    assert fixture.path.stat().st_mode & 0o777 == 0o600
+    for sock in (client, fixture.dial()):
+        with sock:
+            fixture.turn()
+            assert fixture.ask(sock, b'{"do": "status"}\n') == {"ok": True, "did": "status"}
+
+
+def test_a_socket_that_cannot_be_bound_anew_is_tried_again(fixture: Fixture) -> None:
+    fixture.path.unlink()
+    fixture.path.mkdir()
+    with pytest.raises(StartError, match="Is a directory"):
+        fixture.control.mend()
+    fixture.path.rmdir()
+    assert fixture.control.mend()
+    with fixture.dial() as sock:
+        fixture.turn()
+        assert fixture.ask(sock, b'{"do": "status"}\n')["ok"]
