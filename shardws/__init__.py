@@ -14,6 +14,7 @@ from shardws.events import (
     SSLStatus,
     WebSocketOpenRequest,
 )
+from shardws.headers import Headers
 from shardws.outcomes import Outcome, SendOutcome
 from shardws.server import WebSocketServer
 from shardws.shard.snapshot import ConnectionSnapshot
@@ -27,6 +28,7 @@ __all__ = [
     "DataIn",
     "Disconnected",
     "Error",
+    "Headers",
     "Log",
     "NoSuchConnection",
     "Outcome",

@@ -4,13 +4,15 @@ Owns an anonymous shared mapping made before the fork: for each row (ids.row_of)
 each 0 or the serial of a connection that was told Connected and not yet Disconnected. A shard
 writes its own page with plain 32-bit stores; the supervisor reads the page of a dead shard and
 gives the ids to its successor, which tells the application what the dead one no longer could.
-Knows no process and no handler. An entry costs 4 bytes; pages never touched cost nothing.
+An entry costs 4 bytes; cells that were never used cost nothing, neither memory nor time: the first
+cell of a page says how many were.
 """
 
 import mmap
 from typing import Final
 
 CELL: Final = 4  # bytes: a serial has 27 bits
+USED: Final = 0  # the cell that counts those in use from the front; the others are behind it
 
 
 class Page:
@@ -21,12 +23,12 @@ class Page:
     def __init__(self, cells: memoryview) -> None:
         self._cells = cells
         self._free: list[int] = []  # cells given back
-        self._unused = 0  # cells from here on were never used
+        self._unused = USED + 1  # cells from here on were never used
 
     @property
     def capacity(self) -> int:
         """How many connections fit."""
-        return len(self._cells)
+        return len(self._cells) - 1
 
     def enter(self, serial: int) -> int:
         """Note a connection; return its cell, or -1 when the page is full."""
@@ -35,6 +37,7 @@ class Page:
         elif self._unused < len(self._cells):
             cell = self._unused
             self._unused += 1
+            self._cells[USED] = cell  # before the serial: who reads it later must look here
         else:
             return -1
         self._cells[cell] = serial
@@ -51,15 +54,17 @@ class Census:
     """All pages; `capacity` connections each."""
 
     def __init__(self, rows: int, capacity: int) -> None:
+        """OSError (ENOMEM) when the system does not give that much address space."""
         if rows < 1 or capacity < 1:
             raise ValueError("a census needs rows and cells")
         self.capacity = capacity
-        self._map = mmap.mmap(-1, rows * capacity * CELL)
+        self._length = capacity + 1  # cells of a page
+        self._map = mmap.mmap(-1, rows * self._length * CELL)
         self._cells = memoryview(self._map).cast("I")
 
     def _row(self, row: int) -> memoryview:
-        cells = self._cells[row * self.capacity : (row + 1) * self.capacity]
-        if len(cells) != self.capacity or row < 0:
+        cells = self._cells[row * self._length : (row + 1) * self._length]
+        if len(cells) != self._length or row < 0:
             raise IndexError(f"row {row}")
         return cells
 
@@ -70,8 +75,9 @@ class Census:
     def collect(self, row: int) -> list[int]:
         """Return the serials on a dead shard's page, oldest first, and clear the page."""
         cells = self._row(row)
-        serials = sorted(serial for serial in cells.tolist() if serial)
-        # Clearing touches pages; a shard that ended in order left nothing to clear.
-        if serials:
-            cells[:] = memoryview(bytes(self.capacity * CELL)).cast("I")
+        used = min(cells[USED], self.capacity)  # written by a process that may have run wild
+        if not used:
+            return []
+        serials = sorted(serial for serial in cells[1 : used + 1].tolist() if serial)
+        cells[: used + 1] = memoryview(bytes((used + 1) * CELL)).cast("I")
         return serials

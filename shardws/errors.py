@@ -94,6 +94,20 @@ ERRNO_CODES: Final[dict[int, int]] = {
 }
 
 
+# What may be otherwise a moment later: a host that boots has no address or name server yet, a
+# predecessor ends, a disk is cleared. A start that fails for one of these is worth another try.
+TRANSIENT_CODES: Final = frozenset(
+    {
+        10035,
+        10048,
+        10049,
+        10060,
+        10065,
+        *(10000 + number for number in (errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EIO)),
+    }
+)
+
+
 def code_of_errno(number: int | None) -> int:
     """Return the Winsock-style code of an errno; unknown ones as 10000 + errno."""
     if number is None:
@@ -158,9 +172,18 @@ EXIT_CODES: Final[dict[int, ExitRow]] = {
     row.number: row
     for row in (
         ExitRow(EXIT_OK, "ok", "stopped as asked"),
-        ExitRow(EXIT_FAILED, "failed", "ended by an unexpected error"),
+        ExitRow(
+            EXIT_FAILED,
+            "failed",
+            "ended by an unexpected error, or cannot start now: the address, name service, disk or"
+            " something the application needs is not available yet; a service manager retries it",
+        ),
         ExitRow(EXIT_USAGE, "usage", "wrong command line or settings"),
-        ExitRow(EXIT_CANNOT_START, "cannot_start", "cannot start; trying again would not help"),
+        ExitRow(
+            EXIT_CANNOT_START,
+            "cannot_start",
+            "cannot start; trying again does not help before somebody changes something",
+        ),
         ExitRow(EXIT_ORPHANED, "orphaned", "a shard ended because its supervisor is gone"),
     )
 }
@@ -208,11 +231,15 @@ class NoSuchConnection(UsageError):
 
 
 class StartError(ShardwsError):
-    """The server cannot start; `exit_code` is what the process ends with."""
+    """The server cannot start; `exit_code` is what the process ends with.
 
-    def __init__(
-        self, description: str, *, code: int = 211, exit_code: int = EXIT_CANNOT_START
-    ) -> None:
+    Without one it is EXIT_FAILED for TRANSIENT_CODES, which a service manager retries, else
+    EXIT_CANNOT_START.
+    """
+
+    def __init__(self, description: str, *, code: int = 211, exit_code: int | None = None) -> None:
+        if exit_code is None:
+            exit_code = EXIT_FAILED if code in TRANSIENT_CODES else EXIT_CANNOT_START
         self.exit_code = exit_code
         super().__init__(description, code=code)
 
@@ -261,15 +288,24 @@ class PeerError(ShardwsError):
 
 
 class HandshakeError(PeerError):
-    """An opening request that is answered with `status` and `headers`, then closed."""
+    """An opening request that is answered with `status` and `headers`, then closed.
+
+    `detail` is for the log alone: what the client sent, escaped, and the setting that decides.
+    """
 
     default_code = 435
 
     def __init__(
-        self, status: int, description: str, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        status: int,
+        description: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        detail: str = "",
     ) -> None:
         self.status = status
         self.headers = headers
+        self.detail = detail
         super().__init__(description)
 
 

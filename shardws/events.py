@@ -12,6 +12,8 @@ a field raises AttributeError by nature. The others allow exactly the names in `
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+from shardws.headers import Headers
+
 FORMAT_AUTOMATIC = 0
 FORMAT_TEXT = 1
 FORMAT_BINARY = 2
@@ -180,6 +182,11 @@ class WebSocketOpenRequest(Decision):
     request_headers: str  # "Name: value" lines, CRLF separated, as received
     status_code: int  # 101
     response_headers: str  # further "Name: value" lines for the answer
+
+    @property
+    def headers(self) -> Headers:
+        """`request_headers` read: names in any case, repeated fields kept in order."""
+        return Headers(self.request_headers)
 
 
 Handler: TypeAlias = Callable[[Any], Awaitable[None] | None]

@@ -63,6 +63,9 @@ class RoutingSink(Protocol):
 
     def send_failed(self, connection_id: int, outcome: Outcome) -> None: ...
 
+    def stream_failed(self, connection_id: int, code: int, description: str) -> None:
+        """A source of this shard failed on its way to a connection elsewhere."""
+
     def sends_lost(self, count: int) -> None:
         """So many unawaited sends went down with a link; some of them may have arrived."""
 

@@ -1,16 +1,34 @@
 """Loggers under `shardws.<name>`.
 
-Owns the names and the adapter that puts connection id and shard into each record; configuring
-handlers is the supervisor's task, so that the library stays silent in a host program.
+Owns the names, the adapter that puts connection id and shard into each record, how text of a
+stranger is shown, and how many lines strangers can cause; configuring handlers is the supervisor's
+task, so that the library stays silent in a host program.
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 REDACTED: Final = "?..."
 VERBOSE: Final = 15  # between INFO and DEBUG: details that LogLevel 2 shows
 ROOT: Final = "shardws."
+MOST_SHOWN: Final = 200  # characters of a stranger's text in a line, a reply or an error
+
+MOST_A_SECOND: Final = 10  # lines of one kind about strangers
+SUMMARY_SECONDS: Final = 10.0  # how often the rest of a kind is told, as a number
+MOST_KINDS: Final = 64  # that are told apart; further ones share OTHERS
+OTHERS: Final = "other lines about clients"
+
+# C0 but the tab, DEL, C1, the line breaks of Unicode, and what turns the direction of writing.
+UNSAFE: Final = (
+    *(number for number in range(32) if number != 9),
+    *range(127, 160),
+    *range(0x2028, 0x202F),
+    *range(0x2066, 0x206A),
+)
+_ESCAPES: Final = {number: chr(number).encode("unicode_escape").decode() for number in UNSAFE}
 
 Watch = Callable[[int, int, str, str], None]  # connection id, level, message, name of the logger
 
@@ -37,11 +55,94 @@ def address_of(client: Client) -> str:
     return f"[{host}]:{client.remote_port}" if ":" in host else f"{host}:{client.remote_port}"
 
 
+def shown(text: str, most: int = MOST_SHOWN) -> str:
+    """Return text of a stranger for people: in quotes, ASCII, on one line, `most` characters."""
+    return ascii(text[:most]) + ("..." if len(text) > most else "")
+
+
+def cut(text: str, most: int = MOST_SHOWN) -> str:
+    """Return text as it is, but at most `most` characters of it and three dots."""
+    return text if len(text) <= most else text[:most] + "..."
+
+
+@dataclass(slots=True)
+class _Kind:
+    """What was written and left out of one kind of line."""
+
+    level: int
+    second: float  # when the running second began
+    written: int = 0  # in it
+    left_out: int = 0  # since `since`
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How many lines of a kind were not written, in so many seconds."""
+
+    kind: str
+    level: int
+    count: int
+    seconds: float
+
+
+class LineLimiter:
+    """Which lines about strangers are written: some of each kind in a second, the rest a number.
+
+    Whoever can connect can be the reason of a line, so their number is theirs to choose. A kind is
+    a text of ours, never of a client. Times are seconds of one clock; memory is MOST_KINDS records.
+    """
+
+    __slots__ = ("_kinds", "_most")
+
+    def __init__(self, most: int = MOST_A_SECOND) -> None:
+        self._most = most
+        self._kinds: dict[str, _Kind] = {}
+
+    def admits(self, kind: str, level: int, now: float) -> bool:
+        """Tell whether a line may be written; one that may not is counted."""
+        if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+            kind = OTHERS
+        record = self._kinds.get(kind)
+        if record is None:
+            record = self._kinds[kind] = _Kind(level, now)
+        if now - record.second >= 1.0:
+            record.second, record.written = now, 0
+        if record.written < self._most:
+            record.written += 1
+            return True
+        if not record.left_out:
+            record.since = now
+        record.left_out += 1
+        record.level = max(record.level, level)
+        return False
+
+    def take(self, now: float, *, is_end: bool = False) -> list[LeftOut]:
+        """Return what is to be told now and forget it; `is_end`: all, however short the time."""
+        told = []
+        for kind, record in self._kinds.items():
+            seconds = now - record.since
+            if record.left_out and (is_end or seconds >= SUMMARY_SECONDS):
+                told.append(LeftOut(kind, record.level, record.left_out, seconds))
+                record.left_out = 0
+        return told
+
+
 class Adapter(logging.LoggerAdapter[logging.Logger]):
     """Adds `shard` and `connection_id` to every record as attributes."""
 
     _watch: Watch | None = None
     _watch_level: int = logging.CRITICAL + 1
+
+    def __init__(
+        self,
+        logger: logging.Logger,
+        extra: Mapping[str, object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(logger, extra)
+        self._limiter = LineLimiter()
+        self._clock = clock
 
     def watch(self, heard: Watch, level: int) -> None:
         """Have `heard` called with every line from `level` on, whatever the loggers are set to."""
@@ -72,6 +173,27 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
             extra = {"connection_id": client.id}
             self.log(level, msg, address_of(client), *args, stacklevel=2, extra=extra)
 
+    # -- lines that strangers cause ------------------------------------------------------------
+
+    def stranger(self, kind: str, level: int, msg: str, *args: object) -> None:
+        """Write a line that anybody who connects can cause: a few of each kind in a second."""
+        if self.isEnabledFor(level) and self._limiter.admits(kind, level, self._clock()):
+            self.log(level, msg, *args, stacklevel=2)
+
+    def about_stranger(
+        self, kind: str, client: Client, level: int, msg: str, *args: object
+    ) -> None:
+        """Write such a line about a client: the first %s of `msg` is its "host:port"."""
+        if self.isEnabledFor(level) and self._limiter.admits(kind, level, self._clock()):
+            extra = {"connection_id": client.id}
+            self.log(level, msg, address_of(client), *args, stacklevel=2, extra=extra)
+
+    def sum_up(self, *, is_end: bool = False) -> None:
+        """Tell how many lines were left out; to be called every second or so, and at the end."""
+        for left in self._limiter.take(self._clock(), is_end=is_end):
+            text = "%s: and %d more like it in the last %.0f s"
+            self.log(left.level, text, left.kind, left.count, max(1.0, left.seconds))
+
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
@@ -84,6 +206,14 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
 def shard_logger(name: str, shard: int) -> Adapter:
     """Return the logger `shardws.<name>` in one shard."""
     return Adapter(logger(name), {"shard": shard})
+
+
+def escaped(text: str) -> str:
+    """Return text from elsewhere in one harmless line: control characters are written as `\\x1b`.
+
+    Line breaks would forge lines, ESC and C1 codes give orders to the terminal that shows them.
+    """
+    return text.translate(_ESCAPES)
 
 
 def redact_query(target: str) -> str:

@@ -195,8 +195,8 @@ METRICS: Final = (
     ),
     Metric(
         "shardws_shard_state", "state", Kind.GAUGE, "boolean",
-        "1 for the state the slot is in: vacant, starting, ready, draining, stopping, backoff or"
-        " quarantined.", Scope.STATE,
+        "1 for the state the slot is in: vacant, starting, ready, draining, stopping, backoff,"
+        " waiting (for code that can be imported) or quarantined.", Scope.STATE,
     ),
     Metric(
         "shardws_ready", "ready", Kind.GAUGE, "boolean",
@@ -217,6 +217,10 @@ METRICS: Final = (
     Metric(
         "shardws_reloads", "reloads", Kind.COUNTER, "reloads",
         "Reloads begun.", Scope.SERVER,
+    ),
+    Metric(
+        "shardws_log_lines_lost", "log_lines_lost", Kind.COUNTER, "lines",
+        "Log lines that could not be written: a full disk, a pipe that nobody reads.", Scope.SERVER,
     ),
     Metric(
         "shardws_auxiliary_up", "pid", Kind.GAUGE, "boolean",

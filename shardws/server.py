@@ -185,8 +185,10 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         """Send a file as one message, read as the client takes it, from any shard.
 
         Raises ShardwsError 302 when it cannot be opened. It is binary unless the connection's
-        DataFormat says text; what is sent to the connection meanwhile waits behind it. The outcome
-        is known when the last of it is in the outgoing queue.
+        DataFormat says text; what is sent to the connection meanwhile waits behind it. It has the
+        size of the file at the call: what is appended later is left out, and a file that becomes
+        shorter is DROPPED with an Error event, and the client closed with 1011 if it has a part of
+        it already. The outcome is known when the last of it is in the outgoing queue.
         """
         return self._router.stream(connection_id, events.FORMAT_AUTOMATIC, files.FileSource(path))
 
@@ -205,11 +207,18 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         return self._router.leave(connection_id, group)
 
     def publish(self, group: str, data: str | Data) -> SendOutcome:
-        """Send to every member of a group on all shards: str as text, bytes as binary."""
+        """Send to every member of a group on all shards: str as text, bytes as binary.
+
+        The outcome is about the shards: QUEUED when the way to each one with members took the
+        message, FULL or UNREACHABLE when one did not, so that its members miss it.
+        """
         return self._router.publish(group, *formatted(data))
 
     def broadcast(self, data: str | Data) -> SendOutcome:
-        """Send to every connection of the server: str as text, bytes as binary."""
+        """Send to every connection of the server: str as text, bytes as binary.
+
+        The outcome is as that of `publish`.
+        """
         return self._router.broadcast(*formatted(data))
 
     def _send_now(self, connection_id: int, kind: int, payload: bytes) -> None:

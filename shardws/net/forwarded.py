@@ -1,4 +1,4 @@
-"""Who is behind a proxy, by the header fields X-Forwarded-For and Forwarded (RFC 7239).
+"""Who is behind a proxy and how that client came, by X-Forwarded-* and Forwarded (RFC 7239).
 
 Owns the walk through the hops; knows no connection. Anybody can write these fields, so only what a
 trusted proxy added counts: the walk starts at the socket's peer and goes from right to left as long
@@ -18,8 +18,12 @@ from shardws.net.addresses import Address, Networks, parse_address
 
 MAX_HOPS: Final = 32  # of trusted proxies in a row; a longer walk ends there
 
-_FOR: Final = re.compile(r'[ \t]*for[ \t]*=[ \t]*(?:"([^"]*)"|([^"\s]*))[ \t]*', re.IGNORECASE)
+_PARAMETER: Final = re.compile(
+    r'[ \t]*([a-z]+)[ \t]*=[ \t]*(?:"([^"]*)"|([^"\s]*))[ \t]*', re.IGNORECASE
+)
 _NODE: Final = re.compile(r"(?:\[([^\]\s]+)\]|([0-9.]+))(?::([0-9]{1,5}|_[\w.-]+))?")
+
+_SCHEMES: Final = {"https": "https", "wss": "https", "http": "http", "ws": "http"}
 
 Hop = tuple[Address, int | None]
 
@@ -38,6 +42,40 @@ def forwarded_client(headers_text: str, peer: str, trusted: Networks) -> tuple[s
         return peer, None
     found = simple or standard
     return (str(found[0]), found[1]) if found else (peer, None)
+
+
+def forwarded_scheme(headers_text: str, peer: str, trusted: Networks) -> str:
+    """Return how the client came to the proxy, "https" or "http"; "" when no trusted proxy tells.
+
+    By X-Forwarded-Proto, or the parameter "proto" of Forwarded. Of several elements the one counts
+    that the outermost trusted proxy added. When both fields tell, and not the same, neither counts.
+    """
+    if peer not in trusted:
+        return ""
+    simple = [node.strip(" \t") for node in _nodes(headers_text, "x-forwarded-proto")]
+    elements = list(_nodes(headers_text, "forwarded"))
+    hops = _hops(_nodes(headers_text, "x-forwarded-for"), trusted)
+    told = {_at(simple, hops)}
+    hops = _hops(map(_for_of, elements), trusted)
+    told.add(_at([_parameter(element, "proto") for element in elements], hops))
+    told.discard("")
+    return _SCHEMES.get(told.pop(), "") if len(told) == 1 else ""
+
+
+def _hops(nodes: Iterator[str], trusted: Networks) -> int:
+    """Return how many trusted proxies in a row added an element, 1 at least."""
+    count = 1
+    for node in itertools.islice(nodes, MAX_HOPS - 1):
+        hop = _parse_node(node)
+        if hop is None or hop[0] not in trusted:
+            break
+        count += 1
+    return count
+
+
+def _at(values: list[str], hops: int) -> str:
+    """Return what the outermost of `hops` proxies told; a proxy may replace instead of adding."""
+    return values[min(hops, len(values)) - 1].lower() if values else ""
 
 
 def _walk(nodes: Iterator[str], trusted: Networks) -> Hop | None:
@@ -62,16 +100,21 @@ def _nodes(headers_text: str, wanted: str) -> Iterator[str]:
     for line in reversed(headers_text.split("\r\n")):
         name, _, value = line.partition(":")
         if name.lower() == wanted:
-            yield from reversed(value.split(","))
+            # Empty elements are no elements (RFC 9110 5.6.1).
+            yield from (node for node in reversed(value.split(",")) if node.strip(" \t"))
+
+
+def _parameter(element: str, wanted: str) -> str:
+    """Return the first value of a parameter of an element of Forwarded, "" if it has none."""
+    for parameter in element.split(";"):
+        match = _PARAMETER.fullmatch(parameter)
+        if match is not None and match[1].lower() == wanted:
+            return match[2] or match[3] or ""
+    return ""
 
 
 def _for_of(element: str) -> str:
-    """Return the node of the parameter "for" of an element, "" if it has none."""
-    for parameter in element.split(";"):
-        match = _FOR.fullmatch(parameter)
-        if match is not None:
-            return match[1] or match[2] or ""
-    return ""
+    return _parameter(element, "for")
 
 
 def _parse_node(node: str) -> Hop | None:

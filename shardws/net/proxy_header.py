@@ -6,6 +6,7 @@ handed over at once: a PROXY header from there is no header but bad input.
 """
 
 import asyncio
+import logging
 from typing import Protocol, cast
 
 from shardws.errors import ProxyError
@@ -82,7 +83,8 @@ class ProxyHeader(asyncio.Protocol):
 
     def _refuse(self, reason: str) -> None:
         if self._transport is not None:
-            self._owner.log.warning("closed a connection from proxy %s: %s", self._peer, reason)
+            text = "closed a connection from proxy %s: %s"
+            self._owner.log.stranger("PROXY errors", logging.WARNING, text, self._peer, reason)
             self.abort()
 
     def _hand_over(self, source: Endpoint | None, rest: bytes) -> None:

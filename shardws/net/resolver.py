@@ -15,15 +15,13 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
-from shardws import log
+from shardws.log import Adapter, logger
 from shardws.net.addresses import AllowedClients, Networks, parse_address
 
 REFRESH_S: Final = 60.0
 DEADLINE_S: Final = 5.0  # for one question; resolv.conf's own default is 5 s for the first try
 MAX_ASKING: Final = 8  # questions at a time in a refresh
 MAX_WAITING: Final = 256  # clients whose own names are being asked; more are not allowed
-
-_log = log.logger("net")
 
 
 class Lookup(Protocol):
@@ -55,12 +53,12 @@ class Resolver:
         clients: AllowedClients,
         lookup: Lookup,
         deadline: float = DEADLINE_S,
-        log: logging.Logger | log.Adapter = _log,
+        log: Adapter | None = None,
     ) -> None:
         self._clients = clients
         self._lookup = lookup
         self._deadline = deadline  # seconds
-        self._log = log
+        self._log = log or Adapter(logger("net"))
         self._refreshing: asyncio.Task[None] | None = None
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
@@ -101,7 +99,8 @@ class Resolver:
         task = self._waiting.get(address)
         if task is None:
             if len(self._waiting) >= MAX_WAITING:
-                self._log.warning("too many clients wait for their names; %s is refused", address)
+                text = "too many clients wait for their names; %s is refused"
+                self._log.stranger("clients without a name", logging.WARNING, text, address)
                 return
             task = self._waiting[address] = asyncio.create_task(self._learn_client(address))
             task.add_done_callback(lambda _: self._waiting.pop(address))

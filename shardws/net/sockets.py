@@ -1,39 +1,110 @@
 """Listening sockets: names to addresses, addresses to bound sockets.
 
-Owns bind and listen, and their errors in words, for a program that runs one shard by itself; the
-supervisor, which binds one socket for each slot, has its own
-(shardws_supervisor.listening.listeners).
+Owns binding, and its errors in words; never accepts. SO_REUSEPORT lets every process of the same
+user join a port, so a port in use would not be noticed. Who wants one for itself therefore binds
+without it once. That notices who listens, but not who is about to: for them there is a lock
+(portlock), held as long as the port. A supervisor's is held by itself alone, so that it is released
+when the supervisor dies. A socket that was passed in has no lock: its port belongs to whoever
+passed it.
 """
 
-import os
+import errno
 import socket
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shardws.errors import StartError, code_of_errno
 from shardws.net import portlock
 
-IPV4_ONLY = 0
-IPV6_ONLY = 1
-BOTH = 2
+IPV4, IPV6, BOTH = 0, 1, 2  # the setting UseIPv6
+ANY_IPV6 = "::"
 
-Address = tuple[socket.AddressFamily, tuple[str, int]]
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: a resolved address."""
+
+    family: int
+    host: str
+    port: int
+    is_dual: bool = False  # an IPv6 socket that takes IPv4 too
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 def resolve(host: str, port: int, use_ipv6: int) -> Address:
-    """Return the address to bind; "" means all interfaces. StartError when the name has none."""
-    family = socket.AF_INET if use_ipv6 == IPV4_ONLY else socket.AF_INET6
+    """Resolve LocalHost ("" is every interface); StartError when it is no address, or too many.
+
+    There is one socket, so a name with addresses of both families is refused where both are wanted;
+    of several addresses of one family the first is taken.
+    """
     if not host:
-        return family, ("::" if family == socket.AF_INET6 else "0.0.0.0", port)  # noqa: S104
-    wanted = family if use_ipv6 != BOTH else socket.AF_UNSPEC
+        if use_ipv6 == IPV4:
+            return Address(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - the default
+        return Address(socket.AF_INET6, ANY_IPV6, port, is_dual=use_ipv6 == BOTH)
+    found = _addresses(host, port, use_ipv6)
+    if len({family for family, _ in found}) > 1:
+        shown = ", ".join(address for _, address in found)
+        raise StartError(
+            f"cannot listen on {host}:{port}: LocalHost {host!r} has IPv4 and IPv6 addresses"
+            f" ({shown}), and UseIPv6 is {use_ipv6}: leave LocalHost empty, or name one of them",
+            code=10049,
+        )
+    family, address = found[0]
+    return Address(family, address, port, is_dual=use_ipv6 == BOTH and address == ANY_IPV6)
+
+
+def _addresses(host: str, port: int, use_ipv6: int) -> list[tuple[int, str]]:
+    """Return family and address of all that a name has of the wanted family; StartError."""
+    family = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6, BOTH: socket.AF_UNSPEC}[use_ipv6]
     try:
-        found = socket.getaddrinfo(host, port, wanted, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        reason = f"cannot resolve LocalHost {host!r}: {error.strerror}"
-        raise StartError(reason, code=10049) from error
-    first, _, _, _, address = found[0]
-    return first, (str(address[0]), int(address[1]))
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        kind = "IPv6 " if use_ipv6 == IPV6 else ""
+        reason = getattr(error, "strerror", None) or error
+        raise StartError(
+            f"cannot listen on {host}:{port}: LocalHost {host!r} is no {kind}name or address"
+            f" of this host ({reason})",
+            code=10049,
+        ) from None
+    return list(dict.fromkeys((chosen, str(address[0])) for chosen, _, _, _, address in found))
+
+
+def bind(address: Address, *, is_shared: bool) -> socket.socket:
+    """Return a bound socket that does not listen; StartError names address and reason."""
+    sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if address.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address.is_dual else 1)
+        sock.bind((address.host, address.port))
+    except (OSError, OverflowError) as error:
+        sock.close()
+        raise _explained(address, error) from None
+    return sock
+
+
+def listen(sock: socket.socket, backlog: int) -> None:
+    """Listen; StartError when somebody else does since the socket was bound."""
+    try:
+        sock.listen(backlog)
+    except OSError as error:
+        raise _explained(address_of(sock), error) from None
+
+
+def claim(address: Address) -> tuple[socket.socket, socket.socket]:
+    """Return a bound socket that nobody can join, and the port's lock; StartError as of both."""
+    with ExitStack() as taken:
+        lock = taken.enter_context(portlock.take(str(address))) if address.port else None
+        sock = taken.enter_context(bind(address, is_shared=False))
+        if lock is None:
+            lock = taken.enter_context(portlock.take(str(settled(address, sock))))
+        taken.pop_all()
+    return sock, lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +117,10 @@ class Port:
     def listen(self, backlog: int) -> None:
         """Listen; StartError, and the port is given up, when somebody else does since the bind."""
         try:
-            self.sock.listen(backlog)
-        except OSError as error:
-            explained = _explained(self.sock.getsockname(), error)
+            listen(self.sock, backlog)
+        except StartError:
             self.close()
-            raise explained from error
+            raise
 
     def close(self) -> None:
         """Give it up."""
@@ -59,46 +129,35 @@ class Port:
             self.lock.close()
 
 
-def bind(address: Address, use_ipv6: int, *, share: bool) -> Port:
-    """Return a bound socket that does not listen yet; StartError says why it cannot.
-
-    `share` sets SO_REUSEPORT, so that further sockets of the same user may join; without it the
-    port is locked (portlock), before it is bound when it is known by then.
-    """
-    _, place = address
-    is_locked_first = not share and place[1] != 0
-    with ExitStack() as taken:
-        lock = taken.enter_context(portlock.take(show(place))) if is_locked_first else None
-        sock = taken.enter_context(_bound(address, use_ipv6, share=share))
-        if not share and lock is None:
-            lock = taken.enter_context(portlock.take(show(sock.getsockname())))
-        taken.pop_all()
-    return Port(sock, lock)
+def open_port(address: Address, *, is_shared: bool) -> Port:
+    """Return a bound port that is not listened on yet; StartError says why it cannot be had."""
+    return Port(bind(address, is_shared=True)) if is_shared else Port(*claim(address))
 
 
-def _bound(address: Address, use_ipv6: int, *, share: bool) -> socket.socket:
-    family, place = address
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if share:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(use_ipv6 != BOTH))
-        sock.setblocking(False)
-        sock.bind(place)
-    except OSError as error:
-        sock.close()
-        raise _explained(place, error) from error
-    return sock
+def address_of(sock: socket.socket) -> Address:
+    """Return where a socket is bound."""
+    host, port = sock.getsockname()[:2]
+    is_dual = sock.family == socket.AF_INET6 and not sock.getsockopt(
+        socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
+    )
+    return Address(sock.family, host, port, is_dual)
 
 
-def _explained(place: Sequence[object], error: OSError) -> StartError:
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return StartError(f"cannot bind {show(place)}: {reason}", code=code_of_errno(error.errno))
+def settled(address: Address, sock: socket.socket) -> Address:
+    """Return the address with the port that the system picked for 0."""
+    return address if address.port else replace(address, port=int(sock.getsockname()[1]))
 
 
-def show(place: Sequence[object]) -> str:
-    """Return host:port as people write it."""
-    host, port = str(place[0]), place[1]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _explained(address: Address, error: OSError | OverflowError) -> StartError:
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EADDRINUSE:
+        reason = "the address is in use"
+    elif number in (errno.EACCES, errno.EPERM):
+        reason = "permission denied"
+        if address.port < 1024:
+            reason += " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
+    elif number == errno.EADDRNOTAVAIL:
+        reason = "the address is not one of this host"
+    else:
+        reason = str(error)
+    return StartError(f"cannot listen on {address}: {reason}", code=code_of_errno(number))

@@ -1,7 +1,7 @@
 """The opening handshake: bytes of a client in, a Request or a refusal out.
 
 Owns the limits, the state of an unfinished head and the rules of RFC 6455 4.2.1; the grammar is in
-`head`, the answers in `answer`. Knows no socket and no deadline.
+`request_head`, the answers in `response`. Knows no socket and no deadline.
 
 Why not wsproto's own: it needs 300 us of a connect, answers HTTP/1.0 with 101, does not check the
 key, raises UnicodeDecodeError for some hosts, and loses frames that came in the same segment.
@@ -9,17 +9,20 @@ key, raises UnicodeDecodeError for some hosts, and loses frames that came in the
     400  not HTTP/1.1, bad grammar, Host, key, a repeated field, a body of unknown length
     403  the origin is not allowed           405  not GET            413  a body
     414  request line too long               431  header too long    505  another HTTP
-    426  no WebSocket upgrade, or not version 13
+    421  the host is not allowed             426  no WebSocket upgrade, or not version 13
 
 Answers come as early as the bytes allow, in the order of the bytes.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from shardws.errors import HandshakeError, StateError
+from shardws.log import shown
 from shardws.protocol import request_head
+from shardws.protocol.hosts import Hosts
 from shardws.protocol.origin import Origins
 from shardws.protocol.request import Request, authority_of
 from shardws.protocol.response import accept, parse_headers, refuse, select_protocol
@@ -27,6 +30,7 @@ from shardws.protocol.response import accept, parse_headers, refuse, select_prot
 __all__ = [
     "HandshakeConfig",
     "HandshakeReader",
+    "Hosts",
     "Origins",
     "Request",
     "accept",
@@ -47,6 +51,13 @@ _FIELDS: Final = re.compile(
     re.IGNORECASE,
 )
 _LISTS: Final = frozenset({b"upgrade", b"connection", b"sec-websocket-protocol"})
+_EMPTY_LINE: Final = b"\r\n"
+
+IsSecure = Callable[[Request], bool]  # whether the client of a request came by TLS
+
+
+def _is_never_secure(_request: Request) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +68,21 @@ class HandshakeConfig:
     max_line_bytes: int = 8192  # the request line; RFC 9112 3 asks for 8000 at least
     max_headers: int = 100  # precedent: Apache's LimitRequestFields
     origins: Origins = field(default_factory=Origins)
+    hosts: Hosts = field(default_factory=Hosts)
 
 
 class HandshakeReader:
-    """Reads one opening request; holds at most `max_header_bytes` of it."""
+    """Reads one opening request; holds at most `max_header_bytes` of it.
 
-    __slots__ = ("_buffer", "_config", "_is_done", "_line_end", "rest")
+    `is_secure` is asked of a request with an Origin; without it no client came by TLS.
+    """
 
-    def __init__(self, config: HandshakeConfig) -> None:
+    __slots__ = ("_buffer", "_config", "_is_done", "_is_secure", "_line_end", "_skipped", "rest")
+
+    def __init__(self, config: HandshakeConfig, is_secure: IsSecure = _is_never_secure) -> None:
         self._config = config
+        self._is_secure = is_secure
+        self._skipped = 0  # bytes of the empty line before the request line
         self._buffer: bytearray | None = None
         self._line_end = -1  # where the request line ends, once it is known and good
         self._is_done = False
@@ -87,7 +104,18 @@ class HandshakeReader:
             self._buffer = bytearray()
         return self._collect(self._buffer, data)
 
+    def _without_empty_line(self, data: bytes) -> bytes:
+        """Drop one empty line in front of the request line (RFC 9112 2.2); 400 for half of one."""
+        while data and self._skipped < 2 and data[0] == _EMPTY_LINE[self._skipped]:
+            self._skipped += 1
+            data = data[1:]
+        if data and self._skipped == 1:
+            raise HandshakeError(400, "this is not HTTP")
+        return data
+
     def _collect(self, buffer: bytearray, data: bytes) -> Request | None:
+        if not buffer:
+            data = self._without_empty_line(data)
         start = len(buffer)
         room = self._config.max_header_bytes - start
         buffer += data[:room]
@@ -133,13 +161,14 @@ class HandshakeReader:
             request_head.check_target(target)
         if raw.count(b"\r\n") - 2 > self._config.max_headers:
             raise HandshakeError(431, "too many header lines")
-        self._check_fields(raw, target)
+        request = Request(raw)
+        self._check_fields(request, target)
         self.rest = data[end:]
-        return Request(raw)
+        return request
 
-    def _check_fields(self, raw: bytes, target: bytes) -> None:
+    def _check_fields(self, request: Request, target: bytes) -> None:
         """Apply the rules of RFC 6455 4.2.1 to a head of good grammar."""
-        fields = _collect_fields(raw)
+        fields = _collect_fields(request.raw)
         host = fields.get(b"host", b"")
         if not request_head.is_host(host):
             raise HandshakeError(400, "malformed Host" if host else "Host is missing")
@@ -155,11 +184,23 @@ class HandshakeReader:
             raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")
         if not _PROTOCOLS.fullmatch(fields.get(b"sec-websocket-protocol", b"")):
             raise HandshakeError(400, "malformed Sec-WebSocket-Protocol")
-        origin = fields.get(b"origin", b"")
-        if origin:
-            asked = authority_of(target.decode("latin-1")) or host.decode("latin-1")
-            if not self._config.origins.allows(origin.decode("latin-1"), asked):
-                raise HandshakeError(403, "the origin is not allowed")
+        asked = authority_of(target.decode("latin-1")) or host.decode("latin-1")
+        self._check_access(request, asked, fields.get(b"origin", b"").decode("latin-1"))
+
+    def _check_access(self, request: Request, asked: str, origin: str) -> None:
+        """Refuse a host that is not ours, and a page that may not connect."""
+        if not self._config.hosts.allows(asked, has_origin=bool(origin)):
+            detail = f"the host {shown(asked)} is not in AllowedHosts"
+            raise HandshakeError(421, "this host name is not served here", detail=detail)
+        if not origin:
+            return
+        is_secure = self._is_secure(request)
+        if not self._config.origins.allows(origin, asked, is_secure=is_secure):
+            detail = f"the origin {shown(origin)} is not in AllowedOrigins"
+            if self._config.origins.allows(origin, asked):
+                detail = f"the origin {shown(origin)} came without TLS, this client with it"
+                detail += ": not the same for AllowedOrigins"
+            raise HandshakeError(403, "the origin is not allowed", detail=detail)
 
 
 def _collect_fields(raw: bytes) -> dict[bytes, bytes]:

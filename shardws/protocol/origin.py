@@ -5,13 +5,15 @@ the page (RFC 6454 7) and a page cannot forge it, so this keeps foreign pages fr
 visitor's cookies (cross-site WebSocket hijacking). It does not keep out other programs: they send
 what they like, so a request without Origin always passes.
 
-    ""                        the same host and port as asked for (the default)
+    ""                        the same host and port as asked for (the default); where the
+                              client came by TLS, an https page
     *                         every origin
     https://app.example.com   exactly this one; the port is the scheme's own unless given
     https://*.example.com     "*" stands for any characters but ":" and "/"
     http://localhost:*        any port
     example.com               this host with any scheme and port
-    null                      sandboxed pages and files
+    null                      sandboxed pages, and files in most browsers
+    file://                   files, where a browser says so
     same                      what "" means, beside other entries
 
 Entries are separated by commas.
@@ -32,6 +34,8 @@ _ENTRY: Final = re.compile(
 _ORIGIN: Final = re.compile(
     r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/:\[\]]+)(?::([0-9]{1,5}))?"
 )
+_FILES: Final = "file://"  # the one origin without a host
+_SECURE: Final = frozenset({"https", "wss"})
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
@@ -56,19 +60,23 @@ class Origins:
         joined = re.compile("|".join(patterns)) if patterns else None
         return cls(allows_same="same" in entries, pattern=joined)
 
-    def allows(self, origin: str, host: str) -> bool:
-        """Tell whether a page of `origin` ("" if none was sent) may connect to `host`."""
+    def allows(self, origin: str, host: str, *, is_secure: bool = False) -> bool:
+        """Tell whether a page of `origin` ("" if none was sent) may connect to `host`.
+
+        `is_secure`: the client came by TLS. Then a page that came without it is not the same: who
+        can change an http page on its way must not act as the https one.
+        """
         if self.is_open or not origin:
             return True
         origin, host = origin.lower(), host.lower()
-        if self.allows_same and _is_same(origin, host):
+        if self.allows_same and _is_same(origin, host, is_secure):
             return True
         return self.pattern is not None and self.pattern.fullmatch(_with_port(origin)) is not None
 
 
 def _pattern_of(entry: str) -> str:
-    if entry == "null":
-        return "null"
+    if entry in ("null", _FILES):
+        return entry
     match = _ENTRY.fullmatch(entry)
     if match is None:
         raise SettingError(f"not an origin: {entry!r}; write scheme://host:port, a host, or *")
@@ -90,10 +98,10 @@ def _with_port(origin: str) -> str:
     return f"{scheme}://{host}:{port or _DEFAULT_PORTS.get(scheme, '')}"
 
 
-def _is_same(origin: str, host: str) -> bool:
-    """Compare host and port; a default port may be written out on one side only."""
-    scheme, mark, wsproto_fallback = origin.partition("://")
-    if not mark or scheme not in _DEFAULT_PORTS:
+def _is_same(origin: str, host: str, is_secure: bool) -> bool:
+    """Compare scheme, host and port; a default port may be written out on one side only."""
+    scheme, mark, authority = origin.partition("://")
+    if not mark or scheme not in _DEFAULT_PORTS or (is_secure and scheme not in _SECURE):
         return False
     default = f":{_DEFAULT_PORTS[scheme]}"
-    return wsproto_fallback.removesuffix(default) == host.removesuffix(default)
+    return authority.removesuffix(default) == host.removesuffix(default)

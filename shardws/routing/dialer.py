@@ -1,7 +1,8 @@
 """Brings links up: one task for each link that is not yet connected.
 
 Owns the tries and their delays; which links are wanted is the mesh's business. A try costs
-nothing that blocks, so a peer may be dialed for as long as the supervisor names it.
+nothing that blocks, so a peer may be dialed for as long as the supervisor names it; what was sent
+to it meanwhile is given up after PATIENCE_SECONDS.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from shardws.routing.outbound_link import OutboundLink
 
 FIRST_SECONDS: Final = 0.02
 MOST_SECONDS: Final = 1.0
-PATIENCE_SECONDS: Final = 3.0  # of tries before that is told
+PATIENCE_SECONDS: Final = 3.0  # of tries before the link is given up
 
 
 def longer(delay: float) -> float:
@@ -53,7 +54,6 @@ class Dialer:
         peer = link.incarnation
         path = socket_path(self._run_directory, row_of(slot_of(peer), generation_of(peer)))
         since = self._loop.time()
-        is_told = False
         while True:
             if link.backoff:
                 await asyncio.sleep(link.backoff)
@@ -63,8 +63,9 @@ class Dialer:
                 break
             except (OSError, PeerError) as error:
                 # A peer that has just ended, or is about to listen, is the ordinary course.
-                if not is_told and self._loop.time() - since >= PATIENCE_SECONDS:
+                if not link.is_given_up and self._loop.time() - since >= PATIENCE_SECONDS:
                     self._log.warning("%s cannot be dialed, trying on: %s", describe(peer), error)
-                    is_told = True
+                    link.give_up()  # the mesh dials with another one
+                    return
             link.backoff = longer(link.backoff)
         self._tasks.pop(link, None)

@@ -97,6 +97,11 @@ class Ledger:
             self._on_wait()
         return future
 
+    def want_all(self) -> None:
+        """Have a SYNC sent behind what was sent last, though nobody waits for it."""
+        self._wanted = self.last
+        self._on_wait()
+
     def watch(self, number: int, watcher: Watcher) -> None:
         """Have `watcher` called if a message fails: now when that is known already."""
         if (

@@ -1,8 +1,8 @@
 """All links of this shard: it listens for its peers and dials each of them.
 
-Owns the Unix socket, the links and when they are dialed, the check of who dials in; what messages
-mean is the receiver's business. Links go one way: a shard writes only on links it dialed itself,
-so two links join two shards, and replies come on the other one.
+Owns the links and when they are dialed, the check of who dials in; the socket is mesh_socket's, and
+what messages mean the receiver's business. Links go one way: a shard writes only on links it dialed
+itself, so two links join two shards, and replies come on the other one.
 
 Facts to have before reading:
 - A peer is wanted while the supervisor names it (PEERS) or while its own link to us lives: a new
@@ -17,21 +17,21 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
-from shardws.errors import StartError, WireError
+from shardws.errors import WireError
 from shardws.interfaces import RoutingSink
 from shardws.log import shard_logger
 from shardws.outcomes import Outcome
-from shardws.routing import unix
 from shardws.routing.dialer import FIRST_SECONDS, Dialer, longer
+from shardws.routing.handover import end_all
 from shardws.routing.identity import (
     Identity,
     admitted,
     describe,
     incarnation,
     node_slot_of,
-    socket_path,
 )
 from shardws.routing.inbound_link import InboundLink, MessageReceiver
+from shardws.routing.mesh_socket import MeshSocket
 from shardws.routing.outbound_link import OutboundLink
 from shardws.stats import LINK_BYTES, SENDS_FAILED, Stats, Words
 from shardws.wire.codec import encode
@@ -85,7 +85,7 @@ class Mesh:
         self._dialer = Dialer(loop, run_directory, self.log)
         self._waiting: set[InboundLink] = set()  # no HELLO yet
         self._dirty: list[OutboundLink] = []
-        self._server: asyncio.AbstractServer | None = None
+        self._socket = MeshSocket(loop, run_directory, identity.row, self._accept, self.log)
         self._ticker: asyncio.TimerHandle | None = None
         self._is_closing = False
 
@@ -102,13 +102,7 @@ class Mesh:
         Only now it is named: the receiver is made for a mesh, and asks it for links.
         """
         self._receiver = receiver
-        path = socket_path(self._run_directory, self.identity.row)
-        try:
-            unix.check_directory(self._run_directory)
-            sock = unix.listen(path)
-        except OSError as error:
-            raise StartError(f"cannot listen for other shards on {path}: {error}") from error
-        self._server = await self.loop.create_unix_server(self._accept, sock=sock)
+        await self._socket.start()
         self._ticker = self.loop.call_later(TICK_SECONDS, self._tick)
 
     async def close(self, timeout: float = 1.0) -> None:
@@ -116,9 +110,7 @@ class Mesh:
         self._is_closing = True
         if self._ticker is not None:
             self._ticker.cancel()
-        if self._server is not None:
-            self._server.close()
-            unix.remove(socket_path(self._run_directory, self.identity.row))
+        self._socket.close()
         links, dials = list(self.links.values()), self._dialer.tasks()
         for link in links:
             link.leave()  # which cancels its dial
@@ -140,6 +132,7 @@ class Mesh:
 
     def _tick(self) -> None:
         self._ticker = self.loop.call_later(TICK_SECONDS, self._tick)
+        self._socket.watch()
         for link in list(self.links.values()):
             given_up = link.tick(self._patience)
             if given_up:
@@ -188,7 +181,9 @@ class Mesh:
         self._pids.pop(peer, None)
         self.links[peer].abort("its process is gone")
 
-    def _add(self, peer: int, first: int = 1, backoff: float = 0.0) -> OutboundLink:
+    def _add(
+        self, peer: int, first: int = 1, backoff: float = 0.0, *, is_given_up: bool = False
+    ) -> OutboundLink:
         link = OutboundLink(
             self,
             self._sink,
@@ -199,6 +194,7 @@ class Mesh:
             frame_limit=self._frame_limit,
             first=first,
             backoff=backoff,
+            is_given_up=is_given_up,
         )
         self.links[peer] = link
         self._dialer.start(link, self._pids[peer])
@@ -232,23 +228,28 @@ class Mesh:
         inbound = self.inbounds.get(peer)
         if inbound is not None and inbound.reply_link is link:
             inbound.refuse("replies to it were lost")
+        is_wanted = self._is_wanted(peer)
         outcome = Outcome.UNREACHABLE
-        if not link.up_at and self.is_slot_taken(node_slot_of(peer)):
+        if not link.up_at and not is_wanted and self.is_slot_taken(node_slot_of(peer)):
             outcome = Outcome.GONE  # never written, and the slot has a newer process
         lost = link.ledger.close(outcome)
+        # A peer that is not wanted any more has ended, and nobody is there to be reached.
+        handovers = end_all(link.handovers, is_lost=is_wanted)
+        self.row[SENDS_FAILED] += handovers if is_wanted else 0
         if lost and not self._is_closing:
             self.log.warning(
                 "link to %s: %s; %d sends in doubt", describe(link.incarnation), reason, lost
             )
             self.row[SENDS_FAILED] += lost
             self._sink.sends_lost(lost)
-        if self._is_wanted(peer) and not self._is_closing:
+        if is_wanted and not self._is_closing:
             self._redial(link)
 
     def _redial(self, link: OutboundLink) -> None:
         is_stable = bool(link.up_at) and self.loop.time() - link.up_at >= STABLE_SECONDS
         backoff = FIRST_SECONDS if is_stable else longer(link.backoff)
-        next_link = self._add(link.incarnation, link.ledger.last + 1, backoff)
+        first, is_given_up = link.ledger.last + 1, link.is_given_up
+        next_link = self._add(link.incarnation, first, backoff, is_given_up=is_given_up)
         next_link.refused = {**link.refused, **link.full}
 
     # -- what accepted links report (inbound_link.InboundLinkOwner) --------------------------

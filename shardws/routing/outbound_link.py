@@ -13,6 +13,8 @@ Facts to have before reading:
   the frame limit is taken by an empty queue). Replies (RESULT, SYNCED ...) may fill the queue up
   to twice that; a peer that lets it come so far loses its link, as two shards that each waited
   for the other to read would wait for ever.
+- A dial that did not succeed for some seconds is given up: what waited is UNREACHABLE, and so is
+  what is sent to the link that is dialed next, until it is up (`is_given_up`).
 """
 
 import asyncio
@@ -21,12 +23,15 @@ from typing import Final, Protocol, cast
 from shardws.errors import UsageError
 from shardws.interfaces import RoutingSink
 from shardws.outcomes import FailedSend, Outcome, SendOutcome
+from shardws.routing.handover import Handover, end_all
 from shardws.routing.ledger import Ledger, PendingSend
+from shardws.routing.tail import Tail
 from shardws.stats import LINKS_OUT, Words
 from shardws.wire.codec import DELIVER_FIXED, DELIVER_HEAD, HEADER, encode, pack_deliver
 from shardws.wire.messages import DELIVER, GOODBYE, SYNC
 
 HEAD: Final = DELIVER_HEAD.size
+REPLY_HEAD: Final = 64  # bytes at most in front of the body of a REPLY
 MAX_REFUSED: Final = 16_384  # ids that are told ready after a FULL of the link itself
 
 
@@ -53,6 +58,7 @@ class OutboundLink(asyncio.Protocol):
         frame_limit: int,
         first: int = 1,
         backoff: float = 0.0,
+        is_given_up: bool = False,
     ) -> None:
         self._owner = owner
         self._sink = sink
@@ -62,6 +68,8 @@ class OutboundLink(asyncio.Protocol):
         self.up_at = 0.0
         self.is_up = False
         self.is_down = False
+        self.is_given_up = is_given_up  # not dialed in time; nothing is taken until it is up
+        self.handovers: list[Handover] = []  # of messages to many that wait for the dial
         self.refused: dict[int, None] = {}  # told ready when this queue has drained
         self.full: dict[int, None] = {}  # FULL at the peer, READY_TO_SEND is to come
         self.closed: asyncio.Future[None] = loop.create_future()  # nothing is open any more
@@ -73,9 +81,11 @@ class OutboundLink(asyncio.Protocol):
         self._leaving: asyncio.Transport | None = None  # still being flushed after leave()
         self._parts: list[bytes] = []
         self._bytes = 0  # in _parts
-        self._room = min(high_mark, frame_limit)  # what _bytes may grow to without a closer look
+        # What _bytes may grow to without a closer look.
+        self._room = -1 if is_given_up else min(high_mark, frame_limit)
         self._is_paused = False
         self._flush_comes = True  # connection_made brings the first one
+        self._tail = Tail(loop, self.ledger)
 
     # -- what is sent ------------------------------------------------------------------------
 
@@ -103,7 +113,7 @@ class OutboundLink(asyncio.Protocol):
         return PendingSend(self.ledger, self.ledger.last)
 
     def offer(self, frame: bytes) -> bool:
-        """Queue a message that is not countable; False when the link is at its bound."""
+        """Queue a message that is not countable; False when it cannot be: see `refusal`."""
         if self._bytes + len(frame) > self._room and not self._has_room(len(frame)):
             return False
         self._append(frame)
@@ -116,6 +126,11 @@ class OutboundLink(asyncio.Protocol):
         self._append(frame)
         if self._bytes > 2 * self._high_mark and self.queued > 2 * self._high_mark:
             self.abort("it does not read its replies")
+
+    @property
+    def reply_room(self) -> int:
+        """Bytes that a long reply may have now: beyond, short ones would soon find no room."""
+        return min(self._high_mark - self.queued, self._frame_limit - REPLY_HEAD)
 
     @property
     def queued(self) -> int:
@@ -142,19 +157,24 @@ class OutboundLink(asyncio.Protocol):
                 f"the limit is {self._frame_limit}",
                 code=213,
             )
-        if self.is_down:
+        if self.is_down or self.is_given_up:
             return False
         in_transport = self._in_transport
         self._room = min(self._high_mark - in_transport, self._frame_limit)
         queued = self._bytes + in_transport
         return queued == 0 or queued + size <= self._high_mark
 
+    @property
+    def refusal(self) -> Outcome:
+        """The outcome of a message that is not taken now."""
+        is_unreachable = self.is_down or self.is_given_up
+        return Outcome.UNREACHABLE if is_unreachable else Outcome.FULL
+
     def _refuse(self, connection_id: int) -> SendOutcome:
-        if self.is_down:
-            return FailedSend(connection_id, Outcome.UNREACHABLE, self._sink.send_failed)
-        if len(self.refused) < MAX_REFUSED:
+        outcome = self.refusal
+        if outcome is Outcome.FULL and len(self.refused) < MAX_REFUSED:
             self.refused[connection_id] = None
-        return FailedSend(connection_id, Outcome.FULL, self._sink.send_failed)
+        return FailedSend(connection_id, outcome, self._sink.send_failed)
 
     def _wake(self) -> None:
         if not self._flush_comes:
@@ -177,6 +197,7 @@ class OutboundLink(asyncio.Protocol):
             self._parts.clear()
             self._bytes = 0
             transport.write(data)
+        self._tail.flushed()
         if not self._is_paused:
             self._room = min(self._high_mark, self._frame_limit)
             if self.refused:
@@ -196,15 +217,8 @@ class OutboundLink(asyncio.Protocol):
             self._sink.ready_to_send(connection_id)
 
     def tick(self, patience: float) -> int:
-        """Once a second: confirm an idle tail, so that little is in doubt when the link breaks.
-
-        Returns how many waits were given up because the peer did not answer for `patience`.
-        """
-        ledger = self.ledger
-        if self.is_up and not self._flush_comes and ledger.last > ledger.asked == ledger.confirmed:
-            self._append(encode(SYNC, ledger.last))
-            ledger.asked = ledger.last
-        return ledger.expire(patience)
+        """Return how many waits were given up: the peer did not answer for `patience` seconds."""
+        return self.ledger.expire(patience)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -225,6 +239,11 @@ class OutboundLink(asyncio.Protocol):
         if transport is not None:
             transport.abort()
 
+    def give_up(self) -> None:
+        """End a dial that does not succeed."""
+        self.is_given_up = True
+        self.abort("it cannot be dialed")
+
     def _down(self, reason: str) -> None:
         """Settle everything; whatever ended the link, only the first reason counts."""
         if self.is_down:
@@ -235,6 +254,7 @@ class OutboundLink(asyncio.Protocol):
         self._transport = None
         if not is_connected:
             self._set_closed()
+        self._tail.cancel()
         self._parts.clear()
         self._bytes = 0
         self._room = -1
@@ -254,9 +274,11 @@ class OutboundLink(asyncio.Protocol):
         wire.set_write_buffer_limits(high=0)
         self._transport = wire
         self.is_up = True
+        self.is_given_up = False
         self.up_at = self._loop.time()
         self._parts.insert(0, self._owner.greeting(self))
         self.flush()
+        end_all(self.handovers, is_lost=False)
 
     def data_received(self, data: bytes) -> None:
         self.abort("the peer wrote on a one-way link")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shardws.errors import NoSuchConnection, SendInterrupted, ShardwsError, UsageError
+from shardws.outcomes import Outcome
 from shardws.routing.outbound_link import OutboundLink
 from shardws.wire.codec import encode
 from shardws.wire.messages import QUERY, REPLY
@@ -34,12 +35,18 @@ class Queries:
         self._open: dict[int, tuple[int, asyncio.Future[bytes], int]] = {}
         self._token = 0
 
-    def reply(self, token: int, connection_id: int, what: str) -> bytes:
-        """Return the REPLY to a query that came over a link."""
+    def reply(self, token: int, connection_id: int, what: str, room: int) -> bytes:
+        """Return the REPLY to a query that came over a link, whose reply may have `room` bytes.
+
+        A longer one is an error of that query: it must not cost the link to the one who asked.
+        """
         try:
             body = self._make_reply(connection_id, what)
         except UsageError as error:
             return encode(REPLY, token, False, error.description.encode())
+        if body is not None and len(body) > room:
+            text = f"its reply of {len(body)} bytes does not fit the link now"
+            return encode(REPLY, token, False, text.encode())
         return encode(REPLY, token, body is not None, body or b"")
 
     async def ask(self, link: OutboundLink, connection_id: int, what: str, timeout: float) -> bytes:
@@ -52,7 +59,8 @@ class Queries:
             raise ShardwsError("too many open queries", code=WOULD_BLOCK_CODE)
         self._token = token = self._token + 1
         if not link.offer(encode(QUERY, token, connection_id, what)):
-            code = UNREACHABLE_CODE if link.is_down else WOULD_BLOCK_CODE
+            is_full = link.refusal is Outcome.FULL
+            code = WOULD_BLOCK_CODE if is_full else UNREACHABLE_CODE
             raise ShardwsError("the link to the shard takes no query now", code=code)
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._open[token] = (link.incarnation, future, connection_id)

@@ -66,9 +66,7 @@ class Receiver:
         self._fanout = fanout
         self._queries = queries
         self._sink = sink
-        self.streams = Streams(
-            mesh.loop, registry, self._send_reply, self._note_full, sink.send_failed, mesh.log
-        )
+        self.streams = Streams(mesh.loop, registry, self._send_reply, self._note_full, sink)
         self._full: dict[int, set[int]] = {}  # connection id -> peers that were told FULL
         self._methods: dict[int, Callable[..., None]] = {
             CLOSE: self._close,
@@ -233,7 +231,10 @@ class Receiver:
         self._sink.ready_to_send(connection_id)
 
     def _query(self, inbound: InboundLink, token: int, connection_id: int, what: str) -> None:
-        self._send_reply(inbound, self._queries.reply(token, connection_id, what))
+        link = self._mesh.links.get(inbound.incarnation)
+        if link is not None:
+            reply = self._queries.reply(token, connection_id, what, link.reply_room)
+            self._send_reply(inbound, reply)
 
     def _reply(self, inbound: InboundLink, token: int, is_ok: bool, body: bytes) -> None:
         self._queries.resolve(inbound.incarnation, token, is_ok, body)

@@ -6,9 +6,11 @@ over is GONE or UNREACHABLE.
 
 Order is kept per sending shard and connection. At most once: nothing is sent again by itself.
 
-Outcomes of `publish` and `broadcast` are about the hand-over to the shards: QUEUED when each
-shard with members took the message (also when nobody is there), FULL when a link was at its
-bound, so that the connections of that shard miss it. A single member whose queue is full is an
+Outcomes of `publish` and `broadcast` are about the hand-over to the shards: QUEUED when the link of
+each shard with members took the message (also when nobody is there), FULL when a link was at its
+bound and UNREACHABLE when one could not be dialed, so that the connections of that shard miss it.
+While a link is being dialed, as that of a shard which has just started, the outcome is pending, for
+some seconds at most. A single member whose queue is full is an
 Error event on its own shard; one that is closing anyway is passed over.
 """
 
@@ -21,6 +23,7 @@ from shardws.interfaces import Recipient, Remote, RoutingSink, Source
 from shardws.outcomes import QUEUED, FailedSend, Outcome, SendOutcome
 from shardws.routing.fanout import Fanout, Share
 from shardws.routing.groups import Groups, Interest, check_name
+from shardws.routing.handover import Handover
 from shardws.routing.identity import ADMIN_SLOT, node_slot_of, slot_of
 from shardws.routing.mesh import Mesh
 from shardws.routing.outbound_link import OutboundLink
@@ -219,8 +222,11 @@ class Router:
         return outcome
 
     def _offer(self, links: list[OutboundLink], frame: bytes) -> SendOutcome:
-        missed = sum([not link.offer(frame) for link in links])
-        return self._failed(0, Outcome.FULL) if missed else QUEUED
+        missed = [link.refusal for link in links if not link.offer(frame)]
+        if missed:
+            return self._failed(0, max(missed))  # UNREACHABLE is above FULL
+        dialed = [link for link in links if not link.is_up]
+        return Handover(dialed, self._sink.send_failed) if dialed else QUEUED
 
     # -- queries -----------------------------------------------------------------------------
 

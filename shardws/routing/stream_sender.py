@@ -6,10 +6,11 @@ full link again after a while, since nobody tells it of room.
 """
 
 import asyncio
+import errno
 from typing import Final, Protocol
 
-from shardws.interfaces import Source
-from shardws.log import Adapter
+from shardws.errors import code_of_errno
+from shardws.interfaces import RoutingSink, Source
 from shardws.outcomes import LaterSend, Outcome
 from shardws.routing.outbound_link import OutboundLink
 from shardws.wire.codec import encode
@@ -23,14 +24,15 @@ from shardws.wire.messages import (
 
 WINDOW: Final = 256 * 1024  # bytes of credit to begin with
 PIECE_BYTES: Final = 64 * 1024
+MOST_REASON_BYTES: Final = 512  # of why a stream is broken
 RETRY_SECONDS: Final = 0.02  # until a full link is tried again
 
 
 class StreamSenderOwner(Protocol):
     """What an outgoing stream asks of who keeps it."""
 
-    log: Adapter
     loop: asyncio.AbstractEventLoop
+    sink: RoutingSink
 
     def drop_outgoing(self, token: int) -> bool: ...
 
@@ -86,11 +88,15 @@ class StreamSender:
             self.credit -= len(piece)
 
     def _break_off(self, error: OSError) -> None:
-        extra = {"connection_id": self._connection_id}
-        self._streams.log.warning("a file could not be read to its end: %s", error, extra=extra)
+        reason = error.strerror or str(error)
         if self._has_begun:
-            fields = self._token, self._connection_id, self._kind, STREAM_BROKEN, b""
+            told = reason.encode(errors="replace")[:MOST_REASON_BYTES]
+            fields = self._token, self._connection_id, self._kind, STREAM_BROKEN, told
             self.link.reply(encode(STREAM, *fields))  # past the bound: it must not be lost
+        description = f"a message could not be sent: {reason}"
+        self._streams.sink.stream_failed(
+            self._connection_id, code_of_errno(error.errno or errno.EIO), description
+        )
         self.end(Outcome.DROPPED)
 
     def _send(self, part: int, piece: bytes) -> None:
@@ -101,12 +107,12 @@ class StreamSender:
         """Give the link what waits; False when it is full or down."""
         if self._unsent is None:
             return True
-        if self.link.is_down:
-            self.end(Outcome.UNREACHABLE)
-        elif self.link.offer(self._unsent):
+        if self.link.offer(self._unsent):
             self._unsent = None
             self._has_begun = True
             return True
+        if self.link.refusal is Outcome.UNREACHABLE:
+            self.end(Outcome.UNREACHABLE)
         elif not self._has_begun:
             # Not kept for later: what is sent next must not overtake it.
             self.link.refused[self._connection_id] = None

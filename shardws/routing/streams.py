@@ -3,7 +3,8 @@
 Owns who streams to whom: what this shard reads and sends (`stream_sender`), and what it takes for
 its own connections. Content comes and goes as a Source. Facts to have before reading:
 
-    STREAM          asker to owner: FIRST, MORE ... LAST (empty), or BROKEN when the rest is lost
+    STREAM          asker to owner: FIRST, MORE ... LAST (empty), or BROKEN when the rest is lost,
+                    with the reason in place of content
     STREAM_CREDIT   owner to asker: so many bytes more may come
     STREAM_END      owner to asker: how it ended; whatever was on its way is dropped
 
@@ -15,17 +16,17 @@ connection, since a message that was begun cannot be finished.
 """
 
 import asyncio
+import errno
 from collections.abc import Callable
 from typing import Final
 
 from shardws.errors import WireError
-from shardws.interfaces import Source
-from shardws.log import Adapter
-from shardws.outcomes import FailedSend, LaterSend, Outcome, Report, SendOutcome
+from shardws.interfaces import RoutingSink, Source
+from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.routing.inbound_link import InboundLink
 from shardws.routing.outbound_link import OutboundLink
 from shardws.routing.registry import Registry
-from shardws.routing.stream_sender import WINDOW, StreamSender, nothing
+from shardws.routing.stream_sender import MOST_REASON_BYTES, WINDOW, StreamSender, nothing
 from shardws.wire.codec import encode
 from shardws.wire.messages import (
     STREAM_BROKEN,
@@ -57,30 +58,31 @@ class Incoming:
         self._held = bytearray()
         self._credit = WINDOW  # bytes the peer may still send
         self._is_complete = False
-        self._is_broken = False
+        self._broken = ""  # why the rest does not come
 
     def feed(self, part: int, piece: bytes) -> None:
         """Take a part; WireError for more than was granted."""
+        if part == STREAM_BROKEN:
+            self.break_off(piece[:MOST_REASON_BYTES].decode(errors="replace"))
+            return
         if len(piece) > self._credit:
             raise WireError("more of a stream came than was granted")
         self._credit -= len(piece)
         self._held += piece
         if part == STREAM_LAST:
             self._is_complete = True
-        elif part == STREAM_BROKEN:
-            self._is_broken = True
         self.wake()
 
-    def break_off(self) -> None:
-        """The peer is gone."""
-        if not self._is_complete:
-            self._is_broken = True
+    def break_off(self, reason: str) -> None:
+        """The rest does not come: its source failed, or the peer is gone."""
+        if not self._is_complete and not self._broken:
+            self._broken = reason
             self.wake()
 
     def read(self, limit: int) -> bytes | None:
         """Return `limit` bytes, fewer only at the end: the frames of a message are of one size."""
-        if self._is_broken:
-            raise ConnectionError("the other shard broke off")
+        if self._broken:
+            raise OSError(errno.EIO, self._broken)
         if len(self._held) < limit and not self._is_complete:
             self._grant(limit - len(self._held) - self._credit)
             return None
@@ -113,15 +115,13 @@ class Streams:
         registry: Registry,
         reply: SendReply,
         on_full: Full,
-        report: Report,
-        log: Adapter,
+        sink: RoutingSink,
     ) -> None:
-        self.log = log
         self.reply = reply
         self.on_full = on_full
         self.loop = loop
         self._registry = registry
-        self._report = report
+        self.sink = sink
         self._token = 0
         self._outgoing: dict[int, StreamSender] = {}
         self._incoming: dict[tuple[int, int], Incoming] = {}  # by the peer and its token
@@ -135,9 +135,9 @@ class Streams:
         """Stream a source to a connection of the link's peer."""
         if len(self._outgoing) >= MOST_STREAMS:
             source.finish(Outcome.FULL)
-            return FailedSend(connection_id, Outcome.FULL, self._report)
+            return FailedSend(connection_id, Outcome.FULL, self.sink.send_failed)
         self._token = token = self._token + 1
-        result = LaterSend(connection_id, self._report)
+        result = LaterSend(connection_id, self.sink.send_failed)
         stream = StreamSender(self, token, link, connection_id, kind, source, result)
         self._outgoing[token] = stream
         self._watch()
@@ -218,4 +218,4 @@ class Streams:
                 stream.end(Outcome.UNREACHABLE)
         for key, incoming in list(self._incoming.items()):
             if key[0] == incarnation:
-                incoming.break_off()
+                incoming.break_off("the shard that sends it is gone")

@@ -34,8 +34,7 @@ def check_directory(path: str) -> None:
 
 
 def listen(path: str) -> socket.socket:
-    """Return a listening socket in place of what a dead process left behind; OSError."""
-    remove(path)
+    """Return a listening socket; OSError, also when something is there already."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)

@@ -1,9 +1,9 @@
 """Settings: one row each in `table`; all else (values, command line, files, pages) follows.
 
-    units -> kinds -> measures, contents -> row -> checks -> table -> names -> values
-    values -> config, tomlfile, sources, pairs, properties, listing -> pages -> render
+    units -> kinds -> kinds_units, kinds_bytes -> row -> checks -> table -> names -> values
+    values -> config, tomlfile, sources, cross_checks, properties, listing
 
-The room knows no other room but `errors`: a module that applies settings reads them by row,
+The package imports no other one but `errors`: a module that applies settings reads them by row,
 `settings[table.LOCAL_PORT]`, and no setting's name is typed anywhere but in `table`.
 """
 

@@ -1,8 +1,8 @@
 """Checks of single values that a pair of bounds cannot express.
 
-Owns the rules of SPEC sections 1 and 4 for one value; knows no row. Each check raises ValueError
-with the reason (error 213) or Refusal where SPEC names another code, and returns nothing.
-Two settings together are the business of `settings.pairs`.
+Owns the rules for one value; knows no row. Each check raises ValueError with the reason (error 213)
+or Refusal where the code is another one, and returns nothing.
+Two settings together are the business of `settings.cross_checks`.
 """
 
 import ipaddress
@@ -17,11 +17,16 @@ from shardws.settings.row import Refusal
 MAX_CLOSE_REASON: Final = 123  # RFC 6455 5.5: 125 bytes of a control frame less the code
 MAX_PATTERNS: Final = 10_000
 
-HOST_PATTERN: Final = re.compile(r"[A-Za-z0-9_.:*%-]{1,255}(?:/[0-9]{1,3})?")
+# The grammar that shardws.net.addresses reads; a test compares the two.
+HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+HOST_PATTERN: Final = re.compile(r"[A-Za-z0-9_.*-]{1,255}")  # of AllowedHosts
+HOST_WILDCARD: Final = re.compile(r"[A-Za-z0-9_.:*-]{1,255}")
+ZONE: Final = re.compile(r"%[^/]*")
 ORIGIN: Final = re.compile(
     r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[A-Za-z0-9_.*-]+|\[[0-9A-Fa-f:.]+\])(?::(?:[0-9]{1,5}|\*))?"
 )
-TOKEN_BYTES: Final = 16
+TOKEN: Final = re.compile(r"[\x21-\x7e]+")  # what a client can send after "Bearer " as it is
+TOKEN_LENGTH: Final = 16
 
 
 def close_code(value: int) -> None:
@@ -91,18 +96,32 @@ def host_patterns(value: str) -> None:
     if len(patterns) > MAX_PATTERNS:
         raise ValueError(f"must be at most {MAX_PATTERNS} patterns")
     for pattern in patterns:
-        if not pattern or not HOST_PATTERN.fullmatch(pattern):
-            raise ValueError("must be names, IP addresses, CIDR blocks or *, separated by commas")
-        if "/" in pattern:
+        if _is_network_like(pattern):
             network(pattern)
+        elif not (HOST_WILDCARD if "*" in pattern else HOST_NAME).fullmatch(pattern):
+            raise ValueError("must be names, IP addresses, CIDR blocks or *, separated by commas")
+
+
+def _is_network_like(pattern: str) -> bool:
+    """Tell what must be a block: it has a prefix length, a colon, or only digits and dots."""
+    if "*" in pattern or not pattern:
+        return False
+    has_length = re.search(r"/[0-9]+$", pattern) is not None
+    return has_length or ":" in pattern or not pattern.strip("0123456789.")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(ZONE.sub("", text.strip()), strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def network(value: str) -> None:
     """One IP address or CIDR block."""
-    try:
-        ipaddress.ip_network(value, strict=False)
-    except ValueError:
-        raise ValueError("must hold IP addresses or CIDR blocks such as 10.0.0.0/8") from None
+    if not _is_network(value):
+        raise ValueError("must hold IP addresses or CIDR blocks such as 10.0.0.0/8")
 
 
 def networks(value: tuple[str, ...]) -> None:
@@ -112,10 +131,29 @@ def networks(value: tuple[str, ...]) -> None:
 
 
 def origins(value: str) -> None:
-    """`*`, `same`, `null`, or origins as RFC 6454 writes them, with `*` in host or port."""
+    """`*`, `same`, `null`, `file://`, or origins of RFC 6454, with `*` in host or port."""
     for origin in filter(None, value.split(",")):
-        if origin not in ("*", "null") and not ORIGIN.fullmatch(origin):
-            raise ValueError("must be *, same, null, or origins such as https://*.example.com")
+        if origin not in ("*", "null", "file://") and not ORIGIN.fullmatch(origin):
+            raise ValueError(
+                "must be *, same, null, file://, or origins such as https://*.example.com"
+            )
+
+
+def hosts(value: str) -> None:
+    """`auto` alone, or `*`, `loopback`, IP addresses, and names with `*` wildcards, no ports."""
+    for host in filter(None, value.split(",")):
+        if host.lower() == "auto" and value.lower() != "auto":
+            raise ValueError("auto stands alone")
+        if not HOST_PATTERN.fullmatch(host) and not _is_address(host):
+            raise ValueError("must be *, loopback, IP addresses or names such as *.example.com")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def sni_entries(value: tuple[str, ...]) -> None:
@@ -138,6 +176,8 @@ def address(value: str) -> None:
 
 
 def token(value: str) -> None:
-    """A secret long enough that guessing it is hopeless, or "" for none."""
-    if value and (len(value.encode(errors="replace")) < TOKEN_BYTES or not value.isprintable()):
-        raise ValueError(f"must be at least {TOKEN_BYTES} printable characters")
+    """A secret long enough that guessing it is hopeless, and that HTTP can carry; "" for none."""
+    if value and (len(value) < TOKEN_LENGTH or not TOKEN.fullmatch(value)):
+        raise ValueError(
+            f"must be at least {TOKEN_LENGTH} visible ASCII characters, without blanks"
+        )

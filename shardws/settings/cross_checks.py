@@ -64,6 +64,11 @@ def _admin(settings: Settings) -> SettingError | None:
     return SettingError("AdminAddress beyond this host needs AdminToken")
 
 
+def is_for_this_host_alone(settings: Settings) -> bool:
+    """Tell whether clients come from this host, and name it so: no proxy passes on others."""
+    return is_loopback(settings[table.LOCAL_HOST]) and not settings[table.TRUSTED_PROXIES]
+
+
 def group_names(text: str) -> set[str]:
     """Return the groups of a list, each by one name, whichever the list uses."""
     names = (name.strip().lower().removeprefix("ecdhe_") for name in text.split(","))

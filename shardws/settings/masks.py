@@ -1,6 +1,6 @@
-"""The names of the bits in settings that are masks (SPEC section 4).
+"""The names of the bits in settings that are masks.
 
-Owns names and numbers; what a bit does is the business of the TLS rooms.
+Owns names and numbers; what a bit does is decided in `tls`.
 """
 
 from typing import Final

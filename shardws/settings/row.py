@@ -1,4 +1,4 @@
-"""One setting: everything that is known of it, in one place (DESIGN 8).
+"""One setting: everything that is known of it, in one place.
 
 Owns the shape of a row and the check of one value against it; knows no value, no other row and
 nobody who reads it.
@@ -167,7 +167,10 @@ def brief(value: object) -> str:
     """Return a repr short enough for an error; of bytes only the size."""
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(value)} bytes"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "that value"
     if "-----BEGIN" in text:
         return "that text"
     return text if len(text) <= 60 else text[:57] + "..."

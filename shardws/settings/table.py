@@ -43,7 +43,8 @@ LOCAL_HOST: Final[Row[str]] = Row(
     when=When.LISTEN,
     busy_code=107,
     module="shardws.shard.configuration",
-    text="Name or address of the interface to listen on; empty for all of them.",
+    text="Name or address of the interface to listen on; empty for all of them. Of a name with "
+    "several addresses of a kind the first is taken.",
 )
 LOCAL_PORT: Final[Row[int]] = Row(
     name="local_port",
@@ -80,7 +81,8 @@ USE_IPV6: Final[Row[int]] = Row(
     group=Group.LISTENING,
     when=When.LISTEN,
     module="shardws.shard.configuration",
-    text="0 listens on IPv4, 1 on IPv6 only, 2 on both.",
+    text="0 listens on IPv4, 1 on IPv6 only, 2 on both, which needs LocalHost empty or ::. An "
+    "address in LocalHost is of one kind; with 2 a name that has addresses of both is refused.",
 )
 USE_SSL: Final[Row[bool]] = Row(
     name="use_ssl",
@@ -155,6 +157,20 @@ RUN_DIRECTORY: Final[Row[str]] = Row(
     text="Directory (mode 0700) of the sockets between shards, the control socket and the pid "
     "file. Empty: shardws-PORT in $XDG_RUNTIME_DIR, or shardws-UID-PORT in /tmp.",
 )
+APP_DIRECTORY: Final[Row[str]] = Row(
+    name="app_directory",
+    vendor="AppDirectory",
+    kind=Text(),
+    default="",
+    flag="--app-dir",
+    group=Group.SERVER,
+    when=When.RELOAD,
+    module="shardws_supervisor.plan.plan",
+    text="Directory of the application, which is imported from there and runs there. Each shard "
+    "goes to it by this name, so a symbolic link may point to another release before a reload. "
+    "Empty: the current directory, as the shell names it ($PWD). The application itself cannot "
+    "set it.",
+)
 NODE: Final[Row[int]] = Row(
     name="node",
     vendor="Node",
@@ -190,8 +206,8 @@ ADMIN_TOKEN: Final[Row[str]] = Row(
     group=Group.SERVER,
     when=When.BOOT,
     module="shardws_supervisor.plan.plan",
-    text="Bearer token that the admin server asks for; at least 16 characters. Empty: no token, "
-    "for loopback addresses only.",
+    text="Bearer token that the admin server asks for; at least 16 visible ASCII characters. "
+    "Empty: no token, for loopback addresses only.",
 )
 HEARTBEAT_TIMEOUT: Final[Row[float]] = Row(
     name="heartbeat_timeout",
@@ -216,7 +232,9 @@ START_TIMEOUT: Final[Row[float]] = Row(
     group=Group.SERVER,
     when=When.RELOAD,
     module="shardws_supervisor.plan.plan",
-    text="A new shard must have imported the application and be ready to accept within this time.",
+    text="A new shard must have imported the application and be ready to accept within this time. "
+    "It also holds for the process that imports the application before the first shard and before "
+    "each reload, where a value that the application itself sets is not known yet at the start.",
 )
 RESPAWN_ATTEMPTS: Final[Row[int]] = Row(
     name="respawn_attempts",
@@ -228,8 +246,9 @@ RESPAWN_ATTEMPTS: Final[Row[int]] = Row(
     group=Group.SERVER,
     when=When.BOOT,
     module="shardws_supervisor.plan.plan",
-    text="A shard that dies is started again after a growing delay. After so many deaths in a row, "
-    "each within 10 s of its start, it is given up until a reload; the others go on.",
+    text="A shard that dies is started again after a growing delay. After this many consecutive "
+    "deaths, each within 10 s of its start, its slot is quarantined until the next reload; the "
+    "others keep serving.",
 )
 DRAIN_DELAY: Final[Row[float]] = Row(
     name="drain_delay",
@@ -659,8 +678,22 @@ ALLOWED_ORIGINS: Final[Row[str]] = Row(
     when=When.ACCEPT,
     module="shardws.shard.configuration",
     text="Web pages that may connect, by their Origin, such as https://*.example.com; `*` for all, "
-    "`same` (and empty) for pages of the same host, `null` for sandboxed ones. Clients without "
-    "Origin are no web pages and may connect. Others get 403.",
+    "`same` (and empty) for pages of the same host (over TLS: https ones), `null` and `file://` "
+    "for sandboxed pages and files. Clients without Origin are no web pages and may connect. "
+    "Others get 403.",
+)
+ALLOWED_HOSTS: Final[Row[str]] = Row(
+    name="allowed_hosts",
+    vendor="AllowedHosts",
+    kind=Joined(),
+    default="auto",
+    valid=checks.hosts,
+    group=Group.ACCESS,
+    when=When.ACCEPT,
+    module="shardws.shard.configuration",
+    text="Host names that requests may ask for, such as *.example.com; empty or `*` for all, "
+    "`loopback` for localhost and loopback addresses. `auto`: loopback for web pages when "
+    "LocalHost is a loopback address and TrustedProxies is empty, else all. Others get 421.",
 )
 MAX_HEADER_BYTES: Final[Row[int]] = Row(
     name="max_header_bytes",

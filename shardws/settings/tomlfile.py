@@ -60,10 +60,12 @@ def examine(path: str) -> tuple[list[Assignment], list[SettingError]]:
     try:
         text = _text_of(path)
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        return [], [SettingError(f"{path}: {error}")]
     except SettingError as error:
         return [], [error]
+    except RecursionError:
+        return [], [SettingError(f"{path} is nested too deeply")]
+    except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
+        return [], [SettingError(f"{path}: {error}")]
     lines = _lines_of(text)
     assignments: list[Assignment] = []
     problems: list[SettingError] = []
@@ -90,7 +92,7 @@ def _text_of(path: str) -> str:
     if len(data) > MAX_FILE:
         raise SettingError(f"{path} is longer than {MAX_FILE} bytes")
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")  # editors on Windows put a mark in front
     except UnicodeDecodeError:
         raise SettingError(f"{path} is not UTF-8") from None
 

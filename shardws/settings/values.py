@@ -84,7 +84,7 @@ class Settings:
         """Set a setting by any spelling of its name, from a value or from text.
 
         Without `source` it is the application's: CODE before the first listening, RUNTIME after.
-        Raises SettingError: 214 unknown name, 213 bad value (or the code SPEC names), 212
+        Raises SettingError: 214 unknown name, 213 bad value (or a code of its check), 212
         read-only, 104, 106, 107 and 211 wrong time. `detail` is named in the error.
         """
         try:

@@ -22,7 +22,7 @@ from shardws.net.addresses import AllowedClients, Networks
 from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
 from shardws.net.connection.states import HOLD_DECISION, OPENING
-from shardws.net.forwarded import forwarded_client
+from shardws.net.forwarded import forwarded_client, forwarded_scheme
 from shardws.net.interning import InternedTexts
 from shardws.net.proxy_header import ProxyHeader, ProxyHeaderOwner
 from shardws.net.resolver import REFRESH_S, Resolver, SystemLookup
@@ -226,6 +226,13 @@ class Admission:
             self._verify(connection, then, is_behind=True)
         else:
             then(connection, True)  # decided at accept
+
+    def is_secure(self, connection: Connection, request: Request, *, has_tls: bool) -> bool:
+        """Tell whether the client came by TLS, to this server or to a trusted proxy before it."""
+        if not self._trusted:
+            return has_tls
+        told = forwarded_scheme(request.headers_text, connection.remote_host, self._trusted)
+        return told == "https" if told else has_tls
 
     def _verify(self, connection: Connection, then: Verdict, is_behind: bool = False) -> None:
         """Tell `then` what AllowedClients says of the client, perhaps after asking names."""

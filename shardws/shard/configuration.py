@@ -12,10 +12,11 @@ from typing import Any, Final, NamedTuple
 from shardws.net.config import ConnectionConfig, Policy
 from shardws.net.connection import Connection
 from shardws.net.options import UNTOUCHED, SocketOptions
-from shardws.protocol.handshake import HandshakeConfig, Origins
+from shardws.protocol.handshake import HandshakeConfig, Hosts, Origins
+from shardws.protocol.hosts import LOOPBACK
 from shardws.protocol.keepalive import Keepalive
 from shardws.protocol.session import SessionConfig
-from shardws.settings import table
+from shardws.settings import cross_checks, table
 from shardws.settings.row import Row
 from shardws.settings.values import Settings
 
@@ -24,6 +25,7 @@ OF_A_CONNECTION: Final[dict[Row[Any], str]] = {
     table.CONNECTION_UID: "uid",
     table.MESSAGE_LENGTH: "message_length",
 }
+AUTOMATIC: Final = "auto"  # of AllowedHosts
 
 
 class Binding(NamedTuple):
@@ -136,9 +138,24 @@ def session_config(settings: Settings) -> SessionConfig:
 
 
 def handshake_config(settings: Settings) -> HandshakeConfig:
-    """Return the limits of an opening request and the origins it may come from."""
+    """Return the limits of an opening request, the hosts it may ask for, and from which pages."""
     return HandshakeConfig(
         max_header_bytes=settings[table.MAX_HEADER_BYTES],
         max_headers=settings[table.MAX_HEADERS],
         origins=Origins.parse(settings[table.ALLOWED_ORIGINS]),
+        hosts=hosts(settings),
     )
+
+
+def hosts(settings: Settings) -> Hosts:
+    """Return the names a request may ask for.
+
+    The default holds for web pages alone: programs use what name they like, and a page cannot
+    leave out its Origin. What the operator lists holds for all.
+    """
+    given = settings[table.ALLOWED_HOSTS]
+    if given.lower() != AUTOMATIC:
+        return Hosts.parse(given)
+    if cross_checks.is_for_this_host_alone(settings):
+        return Hosts.parse(LOOPBACK, for_pages_only=True)
+    return Hosts()

@@ -9,12 +9,12 @@ an Error event and a log record, never a dead shard.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from shardws import events, hotpath
 from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import DataIn, Handlers
-from shardws.log import Adapter
+from shardws.log import Adapter, cut
 from shardws.net.connection import Connection
 from shardws.net.connection.states import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST, OPEN
 from shardws.protocol.closing import ABNORMAL
@@ -26,6 +26,8 @@ from shardws.stats import ERRORS, HANDLER_ERRORS, PROTOCOL_ERRORS, Words
 make_data_in = hotpath.body.maker(DataIn)
 
 D = TypeVar("D", bound=events.Decision)
+
+LONGEST_ERROR: Final = 1000  # characters of an Error event: an exception may quote a whole message
 
 # What waits in a backlog: a name of Handlers and the event.
 Waiting = tuple[str, Any]
@@ -274,7 +276,8 @@ class Dispatcher:
 
     def _log_end(self, connection: Connection, what: str, ending: Ending) -> None:
         text = f"client %s (connection %d) {what}: %d %s"
-        self.log.about(connection, logging.INFO, text, connection.id, ending.code, ending.reason)
+        ended = (connection.id, ending.code, cut(ending.reason))
+        self.log.about_stranger(f"clients that {what}", connection, logging.INFO, text, *ended)
 
     # -- errors ----------------------------------------------------------------------------
 
@@ -286,7 +289,8 @@ class Dispatcher:
         extra = {"connection_id": connection_id}
         log.error("%s of connection %d raised", name, connection_id, exc_info=error, extra=extra)
         if name != "on_error":
-            self.error(connection_id, 436, f"{name}: {type(error).__name__}: {error}")
+            text = cut(f"{name}: {type(error).__name__}: {error}", LONGEST_ERROR)
+            self.error(connection_id, 436, text)
 
     def error(self, connection_id: int, code: int, description: str = "") -> None:
         """Fire an Error event: trouble with no caller to raise to."""

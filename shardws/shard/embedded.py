@@ -68,7 +68,7 @@ class EmbeddedShard:
         host, port, use_ipv6, is_exclusive, backlog = configuration.binding(settings)
         self.shard.admission.resolve_limit()
         address = sockets.resolve(host, port, use_ipv6)
-        bound = sockets.bind(address, use_ipv6, share=not is_exclusive)
+        bound = sockets.open_port(address, is_shared=not is_exclusive)
         bound.listen(backlog)  # at once, so that clients may connect before the loop turns
         shard = self.shard
         self.listener = Listener(

@@ -2,8 +2,13 @@
 
 Owns opening, reading and closing; knows no connection. Reading is done on the loop, in pieces of
 64 KiB at most turn by turn: the kernel reads ahead, and a thread would cost more than it saves.
+
+The message has the size that the file had when it was opened. What is appended later is left out,
+so a file that is written to all the time has an end; and one that gets shorter is an error, since
+its reader would take a part for the whole.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -28,14 +33,23 @@ class FileSource:
             reason = getattr(error, "strerror", None) or error
             raise ShardwsError(f"cannot open {path!r:.200}: {reason}", code=302) from error
         self._fd = fd
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        found = os.fstat(fd)
+        self._size = self._left = found.st_size  # bytes
+        unfit = _unfit(fd, found)
+        if unfit:
             self.finish(Outcome.DROPPED)
-            raise ShardwsError(f"cannot open {path!r:.200}: not a regular file", code=302)
+            raise ShardwsError(f"cannot open {path!r:.200}: {unfit}", code=302)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
     def read(self, limit: int) -> bytes:
         """Return the next bytes, none at the end; OSError when they cannot be read."""
-        return os.read(self._fd, limit)
+        piece = os.read(self._fd, min(limit, self._left))
+        if not piece and self._left:
+            sent = self._size - self._left
+            text = f"the file of {self._size} bytes ended after {sent}: it was made shorter"
+            raise OSError(errno.EIO, text)
+        self._left -= len(piece)
+        return piece
 
     def finish(self, outcome: Outcome) -> None:
         """Close the file."""
@@ -45,3 +59,13 @@ class FileSource:
 
     def __del__(self) -> None:
         self.finish(Outcome.DROPPED)
+
+
+def _unfit(fd: int, found: os.stat_result) -> str:
+    """Return why an open file cannot be a message, or ""."""
+    if not stat.S_ISREG(found.st_mode):
+        return "not a regular file"
+    # Files of /proc and the like say 0, whatever they hold.
+    if not found.st_size and os.pread(fd, 1, 0) and not os.fstat(fd).st_size:
+        return "its size is not known"
+    return ""

@@ -10,7 +10,7 @@ from typing import Final
 
 from shardws import events
 from shardws.errors import HandshakeError
-from shardws.log import VERBOSE, Adapter, redact_query
+from shardws.log import VERBOSE, Adapter, cut, redact_query
 from shardws.net.connection import Connection
 from shardws.protocol.session import Ending
 from shardws.settings import table
@@ -19,6 +19,7 @@ from shardws.shard.dispatch import Dispatcher
 
 OFF: Final = logging.CRITICAL + 1
 THRESHOLDS: Final = (OFF, logging.INFO, VERBOSE, logging.DEBUG)  # by LogLevel
+LONGEST_REASON: Final = 400  # characters of why a request is refused
 MOST_WAITING: Final = 1000  # lines that wait to be told; more are told as a number
 
 
@@ -54,16 +55,17 @@ class EventLog:
 
     def refused(self, connection: Connection, error: HandshakeError) -> None:
         """Write that an opening request was refused."""
-        text = "refused %s: %d %s"
-        self._log.about(connection, logging.INFO, text, error.status, error.description)
+        kind, text = f"clients refused with {error.status}", "refused %s: %d %s"
+        why = cut(error.detail or error.description, LONGEST_REASON)
+        self._log.about_stranger(kind, connection, logging.INFO, text, error.status, why)
 
     def opened(self, connection: Connection) -> None:
         """Write that a connection opened."""
         if not self._log.isEnabledFor(self._level) or connection.request is None:
             return
         target = connection.request.target
-        shown = target if self._shows_queries else redact_query(target)
-        self._log.about(connection, self._level, "opened for %s: %s", shown)
+        target = cut(target if self._shows_queries else redact_query(target))
+        self._log.about(connection, self._level, "opened for %s: %s", target)
 
     def ended(self, connection: Connection, ending: Ending) -> None:
         """Write that an open connection ended."""

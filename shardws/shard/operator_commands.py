@@ -3,6 +3,9 @@
 Owns the requests and the checking of their arguments; the doing is the router's and the
 connection's. A request is JSON, `{"do": NAME, ...}`, for one connection or, with id 0, for the
 shard; so is its reply. The reply to a send is its outcome, the same as the application would see.
+A client chooses how long its headers and the names of its groups are, so each text of a reply is
+cut, of groups some are named and the rest counted, and a reply that is too long all the same is an
+error of its request: the channel, which takes 1 MiB, never breaks.
 
     id  show                                what is known of the connection
     id  send        text | data (base64)    one message
@@ -23,6 +26,7 @@ from typing import Any, Final, Protocol
 from shardws.close_reasons import OPERATOR
 from shardws.errors import NoSuchConnection, ShardwsError, UsageError
 from shardws.events import FORMAT_BINARY, FORMAT_TEXT
+from shardws.log import cut
 from shardws.net.addresses import parse_address
 from shardws.net.connection import Connection
 from shardws.outcomes import SendOutcome
@@ -30,6 +34,11 @@ from shardws.routing.registry import Registry
 from shardws.routing.router import Router
 from shardws.shard import connection_list
 from shardws.shard.tls import ShardTLS
+
+LONGEST_REPLY: Final = 512 << 10  # bytes; half of what the supervisor takes in one message
+LONGEST_TEXT: Final = 1000  # characters of one header field
+MOST_GROUPS: Final = 50  # of a connection, named in a reply
+TOO_LONG: Final = 135
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
@@ -45,7 +54,18 @@ class CommandTarget(Protocol):
 
 
 def run(shard: CommandTarget, connection_id: int, what: str) -> bytes:
-    """Do a request and return its reply as JSON; UsageError when it makes no sense."""
+    """Do a request and return its reply as JSON; UsageError when it makes no sense.
+
+    ShardwsError 135 when its reply would be longer than LONGEST_REPLY.
+    """
+    reply = _run(shard, connection_id, what)
+    if len(reply) > LONGEST_REPLY:
+        text = f"the reply is too long: {len(reply)} bytes, at most {LONGEST_REPLY}"
+        raise ShardwsError(text, code=TOO_LONG)
+    return reply
+
+
+def _run(shard: CommandTarget, connection_id: int, what: str) -> bytes:
     try:
         request = json.loads(what)
         name = request["do"]
@@ -70,17 +90,20 @@ def run(shard: CommandTarget, connection_id: int, what: str) -> bytes:
 
 def refusal(error: ShardwsError) -> bytes:
     """Return what a REPLY says of a request that was not done."""
-    return json.dumps({"error": error.description, "code": error.code}).encode()
+    return json.dumps({"error": cut(error.description, LONGEST_TEXT), "code": error.code}).encode()
 
 
 def _show(shard: CommandTarget, connection: Connection, _: Request) -> Reply:
     reply = connection_list.entry(connection, shard.now)
     request = connection.request
     if request is not None:
-        reply["host"] = request.host
-        reply["origin"] = request.origin
-        reply["sub_protocols"] = request.sub_protocols
-    reply["group_names"] = sorted(connection.groups or ())
+        reply["host"] = cut(request.host, LONGEST_TEXT)
+        reply["origin"] = cut(request.origin, LONGEST_TEXT)
+        reply["sub_protocols"] = cut(request.sub_protocols, LONGEST_TEXT)
+    names = sorted(connection.groups or ())
+    reply["group_names"] = names[:MOST_GROUPS]
+    if len(names) > MOST_GROUPS:
+        reply["more_groups"] = len(names) - MOST_GROUPS
     return reply
 
 

@@ -21,18 +21,21 @@ from shardws.census import Census, Page
 from shardws.close_reasons import CLOSE_REASONS, SERVER_RESTARTS, SERVER_STOPS, CloseReason
 from shardws.errors import (
     EXIT_CANNOT_START,
+    EXIT_FAILED,
     EXIT_OK,
     EXIT_ORPHANED,
     ShardwsError,
     StartError,
+    code_of_errno,
 )
 from shardws.log import shard_logger
 from shardws.settings.values import Source
-from shardws.shard import certificates, configuration, drain, operator_commands
+from shardws.shard import certificates, child_signals, configuration, drain, operator_commands
 from shardws.shard.application import Application
 from shardws.shard.channel import SupervisorChannel
 from shardws.shard.connection_source import ConnectionSource
 from shardws.shard.context import ShardContext
+from shardws.shard.ending import Ending
 from shardws.shard.parent import Parent, signal_on_death
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
@@ -44,8 +47,6 @@ TERM_DRAIN_S: Final = 5.0
 TERM_PATIENCE_S: Final = 10.0  # from TERM until it ends without having seen a successor
 ORPHAN_LIMIT_S: Final = 6.0  # to SIGALRM, which nobody catches
 TERM_LIMIT_S: Final = 25.0  # to the same, while the supervisor has not said DRAIN
-HANDLERS_S: Final = 5.0  # what a handler that still runs at the end may take
-LATE_HANDLERS_S: Final = 1.0  # of it, what lies beyond the deadline of the drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +81,34 @@ def run(load: Callable[[], Application], context: ForkContext) -> int:
         for name, value, source in context.overrides:
             application.settings.assign(name, value, source)
     except ShardwsError as error:
-        _report_failure(context.channel, str(error.description))
+        _report_failure(context.channel, messages.NOT_IMPORTED, error.description)
         return error.exit_code if isinstance(error, StartError) else EXIT_CANNOT_START
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the supervisor decides
-    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    with runner:
-        try:
-            return runner.run(_main(application, context))
-        except StartError as error:
-            log.error("%s", error.description)
-            _report_failure(context.channel, error.description)
-            return error.exit_code
+    child_signals.let_pass()  # the import may have changed that
+    child_signals.give_children_defaults()
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    ending = Ending(log)
+    code = EXIT_FAILED
+    try:
+        code = loop.run_until_complete(_main(application, context, ending))
+    except ShardwsError as error:
+        log.error("%s", error.description)
+        _report_failure(context.channel, messages.FAILED, error.description)
+        code = error.exit_code if isinstance(error, StartError) else EXIT_CANNOT_START
+    finally:
+        ending.finish(loop, code)
+    return code
 
 
-async def _main(application: Application, context: ForkContext) -> int:
-    return await ForkedShard(application, context).main()
+async def _main(application: Application, context: ForkContext, ending: Ending) -> int:
+    return await ForkedShard(application, context, ending).main()
 
 
-def _report_failure(channel: socket.socket, text: str) -> None:
+def _report_failure(channel: socket.socket, kind: int, text: str) -> None:
     """Tell the supervisor before there is a loop; it may be gone already."""
     channel.settimeout(1.0)
     try:
-        channel.sendall(codec.encode(messages.FAILED, text[:2000]))
+        channel.sendall(codec.encode(kind, text[:2000]))
     except OSError as error:
         shard_logger("shard", 0).debug("could not report a failed start: %s", error)
 
@@ -109,9 +116,10 @@ def _report_failure(channel: socket.socket, text: str) -> None:
 class ForkedShard:
     """Wires a Shard to its channel, its mesh and the source of its connections."""
 
-    def __init__(self, application: Application, context: ForkContext) -> None:
+    def __init__(self, application: Application, context: ForkContext, ending: Ending) -> None:
         """Needs a running loop."""
         settings = application.settings
+        self.ending = ending
         self.context = context
         self.loop = asyncio.get_running_loop()
         self.exit_code = EXIT_OK
@@ -200,7 +208,7 @@ class ForkedShard:
     def _cannot_listen(self, port: int, error: OSError) -> None:
         """Another program listens on the port since the supervisor bound it."""
         self.control.report(messages.FAILED, f"cannot listen on port {port}: {error.strerror}")
-        self.exit_code = EXIT_CANNOT_START
+        self.exit_code = StartError("", code=code_of_errno(error.errno)).exit_code
         self._end(SERVER_STOPS, 0.0, 0.0)
 
     def _on_short_ids(self) -> None:
@@ -247,18 +255,20 @@ class ForkedShard:
         """Start to end; a second call with a shorter deadline hastens it."""
         if self._ending is not None:
             if not deadline and self._cutting is None:
+                self.ending.hasten()
                 cut = drain.cut(self.shard, SERVER_STOPS)
                 self._cutting = self.loop.create_task(cut)
             return
+        self.ending.begin(deadline)
         self._ending = self.loop.create_task(self._drain(reason, rate, deadline))
 
     async def _drain(self, reason: CloseReason, rate: float, deadline: float) -> None:
         await self.intake.finish()
-        end = self.loop.time() + deadline + LATE_HANDLERS_S
         left = await drain.drain(self.shard, reason, rate, deadline)
         if left and deadline:
             self.log.info("%d connections did not close in time", left)
-        await self.shard.dispatch.tasks.settle(min(HANDLERS_S, end - self.loop.time()))
+        await self.shard.dispatch.tasks.settle(self.ending.work_left)
+        await self.ending.end_executor()
         await self.mesh.close()
         self.shard.stop()
         self.stopped.set()

@@ -82,6 +82,10 @@ class ShardRoutingSink:
             dispatch.log.info("connection %d: %s", connection_id, text, extra=extra)
         dispatch.error(connection_id, code, text)
 
+    def stream_failed(self, connection_id: int, code: int, description: str) -> None:
+        """Fire Error for a file that could not be read to its end, on the shard that read it."""
+        self._tell(connection_id, code, description)
+
     def sends_lost(self, count: int) -> None:
         """Fire one Error for the sends that were in doubt when a link broke."""
         text = f"{count} sends to a shard that went down may not have arrived"

@@ -1,8 +1,8 @@
 """One shard: a loop's share of the server, and what its connections ask of it.
 
 Owns the registry of its connections, their ids, the timer wheel and the loop's heartbeat;
-implements `net.connection.owner.Owner`. A forked process (shard.process) and a program that calls do_events
-(shard.embedded) each make one.
+implements `net.connection.owner.Owner`. A forked process (shard.process) and a program that calls
+do_events (shard.embedded) each make one.
 """
 
 import asyncio
@@ -159,6 +159,7 @@ class Shard:
         self.admission.close()
         if self.pump.owns_sockets:
             self.loop.remove_reader(self.pump.fileno())
+        self.log.sum_up(is_end=True)
         if self._beat is not None:
             self._beat.cancel()
             self._beat = None
@@ -174,6 +175,7 @@ class Shard:
         for connection in self._wheel.advance(now):
             connection.expire(now)
         self.admission.look()
+        self.log.sum_up()
         self._beat_due = now + TICK_S
         self._beat = self.loop.call_at(self._beat_due, self._tick)
 
@@ -227,6 +229,9 @@ class Shard:
     def accepted(self, connection: Connection) -> None:
         self.connections.add(connection)
         self.admission.accepted(connection)
+
+    def is_secure(self, connection: Connection, request: Request) -> bool:
+        return self.admission.is_secure(connection, request, has_tls=self.tls is not None)
 
     def requested(self, connection: Connection, request: Request) -> None:
         self.opening.requested(connection, request)

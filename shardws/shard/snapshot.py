@@ -6,6 +6,7 @@ Owns the fields and their way through JSON; changes nothing.
 import json
 from dataclasses import asdict, dataclass, fields
 
+from shardws.headers import Headers
 from shardws.shard.view import ConnectionView
 
 QUERY = "snapshot"
@@ -34,6 +35,11 @@ class ConnectionSnapshot:
     data_format: int
     timeout: int  # seconds
 
+    @property
+    def headers(self) -> Headers:
+        """`request_headers` read: names in any case, repeated fields kept in order."""
+        return Headers(self.request_headers)
+
 
 NAMES = tuple(field.name for field in fields(ConnectionSnapshot))
 
@@ -44,8 +50,8 @@ def take(view: ConnectionView) -> ConnectionSnapshot:
 
 
 def encode(snapshot: ConnectionSnapshot) -> bytes:
-    """Return a snapshot as JSON."""
-    return json.dumps(asdict(snapshot)).encode()
+    """Return a snapshot as JSON, in UTF-8: escapes would take six bytes for an octet."""
+    return json.dumps(asdict(snapshot), ensure_ascii=False).encode()
 
 
 def decode(reply: bytes) -> ConnectionSnapshot:

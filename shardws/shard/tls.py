@@ -15,6 +15,7 @@ from typing import Final, cast
 
 from shardws import events
 from shardws.errors import SettingError, TLSSetupError
+from shardws.log import cut, shown
 from shardws.net.connection import Connection
 from shardws.net.handshake_limiter import HandshakeLimiter
 from shardws.net.tls import TLSTransport
@@ -137,7 +138,8 @@ class ShardTLS:
         connection = wire.connection
         verb = "lost" if connection.was_opened else "refused"
         text = f"{verb} %s: %s (%d)"
-        self._log.about(connection, logging.INFO, text, ending.description, ending.code)
+        told = (cut(ending.description), ending.code)
+        self._log.about_stranger("TLS failures", connection, logging.INFO, text, *told)
         if not connection.was_opened:
             self._dispatch.row[REFUSED] += 1
         self._dispatch.error(connection.id, ending.code, ending.description)
@@ -189,8 +191,9 @@ class ShardTLS:
         if lines:
             self.told(connection, lines)
         for fault in found.ignored:
-            text = "client certificate of %s, %r: %s (ignored by SSLSecurityFlags)"
-            self._log.about(connection, logging.WARNING, text, found.subject, fault)
+            text = "client certificate of %s, %s: %s (ignored by SSLSecurityFlags)"
+            kind, subject = "client certificates with ignored faults", shown(found.subject)
+            self._log.about_stranger(kind, connection, logging.WARNING, text, subject, fault)
         handler = self._dispatch.handlers.on_ssl_client_authentication
         if handler is None:
             return found.is_trusted

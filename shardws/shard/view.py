@@ -9,6 +9,7 @@ from typing import Protocol
 
 from shardws import ids
 from shardws.errors import StateError, UsageError
+from shardws.headers import Headers
 from shardws.net.connection import Connection
 from shardws.net.connection.states import HOLD_APPLICATION, OPEN
 from shardws.protocol.formats import message_of
@@ -102,6 +103,11 @@ class ConnectionView:
     def request_headers(self) -> str:
         """ "Name: value" lines as received, CRLF between them."""
         return self._request.headers_text
+
+    @property
+    def headers(self) -> Headers:
+        """`request_headers` read: names in any case, repeated fields kept in order."""
+        return Headers(self.request_headers)
 
     @property
     def sub_protocols(self) -> str:

@@ -1,11 +1,12 @@
 """One pyOpenSSL Context from a plan.
 
 Owns the order of the calls and OpenSSL's callbacks; decides nothing: `contexts` made the plan.
-Facts: the callbacks are set before the fork and find the CallbackState of a connection as its app data.
+Facts: the callbacks are set before the fork and find the CallbackState of a connection as its app
+data.
 """
 
 import hashlib
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
@@ -22,6 +23,7 @@ ALLOW_CLIENT_RENEGOTIATION: Final = 1 << 8
 PRIORITIZE_CHACHA: Final = 1 << 21
 HTTP: Final = b"http/1.1"
 VERIFY_DEPTH: Final = 10
+MOST_SHOWN: Final = 100  # characters of what a client offers
 # A CertificateRequest with the names of a whole public bundle would be 15 KiB in each handshake.
 MAX_CA_NAMES: Final = 32
 
@@ -137,12 +139,16 @@ def _set_verification(context: SSL.Context, plan: Plan) -> object:
     return ffi.explain_refusals(context, mode, _error_of)
 
 
-def _select_alpn(connection: SSL.Connection, offered: list[bytes]) -> Any:
+def _select_alpn(connection: SSL.Connection, offered: list[bytes]) -> bytes:
     """Take HTTP/1.1, the only protocol that an opening request of RFC 6455 travels in.
 
-    The answer is Any since pyOpenSSL does not publish the type of its "none of these".
+    Whatever is raised here pyOpenSSL turns into the fatal alert no_application_protocol, which RFC
+    7301 section 3.2 demands, and raises again from the handshake.
     """
-    return HTTP if HTTP in offered else SSL.NO_OVERLAPPING_PROTOCOLS
+    if HTTP in offered:
+        return HTTP
+    shown = b", ".join(offered).decode("ascii", "backslashreplace")[:MOST_SHOWN]
+    raise SSL.Error([("", "", f"the client offers no protocol (ALPN) but {shown}")])
 
 
 def _judge(

@@ -47,6 +47,7 @@ READY: Final = 50
 FAILED: Final = 51
 LEAVING: Final = 52
 SHUTDOWN: Final = 53
+NOT_IMPORTED: Final = 54
 PEERS: Final = 60
 DRAIN: Final = 61
 STOP: Final = 62
@@ -227,6 +228,13 @@ MESSAGES: Final = (
     ),
     Message(READY, "READY", (("port", "u16"),), SHARD, "the shard can accept; its port, 0: none"),
     Message(FAILED, "FAILED", (("reason", "text"),), SHARD, "the shard cannot start, and why"),
+    Message(
+        NOT_IMPORTED,
+        "NOT_IMPORTED",
+        (("reason", "text"),),
+        SHARD,
+        "the shard cannot start, because the application cannot be imported as it is now",
+    ),
     Message(LEAVING, "LEAVING", (), SHARD, "the shard has to end: start a successor, then DRAIN"),
     Message(SHUTDOWN, "SHUTDOWN", (), SHARD, "the application wants the whole server to stop"),
     Message(

@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,11 +15,12 @@ from pathlib import Path
 from shardws import stats
 from shardws.census import Census
 from shardws.control.endpoint import default_directory
-from shardws.errors import StartError
+from shardws.errors import StartError, code_of_errno
+from shardws.net import sockets
 from shardws.stats import CONNECTED
-from shardws_supervisor.listening import activation, listeners, modes
+from shardws_supervisor.listening import activation, modes
 from shardws_supervisor.plan.plan import MOST_SHARDS, Plan
-from shardws_supervisor.system import cpus, limits, logs, rundir, spawn
+from shardws_supervisor.system import cpus, limits, logs, rundir, spawn, stdio
 from shardws_supervisor.system.notify import Notifier
 
 RESERVED = 16  # slots there are at least
@@ -38,14 +38,11 @@ class Resources:
         `all_descriptors` are those of the whole supervisor, called when a child is forked.
         """
         self.log_handler = logs.configure(plan.log_level, plan.log_format, plan.log_file)
-        self.room = limits.room_for(limits.raise_descriptor_limit(), plan.shards)
+        descriptors = limits.raise_descriptor_limit()
+        self.room = limits.room_for(descriptors, plan.shards, plan.max_connections)
         self.max_connections = limits.effective_connections(plan.max_connections, self.room)
-        address = listeners.resolve(plan.local_host, plan.local_port, plan.use_ipv6)
-        # Room to scale: shared memory cannot grow after the first fork. Not as much as possible,
-        # because each accept sums the connections over all rows.
-        self.memory = stats.Stats(min(MOST_SHARDS, max(RESERVED, 2 * plan.shards)))
-        # A shard may get more than its share of the connections, so a page holds all that fit it.
-        self.census = Census(self.memory.rows, self.room.per_shard)
+        address = sockets.resolve(plan.local_host, plan.local_port, plan.use_ipv6)
+        self.memory, self.census = self._shared_memory(plan.shards)
         passed = activation.take(os.environ, os.getpid())
         self.accepting = modes.strategy_for(plan, address, passed, self.memory, all_descriptors)
         self.admin_listener: socket.socket | None = None
@@ -62,6 +59,23 @@ class Resources:
         self.boot_nonce = secrets.token_hex(8)
         self.is_tls = plan.is_tls
 
+    def _shared_memory(self, shards: int) -> tuple[stats.Stats, Census]:
+        """Map what all processes share: it cannot grow after the first fork.
+
+        Slots to scale, but not as many as possible, because each accept sums the connections over
+        all rows. A shard may get more than its share of the connections, so a page of the census
+        holds all that fit one shard.
+        """
+        try:
+            memory = stats.Stats(min(MOST_SHARDS, max(RESERVED, 2 * shards)))
+            return memory, Census(memory.rows, self.room.per_shard)
+        except OSError as error:
+            raise StartError(
+                f"no shared memory for {self.room.per_shard} connections in each shard:"
+                f" {error.strerror} (set MaxConnections, or a lower RLIMIT_NOFILE)",
+                code=code_of_errno(error.errno),
+            ) from None
+
     @staticmethod
     def _bind_admin(address: str) -> socket.socket | None:
         """Listen for the admin child here: a port in use must fail the start.
@@ -71,12 +85,12 @@ class Resources:
         if not address:
             return None
         host, _, port = address.rpartition(":")
-        family = listeners.IPV6 if host.startswith("[") else listeners.IPV4
+        family = sockets.IPV6 if host.startswith("[") else sockets.IPV4
         with ExitStack() as taken:
             try:
-                where = listeners.resolve(host.strip("[]"), int(port), family)
-                sock = taken.enter_context(listeners.bind(where, is_shared=False))
-                listeners.listen(sock, ADMIN_BACKLOG)
+                where = sockets.resolve(host.strip("[]"), int(port), family)
+                sock = taken.enter_context(sockets.bind(where, is_shared=False))
+                sockets.listen(sock, ADMIN_BACKLOG)
             except StartError as error:
                 raise StartError(f"AdminAddress: {error.description}", code=error.code) from None
             taken.pop_all()
@@ -127,8 +141,7 @@ class Resources:
         line = f"listening on {self.url} with {shards} shards (pid {os.getpid()})"
         log.info("%s", line)
         if plan.log_file or not plan.log_level:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            stdio.say(line)
 
     def leave(self) -> None:
         """Release everything at the end."""

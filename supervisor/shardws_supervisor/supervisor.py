@@ -5,7 +5,7 @@ a command; shards/ carries it out, and reload/ has the order of a reload. It has
 asyncio event loop, so that fork is safe, and it never imports the application.
 
     TERM   stop gracefully; again: at once; again: by force     INT, QUIT   at once; again: by force
-    HUP    reload                                               TTIN, TTOU  one shard more, less
+    HUP    reload; TERM when the terminal was closed            TTIN, TTOU  one shard more, less
     USR1   reopen the log file                                  CHLD        a child ended
 """
 
@@ -15,11 +15,12 @@ import time
 from typing import Final
 
 from shardws.close_reasons import SERVER_RESTARTS, SERVER_STOPS
-from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, StartError
+from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, EXIT_USAGE, StartError
 from shardws.log import logger
 from shardws_supervisor.admin import upkeep
 from shardws_supervisor.control import commands
 from shardws_supervisor.control.server import ControlServer
+from shardws_supervisor.control.socket_watch import SocketWatch
 from shardws_supervisor.plan.plan import Plan, Planner, effective
 from shardws_supervisor.reload.reload import Reloads
 from shardws_supervisor.resources import Resources
@@ -33,6 +34,7 @@ from shardws_supervisor.system import init_reaper, spawn
 from shardws_supervisor.system.auxiliary import Auxiliary
 from shardws_supervisor.system.backoff import Policy
 from shardws_supervisor.system.signals import Signals
+from shardws_supervisor.system.terminal import Terminal
 
 TICK: Final = 0.5  # seconds between two looks at heartbeats
 START_GRACE: Final = 1.0  # seconds beyond StartTimeout until the port must be listened on
@@ -57,6 +59,7 @@ class Supervisor:
         self._drain_at: float | None = None
         self._escalation = Escalation()
         self._signals = Signals()
+        self._terminal = Terminal()
         self._selector = selectors.DefaultSelector()
         self.reloads = Reloads(self, self._selector)
         self._shards = Shards(
@@ -83,7 +86,9 @@ class Supervisor:
             time.monotonic,
             commands.PUSHES,
             lambda: [auxiliary.pid for auxiliary in self.auxiliaries],
+            commands.CHANGES,
         )
+        self._socket_watch = SocketWatch(self.resources.run_directory, self._control)
 
     @property
     def table(self) -> SlotTable:
@@ -131,6 +136,7 @@ class Supervisor:
             init_reaper.reap(self._known_children())
         self._shards.check(now)
         self._control.expire(now)
+        self._socket_watch.advance(now)
         for auxiliary in self.auxiliaries:
             auxiliary.advance(now)
         self._advance(now)
@@ -191,7 +197,11 @@ class Supervisor:
         elif process.is_expected_to_end or self.level:
             log.debug("%s (pid %d) %s", process.name, process.pid, reason)
         elif not self.has_served:
-            self._cannot_start(process.complaint or f"{process.name} {reason} before it was ready")
+            is_final = process.exit_code in (EXIT_USAGE, EXIT_CANNOT_START)
+            self._cannot_start(
+                process.complaint or f"{process.name} {reason} before it was ready",
+                EXIT_CANNOT_START if is_final else EXIT_FAILED,
+            )
         else:
             now = time.monotonic()
             respawn.died(slot, process, reason, now)
@@ -200,9 +210,9 @@ class Supervisor:
                 self._complaint = f"every shard is quarantined; the last: {reason}"
                 self.stop(Level.NOW)
 
-    def _cannot_start(self, reason: str) -> None:
+    def _cannot_start(self, reason: str, exit_code: int = EXIT_FAILED) -> None:
         self._complaint = reason
-        self._exit_code = EXIT_CANNOT_START
+        self._exit_code = exit_code
         self.stop(Level.NOW)
 
     def shard_leaving(self, process: ShardProcess) -> None:
@@ -221,6 +231,9 @@ class Supervisor:
     def _handle_signal(self, number: int) -> None:
         if number in ASKED:
             self.stop(self._escalation.level(self.level, ASKED[signal.Signals(number)]))
+        elif number == signal.SIGHUP and self._terminal.is_closed:
+            log.info("the terminal was closed")
+            self.stop(Level.GRACEFUL)
         elif number == signal.SIGHUP:
             self.reloads.follow() if self.reloads.is_running else self.reload()
         elif number in (signal.SIGTTIN, signal.SIGTTOU):

@@ -66,6 +66,14 @@ if os.path.exists("broken"):
 """
 
 
+# Behind an application: it raises when it is imported while the file `half` is there.
+HALF_DEPLOYED = """
+import os
+if os.path.exists("half"):
+    import a_module_that_comes_later
+"""
+
+
 def only_in_shards(code: str, application: str = "from examples.demo import server\n") -> str:
     """Return an application of which shards, but not the probe before them, run `code`."""
     return (

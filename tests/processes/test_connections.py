@@ -116,6 +116,23 @@ def test_secrets_in_a_target_are_not_listed(run_server: RunServer) -> None:
     assert "secret" not in listed
 
 
+def test_a_client_of_many_groups_does_not_cost_its_shard(run_server: RunServer) -> None:
+    """`shardws conn` answered with 3 MB on a channel of 1 MiB, and the shard was killed for it."""
+    server = run_server(shards=1)
+    pid = server.shard(0)["pid"]
+    client = server.connect()
+    identity = greeting(client)["connection_id"]
+    for number in range(1000):
+        client.send(json.dumps({"join": f"{number:04}" + "é" * 500}, ensure_ascii=False))
+    client.send("done")
+    assert client.recv(timeout=DEADLINE) == "done"
+    shown = json.loads(command(server, "conn", str(identity), "--json").stdout)
+    assert (shown["groups"], shown["group_names"][0]) == (1000, "0000" + "é" * 500)
+    assert len(shown["group_names"]) + shown["more_groups"] == 1000
+    assert f"and {shown['more_groups']} more\n" in command(server, "conn", str(identity)).stdout
+    assert server.shard(0)["pid"] == pid
+
+
 def test_publish_and_broadcast_reach_every_shard(run_server: RunServer) -> None:
     server = run_server(shards=2)
     member, _ = connect_to_shard(server, 0)

@@ -81,6 +81,17 @@ def test_status_in_words_and_as_json(run_server: RunServer) -> None:
     assert len(report["shards"]) == 2
 
 
+def test_who_asks_for_a_change_is_in_the_log(run_server: RunServer) -> None:
+    server = run_server(shards=1)
+    command(server, "disconnect", "12345678", "--reason", "a\nb")
+    found = server.wait_for_line(rf"user {os.getuid()} \(pid \d+\) asks for disconnect (.*)")
+    assert found[1] == """'{"id": 12345678, "code": 1000, "reason": "a\\\\nb"}'"""
+    command(server, "status")
+    command(server, "scale", "2")
+    server.wait_for_line(r"asks for scale '\{\"shards\": 2\}'")
+    assert server.log.count(" asks for ") == 2
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(run_server: RunServer) -> None:
     """`shardws status | head -1` ended with a traceback."""
     server = run_server(shards=1)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from websockets.sync.client import ClientConnection
 
 from tests.processes import chromium
 from tests.processes.conftest import DEADLINE, RunningServer, RunServer, free_port, greeting
@@ -29,11 +28,6 @@ def page(tmp_path: Path) -> Iterator[chromium.Page]:
 
 def start(run_server: RunServer, admin: str, **env: str) -> RunningServer:
     return run_server("examples.demo:server", "--admin", admin, env=env)
-
-
-def receive(client: ClientConnection) -> dict[str, object]:
-    message: dict[str, object] = json.loads(client.recv(timeout=DEADLINE))
-    return message
 
 
 @pytest.mark.timeout(120)
@@ -63,8 +57,10 @@ def test_shards_connections_and_console(run_server: RunServer, page: chromium.Pa
     assert echoed[1:] == ["←", "hello, echo"]
 
     page.fill("#to", str(other))
+    page.fill("#text", "it's me")
     page.click("#send-to")
-    assert receive(client) == {"from": me, "text": "hello, echo"}
+    page.wait_for("document.querySelectorAll('#talk li').length === 5")
+    assert page.text("#talk li:last-child").endswith(f"shardws send {other} 'it'\\''s me'")
     evil = "<img src=x onerror='window.hit = 1'><script>window.hit = 2</script>"
     client.send(json.dumps({"to": me, "text": evil}))
     page.wait_for("document.querySelectorAll('#talk li').length === 6")
@@ -75,6 +71,39 @@ def test_shards_connections_and_console(run_server: RunServer, page: chromium.Pa
     assert page.complaints() == []
     own = f"http://127.0.0.1:{port}/"
     assert all(url.startswith((own, "data:")) for url in page.requested())
+
+
+@pytest.mark.timeout(120)
+def test_with_a_token_the_page_sends_to_any_connection(
+    run_server: RunServer, page: chromium.Page
+) -> None:
+    """It sent the demo's JSON through its own WebSocket: other applications do not speak that."""
+    port = free_port()
+    server = start(run_server, f"127.0.0.1:{port}", SHARDWS_ADMIN_TOKEN=TOKEN)
+    client = server.connect()
+    other = greeting(client)["connection_id"]
+    page.open(f"http://127.0.0.1:{port}/?token={TOKEN}")
+    page.fill("#to", str(other))
+    page.fill("#text", "hello é")
+    page.click("#send-to")
+    assert client.recv(timeout=DEADLINE) == "hello é"
+    page.wait_for("document.querySelectorAll('#talk li').length === 1")
+    assert page.text("#talk li:last-child").endswith(f"to {other}: hello é (QUEUED)")
+    assert page.complaints() == []
+
+
+@pytest.mark.timeout(120)
+def test_the_ticks_of_an_axis_are_whole_numbers(run_server: RunServer, page: chromium.Page) -> None:
+    """An axis up to 1 read 0, 1, 1, and one up to 5 had a tick of 2.5 that read 3."""
+    port = free_port()
+    start(run_server, f"127.0.0.1:{port}")
+    page.open(f"http://127.0.0.1:{port}/")
+    tops = page.run("[0, 1, 1.5, 2, 3, 5, 7, 9, 11, 45, 99, 101, 1500].map(rounded)")
+    assert tops == [2, 2, 2, 2, 4, 6, 8, 10, 20, 60, 100, 200, 2000]
+    page.wait_for("document.querySelectorAll('#c-messages text').length === 5")
+    assert page.run(
+        "[...document.querySelectorAll('#c-messages text')].slice(0, 3).map(t => t.textContent)"
+    ) == ["0", "1", "2"]
 
 
 @pytest.mark.timeout(120)

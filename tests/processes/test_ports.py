@@ -37,7 +37,7 @@ def test_of_two_servers_that_start_at_once_one_has_the_port(
     )
     first.wait_for_line("^waiting$")
     second = launch(port=port)
-    assert second.wait_for_exit() == 3
+    assert second.wait_for_exit() == 1
     second.wait_for_line(f"^shardws: cannot listen on 127.0.0.1:{port}: the address is in use")
     with (tmp_path / "gate").open("w"):
         first.wait_until_listening()

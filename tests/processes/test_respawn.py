@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.proc import is_alive
-from tests.processes.applications import FAILS_WHILE_BROKEN, GREETS
+from tests.processes.applications import FAILS_WHILE_BROKEN, GREETS, HALF_DEPLOYED
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
@@ -84,6 +84,32 @@ def test_messages_reach_the_successor_from_other_shards(run_server: RunServer) -
     answer = json.loads(witness.recv(timeout=DEADLINE))
     assert answer["to"] == dead["connection_id"]
     assert "error" in answer
+
+
+@pytest.mark.parametrize("is_directory_gone", [False, True])
+def test_a_run_directory_that_was_cleaned_out_is_mended(
+    run_server: RunServer, is_directory_gone: bool
+) -> None:
+    """No command reached the server any more, and no message the successor of a shard."""
+    server = run_server(shards=2)
+    witness, other = connect_to_shard(server, 1)
+    victim = server.shard_pids()[0]
+    for file in server.run_dir.iterdir():
+        file.unlink()
+    if is_directory_gone:
+        server.run_dir.rmdir()
+    server.wait_for_line("files of the run directory had been removed: made anew")
+    server.wait_for_line(f"shard-{other['shard'] * 2}.sock had been removed")
+    os.kill(victim, signal.SIGKILL)
+    wait_for_new_pid(server, 0, victim)
+    client, new = connect_to_shard(server, 0)
+    witness.send(json.dumps({"to": new["connection_id"], "text": "there"}))
+    assert json.loads(client.recv(timeout=DEADLINE))["text"] == "there"
+    client.send(json.dumps({"to": other["connection_id"], "text": "and back"}))
+    assert json.loads(witness.recv(timeout=DEADLINE))["text"] == "and back"
+    server.signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
+    assert not server.run_dir.exists()
 
 
 def test_counters_do_not_fall_back(run_server: RunServer) -> None:
@@ -164,6 +190,54 @@ def test_a_crash_loop_is_quarantined_and_the_others_go_on(
     server.ask("reload")
     server.wait_for_line("reloaded: 2 shards replaced")
     assert server.shard(0)["state"] == "ready"
+
+
+HALF = "ModuleNotFoundError: No module named 'a_module_that_comes_later'"
+WAITS = rf"slot 0 waits for code that can be imported: app:server cannot be imported: {HALF}"
+
+
+def test_a_slot_waits_for_code_that_can_be_imported(
+    run_server: RunServer, write_app: WriteApp
+) -> None:
+    """A respawn in the middle of a deployment was counted as a crash, and the slot given up."""
+    server = run_server(write_app(UNRULY + HALF_DEPLOYED), "--respawn-attempts", "2")
+    _, hello = connect_to_shard(server, 0)
+    witness, _ = connect_to_shard(server, 1)
+    half = server.run_dir.parent / "half"
+    half.touch()
+    os.kill(hello["pid"], signal.SIGKILL)
+    server.wait_for_line(WAITS)
+    server.wait_for_status(lambda status: status["shards"][0]["restarts"] >= 4)
+    report = server.wait_for_status(lambda status: status["shards"][0]["state"] == "waiting")
+    assert HALF in report["shards"][0]["waits_for_code"]
+    assert report["ready"]
+    assert_echo(witness, "fine")
+    assert server.log.count("waits for code") == 1
+    half.unlink()
+    wait_for_new_pid(server, 0, hello["pid"])
+    assert server.shard(0)["waits_for_code"] == ""
+    assert_echo(connect_to_shard(server, 0)[0], "back")
+
+
+def test_a_server_of_which_every_slot_waits_for_code_goes_on(
+    run_server: RunServer, write_app: WriteApp
+) -> None:
+    """It ended with 1, and its next start was refused: nobody served until somebody woke up."""
+    reference = write_app(UNRULY + HALF_DEPLOYED)
+    server = run_server(reference, "--respawn-attempts", "2", shards=1)
+    half = server.run_dir.parent / "half"
+    half.touch()
+    os.kill(server.shard(0)["pid"], signal.SIGKILL)
+    server.wait_for_status(lambda status: status["shards"][0]["restarts"] >= 4)
+    assert not server.status()["ready"]
+    server.ask("reload")
+    server.wait_for_line("reload refused: .*a_module_that_comes_later")
+    half.unlink()
+    server.ask("reload")
+    server.wait_for_line("reloaded: 1 shard replaced")
+    assert_echo(connect_to_shard(server, 0)[0], "back")
+    server.signal(signal.SIGTERM)
+    assert server.wait_for_exit() == 0
 
 
 def test_a_server_of_which_every_shard_is_quarantined_ends(

@@ -51,7 +51,7 @@ FAILURES = {
     "exception in the import": (
         "app:server",
         "import os\nraise RuntimeError('no database')",
-        3,
+        1,
         r"app:server cannot be imported: RuntimeError: no database \(.*app.py:2\)",
     ),
     "import error in the import": (
@@ -64,13 +64,13 @@ FAILURES = {
     "exit in the import": (
         "app:server",
         "raise SystemExit(7)",
-        3,
+        1,
         r"app:server cannot be imported: SystemExit: 7 \(.*app.py:1\)",
     ),
     "death in the import": (
         "app:server",
         "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)",
-        3,
+        1,
         "the application was killed by SIGSEGV while it was imported",
     ),
 }
@@ -119,7 +119,7 @@ def test_a_port_in_use_is_named(launch: RunServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server = launch(port=port)
-        assert server.wait_for_exit() == 3
+        assert server.wait_for_exit() == 1
     server.wait_for_line(f"^shardws: cannot listen on 127.0.0.1:{port}: the address is in use$")
     assert not server.run_dir.exists()
 
@@ -127,7 +127,7 @@ def test_a_port_in_use_is_named(launch: RunServer) -> None:
 def test_a_second_server_on_the_port_is_refused(run_server: RunServer, launch: RunServer) -> None:
     first = run_server()
     second = launch(port=first.port)
-    assert second.wait_for_exit() == 3
+    assert second.wait_for_exit() == 1
     second.wait_for_line(f"cannot listen on 127.0.0.1:{first.port}: the address is in use")
     with first.connect() as client:
         assert greeting(client)["shard"] in (0, 1)
@@ -138,7 +138,7 @@ def test_a_second_server_in_the_run_directory_is_refused_by_pid(
 ) -> None:
     first = run_server()
     second = launch(run_dir=first.run_dir)
-    assert second.wait_for_exit() == 3
+    assert second.wait_for_exit() == 1
     second.wait_for_line(
         f"^shardws: run directory .* is in use by the server with pid {first.pid}$"
     )
@@ -182,7 +182,7 @@ def test_an_error_only_a_shard_meets_stops_the_start(
     """The probe child imports in peace, the shards cannot: no respawn loop at the start."""
     reference = write_app(only_in_shards("raise RuntimeError('only in a shard')"))
     server = launch(reference)
-    assert server.wait_for_exit() == 3
+    assert server.wait_for_exit() == 1
     server.wait_for_line("^shardws: app:server cannot be imported: RuntimeError: only in a shard")
     assert not server.run_dir.exists()
 
@@ -271,7 +271,7 @@ def test_a_port_that_somebody_takes_during_the_start_stops_it(
         shards=1,
         env={"PORT": str(port)},
     )
-    assert server.wait_for_exit() == 3
+    assert server.wait_for_exit() == 1
     server.wait_for_line("^shardws: (cannot listen on port|nothing listens on)")
     server.wait_for_line("cannot listen.*: Address already in use")
     assert "Traceback" not in server.log

@@ -1,6 +1,7 @@
 """The surface on several shards: what works from any shard, by real clients of real processes."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,29 @@ def test_a_gigabyte_across_shards_costs_neither_of_them_memory(pair: Pair, tmp_p
     assert all(now - then < 24 << 20 for now, then in zip(after, before, strict=True))
     result = json.loads(asker.recv(timeout=DEADLINE))["result"]
     assert result == "DROPPED"
+
+
+@pytest.mark.surface("SendFile")
+def test_a_file_that_gets_shorter_on_its_way_to_another_shard_closes_the_client(
+    pair: Pair, tmp_path: Path
+) -> None:
+    server, asker, _, _ = pair
+    path = tmp_path / "big"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    sock, greeting = open_silent(server, 1)
+    with sock:
+        order = {"do": "file", "to": greeting["connection_id"], "with": str(path)}
+        asker.send(json.dumps(order))
+        data = sock.recv(1 << 20)
+        os.truncate(path, 1000)
+        while piece := sock.recv(1 << 20):
+            data = data[-4096:] + piece
+            if b"\x03\xf3a message could not be finished" in data:  # 1011 in a close frame
+                break
+    assert b"\x03\xf3a message could not be finished" in data
+    assert json.loads(asker.recv(timeout=DEADLINE))["result"] == "DROPPED"
+    server.wait_for_line("made shorter")
 
 
 @pytest.mark.surface("MaxConnections", "WebSocketConnectionCount")

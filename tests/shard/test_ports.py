@@ -85,20 +85,20 @@ def test_a_port_that_somebody_takes_between_bind_and_listen_is_an_error_of_the_m
         with socket.socket() as other:
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
-            def bind(*arguments: Any, **options: Any) -> sockets.Port:
+            def open_port(*arguments: Any, **options: Any) -> sockets.Port:
                 port = real(*arguments, **options)
                 other.bind(port.sock.getsockname())
                 other.listen()
                 return port
 
-            real = sockets.bind
-            monkeypatch.setattr(sockets, "bind", bind)
+            real = sockets.open_port
+            monkeypatch.setattr(sockets, "open_port", open_port)
             with pytest.raises(ShardwsError) as error:
                 server.listening = True
             monkeypatch.undo()
             place = f"127.0.0.1:{other.getsockname()[1]}"
             assert error.value.code == 10048
-            assert error.value.description == f"cannot bind {place}: Address already in use"
+            assert error.value.description == f"cannot listen on {place}: the address is in use"
             assert not server.listening
             portlock.take(place).close()  # the failed start let go of it
         async with listening(server) as url:

@@ -249,18 +249,79 @@ def test_disconnect_does_not_wait_for_a_file(tmp_path: Path) -> None:
     run(main())
 
 
-def test_a_file_that_gets_shorter_is_sent_as_it_is_then(tmp_path: Path) -> None:
+@pytest.mark.surface("SendFile")
+def test_a_file_that_gets_shorter_breaks_the_message_and_closes_the_connection(
+    tmp_path: Path,
+) -> None:
+    """Its rest was left out, and the client took what had been sent for the whole message."""
+
     async def main() -> None:
         recorder = EventRecorder()
         server = recording_server(recorder, out_high_mark=256 * 1024)
         path = sparse(tmp_path / "big", 8 << 20)
         async with listening(server), RawClient(server, recorder) as raw:
             sent = server.send_file(raw.id, path)
-            with path.open("r+b") as file:
-                file.truncate(5_000_000)
+            os.truncate(path, 5_000_000)
+            first, payload = await raw.frame()
+            while first != 0x88:
+                assert not first & 0x80, "the message was completed"
+                first, payload = await raw.frame()
+            assert payload[:2] == (1011).to_bytes(2)
+            assert await sent is Outcome.DROPPED
+            assert await recorder.wait_for("error") == [("error", 10005)]
+
+    run(main())
+
+
+def test_a_file_that_gets_shorter_before_anything_was_sent_leaves_the_connection_open(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
+        paths = [sparse(tmp_path / "first", 8 << 20), sparse(tmp_path / "second", 8 << 20)]
+        async with listening(server), RawClient(server, recorder) as raw:
+            sent = [server.send_file(raw.id, path) for path in paths]
+            os.truncate(paths[1], 0)
+            server.send_text(raw.id, "goes on")
             opcode, fragments, _ = await raw.message()
-            assert opcode == 2
-            assert sum(map(len, fragments)) == 5_000_000
+            assert (opcode, sum(map(len, fragments))) == (2, 8 << 20)
+            assert await raw.message() == (1, [b"goes on"], [])
+            assert [await one for one in sent] == [Outcome.QUEUED, Outcome.DROPPED]
+            assert await recorder.wait_for("error") == [("error", 10005)]
+
+    run(main())
+
+
+@pytest.mark.surface("SendFile")
+def test_a_file_that_grows_is_sent_in_the_size_it_had(tmp_path: Path) -> None:
+    """The end of a growing file was followed: a log that is written to never ended."""
+
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = recording_server(recorder, out_high_mark=256 * 1024)
+        path = tmp_path / "file"
+        data = write(path, 2_000_001)
+        async with listening(server), RawClient(server, recorder) as raw:
+            sent = server.send_file(raw.id, path)
+            with path.open("ab") as file:
+                file.write(bytes(3_000_000))
+            opcode, fragments, _ = await raw.message()
+            assert (opcode, b"".join(fragments)) == (2, data)
             assert await sent is Outcome.QUEUED
+
+    run(main())
+
+
+def test_a_file_whose_size_is_unknown_is_refused(tmp_path: Path) -> None:
+    """Those of /proc say 0 whatever they hold: they would be sent as empty messages."""
+
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = recording_server(recorder)
+        async with listening(server), RawClient(server, recorder) as raw:
+            with pytest.raises(ShardwsError, match="size is not known") as error:
+                server.send_file(raw.id, "/proc/self/status")
+            assert error.value.code == 302
 
     run(main())

@@ -137,12 +137,19 @@ async def reaches(host: str, server: WebSocketServer) -> bool:
 @pytest.mark.surface("UseIPv6", "LocalHost")
 @pytest.mark.skipif(not HAS_IPV6, reason="this host has no ::1")
 @pytest.mark.parametrize(
-    ("use_ipv6", "by_4", "by_6"), [(0, True, False), (1, False, True), (2, True, True)]
+    ("host", "use_ipv6", "by_4", "by_6"),
+    [
+        ("", 0, True, False),
+        ("", 1, False, True),
+        ("", 2, True, True),
+        ("::", 1, False, True),
+        ("::", 2, True, True),
+    ],
 )
-def test_ipv6_is_off_the_only_one_or_both(use_ipv6: int, by_4: bool, by_6: bool) -> None:
+def test_ipv6_is_off_the_only_one_or_both(host: str, use_ipv6: int, by_4: bool, by_6: bool) -> None:
     async def main() -> None:
         server = new_server()
-        server.local_host = ""
+        server.local_host = host
         server.use_ipv6 = use_ipv6
         async with listening(server):
             assert await reaches("127.0.0.1", server) is by_4

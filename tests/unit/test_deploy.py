@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from shardws import stats
+from shardws.errors import EXIT_CANNOT_START, EXIT_USAGE
+from shardws.settings import table
 from shardws_supervisor.admin import metrics
 from shardws_supervisor.control import status
 from shardws_supervisor.shards.slots import Slot, SlotTable
@@ -41,6 +43,7 @@ def exposition() -> str:
         "max_connections": 1,
         "uptime": 1.0,
         "reloads": 0,
+        "log_lines_lost": 0,
         "auxiliaries": [{"name": "admin", "pid": 1, "restarts": 0}],
     }
     return metrics.Exposition(memory).page(report, "")[0].decode()
@@ -118,6 +121,20 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_times_of_the_unit_fit_the_defaults() -> None:
+    unit = dict(
+        line.split("=", 1)
+        for line in (DEPLOY / "systemd" / "shardws.service").read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    )
+    assert int(unit["TimeoutStartSec"]) > 2 * table.START_TIMEOUT.default
+    assert int(unit["TimeoutStopSec"]) > table.DRAIN_DELAY.default + table.DRAIN_DEADLINE.default
+    assert unit["Restart"] == "on-failure"
+    final = {int(word) for word in unit["RestartPreventExitStatus"].split()}
+    assert final == {EXIT_USAGE, EXIT_CANNOT_START}
+    assert int(unit["RestartSec"]) * 5 > 10, "StartLimitBurst within StartLimitIntervalSec"
 
 
 def test_flags_in_the_files_exist() -> None:

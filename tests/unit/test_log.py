@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from shardws.log import shard_logger
+from shardws.log import MOST_KINDS, OTHERS, Adapter, LineLimiter, shard_logger, shown
 
 
 class Client:
@@ -54,3 +54,69 @@ def test_who_watches_hears_of_lines_that_no_logger_wants(
     log.debug("not this one")
     log.unwatched.info("nor this one")
     assert heard == [(7, logging.INFO, "opened for 192.0.2.1:4711", "shard")]
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_strangers_cause_ten_lines_of_a_kind_in_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    """620 bad requests filled the pipe of the log at the default level."""
+    caplog.set_level(logging.INFO, "shardws")
+    clock = Clock()
+    log = Adapter(logging.getLogger("shardws.shard"), {}, clock)
+    for number in range(12):
+        log.stranger("bad requests", logging.INFO, "refused %d", number)
+    log.stranger("violations", logging.WARNING, "another kind")
+    assert [record.getMessage() for record in caplog.records] == [
+        *(f"refused {number}" for number in range(10)),
+        "another kind",
+    ]
+    caplog.clear()
+    clock.now += 1.0
+    log.about_stranger("bad requests", Client("192.0.2.1"), logging.INFO, "refused %s")
+    log.sum_up()
+    clock.now += 9.0
+    log.sum_up()
+    log.sum_up()
+    assert [record.getMessage() for record in caplog.records] == [
+        "refused 192.0.2.1:4711",
+        "bad requests: and 2 more like it in the last 10 s",
+    ]
+    assert all(record.pathname == __file__ for record in caplog.records[:1])
+    assert caplog.records[-1].levelno == logging.INFO
+
+
+def test_at_the_end_what_was_left_out_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "shardws")
+    log = Adapter(logging.getLogger("shardws.shard"), {}, Clock())
+    for _ in range(13):
+        log.stranger("violations", logging.WARNING, "broke it")
+        log.stranger("quiet", logging.INFO, "nobody wants this line, so none is missing")
+    log.sum_up(is_end=True)
+    assert caplog.records[-1].getMessage() == "violations: and 3 more like it in the last 1 s"
+    assert len(caplog.records) == 11
+
+
+def test_kinds_are_bounded() -> None:
+    limiter = LineLimiter(most=1)
+    for number in range(MOST_KINDS + 5):
+        assert limiter.admits(f"kind {number}", logging.INFO, 0.0) is (number <= MOST_KINDS)
+    (left,) = limiter.take(0.0, is_end=True)
+    assert (left.kind, left.count) == (OTHERS, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "as_shown"),
+    [
+        ("plain", "'plain'"),
+        ("a\r\nb\x1b[31m\x85", r"'a\r\nb\x1b[31m\x85'"),
+        ("é" * 3, r"'\xe9\xe9\xe9'"),
+        ("x" * 300, "'" + "x" * 200 + "'..."),
+    ],
+)
+def test_text_of_a_stranger_is_escaped_and_bounded(text: str, as_shown: str) -> None:
+    assert shown(text) == as_shown

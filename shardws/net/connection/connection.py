@@ -297,11 +297,14 @@ class Connection(Wire):
             self.remote_host, self.remote_port = self.owner.interned.shared(peer[0]), peer[1]
         if here:
             self.local_address = self.owner.interned.shared(here[0])
-        self.reader = handshake.HandshakeReader(config.handshake)
+        self.reader = handshake.HandshakeReader(config.handshake, self._is_secure)
         self.seen = self.owner.now
         if config.open_timeout:
             self.expire_in(config.open_timeout)
         self.owner.accepted(self)
+
+    def _is_secure(self, request: Request) -> bool:
+        return self.owner.is_secure(self, request)
 
     @property
     def is_opening(self) -> bool:

@@ -262,8 +262,10 @@ class Multipart:
         self._stream = None
         stream.end(Outcome.DROPPED)
         connection = self._connection
-        code = code_of_errno(error.errno) if isinstance(error, OSError) and error.errno else 213
-        connection.stream_failed(code, f"a message could not be sent: {error}")
+        code, reason = 213, str(error)
+        if isinstance(error, OSError) and error.errno is not None:
+            code, reason = code_of_errno(error.errno), error.strerror or reason
+        connection.stream_failed(code, f"a message could not be sent: {reason}")
         if not stream.is_first:
             connection.disconnect(UNFINISHED, "a message could not be finished")
 

@@ -1,6 +1,7 @@
 """The admin child: health, metrics, status and the dashboard over HTTP.
 
     process      the child itself                      http        requests and answers
+    serving      their connections and bounds          sending     POST /send, for the dashboard
     routes       the paths                             access      who may ask
     supervision  asks the control socket               metrics     the Prometheus exposition
     page         the dashboard, one file of HTML       history     the last minutes, for the charts

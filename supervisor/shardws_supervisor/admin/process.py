@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shardws import stats
-from shardws_supervisor.admin import http
+from shardws_supervisor.admin import http, serving
 from shardws_supervisor.admin.access import Access
 from shardws_supervisor.admin.history import PERIOD, History
-from shardws_supervisor.admin.routes import Routes
+from shardws_supervisor.admin.routes import POSTS, PROBES, Routes
 from shardws_supervisor.admin.supervision import Supervision
 
 
@@ -41,19 +41,22 @@ async def _serve(context: Context) -> None:
     loop = asyncio.get_running_loop()
     history = History(context.memory)
 
-    def note() -> None:
-        history.note(loop.time() - context.started)
-        loop.call_later(PERIOD, note)
-
-    note()
     routes = Routes(
         Access(context.token),
         context.memory,
         Supervision(context.run_directory, loop.time),
         history,
     )
+    clients = serving.Server(routes.handle, PROBES, POSTS)
+
+    def note() -> None:
+        history.note(loop.time() - context.started)
+        clients.log.sum_up()
+        loop.call_later(PERIOD, note)
+
+    note()
     server = await asyncio.start_server(
-        http.Server(routes.handle).serve, sock=context.listener, limit=http.LONGEST_HEAD
+        clients.serve, sock=context.listener, limit=http.LONGEST_HEAD
     )
     async with server:
         await server.serve_forever()

@@ -1,6 +1,7 @@
 """The paths of the admin server.
 
-Owns what each answers; who may ask is in access.py. Nothing here changes the server.
+Owns what each answers; who may ask is in access.py. Nothing here changes the server; /send alone
+has an effect, on a client.
 
     /livez        200 while the supervisor answers  for probes: no token, no data
     /readyz       200 when new clients should come here; 503 before, while draining, after
@@ -9,6 +10,7 @@ Owns what each answers; who may ask is in access.py. Nothing here changes the se
     /             the dashboard
     /connections  the newest connections of all shards; ?limit=N
     /history      the last minutes, for its charts
+    /send         POST: a text to one connection; only with a token (sending.py)
 
 While the supervisor does not answer, / and /metrics go on; the others are 503.
 """
@@ -18,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from shardws import stats
-from shardws_supervisor.admin import http, metrics, page
+from shardws_supervisor.admin import http, metrics, page, sending
 from shardws_supervisor.admin.access import Access
 from shardws_supervisor.admin.history import History
 from shardws_supervisor.admin.http import Request, Response
@@ -26,6 +28,8 @@ from shardws_supervisor.admin.supervision import Supervision, Unanswered
 
 MOST_LISTED: Final = 500
 LISTED: Final = 100
+PROBES: Final = ("/livez", "/readyz")
+POSTS: Final = (sending.PATH,)
 
 Route = Callable[[Request], Awaitable[Response]]
 
@@ -50,13 +54,15 @@ class Routes:
         self._history = history
         self._metrics = metrics.Exposition(memory)
         self._page = page.load()
-        self._probes: dict[str, Route] = {"/livez": self._livez, "/readyz": self._readyz}
+        livez, readyz = PROBES
+        self._probes: dict[str, Route] = {livez: self._livez, readyz: self._readyz}
         self._routes: dict[str, Route] = {
             "/": self._dashboard,
             "/status": self._status,
             "/metrics": self._scrape,
             "/connections": self._connections,
             "/history": self._past,
+            sending.PATH: self._send,
         }
 
     async def handle(self, request: Request) -> Response:
@@ -114,6 +120,9 @@ class Routes:
 
     async def _past(self, _request: Request) -> Response:
         return as_json({"points": self._history.points()})
+
+    async def _send(self, request: Request) -> Response:
+        return await sending.send(self._supervision, request, has_token=bool(self._access.token))
 
 
 def number(text: str, most: int) -> int:

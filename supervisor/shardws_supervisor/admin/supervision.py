@@ -23,6 +23,10 @@ class Unanswered(Exception):
     """The supervisor did not answer."""
 
 
+class Declined(Unanswered):
+    """The supervisor answered that it will not, and why."""
+
+
 class Line:
     """A client that is made anew after each failure."""
 
@@ -31,14 +35,14 @@ class Line:
         self._client: control.Client | None = None
 
     async def ask(self, do: str, deadline: float, **arguments: Any) -> Report:
-        """Return the answer; Unanswered when there is none within `deadline` seconds."""
+        """Return the answer; Unanswered when none comes in `deadline` seconds, or Declined."""
         client = self._client
         if client is None:
             client = self._client = control.connect(self._run_directory, timeout=deadline)
         try:
             return await client.ask(do, **arguments)
         except control.Refused as error:
-            raise Unanswered(error.description) from None
+            raise Declined(error.description) from None
         except control.ControlError as error:
             # Others that wait on it have waited as long, or ask of the same supervisor.
             client.close()
@@ -60,6 +64,7 @@ class Supervision:
         self._clock = clock
         self._reports = Line(run_directory)
         self._lists = Line(run_directory)
+        self._sends = Line(run_directory)
         self._report: Report = {}
         self._asked_at = float("-inf")
 
@@ -84,7 +89,12 @@ class Supervision:
         del found["connections"][limit:]
         return found
 
+    async def send(self, connection_id: int, text: str) -> str:
+        """Send a text to a connection and return its outcome by name; Unanswered, Declined."""
+        reply = await self._sends.ask("send", LIST_DEADLINE, id=connection_id, text=text)
+        return str(reply["outcome"])
+
     def close(self) -> None:
-        """Close both connections."""
-        self._reports.close()
-        self._lists.close()
+        """Close all connections."""
+        for line in (self._reports, self._lists, self._sends):
+            line.close()

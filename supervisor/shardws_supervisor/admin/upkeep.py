@@ -1,7 +1,7 @@
 """What the supervisor keeps of the admin child: how to start it, and the line in the log.
 
-Owns that alone; auxiliary.py keeps it alive. The child's own modules are imported after the fork: the
-supervisor and the shards need no HTTP and no prometheus_client.
+Owns that alone; auxiliary.py keeps it alive. The child's own modules are imported after the fork:
+the supervisor and the shards need no HTTP and no prometheus_client.
 """
 
 import socket
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from shardws.log import logger
+from shardws.net.sockets import Address
 from shardws.stats import Stats
-from shardws_supervisor.listening.listeners import Address
 from shardws_supervisor.plan.plan import Plan
 from shardws_supervisor.system import spawn
 from shardws_supervisor.system.auxiliary import Auxiliary

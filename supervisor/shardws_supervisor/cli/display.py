@@ -111,12 +111,20 @@ def status(report: Report, rates: dict[int, Report]) -> list[str]:
         lines += ["", *(_auxiliary(auxiliary) for auxiliary in report["auxiliaries"])]
     ends = [shard for shard in report["shards"] if shard["last_end"]]
     if ends:
-        lines += ["", *(f"shard {end['shard']} last {end['last_end']}" for end in ends)]
+        lines += ["", *map(_last_end, ends)]
     if report["reload_outcome"]:
         lines += ["", report["reload_outcome"]]
     if report.get("tls") is not None:
         lines += ["", *_certificates(report["tls"])]
     return lines
+
+
+def _last_end(shard: Report) -> str:
+    if shard.get("waits_for_code"):  # an older server says nothing of it
+        return (
+            f"slot {shard['shard']} waits for code that can be imported: {shard['waits_for_code']}"
+        )
+    return f"shard {shard['shard']} last {shard['last_end']}"
 
 
 def _auxiliary(auxiliary: Report) -> str:
@@ -134,10 +142,22 @@ def _certificates(tls: Report) -> list[str]:
     protocols = ", ".join(tls["protocols"])
     return [
         f"certificate {found['subject']} until {found['expires'][:10]}"
-        f" ({found['days_left']} days, {protocols})"
-        f"{'  EXPIRES SOON' if found['is_expiring'] else ''}"
+        f" ({_validity(found)}{protocols}){_alarm(found)}"
         for found in tls["certificates"]
     ]
+
+
+def _validity(found: Report) -> str:
+    """Say how long a certificate goes on; nothing of one that has expired."""
+    return "" if found["days_left"] < 0 else f"{found['days_left']} days, "
+
+
+def _alarm(found: Report) -> str:
+    if found["days_left"] < 0:
+        return f"  EXPIRED at {found['expires']}"
+    if found.get("validity") == "not yet valid":  # an older server says nothing of it
+        return f"  NOT VALID before {found.get('valid_from')}"
+    return "  EXPIRES SOON" if found["is_expiring"] else ""
 
 
 def _row(shard: Report, rates: dict[int, Report]) -> tuple[str, ...]:
@@ -182,6 +202,17 @@ def connections(report: Report) -> list[str]:
         *(f"older ones of shard {ids.unpack(one).slot}: --after {one}" for one in following),
         f"{shown}{report['total']} connections{silence(report)}",
     ]
+
+
+def connection(report: Report) -> list[str]:
+    """Return the lines of `shardws conn`; whatever a server says of it, one fact on each."""
+    shown = {printable(name): str(value) for name, value in report.items() if name != "more_groups"}
+    names = report.get("group_names")
+    if isinstance(names, list):
+        more = f" and {report['more_groups']} more" if "more_groups" in report else ""
+        shown["group_names"] = ", ".join(map(str, names)) + more
+    width = max(map(len, shown), default=0)
+    return [f"{name:{width}}  {value}".rstrip() for name, value in shown.items()]
 
 
 def silence(report: Report) -> str:

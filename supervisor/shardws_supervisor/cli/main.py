@@ -26,7 +26,7 @@ from shardws.errors import (
 from shardws.settings import Assignment, sources
 from shardws_supervisor.cli import operate, output, serve, settings
 from shardws_supervisor.control import connections
-from shardws_supervisor.system import signals, versions
+from shardws_supervisor.system import signals, stdio, versions
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain("interrupted", 128 + signal.SIGINT)
     except ShardwsError as error:
         return complain(*_line_and_code(error))
+    except OSError as error:  # what the system refused, such as a pipe: no descriptors are left
+        where = f"{error.filename}: " if error.filename else ""
+        return complain(f"{where}{error.strerror or error}", EXIT_FAILED)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -200,6 +203,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def _run(namespace: argparse.Namespace) -> int:
+    stdio.complete()  # other commands say that standard output is closed; a server serves
     told: set[str] = set()
 
     def gather() -> list[Assignment]:

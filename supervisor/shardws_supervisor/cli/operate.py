@@ -55,11 +55,11 @@ def reload(namespace: argparse.Namespace) -> int:
     with connect(namespace) as server:
         number = checked(server.ask("reload"), shapes.RELOADING)["reloads"]
         while True:
-            report = checked(server.status(), shapes.RELOADED)
+            report = checked(server.status(), shapes.RELOAD_PROGRESS)
             if report["reloads"] != number or report["phase"] != "reloading":
                 break
             time.sleep(PAUSE)
-    outcome: str = report["reload_outcome"]
+    outcome: str = checked(report, shapes.RELOADED)["reload_outcome"]
     if report["last_reload"]["kind"] == "done":
         output.lines([outcome])
         return EXIT_OK
@@ -129,9 +129,7 @@ def conn(namespace: argparse.Namespace) -> int:
     if namespace.json:
         output.as_json(report)
     else:
-        shown = {output.printable(name): value for name, value in report.items()}
-        width = max(map(len, shown), default=0)
-        output.lines(f"{name:{width}}  {value}" for name, value in shown.items())
+        output.lines(display.connection(report))
     return EXIT_OK
 
 

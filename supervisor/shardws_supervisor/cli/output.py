@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
+from shardws_supervisor.system import stdio
+
 
 class OutputError(Exception):
     """Standard output is closed, full, or nobody reads it any more."""
@@ -46,8 +48,8 @@ def raw(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Write one line to standard error."""
-    to_stderr(f"shardws: {printable(' '.join(text.split()))}\n")
+    """Write one line to standard error, now or never: the server says its last word by it, too."""
+    stdio.say(f"shardws: {printable(' '.join(text.split()))}")
 
 
 def to_stderr(text: str) -> None:

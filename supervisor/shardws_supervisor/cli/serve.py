@@ -4,14 +4,16 @@ Owns the sequence: settings known without the application are checked, a probe c
 application, its settings and the others make the plan, the supervisor takes over.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 
 from shardws.log import logger
 from shardws.settings import Assignment
 from shardws_supervisor.plan import probe
-from shardws_supervisor.plan.plan import Planner, read
+from shardws_supervisor.plan.plan import Planner
 from shardws_supervisor.supervisor import Supervisor
 from shardws_supervisor.system import logs, signals, versions
+from shardws_supervisor.system.log_formats import BLOCK
 
 log = logger("supervisor")
 
@@ -30,14 +32,15 @@ def serve(reference: str, gather: Callable[[], Sequence[Assignment]]) -> int:
     signals.end_the_start()
     planner = Planner(reference, gather)
     logs.configure(1, "text", "")  # until the settings say otherwise
-    early = read(planner.early(), planner.load, ())
+    early = planner.early()
     logs.configure(early.log_level, early.log_format, early.log_file)
     try:
-        explicit = probe.run(planner.load)
+        explicit = probe.run(early.load, early.start_timeout)
     except probe.ProbeError as error:
         if error.detail:
             # To a terminal the last line says enough; a log file is for the whole story.
-            log.log(40 if early.log_file else 10, "%s", error.detail.rstrip())
+            level = logging.ERROR if early.log_file else logging.DEBUG
+            log.log(level, "%s", error.description, extra={BLOCK: error.detail})
         raise
     plan = planner.plan(explicit)
     logs.configure(plan.log_level, plan.log_format, plan.log_file)

@@ -44,7 +44,8 @@ def settings(namespace: argparse.Namespace) -> int:
     given, warnings = sources.gather(namespace, os.environ, namespace.config)
     shown = Settings()
     if namespace.application:
-        shown.load(probe.run(Planner(namespace.application, lambda: given).load))
+        early = Planner(namespace.application, lambda: given).early()
+        shown.load(probe.run(early.load, early.start_timeout))
     shown.apply(given)
     if namespace.json:
         output.raw(listing.as_json(shown))

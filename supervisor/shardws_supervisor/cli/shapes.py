@@ -17,9 +17,13 @@ _COUNTERS: Final = dict.fromkeys(("messages_in", "messages_out", "bytes_in", "by
 _SHARD: Final = {
     "shard": int, "state": str, "last_end": str, "pid": NUMBER, "uptime": NUMBER,
     "restarts": NUMBER, "connections": NUMBER, "loop_lag": NUMBER, "queue_bytes": NUMBER,
-    "link_bytes": NUMBER, "rss": NUMBER, "cpu_seconds": NUMBER, **_COUNTERS,
+    "link_bytes": NUMBER, "rss": NUMBER, "cpu_seconds": NUMBER, "waits_for_code?": str,
+    **_COUNTERS,
 }  # fmt: skip
-_CERTIFICATE: Final = {"subject": str, "expires": str, "days_left": NUMBER, "is_expiring": bool}
+_CERTIFICATE: Final = {
+    "subject": str, "expires": str, "days_left": NUMBER, "is_expiring": bool,
+    "validity?": str, "valid_from?": str,
+}  # fmt: skip
 _AUXILIARY: Final = {
     "name": str, "pid": NUMBER, "uptime": NUMBER, "restarts": NUMBER, "last_end": str,
 }  # fmt: skip
@@ -43,7 +47,8 @@ CONNECTIONS: Final = {
     "connections": [_CONNECTION],
 }
 RELOADING: Final = {"reloads": int}
-RELOADED: Final = {"reloads": int, "phase": str, "reload_outcome": str}
+RELOAD_PROGRESS: Final = {"reloads": int, "phase": str}
+RELOADED: Final = {"reload_outcome": str, "last_reload": {"kind": str}}
 PHASE: Final = {"phase": str}
 SCALED: Final = {"shards": NUMBER}
 CLOSED: Final = {"count": NUMBER, "silent_shards?": NUMBER}

@@ -3,13 +3,11 @@
 Owns the kinds of places and their bounds; knows no request and no command. An ORDINARY place is for
 whoever comes, MOST_CLIENTS of them. When all are taken, a newcomer gets a RESERVED one: it may look
 and steer, but not push, so that backends cannot lock the operator out. A CHILD place is for the
-server's own children (the admin child), known by the pid that the kernel names. Of RESERVED and CHILD
-places the client that has been silent for longest gives way to the next one.
+server's own children (the admin child), known by the pid that the kernel names. Of RESERVED and
+CHILD places the client that has been silent for longest gives way to the next one.
 """
 
 import enum
-import socket
-import struct
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, Protocol, TypeVar
 
@@ -19,7 +17,6 @@ from shardws.log import logger
 RESERVED_CLIENTS: Final = 8  # each for a person with a command, or for `top`
 CHILD_CLIENTS: Final = 4  # the admin child has two connections
 ROOM_AGAIN: Final = MOST_CLIENTS * 7 // 8  # said then: a table at its bound must not fill the log
-_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 
 log = logger("supervisor.control")
 
@@ -90,12 +87,6 @@ def idlest(kind: ClientKind, clients: Iterable[G]) -> G | None:
     """Return the client of that kind that has been silent for longest with nothing under way."""
     idle = [client for client in clients if client.kind is kind and client.is_idle]
     return min(idle, key=lambda client: client.last, default=None)
-
-
-def pid_of(sock: socket.socket) -> int:
-    """Return the pid of the process that connected, as the kernel knows it."""
-    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return int(_CREDENTIALS.unpack(data)[0])
 
 
 def _count(clients: Iterable[Client], kind: ClientKind) -> int:

@@ -28,6 +28,12 @@ class Directory(Protocol):
     path: Path
 
 
+class LogHandler(Protocol):
+    """The log, as `status` shows it."""
+
+    def count_lost(self) -> int: ...
+
+
 class Resources(Protocol):
     """What `status` shows of what the server took before its first fork."""
 
@@ -35,6 +41,8 @@ class Resources(Protocol):
     max_connections: int
     memory_limit: int | None
 
+    @property
+    def log_handler(self) -> LogHandler: ...
     @property
     def run_directory(self) -> Directory: ...
     @property
@@ -95,6 +103,7 @@ def _status(server: Server, _request: Request) -> Reply:
         "run_directory": str(resources.run_directory.path),
         "max_connections": resources.max_connections,
         "memory_limit": resources.memory_limit,
+        "log_lines_lost": resources.log_handler.count_lost(),
         "reloads": server.reloads.count,
         "reload_outcome": str(outcome) if outcome else "",
         "last_reload": outcome.report() if outcome else None,
@@ -152,6 +161,7 @@ COMMANDS: dict[str, Callable[[Server, Request], Reply]] = {
 
 
 PUSHES = connections.PUSHES
+CHANGES = frozenset({*COMMANDS, *connections.COMMANDS}) - PUSHES - {"status", "conns", "conn"}
 
 
 def run(server: Server, request: Request) -> Reply | Pending:
@@ -162,4 +172,4 @@ def run(server: Server, request: Request) -> Reply | Pending:
     if name in connections.COMMANDS:
         return connections.COMMANDS[name](server, request)
     names = ", ".join([*COMMANDS, *connections.COMMANDS])
-    raise ValueError(f"unknown command {name!r}; there are {names}")
+    raise ValueError(f"unknown command {name!r:.60}; there are {names}")

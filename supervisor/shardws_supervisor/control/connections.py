@@ -1,7 +1,8 @@
 """The commands of the control socket that are about connections.
 
 Owns their names, the choice of the shards that are asked, and the joining of what they answer; the
-doing is in shardws.shard.operator_commands. An id tells its owner by arithmetic: nobody else is asked.
+doing is in shardws.shard.operator_commands. An id tells its owner by arithmetic: nobody else is
+asked.
 """
 
 import ipaddress
@@ -17,7 +18,8 @@ from shardws_supervisor.shards.replies import Pending, Reply, Request
 from shardws_supervisor.shards.shard_requests import Answer, ShardRequests
 from shardws_supervisor.shards.slots import ShardProcess, SlotTable, State
 
-MOST_LISTED: Final = 500  # of each shard: shard.roster.MOST
+MOST_LISTED: Final = 500  # of each shard: shard.connection_list.MOST
+MOST_IN_ALL: Final = 6000  # of all shards in one reply: at 600 bytes each below LONGEST_REPLY
 CLOSING: Final = ("code", "reason")
 PAYLOAD: Final = ("text", "data")
 PUSHES: Final = frozenset({"send", "publish", "broadcast"})  # what other programs are there for
@@ -147,15 +149,14 @@ def _conns(server: Server, request: Request) -> Pending:
     if shard is not None:
         processes = [process for process in processes if process.slot == shard]
         if not processes:
-            raise ValueError(f"no shard {shard!r} serves now")
+            raise ValueError(f"no shard {shard!r:.20} serves now")
     key = request.get("sort", SORTED_BY[0])
     if key not in SORTED_BY:
         raise ValueError(f"sort by one of {', '.join(SORTED_BY)}")
-    request = {
-        "do": "connections",
-        "limit": request.get("limit", MOST_LISTED),
-        "after": after or 0,
-    }
+    limit = request.get("limit", MOST_LISTED)
+    if isinstance(limit, int):
+        limit = min(limit, max(1, MOST_IN_ALL // max(1, len(processes))))
+    request = {"do": "connections", "limit": limit, "after": after or 0}
 
     def finish(answers: list[Answer | None]) -> Reply:
         parts = _parts(answers)

@@ -1,11 +1,12 @@
 """The control socket: operators ask the supervisor, one JSON object a line each way.
 
-Owns the Unix socket (0600, in the 0700 run directory) and its clients; knows no command: a
-`Commands` answers. Every client is bounded: LONGEST_REQUEST of a line and of lines that wait,
-MOST_AT_ONCE requests under way, LONGEST_REPLY unread, PATIENCE seconds of silence, MOST_CLIENTS at
-once (shardws.control.endpoint) and some beyond that for operators (places.py); all of them together
+Owns the clients of the Unix socket (bound_socket); knows no command: a `Commands` answers. Every
+client is bounded: LONGEST_REQUEST of a line and of lines that wait, MOST_AT_ONCE requests under
+way, LONGEST_REPLY unread, PATIENCE seconds of silence, MOST_CLIENTS at once
+(shardws.control.endpoint) and some beyond that for operators (client_quota); all of them together
 MOST_UNREAD. What a client does wrong, it is told once and closed; the supervisor's loop never waits
-for one. Answers keep the order of the requests.
+for one. Answers keep the order of the requests. Who asks for a change is written into the log: the
+pid and user that the kernel names.
 
     {"do": "status"}            -> {"ok": true, ...}
     {"do": "scale", "shards": 4} -> {"ok": true} or {"ok": false, "error": "..."}
@@ -13,18 +14,17 @@ for one. Answers keep the order of the requests.
 
 import contextlib
 import json
-import os
 import selectors
 import socket
-from collections import deque
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
 from shardws.control.endpoint import LONGEST_REPLY, LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
-from shardws.errors import StartError
-from shardws.log import logger
-from shardws_supervisor.control.client_quota import ClientKind, ClientQuota, idlest, pid_of
+from shardws.log import logger, shown
+from shardws_supervisor.control.bound_socket import BoundSocket
+from shardws_supervisor.control.client import Client, peer_of
+from shardws_supervisor.control.client_quota import ClientKind, ClientQuota, idlest
 from shardws_supervisor.shards.replies import Pending, Reply, Request, guarded, refusal, settled
 from shardws_supervisor.system.spawn import Closeable
 
@@ -33,36 +33,11 @@ PIECE: Final = 64 << 10  # bytes of replies that are gathered for one write
 MOST_UNREAD: Final = 32 << 20  # bytes of replies that all clients together leave unread
 DEAF_SECONDS: Final = 1.0  # without a descriptor for a newcomer
 NO_PLACE: Final = 10024  # in errors.ERROR_CODES: too many
+TOO_LONG: Final = 135
 
 log = logger("supervisor.control")
 
 Commands = Callable[[Request], Reply | Pending]
-
-
-class Client:
-    """One connection of an operator's program."""
-
-    __slots__ = ("events", "is_busy", "kind", "last", "received", "sock", "unsent", "waiting")
-
-    def __init__(self, sock: socket.socket, kind: ClientKind, now: float) -> None:
-        self.sock = sock
-        self.kind = kind
-        self.last = now
-        self.received = bytearray()
-        self.unsent = bytearray()
-        self.waiting: deque[Pending] = deque()  # in the order of the requests
-        self.is_busy = False  # its requests are being looked at, further down the stack
-        self.events = selectors.EVENT_READ
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is under way, and nothing of it waits to be read."""
-        if self.is_busy or self.waiting or self.unsent:
-            return False
-        try:
-            return not self.sock.recv(1, socket.MSG_PEEK)
-        except OSError:  # BlockingIOError, or an end that nobody has seen yet
-            return True
 
 
 class ControlServer:
@@ -76,31 +51,37 @@ class ControlServer:
         clock: Callable[[], float],
         pushes: Collection[str] = (),
         family: Callable[[], Collection[int]] = tuple,
+        changes: Collection[str] = (),
     ) -> None:
         """Bind and listen; StartError when the path cannot be bound.
 
         `pushes` are the commands that clients beyond MOST_CLIENTS are refused; `family` returns the
-        pids of children that always have a place.
+        pids of children that always have a place; `changes` are the commands that are logged.
         """
         self._selector = selector
         self._commands = commands
         self._clock = clock
         self._pushes = pushes
+        self._changes = changes
         self._quota = ClientQuota(family)
         self._clients: set[Client] = set()
         self._unread = 0  # bytes of replies, of all clients
         self._deaf_until = 0.0  # nobody is accepted before; 0: it listens
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        mask = os.umask(0o177)  # 0600 from the first moment, not after a chmod
-        try:
-            self._sock.bind(str(path))
-            self._sock.listen(MOST_CLIENTS)
-        except OSError as error:
-            self._sock.close()
-            raise StartError(f"control socket {path}: {error.strerror}") from None
-        finally:
-            os.umask(mask)
+        self._bound = BoundSocket(path, MOST_CLIENTS)
+        self._sock = self._bound.sock
         selector.register(self._sock, selectors.EVENT_READ, self._accept)
+
+    def mend(self) -> bool:
+        """Bind anew when the socket was removed; StartError when that fails. Clients stay."""
+        if self._bound.is_in_place:
+            return False
+        self._bound = self._bound.successor(MOST_CLIENTS)
+        old, self._sock = self._sock, self._bound.sock
+        if not self._deaf_until:
+            self._selector.unregister(old)
+            self._selector.register(self._sock, selectors.EVENT_READ, self._accept)
+        old.close()
+        return True
 
     def fds_to_close(self) -> list[Closeable]:
         """Return the descriptors a forked child must let go of."""
@@ -119,11 +100,12 @@ class ControlServer:
         sock.setblocking(False)
         if self._quota.is_taken(ClientKind.ORDINARY, self._clients):
             self._drop_gone()
-        kind = self._quota.kind_for(pid_of(sock), self._clients)
+        peer = peer_of(sock)
+        kind = self._quota.kind_for(peer[0], self._clients)
         if kind is not ClientKind.ORDINARY and not self._make_room(kind):
             sock.close()
             return
-        client = Client(sock, kind, self._clock())
+        client = Client(sock, kind, peer, self._clock())
         self._clients.add(client)
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._turn(client))
 
@@ -194,7 +176,7 @@ class ControlServer:
             return False
         line = bytes(client.received[:end])
         del client.received[: end + 1]
-        answer = self._reply_to(line, is_spare=client.kind is ClientKind.RESERVED)
+        answer = self._reply_to(client, line)
         client.waiting.append(answer)
         answer.then(lambda: self._settled(client))
         return True
@@ -211,15 +193,24 @@ class ControlServer:
         self._reply(client, guarded(client.waiting.popleft().reply))
         return True
 
-    def _reply_to(self, line: bytes, *, is_spare: bool) -> Pending:
+    def _audit(self, client: Client, request: Request) -> None:
+        """Write who asks for a change, and for what: JSON cut and escaped."""
+        if request["do"] in self._changes:
+            told = {name: value for name, value in request.items() if name != "do"}
+            arguments = f" {shown(json.dumps(told))}" if told else ""
+            who = (client.uid, client.pid)
+            log.info("user %d (pid %d) asks for %s%s", *who, request["do"], arguments)
+
+    def _reply_to(self, client: Client, line: bytes) -> Pending:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
             return settled(refusal("the request is no JSON"))
         if not isinstance(request, dict) or not isinstance(request.get("do"), str):
             return settled(refusal('a request is a JSON object like {"do": "status"}'))
-        if is_spare and request["do"] in self._pushes:
+        if client.kind is ClientKind.RESERVED and request["do"] in self._pushes:
             return settled(refusal(f"{MOST_CLIENTS} clients are served already", NO_PLACE))
+        self._audit(client, request)
         pending: list[Pending] = []
 
         def run() -> Reply:
@@ -234,6 +225,9 @@ class ControlServer:
 
     def _reply(self, client: Client, reply: Reply) -> None:
         line = json.dumps(reply).encode() + b"\n"
+        if len(line) > LONGEST_REPLY:
+            reason = f"the reply is too long: {len(line)} bytes, at most {LONGEST_REPLY}"
+            line = json.dumps(refusal(reason, TOO_LONG)).encode() + b"\n"
         client.unsent += line
         self._unread += len(line)
         if len(client.unsent) > PIECE:

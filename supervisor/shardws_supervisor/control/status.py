@@ -45,6 +45,7 @@ def shard_report(slot: Slot, memory: stats.Stats, now: float) -> dict[str, Any]:
         "state": slot.state.value,
         "failures": slot.backoff.failures,
         "last_end": slot.last_end,
+        "waits_for_code": slot.waits_for,
     }
     words = memory.of_slot(slot.index)
     report |= {metric.key: words[metric.key] for metric in metrics.WORDS}

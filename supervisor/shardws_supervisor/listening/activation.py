@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from shardws.errors import StartError
+from shardws.net.sockets import address_of
 from shardws.shard.connection_source import ConnectionSource, ListeningSocket
-from shardws_supervisor.listening.listeners import address_of
 from shardws_supervisor.listening.strategy import AcceptStrategy
 
 FIRST: Final = 3  # SD_LISTEN_FDS_START

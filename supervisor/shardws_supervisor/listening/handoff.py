@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from shardws import stats
+from shardws.net import sockets
+from shardws.net.sockets import Address
 from shardws.shard.connection_source import ConnectionSource, HandoffSocket
-from shardws_supervisor.listening import listeners
 from shardws_supervisor.listening.acceptor_process import AcceptorProcess
-from shardws_supervisor.listening.listeners import Address
 from shardws_supervisor.listening.strategy import AcceptStrategy
 from shardws_supervisor.system.spawn import Closeable
 
@@ -32,10 +32,10 @@ class Handoff(AcceptStrategy):
         """
         self._lock: socket.socket | None = None
         if passed is not None:
-            self.sock, self.address = passed, listeners.address_of(passed)
+            self.sock, self.address = passed, sockets.address_of(passed)
         else:
-            self.sock, self._lock = listeners.claim(address)
-            self.address = listeners.settled(address, self.sock)
+            self.sock, self._lock = sockets.claim(address)
+            self.address = sockets.settled(address, self.sock)
         self._acceptor = AcceptorProcess(
             self.sock, memory, lambda: [item for item in fds_to_close() if item is not self.sock]
         )

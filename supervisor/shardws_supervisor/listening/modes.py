@@ -6,10 +6,10 @@ Owns the only place that looks at AcceptMode and at a passed socket.
 import socket
 from collections.abc import Callable
 
+from shardws.net.sockets import Address
 from shardws.stats import Stats
 from shardws_supervisor.listening.activation import PassedSocket
 from shardws_supervisor.listening.handoff import Handoff
-from shardws_supervisor.listening.listeners import Address
 from shardws_supervisor.listening.reuseport import ReusePort
 from shardws_supervisor.listening.strategy import AcceptStrategy
 from shardws_supervisor.plan.plan import Plan

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 
 from shardws.errors import StartError
 from shardws.log import logger
-from shardws.net import portlock
+from shardws.net import portlock, sockets
+from shardws.net.sockets import Address
 from shardws.shard.connection_source import ConnectionSource, ListeningSocket
-from shardws_supervisor.listening import listeners
-from shardws_supervisor.listening.listeners import Address
 from shardws_supervisor.listening.strategy import AcceptStrategy
 
 log = logger("supervisor.listeners")
@@ -32,15 +31,15 @@ class ReusePort(AcceptStrategy):
         self._is_exclusive = is_exclusive
         self._lock: socket.socket | None = None
         if is_exclusive and address.port:
-            sock, self._lock = listeners.claim(address)
+            sock, self._lock = sockets.claim(address)
             sock.close()
 
     def add_slot(self, slot: int) -> None:
         """Bind the socket of a slot; the first one settles a LocalPort of 0."""
         if slot in self._sockets:
             return
-        sock = self._sockets[slot] = listeners.bind(self.address, is_shared=True)
-        self.address = listeners.settled(self.address, sock)
+        sock = self._sockets[slot] = sockets.bind(self.address, is_shared=True)
+        self.address = sockets.settled(self.address, sock)
         if self._is_exclusive and self._lock is None:
             self._lock = portlock.take(str(self.address))
 
@@ -68,7 +67,7 @@ class ReusePort(AcceptStrategy):
         if old is None:
             return
         try:
-            self._sockets[slot] = listeners.bind(self.address, is_shared=True)
+            self._sockets[slot] = sockets.bind(self.address, is_shared=True)
         except StartError as error:  # the address has left this host, for instance
             log.warning("slot %d keeps its socket, where clients may wait: %s", slot, error)
             return

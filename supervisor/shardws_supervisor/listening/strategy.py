@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from shardws.net.sockets import Address
 from shardws.shard.connection_source import ConnectionSource
-from shardws_supervisor.listening.listeners import Address
 from shardws_supervisor.system.auxiliary import Auxiliary
 from shardws_supervisor.system.spawn import Closeable
 

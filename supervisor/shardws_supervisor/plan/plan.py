@@ -5,20 +5,26 @@ no process. A reload makes a new plan; what can only be settled at boot stays as
 (`changed_at_boot_only` names what the operator changed in vain).
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from shardws.errors import SettingError
+from shardws.log import logger
 from shardws.settings import Assignment, Settings, Source, cross_checks, table
 from shardws.settings.row import When
 from shardws.settings.table import ROWS
 from shardws.shard import certificates
 from shardws.shard.application import Application
 from shardws.tls.certificate_set import CertificateSet
-from shardws_supervisor.plan import application
+from shardws_supervisor.plan import advice, application, directory
 from shardws_supervisor.plan.certificate_files import Stamps, stamps_of
 from shardws_supervisor.system import cpus
 
 MOST_SHARDS = 127
+
+log = logger("supervisor.plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +66,27 @@ class Planner:
     """Makes plans for one application; `gather` reads file, environment and flags anew."""
 
     def __init__(self, reference: str, gather: Callable[[], Sequence[Assignment]]) -> None:
+        """StartError when the reference is none, or the current directory is gone."""
         application.split(reference)
         self.reference = reference
         self._gather = gather
+        self._directory = directory.current(os.environ)
 
-    def load(self) -> Application:
-        """Import the application; for children only."""
-        return application.load(self.reference)
+    def _loader(self, settings: Settings) -> Callable[[], Application]:
+        """Return what imports the application; for children only."""
+        where = self._directory.below(settings[table.APP_DIRECTORY])
+        return partial(application.load, self.reference, where)
 
-    def early(self) -> Settings:
-        """Return what is known without the application; SettingError."""
+    def early(self) -> Plan:
+        """Return the plan as far as it is known without the application.
+
+        SettingError; StartError when the current directory is gone: relative paths of files in the
+        settings are looked up anew, as the application is.
+        """
+        self._directory.go()
         settings = Settings()
         settings.apply(self._gather())
-        return settings
+        return read(settings, self._loader(settings), ())
 
     def plan(self, explicit: Mapping[str, object]) -> Plan:
         """Return the plan for what the application set itself; SettingError, TLSSetupError."""
@@ -81,8 +95,14 @@ class Planner:
         settings.load(explicit)
         settings.apply(given)
         cross_checks.check(settings)
+        if settings.source(table.APP_DIRECTORY) is Source.CODE:
+            raise SettingError(
+                "AppDirectory says where the application is: it cannot set it itself"
+            )
         overrides = tuple((name, value, source) for name, value, source, _ in given)
-        plan = read(settings, self.load, overrides + console_origins(settings))
+        plan = read(settings, self._loader(settings), overrides + console_origins(settings))
+        for line in advice.found(settings, is_tls=plan.is_tls):
+            log.warning("%s", line)
         stamps = stamps_of(settings)  # first: what changes while it is read is seen later
         return renewed(plan, certificates.build(settings), stamps)
 
@@ -135,14 +155,19 @@ def effective(max_connections: int) -> list[tuple[str, object, Source]]:
 def console_origins(settings: Settings) -> tuple[tuple[str, object, Source], ...]:
     """Return what lets the dashboard's console connect: its page has a port of its own.
 
-    Only for a page whose address is known: one bound to a host of its own, on a fixed port.
+    Only beside the default, pages of the same host: a list that somebody gave is exact, and holds
+    for this page as for any. Only for a page whose origin is known: one bound to a host of its own,
+    on a fixed port.
     """
     host, _, port = settings[table.ADMIN_ADDRESS].rpartition(":")
-    allowed = settings[table.ALLOWED_ORIGINS]
-    if not host or host in ("0.0.0.0", "[::]") or port == "0" or "*" in allowed.split(","):  # noqa: S104
+    is_given = settings.source(table.ALLOWED_ORIGINS) is not Source.DEFAULT
+    if is_given or not host or host in ("0.0.0.0", "[::]") or port == "0":  # noqa: S104
         return ()
-    hosts = ["127.0.0.1", "localhost", "[::1]"] if cross_checks.is_loopback(host) else [host]
-    origins = [allowed or "same", *(f"http://{name}:{port}" for name in hosts)]
+    # The page is opened under the address, or as localhost, which leads to these two.
+    names = {host, "localhost"} if host in ("127.0.0.1", "[::1]", "localhost") else {host}
+    if host == "localhost":
+        names.add("127.0.0.1")
+    origins = ["same", *(f"http://{name}:{port}" for name in sorted(names))]
     return ((table.ALLOWED_ORIGINS.name, ",".join(origins), Source.RUNTIME),)
 
 

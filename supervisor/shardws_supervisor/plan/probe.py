@@ -16,12 +16,15 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import cast
 
-from shardws.errors import EXIT_CANNOT_START, StartError
+from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, StartError, code_of_errno
+from shardws.log import logger
 from shardws.shard.application import Application
+from shardws_supervisor.plan import import_tasks
 from shardws_supervisor.system import spawn
 
 LONGEST = 4 << 20  # bytes of a report: PEM certificates may be among the settings
-DEADLINE = 30.0  # seconds
+
+log = logger("supervisor.probe")
 
 
 class ProbeError(StartError):
@@ -36,9 +39,13 @@ class Probe:
     """A running probe; `fileno()` is readable when there is something to take."""
 
     def __init__(
-        self, load: Callable[[], Application], fds_to_close: Iterable[spawn.Closeable] = ()
+        self,
+        load: Callable[[], Application],
+        timeout: float,
+        fds_to_close: Iterable[spawn.Closeable] = (),
     ) -> None:
-        """Fork the child; OSError when there can be none."""
+        """Fork the child; OSError when there can be none. `timeout` is StartTimeout in seconds."""
+        self._timeout = timeout
         self._reader, writer = os.pipe2(os.O_CLOEXEC)
         self.started = time.monotonic()
         try:
@@ -66,7 +73,7 @@ class Probe:
         return self._is_complete or len(self._data) > LONGEST
 
     def is_late(self, now: float) -> bool:
-        return now - self.started >= DEADLINE
+        return now - self.started >= self._timeout
 
     def finish(self) -> dict[str, object]:
         """End the child and return the settings it reported; ProbeError when it could not."""
@@ -75,11 +82,12 @@ class Probe:
             os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
         if len(self._data) > LONGEST:
-            raise ProbeError(f"its settings are longer than {LONGEST} bytes", 213, 3, "")
-        if not self._is_complete:
             raise ProbeError(
-                f"the application was not imported within {DEADLINE:g} s", 10060, 3, ""
+                f"its settings are longer than {LONGEST} bytes", 213, EXIT_CANNOT_START, ""
             )
+        if not self._is_complete:
+            late = f"the application was not imported within StartTimeout ({self._timeout:g} s)"
+            raise ProbeError(late, 10060, EXIT_FAILED, "")
         return _settings_of(bytes(self._data), status)
 
     def abandon(self) -> None:
@@ -95,6 +103,12 @@ def _report(load: Callable[[], Application], writer: int) -> int:
     code = 0
     try:
         report = {"settings": load().settings.explicit()}
+        for name in import_tasks.found():
+            log.warning(
+                "%s was begun while the application was imported and never runs:"
+                " the loop that serves is made later",
+                name,
+            )
     except StartError as error:
         code = error.exit_code
         cause = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else ""
@@ -116,7 +130,7 @@ def _settings_of(data: bytes, status: int) -> dict[str, object]:
         report = None
     if not isinstance(report, dict):
         end = spawn.ending(status)
-        raise ProbeError(f"the application {end} while it was imported", 211, EXIT_CANNOT_START, "")
+        raise ProbeError(f"the application {end} while it was imported", 211, EXIT_FAILED, "")
     if "error" in report:
         raise ProbeError(
             str(report["error"]),
@@ -127,14 +141,19 @@ def _settings_of(data: bytes, status: int) -> dict[str, object]:
     return cast(dict[str, object], report["settings"])
 
 
-def run(
-    load: Callable[[], Application], fds_to_close: Iterable[spawn.Closeable] = ()
-) -> dict[str, object]:
-    """Run a probe to its end, for the first start, when there is nothing else to serve."""
-    probe = Probe(load, fds_to_close)
+def run(load: Callable[[], Application], timeout: float) -> dict[str, object]:
+    """Run a probe to its end, for the first start, when there is nothing else to serve.
+
+    StartError when it cannot be forked.
+    """
+    try:
+        probe = Probe(load, timeout)
+    except OSError as error:
+        code = code_of_errno(error.errno)
+        raise StartError(f"the probe cannot be forked: {error.strerror}", code=code) from None
     with selectors.DefaultSelector() as selector:
         selector.register(probe, selectors.EVENT_READ)
         while not probe.is_late(time.monotonic()):
-            if selector.select(timeout=1.0) and probe.receive():
+            if selector.select(timeout=min(1.0, timeout)) and probe.receive():
                 break
     return probe.finish()

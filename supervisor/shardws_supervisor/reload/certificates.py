@@ -11,6 +11,7 @@ being written; a file that is missing counts as unchanged.
 """
 
 import datetime
+import enum
 import json
 import time
 from collections.abc import Callable
@@ -31,6 +32,15 @@ SOON_DAYS: Final = 30  # public CAs renew earlier, so the warning means that ren
 EXPIRY_PERIOD: Final = 12 * 3600.0  # seconds between two warnings
 
 log = logger("supervisor.certificates")
+
+
+class Validity(enum.Enum):
+    """How a certificate stands at a time; clients refuse it unless it is valid."""
+
+    NOT_YET = "not yet valid"
+    VALID = "valid"
+    ENDS_SOON = "expires soon"
+    EXPIRED = "expired"
 
 
 class Owner(Protocol):
@@ -75,13 +85,16 @@ class CertificateWatch:
             self._look(plan, now)
 
     def _warn(self, site: CertificateSet) -> None:
+        now = self._wall_clock()
         for facts in site.facts:
-            days, end = facts.days_left(self._wall_clock()), _date(facts.not_after)
-            if days < 0:
-                log.error("the certificate %s expired at %s", facts.subject, end)
-            elif days < SOON_DAYS:
+            validity, who, end = _validity(facts, now), facts.subject, _date(facts.not_after)
+            if validity is Validity.EXPIRED:
+                log.error("the certificate %s expired at %s", who, end)
+            elif validity is Validity.NOT_YET:
+                log.error("the certificate %s is not valid before %s", who, _date(facts.not_before))
+            elif validity is Validity.ENDS_SOON:
                 log.warning(
-                    "the certificate %s expires in %d days, at %s", facts.subject, days, end
+                    "the certificate %s expires in %d days, at %s", who, facts.days_left(now), end
                 )
 
     def _look(self, plan: plans.Plan, now: float) -> None:
@@ -147,11 +160,22 @@ def _certificate(facts: CertificateFacts, now: float) -> dict[str, Any]:
         "serial": facts.serial,
         "fingerprint": facts.fingerprint,
         "key": facts.key,
+        "validity": _validity(facts, now).value,
+        "not_before": facts.not_before,
+        "valid_from": _date(facts.not_before),
         "not_after": facts.not_after,
         "expires": _date(facts.not_after),
         "days_left": int((facts.not_after - now) // DAY),
         "is_expiring": facts.days_left(now) < SOON_DAYS,
     }
+
+
+def _validity(facts: CertificateFacts, now: float) -> Validity:
+    if now > facts.not_after:
+        return Validity.EXPIRED
+    if now < facts.not_before:
+        return Validity.NOT_YET
+    return Validity.ENDS_SOON if facts.days_left(now) < SOON_DAYS else Validity.VALID
 
 
 def _date(seconds: int) -> str:

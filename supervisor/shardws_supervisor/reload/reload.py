@@ -19,6 +19,7 @@ from shardws_supervisor.reload.rolling import Progress, Rolling
 from shardws_supervisor.shards.shard_requests import ShardRequests
 from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable
 from shardws_supervisor.system import spawn
+from shardws_supervisor.system.log_formats import BLOCK
 
 log = logger("supervisor.reload")
 
@@ -50,8 +51,10 @@ class Reload:
         self._old_plan = owner.plan
         self._probe: Probe | None = None
         try:
-            owner.planner.early()  # a bad file is refused before anything is forked
-            self._probe = Probe(owner.planner.load, owner.fds_to_close())
+            early = owner.planner.early()  # a bad file is refused before anything is forked
+            # The application may have set StartTimeout itself, which is known since the start.
+            timeout = max(early.start_timeout, owner.plan.start_timeout)
+            self._probe = Probe(early.load, timeout, owner.fds_to_close())
         except (ShardwsError, OSError) as error:
             self._refuse(str(error))
             return
@@ -88,7 +91,7 @@ class Reload:
             new = self._owner.planner.plan(probe.finish())
         except ProbeError as error:
             if error.detail:
-                log.debug("%s", error.detail)
+                log.debug("%s", error.description, extra={BLOCK: error.detail})
             self._refuse(error.description)
             return
         except ShardwsError as error:

@@ -78,6 +78,7 @@ class Channels:
             return
         if stream.is_closed:
             self._selector.unregister(stream)
+            process.is_gone = True
             latest = time.monotonic() + GONE_DEADLINE
             process.deadline = latest if process.deadline is None else min(latest, process.deadline)
         else:

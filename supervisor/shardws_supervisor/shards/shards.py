@@ -33,6 +33,7 @@ from shardws_supervisor.system.backoff import Backoff, Policy
 
 DRAIN_GRACE = 5.0  # seconds beyond the shard's own drain deadline, as STOP_DEADLINE
 LISTEN_PATIENCE = 1.0  # seconds that clients may wait at a slot for the next shard
+START_FAILURES = (messages.FAILED, messages.NOT_IMPORTED)
 FORK_PAUSE = 1.0  # seconds until a fork that failed is tried again
 
 log = logger("supervisor.shards")
@@ -166,6 +167,7 @@ class Shards:
             lambda: shard_process.run(plan.load, context),
             name=f"shardws-{slot}",
             fds_to_close=[*self._fds_to_close(), *self.fds_to_close(slot), ours],
+            is_group=True,
         )
 
     def fds_to_close(self, slot: int | None = None) -> list[spawn.Closeable]:
@@ -183,8 +185,9 @@ class Shards:
             self._accepting.shard_ready(process.row)
             self.lost_connections.settle(self.table, is_ending=self._is_ending)
             self._observer.shard_ready(process)
-        elif kind == messages.FAILED:
+        elif kind in START_FAILURES:
             process.complaint = str(fields[0])
+            process.lacks_code = kind == messages.NOT_IMPORTED
         elif kind == messages.REPLY:
             self.shard_requests.replied(process, *fields)
         elif kind == messages.LEAVING and process.state is State.READY and not process.is_leaving:
@@ -235,6 +238,9 @@ class Shards:
     def reap(self, now: float) -> None:
         """Reap every shard that has ended."""
         for process in self.table.processes():
+            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            spawn.kill_group(process.pid)  # while the zombie keeps its number from being reused
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 accounting.ended(self._memory, process, status, usage)
@@ -242,14 +248,15 @@ class Shards:
 
     def _bury(self, process: ShardProcess, status: int, now: float) -> None:
         for kind, *fields in self._channels.close(process):
-            if kind == messages.FAILED:
-                process.complaint = str(fields[0])
+            if kind in START_FAILURES:
+                self._understand(process, kind, fields)
         self._watchdog.end(process)
         self.table[process.slot].end(process, now)
         self.lost_connections.ended(process, self._node)
         self._memory.clear_gauges(process.row)
         self.shard_requests.ended(process)
         self._accepting.shard_leaves(process.row)
+        process.exit_code = os.waitstatus_to_exitcode(status)
         reason = spawn.ending(status)
         if process.complaint:
             reason += f": {process.complaint}"

@@ -11,16 +11,18 @@ start while its predecessor drains. One table governs both:
                    |            |            |
                    +------------+------------+-- any of them may end at once: VACANT
     VACANT ---> BACKOFF ------> VACANT       the slot waits before the next start
+    VACANT ---> WAITING ------> VACANT       the application cannot be imported: tried now and then
     VACANT ---> QUARANTINED --> VACANT       a crash loop: it takes a reload to end it
 
-A process is never in BACKOFF or QUARANTINED; a slot is in one of these, or VACANT, only while no
-process leads it.
+A process is never in BACKOFF, WAITING or QUARANTINED; a slot is in one of these, or VACANT, only
+while no process leads it.
 """
 
 import enum
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from shardws import ids
 from shardws_supervisor.system.backoff import Backoff
@@ -35,18 +37,21 @@ class State(enum.Enum):
     DRAINING = "draining"
     STOPPING = "stopping"
     BACKOFF = "backoff"
+    WAITING = "waiting"
     QUARANTINED = "quarantined"
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.VACANT: frozenset({State.STARTING, State.BACKOFF, State.QUARANTINED}),
+    State.VACANT: frozenset({State.STARTING, State.BACKOFF, State.WAITING, State.QUARANTINED}),
     State.STARTING: frozenset({State.READY, State.STOPPING, State.VACANT}),
     State.READY: frozenset({State.DRAINING, State.STOPPING, State.VACANT}),
     State.DRAINING: frozenset({State.STOPPING, State.VACANT}),
     State.STOPPING: frozenset({State.VACANT}),
     State.BACKOFF: frozenset({State.VACANT}),
+    State.WAITING: frozenset({State.VACANT}),
     State.QUARANTINED: frozenset({State.VACANT}),
 }
+RESTING: Final = (State.BACKOFF, State.WAITING)  # with an end
 
 
 def moved(old: State, new: State) -> State:
@@ -69,8 +74,11 @@ class ShardProcess:
     deadline: float | None = None  # when the present state must have ended
     is_meshed: bool = False  # it sent HELLO: peers may connect to it
     is_leaving: bool = False  # it serves until its successor is ready, and leads no more
+    is_gone: bool = False  # it closed its channel: its loop need not turn any more
     is_expected_to_end: bool = False  # it was asked to, so its end is no failure
+    exit_code: int | None = None  # once it has ended; negative: minus the signal
     complaint: str = ""  # why it ends, as told by itself or seen by its supervisor
+    lacks_code: bool = False  # it could not import the application
 
     @property
     def row(self) -> int:
@@ -98,9 +106,10 @@ class Slot:
     backoff: Backoff
     processes: list[ShardProcess] = field(default_factory=list)
     rest: State = State.VACANT  # what the slot is in while no process leads it
-    until: float = 0.0  # end of BACKOFF
+    until: float = 0.0  # end of BACKOFF or WAITING
     generation: int = -1  # the last one used
     is_retiring: bool = False  # scaled down: it is removed when its last process has ended
+    lacks: str = ""  # why the last process could not import the application
     last_end: str = ""  # how the last process ended that was not asked to
 
     @property
@@ -127,8 +136,13 @@ class Slot:
 
     @property
     def has_future(self) -> bool:
-        """Whether a process will be started here without an operator."""
-        return self.rest is not State.QUARANTINED and not self.is_retiring
+        """Whether a process will be started here soon, without an operator."""
+        return self.rest not in (State.WAITING, State.QUARANTINED) and not self.is_retiring
+
+    @property
+    def waits_for(self) -> str:
+        """Why the application cannot be imported, while that is what the slot waits for."""
+        return self.lacks if self.state is State.WAITING else ""
 
     def rests_until(self, now: float) -> float:
         """Return the seconds until a process may serve here; 0 while one does."""
@@ -136,7 +150,7 @@ class Slot:
             return 0.0
         if self.rest is State.QUARANTINED:
             return math.inf
-        return max(0.0, self.until - now) if self.rest is State.BACKOFF else 0.0
+        return max(0.0, self.until - now) if self.rest in RESTING else 0.0
 
     def next_generation(self) -> int | None:
         """Return the next generation whose row is free; None while both rows are in use."""
@@ -173,6 +187,17 @@ class Slot:
         else:
             self.rest = moved(self.rest, State.BACKOFF)
             self.until = now + delay
+        return delay
+
+    def wait_for_code(self, process: ShardProcess, reason: str, now: float) -> float:
+        """Let a slot rest whose process could not import the application; return the seconds.
+
+        However often that happens, it is no crash loop: it may end when files are complete.
+        """
+        self.last_end, self.lacks = reason, process.complaint
+        self.rest = moved(self.rest, State.WAITING)
+        delay = self.backoff.postponed()
+        self.until = now + delay
         return delay
 
     def pause(self, until: float) -> None:
@@ -230,8 +255,8 @@ class SlotTable:
         ]
 
     def ends_of_rest(self) -> list[float]:
-        """Return when the rest of each slot in BACKOFF ends."""
-        resting = [slot for slot in self if slot.rest is State.BACKOFF and not slot.is_retiring]
+        """Return when the rest of each slot ends that is not quarantined."""
+        resting = [slot for slot in self if slot.rest in RESTING and not slot.is_retiring]
         return [slot.until for slot in resting]
 
     def peers(self) -> list[tuple[int, int, int]]:

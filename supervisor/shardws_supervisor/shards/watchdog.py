@@ -96,7 +96,7 @@ class Watchdog:
         """Check one shard, and do what is due."""
         if process.is_late(now):
             self._overdue(process, now)
-        elif process.state in (State.READY, State.DRAINING):
+        elif process.state in (State.READY, State.DRAINING) and not process.is_gone:
             self._check_health(process, now)
 
     def _overdue(self, process: ShardProcess, now: float) -> None:

@@ -1,7 +1,7 @@
 """When a slot whose shard died may try again, and when it is given up.
 
 Owns the delays and the verdict; knows no process and no clock: time is an argument, and so is the
-source of chance. A process that lasted `stable` seconds wipes the slate clean. The first retry comes
+source of chance. A process that lasted `stable` seconds clears the record. The first retry comes
 after `first` seconds, each further one after `factor` times as long up to `longest`, every delay
 shortened by up to `jitter` of itself so that slots that fell together do not rise together. After
 `attempts` failures in a row the verdict is a crash loop: the slot is quarantined, the others go on.
@@ -32,15 +32,17 @@ class Policy:
 class Backoff:
     """The record of one slot."""
 
-    __slots__ = ("_chance", "failures", "policy")
+    __slots__ = ("_chance", "failures", "policy", "postponements")
 
     def __init__(self, policy: Policy, chance: Callable[[], float]) -> None:
         self.policy = policy
         self.failures = 0
+        self.postponements = 0  # in a row
         self._chance = chance  # 0.0 <= chance() < 1.0
 
     def failed(self, lived: float) -> float | None:
         """Note a death after `lived` seconds; return the seconds to wait, None for a crash loop."""
+        self.postponements = 0
         if lived >= self.policy.stable:
             self.failures = 0
         self.failures += 1
@@ -48,6 +50,11 @@ class Backoff:
             return None
         return self.policy.delay(self.failures, self._chance())
 
+    def postponed(self) -> float:
+        """Note a start that was not possible yet; return the seconds to wait, and never give up."""
+        self.postponements += 1
+        return self.policy.delay(self.postponements, self._chance())
+
     def pardon(self) -> None:
         """Forget the failures: an operator asked for a new start, or new code came."""
-        self.failures = 0
+        self.failures = self.postponements = 0

@@ -1,69 +1,30 @@
-"""Where log lines go: stderr or a file, as text or as JSON.
+"""Where log lines go: stderr or a file.
 
 Owns the one handler on the loggers `shardws` and `asyncio`; knows not who logs. Every process of
 the server writes to the same file, opened for appending, one write per line, so lines of two
 processes do not mix. A file that was moved away (logrotate) is noticed at the next line, so USR1
-has only to be obeyed by the supervisor. A full disk costs lines, never the server: it is told on
-stderr when that begins, and in the file, with their number, when it is over.
+has only to be obeyed by the supervisor. A full disk, and a pipe that nobody reads, cost lines,
+never the server: each process tells how many when it is over, and all together are counted for
+`status`. For a file the begin is told on stderr.
 """
 
 import contextlib
 import errno
-import json
 import logging
 import os
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from shardws.errors import StartError
+from shardws_supervisor.system.log_formats import BLOCK, JSONFormatter, TextFormatter
+from shardws_supervisor.system.log_stream import Stream
 
 # The setting LogLevel: 0 none (still warnings and errors), 1 info, 2 verbose, 3 debug.
 LEVELS: Final = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
 STDERR: Final = 2  # sys.stderr may be None or somebody else's
-ATTRIBUTES: Final = ("shard", "connection_id")  # of log.Adapter
-
-
-class TextFormatter(logging.Formatter):
-    """`2026-01-31T12:00:00.000Z info shardws.room shard=1 id=123: text`."""
-
-    converter = staticmethod(time.gmtime)
-
-    def format(self, record: logging.LogRecord) -> str:
-        stamp = f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03}Z"
-        where = ""
-        shard = getattr(record, "shard", None)
-        if shard is not None:
-            where += f" shard={shard}"
-        connection_id = getattr(record, "connection_id", 0)
-        if connection_id:
-            where += f" id={connection_id}"
-        text = f"{stamp} {record.levelname.lower()} {record.name}{where}: {record.getMessage()}"
-        if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
-        return text
-
-
-class JSONFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, pid, message, and the adapter's attributes."""
-
-    converter = staticmethod(time.gmtime)
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "time": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "pid": record.process,
-            "message": record.getMessage(),
-        }
-        for name in ATTRIBUTES:
-            value = getattr(record, name, None)
-            if value:
-                line[name] = value
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+OURS: Final = "shardws"
+LOOP: Final = "asyncio"  # what went wrong in callbacks and in tasks of nobody
 
 
 class LineHandler(logging.Handler):
@@ -72,19 +33,22 @@ class LineHandler(logging.Handler):
     def __init__(self, path: Path | None) -> None:
         super().__init__()
         self.path = path
-        self.lost = 0
+        self.lost = 0  # lines of this process that nobody was told of yet
         self._is_torn = False  # the last line that was written is not whole
-        self._file = self._open()
+        self._stream = Stream(STDERR)  # also for what the file cannot take
+        self._file = STDERR if path is None else self._open(path)
+        # The kernel adds what all processes write to it, without a lock.
+        self._counter = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._counted = 0
 
-    def _open(self) -> int:
-        if self.path is None:
-            return STDERR
+    @staticmethod
+    def _open(path: Path) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         try:
-            return os.open(self.path, flags, 0o640)
+            return os.open(path, flags, 0o640)
         except OSError as error:
             raise StartError(
-                f"log file {self.path} cannot be opened: {error.strerror}", code=302
+                f"log file {path} cannot be opened: {error.strerror}", code=302
             ) from None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -102,8 +66,9 @@ class LineHandler(logging.Handler):
     def _write(self, line: bytes) -> None:
         """Write a line behind whole ones; OSError when not all of it could be."""
         mend, self._is_torn = b"\n" if self._is_torn else b"", False
-        written = os.write(self._file, mend + line)
-        if written < len(mend + line):  # the disk is full
+        data = mend + line
+        written = self._stream.write(data) if self.path is None else os.write(self._file, data)
+        if written < len(data):  # the disk or the pipe is full
             self._is_torn = written > 0 or bool(mend)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -111,9 +76,14 @@ class LineHandler(logging.Handler):
         """Count a line that could not be written; the first one is told where that still can be."""
         if not self.lost and self.path is not None:
             text = f"shardws: log file {self.path} cannot be written: {error.strerror}\n"
-            with contextlib.suppress(OSError):
-                os.write(STDERR, text.encode())
+            self._tell_stderr(text)
         self.lost += 1
+        with contextlib.suppress(BlockingIOError):  # 2^64 - 1 lines
+            os.eventfd_write(self._counter, 1)
+
+    def _tell_stderr(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text.encode("utf-8", "backslashreplace"))
 
     def _follow(self) -> None:
         """Open the file anew when the path no longer leads to it."""
@@ -128,33 +98,49 @@ class LineHandler(logging.Handler):
 
     def _tell_losses(self, cause: logging.LogRecord) -> None:
         if self.lost:
-            name, text = "shardws.logs", "%d log lines were lost"
-            attributes = {**cause.__dict__, "name": name, "msg": text, "args": (self.lost,)}
-            attributes |= {"levelno": logging.WARNING, "levelname": "WARNING", "exc_info": None}
-            told = logging.makeLogRecord(attributes)
-            self._write((self.format(told) + "\n").encode("utf-8", "backslashreplace"))
+            self._tell(cause, "%d log lines were lost", self.lost)
             self.lost = 0
+
+    def _tell(self, cause: logging.LogRecord, text: str, count: int) -> None:
+        attributes = {**cause.__dict__, "name": "shardws.logs", "msg": text, "args": (count,)}
+        attributes |= {"levelno": logging.WARNING, "levelname": "WARNING", "exc_info": None}
+        attributes[BLOCK] = ""
+        told = logging.makeLogRecord(attributes)
+        self._write((self.format(told) + "\n").encode("utf-8", "backslashreplace"))
 
     def reopen(self) -> None:
         """Open the file anew; the old one stays when that fails."""
         if self.path is None:
             return
         try:
-            new = self._open()
+            new = self._open(self.path)
         except StartError as error:
-            with contextlib.suppress(OSError):
-                os.write(STDERR, f"shardws: {error.description}\n".encode())
+            self._tell_stderr(f"shardws: {error.description}\n")
             return
         os.close(self._file)
         self._file = new
 
     def fileno(self) -> int:
-        return self._file
+        """Return where lines go now: for what writes without the logging module."""
+        return self._stream.fileno() if self.path is None else self._file
+
+    def count_lost(self) -> int:
+        """Return how many lines all processes lost so far; for the supervisor alone."""
+        with contextlib.suppress(BlockingIOError):
+            self._counted += os.eventfd_read(self._counter)
+        return self._counted
+
+    def give_back(self) -> None:
+        """Give the descriptors back. Not `close`: logging.config calls that on all handlers."""
+        self._stream.close()
+        os.close(self._counter)
+        if self.path is not None:
+            os.close(self._file)
 
 
 def descriptor() -> int:
     """Return where lines go now: for what writes without the logging module."""
-    for handler in logging.getLogger("shardws").handlers:
+    for handler in logging.getLogger(OURS).handlers:
         if isinstance(handler, LineHandler):
             return handler.fileno()
     return STDERR
@@ -164,10 +150,13 @@ def configure(level: int, style: str, path: str) -> LineHandler:
     """Send all records of `shardws` and above LogLevel to stderr ("") or a file; StartError 302."""
     handler = LineHandler(Path(path).absolute() if path else None)
     handler.setFormatter(JSONFormatter() if style == "json" else TextFormatter())
-    root = logging.getLogger("shardws")
+    root = logging.getLogger(OURS)
+    old = [one for one in root.handlers if isinstance(one, LineHandler)]
     _replace(root, list(root.handlers), handler)
-    loop = logging.getLogger("asyncio")  # what went wrong in callbacks and in tasks of nobody
+    loop = logging.getLogger(LOOP)
     _replace(loop, [one for one in loop.handlers if isinstance(one, LineHandler)], handler)
+    for one in old:
+        one.give_back()
     root.setLevel(LEVELS[level])
     root.propagate = False
     return handler
@@ -177,3 +166,25 @@ def _replace(logger: logging.Logger, old: list[logging.Handler], new: logging.Ha
     for handler in old:
         logger.removeHandler(handler)
     logger.addHandler(new)
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Keep our lines coming over the import of an application.
+
+    By default logging.config switches off every logger that it does not name and takes away the
+    handlers of those it names. What the application adds to ours stays.
+    """
+    loggers = [logging.getLogger(name) for name in (OURS, LOOP)]
+    before = [(one, list(one.handlers), one.level) for one in loggers]
+    try:
+        yield
+    finally:
+        for logger, handlers, level in before:
+            for handler in handlers:
+                if isinstance(handler, LineHandler):
+                    logger.addHandler(handler)
+            logger.setLevel(level)
+        for name, found in logging.root.manager.loggerDict.items():
+            if isinstance(found, logging.Logger) and name.partition(".")[0] in (OURS, LOOP):
+                found.disabled = False

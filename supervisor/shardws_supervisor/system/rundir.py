@@ -3,6 +3,9 @@
 Owns the directory, its lock and its cleaning; knows not who listens on the sockets in it. The lock
 is a flock on `supervisor.pid`: it falls with the process however that ends, so a pid file left
 behind never stops a new server, and one that is held names the pid that holds it.
+
+The directory itself is locked too, shared: systemd-tmpfiles leaves a locked directory of /tmp alone
+(tmpfiles.d(5)). Other cleaners do not, so what they took is made again by `mend`.
 """
 
 import contextlib
@@ -12,7 +15,7 @@ import stat
 from pathlib import Path
 
 from shardws.control.endpoint import CONTROL_SOCKET
-from shardws.errors import StartError
+from shardws.errors import StartError, code_of_errno
 
 PID_FILE = "supervisor.pid"
 LONGEST_NAME = "shard-511.sock"  # of the sockets put into it
@@ -27,9 +30,22 @@ class RunDirectory:
         self.path = path.absolute()
         if len(os.fsencode(self.path / LONGEST_NAME)) > PATH_LIMIT:
             raise StartError(f"run directory {self.path}: the path is too long for Unix sockets")
-        self._is_ours = self._make()
-        self._lock = self._take_lock()
-        self._remove_stale()
+        try:
+            self._is_ours = self._make()
+        except OSError as error:
+            raise self._error("cannot be made", error) from None
+        try:
+            self._held, self._lock = self._take()
+            self._remove_stale()
+        except OSError as error:
+            raise self._error("cannot be written", error) from None
+
+    def _error(self, what: str, error: OSError) -> StartError:
+        where = ""
+        if error.filename and Path(os.fsdecode(error.filename)) != self.path:
+            where = f" ({Path(os.fsdecode(error.filename)).name})"
+        reason = f"run directory {self.path} {what}: {error.strerror}{where}"
+        return StartError(reason, code=code_of_errno(error.errno))
 
     @property
     def control_path(self) -> Path:
@@ -39,13 +55,8 @@ class RunDirectory:
         if self.path.exists() or self.path.is_symlink():
             self._check_existing()
             return False
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700)
-        except OSError as error:
-            raise StartError(
-                f"run directory {self.path} cannot be made: {error.strerror}", code=10013
-            ) from None
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700)
         return True
 
     def _check_existing(self) -> None:
@@ -61,16 +72,51 @@ class RunDirectory:
                 f"run directory {self.path} is open to others (mode {mode:04o}): chmod 700 it"
             )
 
+    def _take(self) -> tuple[int, int]:
+        """Return the descriptors that hold the directory and the pid file."""
+        held = self._hold()
+        try:
+            return held, self._take_lock()
+        except BaseException:
+            os.close(held)
+            raise
+
+    def _hold(self) -> int:
+        """Return a locked descriptor of the directory."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            held = os.open(self.path, flags)
+        except OSError as error:
+            raise self._error("cannot be read", error) from None
+        _lock_shared(held)
+        return held
+
+    def mend(self) -> bool:
+        """Make again what was removed, and lock it; True when something was.
+
+        StartError says what is in the way: another server that has taken the place, for instance.
+        """
+        _lock_shared(self._held)
+        if self._is_in_place:
+            return False
+        self._is_ours |= self._make()
+        old = self._held, self._lock
+        self._held, self._lock = self._take()
+        for descriptor in old:
+            os.close(descriptor)
+        return True
+
+    @property
+    def _is_in_place(self) -> bool:
+        """Whether who looks by the path finds our directory and our pid file."""
+        pid_file = self.path / PID_FILE
+        return self._is_same(self.path, self._held) and self._is_same(pid_file, self._lock)
+
     def _take_lock(self) -> int:
         """Return the locked descriptor of the pid file."""
         file = self.path / PID_FILE
         while True:
-            try:
-                lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except OSError as error:
-                raise StartError(
-                    f"run directory {self.path} cannot be written: {error.strerror}", code=10013
-                ) from None
+            lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -91,7 +137,7 @@ class RunDirectory:
     def _is_same(file: Path, lock: int) -> bool:
         try:
             return os.path.samestat(file.stat(), os.fstat(lock))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def _remove_stale(self) -> None:
@@ -100,15 +146,25 @@ class RunDirectory:
                 file.unlink()
 
     def close(self) -> None:
-        """Let go of the lock without cleaning: what a forked child does."""
+        """Let go of the locks without cleaning: what a forked child does."""
         os.close(self._lock)
+        os.close(self._held)
 
     def remove(self) -> None:
-        """Clean up behind the server, then let go."""
-        self._remove_stale()
-        with contextlib.suppress(FileNotFoundError):
-            (self.path / PID_FILE).unlink()
-        if self._is_ours:
-            with contextlib.suppress(OSError):  # somebody put a file of his own into it
-                self.path.rmdir()
+        """Clean up behind the server, then let go; another server's files stay."""
+        with contextlib.suppress(OSError):  # nothing can be done about it any more
+            if self._is_in_place:
+                self._clean_up()
         self.close()
+
+    def _clean_up(self) -> None:
+        self._remove_stale()
+        (self.path / PID_FILE).unlink()
+        if self._is_ours:
+            self.path.rmdir()  # unless somebody put a file into it
+
+
+def _lock_shared(directory: int) -> None:
+    """Lock a directory; a cleaner that is at work in it right now is no reason to wait."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(directory, fcntl.LOCK_SH | fcntl.LOCK_NB)

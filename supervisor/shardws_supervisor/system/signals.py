@@ -11,6 +11,8 @@ import os
 import signal
 from types import FrameType
 
+from shardws.shard import child_signals
+
 TAKEN = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -25,15 +27,6 @@ TAKEN = (
 # One note of these is as good as many; the others count (a second TERM hastens the first).
 MERGED = frozenset({signal.SIGCHLD, signal.SIGUSR1, signal.SIGHUP})
 LONGEST = 64  # notes kept between two turns of the loop
-FOR_THE_SUPERVISOR = (
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGPIPE,
-)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -47,7 +40,7 @@ class Interrupted(KeyboardInterrupt):
 def end_the_start() -> None:
     """Until `Signals.install`: TERM and HUP raise Interrupted; HUP stays ignored under nohup.
 
-    What would only ask a serving supervisor for something is ignored, as there is nothing to do it.
+    What would only ask a serving supervisor for something comes to nothing, as nobody could do it.
     CHLD is the default again: a starter that ignores it passes that on, and then the kernel keeps
     no exit status for us to wait for.
     """
@@ -56,7 +49,7 @@ def end_the_start() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     for number in (signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, child_signals.unheeded)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
@@ -110,10 +103,11 @@ def reset_in_child() -> None:
     """Give a child defaults of its own: TERM ends it, what is meant for the supervisor does not.
 
     Ctrl-C and a closed terminal reach the whole foreground group, but what follows from them is
-    the supervisor's decision, told over the channel.
+    the supervisor's decision, told over the channel. Python ignores PIPE in every process, and
+    takes care that what it executes does not.
     """
     signal.set_wakeup_fd(-1)
     for number in TAKEN:
         signal.signal(number, signal.SIG_DFL)
-    for number in FOR_THE_SUPERVISOR:
-        signal.signal(number, signal.SIG_IGN)
+    child_signals.let_pass()
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -3,7 +3,7 @@
 import pytest
 
 from shardws.net.addresses import Networks
-from shardws.net.forwarded import MAX_HOPS, forwarded_client
+from shardws.net.forwarded import MAX_HOPS, forwarded_client, forwarded_scheme
 
 TRUSTED = Networks(["10.0.0.0/8", "2001:db8:1::/48"])
 PROXY = "10.0.0.1"
@@ -33,6 +33,11 @@ TOO_LONG = ", ".join(["203.0.113.7", *["10.1.1.1"] * MAX_HOPS])
         ("X-Forwarded-For: 10.0.0.2, 10.0.0.3", "10.0.0.2", None),  # the client is inside
         ("X-Forwarded-For: 198.51.100.1\r\nX-Forwarded-For: 203.0.113.7", "203.0.113.7", None),
         ("X-Forwarded-For: 203.0.113.7\r\nX: y\r\nX-Forwarded-For: 10.9.9.9", "203.0.113.7", None),
+        # empty elements are none (RFC 9110 5.6.1)
+        ("X-Forwarded-For: 203.0.113.7,", "203.0.113.7", None),
+        ("X-Forwarded-For: 203.0.113.7 ,, \t, 10.9.9.9 ,", "203.0.113.7", None),
+        ("X-Forwarded-For: ,203.0.113.7\r\nX-Forwarded-For: ,", "203.0.113.7", None),
+        ("Forwarded: for=192.0.2.43,", "192.0.2.43", None),
         # what cannot be read ends the walk
         ("X-Forwarded-For:", PROXY, None),
         ("X-Forwarded-For: unknown", PROXY, None),
@@ -86,3 +91,34 @@ def test_a_proxy_seen_through_a_socket_for_both_families_is_trusted() -> None:
     assert (
         forwarded_client("X-Forwarded-For: 192.0.2.1", "::ffff:10.0.0.1", TRUSTED)[0] == "192.0.2.1"
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "scheme"),
+    [
+        ("", ""),
+        ("X-Forwarded-Proto: https", "https"),
+        ("X-Forwarded-Proto: HTTPS", "https"),
+        ("X-Forwarded-Proto: wss", "https"),
+        ("X-Forwarded-Proto: http", "http"),
+        ("X-Forwarded-Proto: ,https,", "https"),
+        ("X-Forwarded-Proto: gopher", ""),
+        # what the client wrote stands further left
+        ("X-Forwarded-Proto: http, https", "https"),
+        ("X-Forwarded-Proto: https, http", "http"),
+        ("X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https, http", "http"),
+        # two trusted proxies: the outer one saw the client
+        ("X-Forwarded-For: 203.0.113.7, 10.9.9.9\r\nX-Forwarded-Proto: https, http", "https"),
+        ("X-Forwarded-For: 203.0.113.7, 10.9.9.9\r\nX-Forwarded-Proto: https", "https"),
+        ("Forwarded: for=192.0.2.43;proto=https", "https"),
+        ('Forwarded: for=192.0.2.43;Proto="http"', "http"),
+        ("Forwarded: for=1.1.1.1;proto=https, for=192.0.2.43;proto=http", "http"),
+        ("Forwarded: for=192.0.2.43;proto=https, for=10.9.9.9;proto=http", "https"),
+        ("Forwarded: for=192.0.2.43", ""),
+        ("X-Forwarded-Proto: https\r\nForwarded: proto=https", "https"),
+        ("X-Forwarded-Proto: https\r\nForwarded: proto=http", ""),
+    ],
+)
+def test_how_the_client_came_to_its_proxy(header: str, scheme: str) -> None:
+    assert forwarded_scheme(header, PROXY, TRUSTED) == scheme
+    assert forwarded_scheme(header, "203.0.113.1", TRUSTED) == ""

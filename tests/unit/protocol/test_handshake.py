@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shardws.errors import HandshakeError, StateError
-from shardws.protocol.handshake import HandshakeConfig, HandshakeReader, Origins, Request
+from shardws.protocol.handshake import HandshakeConfig, HandshakeReader, Hosts, Origins, Request
 
 CASES = Path(__file__).parents[2] / "cases"
 VALID = sorted((CASES / "valid").glob("*.http"))
@@ -62,7 +62,7 @@ def test_valid_requests(path: Path) -> None:
         request = read(iter(pieces))
         assert request is not None
         assert {name: getattr(request, name) for name in expected} == expected
-        assert request.raw == data
+        assert request.raw == data.removeprefix(b"\r\n")
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
@@ -74,7 +74,7 @@ def test_frames_behind_the_request_are_kept(path: Path) -> None:
         assert reader.receive(data[:at]) is None
         request = reader.receive(data[at:] + FRAME)
         assert request is not None
-        assert request.raw == data
+        assert request.raw == data.removeprefix(b"\r\n")
         assert reader.rest == FRAME
 
 
@@ -100,7 +100,10 @@ def test_there_are_cases_on_disk() -> None:
     [
         (b"\x16\x03\x01\x02\x00\x01\x00", 1),  # a TLS ClientHello
         (b"\x80\x2e\x01", 1),
-        (b"\r\n", 1),
+        (b"\r\n\r\n", 3),
+        (b"\rG", 2),
+        (b"\n", 1),
+        (b"\r\n GET", 3),
         (b"GET /\x00", 6),
         (b"GET /\xff", 6),
         (b"GET /a\nHost", 7),
@@ -222,6 +225,61 @@ def test_origins(origins: str, origin: bytes, passes: bool) -> None:
         assert read(iter(data), config) is not None
     else:
         assert refusal(data, config)[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_secure", "passes"),
+    [
+        (b"https://example.com", True, True),
+        (b"http://example.com", True, False),  # whoever is on the way of that page could act as it
+        (b"http://example.com", False, True),
+        (b"https://example.com", False, True),  # a proxy in front that did not tell
+    ],
+)
+def test_the_same_host_includes_its_scheme(origin: bytes, is_secure: bool, passes: bool) -> None:
+    reader = HandshakeReader(HandshakeConfig(), lambda request: is_secure)
+    data = HEAD + b"Origin: " + origin + b"\r\n\r\n"
+    if passes:
+        assert reader.receive(data) is not None
+        return
+    with pytest.raises(HandshakeError) as caught:
+        reader.receive(data)
+    assert caught.value.status == 403
+    assert "AllowedOrigins" in caught.value.detail
+    assert "without TLS" in caught.value.detail
+
+
+def test_a_refused_origin_is_told_in_the_log_escaped_and_bounded() -> None:
+    """The line named neither the origin nor the setting that decides."""
+    origin = b"http://evil\xff.example" + b"x" * 1000
+    with pytest.raises(HandshakeError) as caught:
+        HandshakeReader(HandshakeConfig()).receive(HEAD + b"Origin: " + origin + b"\r\n\r\n")
+    error = caught.value
+    assert error.detail.startswith("the origin 'http://evil\\xff.examplexx")
+    assert error.detail.endswith("... is not in AllowedOrigins")
+    assert len(error.detail) < 300
+    assert error.description == "the origin is not allowed"
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "status"),
+    [
+        (b"localhost:9001", b"/", 101),
+        (b"evil.example", b"/", 421),
+        (b"localhost", b"http://evil.example/", 421),  # the target counts (RFC 9112 3.2.2)
+    ],
+)
+def test_hosts(host: bytes, target: bytes, status: int) -> None:
+    """A page whose name is made to lead here (DNS rebinding) was answered with 101."""
+    config = HandshakeConfig(hosts=Hosts.parse("loopback"), origins=Origins.parse("*"))
+    data = [HEAD.replace(b"/chat", target).replace(b"example.com", host) + b"\r\n"]
+    if status == 101:
+        assert read(iter(data), config) is not None
+        return
+    with pytest.raises(HandshakeError) as caught:
+        read(iter(data), config)
+    assert caught.value.status == status
+    assert caught.value.detail == "the host 'evil.example' is not in AllowedHosts"
 
 
 def test_a_request_without_origin_is_no_web_page() -> None:

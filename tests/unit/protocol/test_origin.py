@@ -80,6 +80,12 @@ from shardws.protocol.origin import Origins
         ("same, https://b.example", "https://c.example", "a.example", False),
         ("same", "http://a.example", "a.example", True),
         ("same", "http://b.example", "a.example", False),
+        ("file://", "file://", "a.example", True),
+        ("file://", "http://a.example", "a.example", False),
+        ("same, file://, null", "file://", "a.example", True),
+        ("same, file://, null", "null", "a.example", True),
+        ("", "file://", "a.example", False),
+        ("null", "file://", "a.example", False),
     ],
 )
 def test_who_passes(setting: str, origin: str, host: str, passes: bool) -> None:
@@ -88,9 +94,27 @@ def test_who_passes(setting: str, origin: str, host: str, passes: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("setting", "origin", "passes"),
+    [
+        ("", "https://a.example", True),
+        ("", "http://a.example", False),
+        ("same", "http://a.example:443", False),
+        ("http://a.example", "http://a.example", True),  # named by the operator
+        ("a.example", "http://a.example", True),
+        ("*", "http://a.example", True),
+    ],
+)
+def test_over_tls_the_same_is_a_page_that_came_by_tls(
+    setting: str, origin: str, passes: bool
+) -> None:
+    assert Origins.parse(setting).allows(origin, "a.example", is_secure=True) is passes
+
+
+@pytest.mark.parametrize(
     "setting",
     [
         "https://",
+        "file:///",
         "https://b.example/",
         "https://b.example:port",
         "b example",

@@ -88,6 +88,8 @@ class Sink:
     def send_failed(self, connection_id: int, outcome: Outcome) -> None:
         self.failed.append((connection_id, outcome))
 
+    def stream_failed(self, connection_id: int, code: int, description: str) -> None: ...
+
     def sends_lost(self, count: int) -> None:
         raise AssertionError("a link does not tell that")
 

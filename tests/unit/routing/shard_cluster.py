@@ -100,6 +100,7 @@ class RecordingSink:
 
     def __init__(self) -> None:
         self.failed: list[tuple[int, Outcome]] = []
+        self.streams_failed: list[tuple[int, int, str]] = []
         self.lost: list[int] = []
         self.ready: list[int] = []
         self.replies: dict[tuple[int, str], bytes] = {}
@@ -108,6 +109,10 @@ class RecordingSink:
 
     def send_failed(self, connection_id: int, outcome: Outcome) -> None:
         self.failed.append((connection_id, outcome))
+        self.told.notify()
+
+    def stream_failed(self, connection_id: int, code: int, description: str) -> None:
+        self.streams_failed.append((connection_id, code, description))
         self.told.notify()
 
     def sends_lost(self, count: int) -> None:
@@ -222,6 +227,13 @@ async def outcome_of(wanted: Awaitable[Outcome]) -> Outcome:
     """Await an outcome with a deadline."""
     async with asyncio.timeout(DEADLINE):
         return await wanted
+
+
+async def turn_until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until something holds of which nobody tells."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
 
 
 def hello(**changes: Any) -> bytes:

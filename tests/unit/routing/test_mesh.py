@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from shardws import ids
-from shardws.errors import StartError
-from shardws.outcomes import Outcome
+from shardws.errors import ShardwsError, StartError
+from shardws.outcomes import QUEUED, Outcome
+from shardws.routing import dialer, unix
 from shardws.routing import mesh as module
-from shardws.routing import unix
 from shardws.routing.identity import ADMIN_SLOT, incarnation
 from shardws.stats import LINK_BYTES
 from shardws.wire import messages as m
@@ -27,6 +27,7 @@ from tests.unit.routing.shard_cluster import (
     link_log,
     outcome_of,
     run_scenario,
+    turn_until,
 )
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)
@@ -243,6 +244,128 @@ def test_socket_left_behind_by_a_dead_process_is_replaced(loop: str) -> None:
         left, right = await cluster.start_shards(2)
         here = left.connect()
         assert await outcome_of(right.router.send(here.id, 1, b"x")) is Outcome.QUEUED
+
+    run_scenario(loop, scenario)
+
+
+@pytest.mark.parametrize("is_directory_gone", [False, True])
+def test_a_shard_whose_socket_was_removed_listens_anew(
+    loop: str,
+    is_directory_gone: bool,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cleaner of /tmp left it deaf to every shard that came later."""
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.01)
+
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
+        here, there = left.connect(), right.connect()
+        assert await outcome_of(left.router.send(there.id, 1, b"x")) is Outcome.QUEUED
+        for name in os.listdir(cluster.directory):
+            os.unlink(f"{cluster.directory}/{name}")
+        if is_directory_gone:
+            os.rmdir(cluster.directory)
+            await turn_until(lambda: "cannot find this one" in " ".join(link_log(caplog)))
+            os.mkdir(cluster.directory, 0o700)
+        third = await cluster.start_shard(2)
+        cluster.announce()
+        assert await outcome_of(third.router.send(here.id, 1, b"x")) is Outcome.QUEUED
+        assert await outcome_of(third.router.broadcast(1, b"x")) is Outcome.QUEUED
+        assert await outcome_of(left.router.send(there.id, 1, b"x")) is Outcome.QUEUED
+        await cluster.end(third)
+        await cluster.end(left)
+        await cluster.end(right)
+        assert os.listdir(cluster.directory) == []
+
+    run_scenario(loop, scenario)
+
+
+def test_a_socket_in_place_of_ours_is_left_to_its_owner(
+    loop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two servers in one directory would replace each other's sockets for ever."""
+
+    async def scenario(cluster: Cluster) -> None:
+        left = await cluster.start_shard(0)
+        path = f"{cluster.directory}/shard-0.sock"
+        os.unlink(path)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(path)
+            for _ in range(2):
+                left.mesh._socket.watch()
+            await cluster.end(left)
+            assert os.stat(path)
+        assert [line.partition(": ")[2] for line in link_log(caplog)] == ["another socket is there"]
+
+    run_scenario(loop, scenario)
+
+
+def test_what_waits_for_a_peer_that_cannot_be_dialed_is_given_up(
+    loop: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broadcast to it stayed QUEUED, and the queue was never told of."""
+    monkeypatch.setattr(dialer, "PATIENCE_SECONDS", 0.05)
+
+    async def scenario(cluster: Cluster) -> None:
+        left = await cluster.start_shard(0)
+        left.mesh.set_peers([(2, 0, PID)])  # nobody listens there
+        there = ids.pack(0, 1, 0, 1)
+        sent, spread = left.router.send(there, 1, b"x"), left.router.broadcast(1, b"x")
+        left.router.send(there, 1, b"nobody waits for it")
+        assert spread.outcome is None
+        waiting = asyncio.ensure_future(outcome_of(sent))
+        assert await outcome_of(spread) is Outcome.UNREACHABLE
+        assert await waiting is Outcome.UNREACHABLE
+        assert left.sink.lost == [1]
+        assert left.router.send(there, 1, b"x").outcome is Outcome.UNREACHABLE
+        assert left.router.broadcast(1, b"x").outcome is Outcome.UNREACHABLE
+        assert left.router.publish("room", 1, b"x").outcome is Outcome.UNREACHABLE
+        with pytest.raises(ShardwsError) as caught:
+            await left.router.query(there, "host")
+        assert caught.value.code == 10065
+        right = await cluster.start_shard(1)
+        link = left.mesh.links[right.identity.incarnation]
+        await turn_until(lambda: link.is_up)
+        here = right.connect()
+        assert left.router.broadcast(1, b"x") is QUEUED
+        assert await outcome_of(left.router.send(here.id, 1, b"y")) is Outcome.QUEUED
+        assert here.got == [(1, b"x"), (1, b"y")]
+        assert [line for line in caplog.messages if "trying on" in line]
+
+    run_scenario(loop, scenario)
+
+
+def test_a_message_to_many_waits_for_no_peer_that_has_ended(loop: str) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        left = await cluster.start_shard(0)
+        left.mesh.set_peers([(2, 0, PID), (4, 0, PID)])
+        spread = left.router.broadcast(1, b"x")
+        left.mesh.set_peers([(2, 0, PID)])
+        assert spread.outcome is None
+        left.mesh.set_peers([])
+        assert await outcome_of(spread) is Outcome.QUEUED
+
+    run_scenario(loop, scenario)
+
+
+def test_the_tail_of_a_burst_is_confirmed_without_a_tick(
+    loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash of the receiver what had arrived in the last second was UNREACHABLE."""
+    monkeypatch.setattr(module, "TICK_SECONDS", 3600)
+
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
+        there = right.connect()
+        failed: list[Outcome] = []
+        for number in range(10):
+            left.router.send(there.id, 2, b"%d" % number).if_failed(failed.append)
+        ledger = left.mesh.links[right.identity.incarnation].ledger
+        await turn_until(lambda: ledger.confirmed == 10)
+        right.mesh.inbounds[left.identity.incarnation].refuse("killed")
+        assert await outcome_of(left.router.send(there.id, 1, b"behind it")) is not None
+        assert (failed, left.sink.lost) == ([], [])
 
     run_scenario(loop, scenario)
 

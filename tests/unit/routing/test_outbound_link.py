@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -189,19 +190,43 @@ def test_sync_of_many(fixture: LinkFixture) -> None:
     assert [message for message in fixture.sent() if message[0] == m.SYNC] == [(m.SYNC, SYNC_EVERY)]
 
 
-def test_tick_confirms_an_idle_tail_once(fixture: LinkFixture) -> None:
+def test_a_tail_is_confirmed_one_question_at_a_time(fixture: LinkFixture) -> None:
+    """A crash made messages doubtful that had arrived up to a second before."""
     fixture.up()
     fixture.link.deliver(1, 2, b"")
-    fixture.link.tick(9)  # a flush comes anyway
     fixture.owner.turn()
-    fixture.link.tick(9)
+    fixture.link._tail.confirm()
     fixture.owner.turn()
-    fixture.link.tick(9)
+    fixture.link.deliver(1, 2, b"")
     fixture.owner.turn()
-    assert [message[0] for message in fixture.sent()] == [m.DELIVER, m.SYNC]
-    fixture.link.ledger.confirm(1)
-    fixture.link.tick(9)
+    fixture.link._tail.confirm()  # the first answer has not come yet: it looks again later
     assert fixture.owner.dirty == []
+    fixture.link.ledger.confirm(1)
+    fixture.link._tail.confirm()
+    fixture.owner.turn()
+    assert fixture.sent()[1:] == [(m.SYNC, 1), (m.DELIVER, 1, 2, b""), (m.SYNC, 2)]
+    fixture.link.ledger.confirm(2)
+    fixture.link._tail.confirm()
+    assert (fixture.owner.dirty, fixture.link._tail.is_waiting) == ([], False)
+
+
+def test_a_link_given_up_takes_nothing_until_it_is_up(fixture: LinkFixture) -> None:
+    link = OutboundLink(
+        fixture.owner,
+        fixture.sink,
+        1,
+        fixture.link._loop,
+        fixture.row,
+        high_mark=MARK,
+        frame_limit=LIMIT,
+        is_given_up=True,
+    )
+    assert link.deliver(1, 2, b"x").outcome is Outcome.UNREACHABLE
+    assert link.count(1, b"x").outcome is Outcome.UNREACHABLE
+    assert not link.offer(b"x")
+    link.connection_made(cast(asyncio.Transport, fixture.transport))
+    assert link.deliver(1, 2, b"x").outcome is None
+    assert link.offer(b"x")
 
 
 def test_full_ones_are_released(fixture: LinkFixture) -> None:

@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from shardws.errors import NoSuchConnection, ShardwsError, UsageError
+from shardws.outcomes import Outcome
 from shardws.routing import queries as module
 from shardws.routing.outbound_link import OutboundLink
 from shardws.routing.queries import Queries
@@ -24,6 +25,10 @@ class FakeLink:
         if not self.is_full and not self.is_down:
             self.offered += Decoder(1000, m.SHARD).feed(frame)
         return not self.is_full and not self.is_down
+
+    @property
+    def refusal(self) -> Outcome:
+        return Outcome.UNREACHABLE if self.is_down else Outcome.FULL
 
 
 def make() -> Queries:
@@ -108,5 +113,19 @@ def test_deadline_that_comes_with_the_answer_loses() -> None:
         future.set_result(b"in time")
         module._expire(future, 1.0)
         assert await future == b"in time"
+
+    asyncio.run(scenario())
+
+
+def test_a_reply_that_does_not_fit_the_link_is_an_error_of_its_query() -> None:
+    """A client chooses how long its headers are; the link of two shards broke of their snapshot."""
+
+    async def scenario() -> None:
+        queries = Queries(asyncio.get_running_loop(), lambda connection_id, what: b"x" * 1001)
+        (reply,) = Decoder(5000, m.SHARD).feed(queries.reply(1, 5, "snapshot", 1001))
+        assert reply == (m.REPLY, 1, True, b"x" * 1001)
+        (reply,) = Decoder(5000, m.SHARD).feed(queries.reply(1, 5, "snapshot", 1000))
+        assert reply[:3] == (m.REPLY, 1, False)
+        assert reply[3] == b"its reply of 1001 bytes does not fit the link now"
 
     asyncio.run(scenario())

@@ -112,7 +112,8 @@ def test_broadcast_reaches_every_connection_once(loop: str) -> None:
     async def scenario(cluster: Cluster) -> None:
         shards = await cluster.start_shards(3)
         connections = everyone(*shards)
-        assert shards[1].router.broadcast(2, b"all") is QUEUED
+        sent = shards[1].router.broadcast(2, b"all")
+        assert await outcome_of(sent) is Outcome.QUEUED  # the links are being dialed
         for connection in connections:
             await connection.wait_for(1)
         assert [c.got for c in connections] == [[(2, b"all")]] * 6
@@ -199,8 +200,10 @@ def test_a_publish_reaches_shards_that_have_not_said_their_news(loop: str) -> No
         there = right.connect()
         right.router.join(there.id, "room")
         left.mesh.set_peers([right.peer])
-        assert left.router.publish("room", 1, b"early") is QUEUED  # in this turn nobody has dialed
+        sent = left.router.publish("room", 1, b"early")
+        assert sent.outcome is None  # in this turn nobody has dialed
         await there.wait_for(1)
+        assert await outcome_of(sent) is Outcome.QUEUED
         assert there.got == [(1, b"early")]
 
     run_scenario(loop, scenario)

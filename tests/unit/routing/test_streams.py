@@ -60,7 +60,7 @@ class Reader(FakeConnection):
         self.sizes: list[int] = []
         self.is_reading = True
         self.result: LaterSend | None = None
-        self.broken = False
+        self.broken = ""  # why the stream ended early
         self.changed = Signal()
 
     def stream(self, kind: int, source: Source) -> SendOutcome:
@@ -75,8 +75,8 @@ class Reader(FakeConnection):
         while self.is_reading and self.result is not None:
             try:
                 piece = source.read(self.piece)
-            except OSError:
-                self.broken = True
+            except OSError as error:
+                self.broken = str(error.strerror)
                 self.end(Outcome.DROPPED)
                 break
             if piece is None:
@@ -168,7 +168,10 @@ def test_the_ways_to_fail(loop: str) -> None:
         assert await outcome_of(left.router.stream(left.id(9), 2, Content(10))) is Outcome.GONE
         bad = Content(300_000, bad=True)
         assert await outcome_of(left.router.stream(there.id, 2, bad)) is Outcome.DROPPED
-        await there.changed.until(lambda: there.broken)
+        await there.changed.until(lambda: there.broken == "the disk is gone")
+        assert left.sink.streams_failed == [
+            (there.id, 10005, "a message could not be sent: the disk is gone")
+        ]
         there.is_reading = False
         sent = left.router.stream(there.id, 2, Content(1_000_000))
         await there.arrived.until(lambda: len(there.sources) == 2)
@@ -177,6 +180,24 @@ def test_the_ways_to_fail(loop: str) -> None:
         assert await outcome_of(left.router.send(there.id, 1, b"the link lives")) is Outcome.QUEUED
         assert left.sink.failed == []
         assert right.sink.failed == []
+
+    run_scenario(loop, scenario)
+
+
+def test_a_source_that_fails_with_all_credit_used_breaks_the_stream_not_the_link(loop: str) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
+        there = reader(right)
+        there.is_reading = False
+        bad = Content(WINDOW + 1, bad=True)
+        sent = left.router.stream(there.id, 2, bad)
+        await there.arrived.until(lambda: bool(there.sources))
+        link = left.mesh.links[right.identity.incarnation]
+        there.is_reading = True
+        there.go_on()
+        assert await outcome_of(sent) is Outcome.DROPPED
+        await there.changed.until(lambda: there.broken == "the disk is gone")
+        assert left.mesh.links[right.identity.incarnation] is link
 
     run_scenario(loop, scenario)
 
@@ -219,7 +240,7 @@ def test_when_the_link_breaks_both_ends_hear_of_it(loop: str) -> None:
         there.is_reading = True
         left.mesh.links[right.identity.incarnation].abort("killed")
         assert await outcome_of(sent) in (Outcome.UNREACHABLE, Outcome.DROPPED)
-        await there.changed.until(lambda: there.broken)
+        await there.changed.until(lambda: bool(there.broken))
         assert len(content.ended) == 1
 
     run_scenario(loop, scenario)

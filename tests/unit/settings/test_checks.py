@@ -21,8 +21,9 @@ GOOD: list[tuple[Check, list[Any]]] = [
     (checks.networks, [(), ("10.0.0.1", "10.0.0.1/8", "::1/128")]),
     (
         checks.origins,
-        ["", "*", "null,same", "https://*.a.org,http://localhost:*,a.org:8080", "[::1]"],
+        ["", "*", "null,same,file://", "https://*.a.org,http://localhost:*,a.org:8080", "[::1]"],
     ),
+    (checks.hosts, ["", "*", "auto", "AUTO", "loopback,*.a.org,10.0.0.1,::1,[::1]"]),
     (checks.sni_entries, [(), ("a.org=/x.pem", "*.a.org=/y=z.pem")]),
     (checks.address, ["", "127.0.0.1:9002", "localhost:0", "[::1]:65535"]),
     (checks.token, ["", "0123456789abcdef"]),
@@ -37,12 +38,17 @@ BAD: list[tuple[Check, list[Any], str]] = [
     (checks.cert_store_type, [-1, 23, 98, 100], "0 to 22"),
     (checks.host_patterns, ["", "a,,b", "a b", "a/b"], "names, IP addresses"),
     (checks.host_patterns, ["10.0.0.0/33", "host/8"], "CIDR blocks such as"),
+    (checks.host_patterns, ["999.1.1.1", "1.2.3", "::1::2", "fe80::1%eth0/200"], "CIDR blocks"),
+    (checks.host_patterns, ["-a", "a..b", "a" * 64, "a%b", "*%", "10.0.0.0/"], "names, IP"),
     (checks.host_patterns, ["a," * checks.MAX_PATTERNS + "a"], "at most 10000 patterns"),
     (checks.networks, [("host",), ("10.0.0.0/33",)], "CIDR blocks such as"),
     (checks.origins, ["https://", "a b", "https://a/path"], "or origins such as"),
+    (checks.hosts, ["a.org:80", "http://a.org", "a b", "10.0.0.0/8"], "or names such as"),
+    (checks.hosts, ["auto,a.org"], "stands alone"),
     (checks.sni_entries, [("a.org",), ("=x",), ("a.*.org=x",), ("a.org=",)], "entries such as"),
     (checks.address, ["9002", ":9002", "a:", "a:x", "a:70000", "::1:80", "a:٣"], "HOST:PORT"),
-    (checks.token, ["short", "0123456789abcde\n"], "at least 16"),
+    (checks.token, ["short", "0123456789abcde\n", "grün-grün-grün-grün"], "at least 16 visible"),
+    (checks.token, [" 0123456789abcdef", "0123456789abcdef ", "01234567 89abcdef"], "blanks"),
 ]
 
 REFUSALS: list[tuple[Check, Any, int]] = [

@@ -104,3 +104,25 @@ def test_a_file_of_any_length_is_not_read(path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(tomlfile.MAX_FILE + 1)
     assert "is longer than" in tomlfile.check(str(path))[0]
+
+
+def test_a_mark_of_byte_order_is_no_part_of_the_file(path: Path) -> None:
+    """Editors on Windows write one; it was an invalid statement."""
+    path.write_bytes(b"\xef\xbb\xbflocal_port = 9\n")
+    assert tomlfile.read(str(path))[0][1] == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("local_port = " + "[" * 50_000, "is nested too deeply"),
+        ("local_port = " + "9" * 5_000, "digits"),
+        ("local_port = " + "[" * 200 + "]" * 200, "LocalPort: must be a whole number"),
+    ],
+)
+def test_what_exhausts_the_parser_is_one_line(path: Path, text: str, words: str) -> None:
+    """It was a traceback of RecursionError, or of int()."""
+    path.write_text(text)
+    (told,) = tomlfile.check(str(path))
+    assert words in told
+    assert len(told) < 500 + len(str(path))

@@ -1,9 +1,10 @@
-"""Scripts in a process of their own: signals, limits and forks belong to a whole process."""
+"""Scripts in a process of their own, for what belongs to a whole process; loggers left as found."""
 
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,13 @@ def run_script(tmp_path: Path) -> RunScript:
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def unconfigured_logs() -> Iterator[None]:
+    """Undo what the test configures of our loggers: later tests read their records."""
+    loggers = [logging.getLogger(name) for name in ("shardws", "asyncio")]
+    before = [(list(one.handlers), one.level, one.propagate) for one in loggers]
+    yield
+    for one, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        one.handlers[:], one.level, one.propagate = handlers, level, propagate

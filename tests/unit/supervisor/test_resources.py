@@ -1,11 +1,14 @@
 """resources: what is found before the first fork is told in words an operator can act on."""
 
+import errno
 import logging
+import os
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from shardws.errors import StartError
 from shardws_supervisor.resources import Resources
 from shardws_supervisor.system.limits import Room
 
@@ -27,3 +30,14 @@ def test_the_memory_of_the_control_group_is_told(
     if limit:
         assert told[0].getMessage().startswith(f"the control group allows {limit >> 20} MiB of mem")
         assert told[0].getMessage().endswith("2000 idle connections take about 32 MiB")
+
+
+def test_no_memory_for_the_tables_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was a traceback of mmap."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr("shardws.census.mmap.mmap", refuse)
+    with pytest.raises(StartError, match=r"no shared memory for 7 connections .*: Cannot allocate"):
+        Resources._shared_memory(cast(Any, SimpleNamespace(room=Room(8, 7, 7))), 1)

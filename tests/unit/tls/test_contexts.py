@@ -15,6 +15,7 @@ from shardws.errors import TLSSetupError
 from shardws.tls import contexts
 from shardws.tls.config import TLSConfig
 from shardws.tls.contexts import ServerContext
+from shardws.tls.endings import Ending
 from shardws.tls.engine import State, TLSEngine
 from tests.unit.tls.stdlib_client import (
     CALLS,
@@ -22,6 +23,7 @@ from tests.unit.tls.stdlib_client import (
     HOST,
     TLS12,
     TLS13,
+    VERSIONS,
     client_context,
     config_of,
     handshake,
@@ -204,7 +206,7 @@ def test_ca_names_are_told_to_clients_unless_many(
 
 def test_alpn(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
     context = server_context(leaf)
-    for offered, selected in ((["h2", "http/1.1"], "http/1.1"), (["h2"], None), ([], None)):
+    for offered, selected in ((["h2", "http/1.1"], "http/1.1"), ([], None)):
         client = client_context(authority)
         if offered:
             client.set_alpn_protocols(offered)
@@ -213,6 +215,23 @@ def test_alpn(leaf: trustme.LeafCert, authority: trustme.CA) -> None:
         assert peer.object.selected_alpn_protocol() == selected
         assert peer.engine.negotiated is not None
         assert peer.engine.negotiated.alpn == (selected or "")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_without_a_protocol_of_ours_gets_an_alert(
+    leaf: trustme.LeafCert, authority: trustme.CA, version: ssl.TLSVersion
+) -> None:
+    """RFC 7301 section 3.2; it was served without a protocol, as if it had offered none."""
+    context = server_context(leaf)
+    client = client_context(authority, version)
+    client.set_alpn_protocols(["h2", "http/1.0"])
+    peer = handshake(context, client)
+    assert "no application protocol" in str(peer.error).lower().replace("_", " ")
+    assert peer.engine.state is State.CLOSED
+    assert peer.engine.ending == Ending(
+        280, "TLS handshake failed: the client offers no protocol (ALPN) but h2, http/1.0"
+    )
+    assert handshake(context, client_context(authority, version)).engine.state is State.OPEN
 
 
 def test_an_alternative_uses_the_ticket_keys_of_the_first(

@@ -47,6 +47,7 @@ VALID: list[tuple[Any, ...]] = [
     (m.REPLY, 1, False, b""),
     (m.READY, 9001),
     (m.FAILED, "no module named 'x'\nline two"),
+    (m.NOT_IMPORTED, "app:server cannot be imported"),
     (m.LEAVING,),
     (m.SHUTDOWN,),
     (m.PEERS, []),

@@ -1,11 +1,8 @@
-"""http: heads are read strictly and bounded; one request, one answer."""
-
-import asyncio
+"""http: heads are read strictly and bounded; an answer on the wire."""
 
 import pytest
 
-from shardws_supervisor.admin import http
-from shardws_supervisor.admin.http import BadRequest, Request, Response, Server, parse
+from shardws_supervisor.admin.http import BadRequest, Request, Response, body_length, parse
 
 HOST = b"\r\nHost: h:1"
 
@@ -69,80 +66,27 @@ def test_a_response_on_the_wire() -> None:
     assert response.encode(with_body=False).endswith(b"\r\n\r\n")
 
 
-async def exchange(server: Server, data: bytes) -> bytes:
-    """Send bytes to a listening server and read to the end."""
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=http.LONGEST_HEAD)
-    async with listening:
-        reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
-        writer.write(data)
-        if not data:
-            writer.write_eof()
-        answer = await reader.read()
-        writer.close()
-        await writer.wait_closed()
-    return answer
+def test_one_empty_line_in_front_is_ignored() -> None:
+    """RFC 9112 2.2: clients of old sent one behind a body."""
+    assert parse(b"\r\nGET /livez HTTP/1.0").path == "/livez"
+    with pytest.raises(BadRequest):
+        parse(b"\r\n\r\nGET /livez HTTP/1.0")
 
 
-async def greet(request: Request) -> Response:
-    if request.path == "/boom":
-        raise RuntimeError("boom")
-    return Response(f"you asked for {request.path}\n".encode())
+POST = b"POST /send HTTP/1.1" + HOST
 
 
-@pytest.mark.parametrize(
-    ("data", "start", "end"),
-    [
-        (b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n", b"HTTP/1.1 200 OK", b"you asked for /a\n"),
-        (b"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n", b"HTTP/1.1 200 OK", b"\r\n\r\n"),
-        (b"GET /boom HTTP/1.1\r\nHost: h\r\n\r\n", b"HTTP/1.1 500 ", b"internal error\n"),
-        (b"PUT /a HTTP/1.1\r\n\r\n", b"HTTP/1.1 405 ", b"only GET and HEAD\n"),
-        (b"GET /" + b"x" * 40_000, b"HTTP/1.1 431 ", b"too long\n"),
-        (b"", b"", b""),
-    ],
-)
-def test_one_request_one_answer(data: bytes, start: bytes, end: bytes) -> None:
-    answer = asyncio.run(exchange(Server(greet), data))
-    assert answer.startswith(start)
-    assert answer.endswith(end)
-
-
-def test_a_client_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "PATIENCE", 0.05)
-    assert asyncio.run(exchange(Server(greet), b"GET / HT")) == b""
-
-
-def test_too_many_clients_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "MOST_CLIENTS", 0)
-    answer = asyncio.run(exchange(Server(greet), b"GET / HTTP/1.1\r\n\r\n"))
-    assert answer.startswith(b"HTTP/1.1 503 ")
-
-
-def test_an_answer_that_nobody_reads_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the kernel does not take within the patience is thrown away with its connection."""
-    monkeypatch.setattr(http, "PATIENCE", 0.2)
-
-    async def flood(_request: Request) -> Response:
-        return Response(b"x" * (32 << 20))
-
-    async def main() -> None:
-        ended = asyncio.Event()
-        server = Server(flood)
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await server.serve(reader, writer)
-            assert writer.transport.is_closing()
-            assert not writer.transport.get_write_buffer_size()
-            ended.set()
-
-        listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with listening:
-            reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
-            writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-            transport = writer.transport
-            assert isinstance(transport, asyncio.ReadTransport)
-            transport.pause_reading()
-            await asyncio.wait_for(ended.wait(), 20)
-            writer.close()
-            del reader
-
-    asyncio.run(main())
+def test_a_body_is_for_the_paths_that_take_one() -> None:
+    request = parse(POST + b"\r\nContent-Length: 3", ("/send",))
+    assert (request.method, body_length(request.headers)) == ("POST", 3)
+    for head, status in (
+        (POST.replace(b"/send", b"/"), 405),
+        (POST + b"\r\nContent-Length: +3", 400),
+        (POST + b"\r\nContent-Length: \xb2", 400),
+        (POST + b"\r\nTransfer-Encoding: chunked", 400),
+        (POST + b"\r\nContent-Length: 65537", 413),
+        (POST.replace(b"POST", b"GET") + b"\r\nContent-Length: 3", 400),
+    ):
+        with pytest.raises(BadRequest) as caught:
+            parse(head, ("/send",))
+        assert caught.value.status == status, head

@@ -40,6 +40,7 @@ def report_of(memory: stats.Stats, slots: int) -> dict[str, Any]:
         "max_connections": 500,
         "uptime": 2.5,
         "reloads": 3,
+        "log_lines_lost": 8,
         "auxiliaries": [],
     }
 
@@ -68,6 +69,7 @@ def test_what_the_report_adds() -> None:
     assert families["shardws_ready"].samples[0].value == 1
     assert families["shardws_max_connections"].samples[0].value == 500
     assert families["shardws_reloads"].samples[0].value == 3
+    assert families["shardws_log_lines_lost"].samples[0].value == 8
     assert families["shardws_shards"].samples[0].value == 2
     assert families["shardws_supervisor_up"].samples[0].value == 1
     assert families["shardws_build_info"].samples[0].labels["codec"] in ("c", "python")

@@ -20,6 +20,7 @@ REPORT: Report = {
     "uptime": 1.5,
     "auxiliaries": [],
     "reloads": 0,
+    "log_lines_lost": 0,
     "shards": [],
 }
 

@@ -148,3 +148,12 @@ def test_a_list_of_connections() -> None:
 def test_a_path_of_a_client_cannot_play_with_the_terminal() -> None:
     shown = display.connections({"total": 1, "connections": [row(path="/\x1b[2J\n")]})[1]
     assert shown.endswith("/\\x1b[2J\\x0a")
+
+
+def test_one_connection_is_shown_on_a_line_for_each_fact() -> None:
+    report = {"id": 5, "origin": "http://a", "group_names": ["a", "b"], "more_groups": 998}
+    assert display.connection(report) == [
+        "id           5",
+        "origin       http://a",
+        "group_names  a, b and 998 more",
+    ]

@@ -98,9 +98,8 @@ def test_a_refusal_is_its_reason_without_escapes(serve: Serve, run: Run) -> None
 
 
 def test_a_reload_that_failed(serve: Serve, run: Run) -> None:
-    serve(
-        {"ok": True, "reloads": 1}, {"ok": True, **report(1.0, reloads=2, reload_outcome="no\x1b")}
-    )
+    ended = {"reloads": 2, "reload_outcome": "no\x1b", "last_reload": {"kind": "refused"}}
+    serve({"ok": True, "reloads": 1}, {"ok": True, **report(1.0, **ended)})
     assert run("reload") == (1, "", "no\\x1b\n")
 
 

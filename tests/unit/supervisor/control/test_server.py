@@ -3,16 +3,17 @@
 import contextlib
 import errno
 import json
+import logging
 import os
 import selectors
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shardws.control.endpoint import LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
+from shardws.control.endpoint import LONGEST_REPLY, LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
 from shardws.errors import StartError
 from shardws_supervisor.control.client_quota import CHILD_CLIENTS, RESERVED_CLIENTS
 from shardws_supervisor.control.server import MOST_AT_ONCE, MOST_UNREAD, ControlServer
@@ -22,14 +23,21 @@ from shardws_supervisor.shards.replies import Pending
 class Fixture:
     """A control socket whose loop is turned by hand."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, changes: Collection[str] = ()) -> None:
         self.path = path
         self.now = 0.0
         self.asked: list[dict[str, Any]] = []
         self.selector = selectors.DefaultSelector()
         self.family: list[int] = []
+        self.size = 1_000_000  # of a long reply
         self.control = ControlServer(
-            path, self.selector, self.answer, lambda: self.now, ("push",), lambda: self.family
+            path,
+            self.selector,
+            self.answer,
+            lambda: self.now,
+            ("push",),
+            lambda: self.family,
+            changes,
         )
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +47,7 @@ class Fixture:
         if request["do"] == "error":
             raise StartError("cannot")
         if request["do"] == "much":
-            return {"text": "x" * 1_000_000}
+            return {"text": "x" * self.size}
         return {"did": request["do"]}
 
     def dial(self) -> socket.socket:
@@ -397,3 +405,60 @@ def test_without_descriptors_the_loop_is_not_woken_for_ever(
     fixture.control.expire(1.0)
     assert fixture.ask(waiting, b'{"do": "one"}\n') == {"ok": True, "did": "one"}
     waiting.close()
+
+
+def test_who_changes_something_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "shardws")
+    made = Fixture(tmp_path / "control.sock", changes=("scale",))
+    with made.dial() as sock:
+        made.ask(sock, b'{"do": "look", "id": 5}\n')
+        made.ask(sock, b'{"do": "scale", "shards": 4, "why": "a\\nb"}\n')
+        made.ask(sock, json.dumps({"do": "scale", "why": "x" * 5000}).encode() + b"\n")
+    made.control.close()
+    made.selector.close()
+    lines = [record.getMessage() for record in caplog.records]
+    who = f"user {os.getuid()} (pid {os.getpid()}) asks for scale"
+    assert lines[0] == who + """ '{"shards": 4, "why": "a\\\\nb"}'"""
+    assert lines[1].startswith(who)
+    assert len(lines) == 2
+    assert len(lines[1]) < 300
+
+
+def test_a_reply_that_is_too_long_is_an_error_of_its_request(fixture: Fixture) -> None:
+    """It dropped the client, as one that does not read."""
+    fixture.size = LONGEST_REPLY
+    with fixture.dial() as sock:
+        reply = fixture.ask(sock, b'{"do": "much"}\n')
+        assert (reply["ok"], reply["code"]) == (False, 135)
+        assert reply["error"].startswith("the reply is too long: ")
+        assert fixture.ask(sock, b'{"do": "a"}\n')["ok"]
+
+
+@pytest.mark.parametrize("is_other_there", [False, True])
+def test_a_socket_that_was_removed_is_bound_anew(fixture: Fixture, is_other_there: bool) -> None:
+    """A cleaner of /tmp took it, and no command reached the server any more."""
+    client = fixture.dial()
+    fixture.turn()
+    assert not fixture.control.mend()
+    fixture.path.unlink()
+    if is_other_there:
+        fixture.path.touch()
+    assert fixture.control.mend()
+    assert not fixture.control.mend()
+    assert fixture.path.stat().st_mode & 0o777 == 0o600
+    for sock in (client, fixture.dial()):
+        with sock:
+            fixture.turn()
+            assert fixture.ask(sock, b'{"do": "status"}\n') == {"ok": True, "did": "status"}
+
+
+def test_a_socket_that_cannot_be_bound_anew_is_tried_again(fixture: Fixture) -> None:
+    fixture.path.unlink()
+    fixture.path.mkdir()
+    with pytest.raises(StartError, match="Is a directory"):
+        fixture.control.mend()
+    fixture.path.rmdir()
+    assert fixture.control.mend()
+    with fixture.dial() as sock:
+        fixture.turn()
+        assert fixture.ask(sock, b'{"do": "status"}\n')["ok"]

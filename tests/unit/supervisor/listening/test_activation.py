@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from shardws.errors import StartError
+from shardws.net.sockets import address_of
 from shardws.shard.connection_source import ListeningSocket
 from shardws_supervisor.listening.activation import PassedSocket, take
-from shardws_supervisor.listening.listeners import address_of
 
 ROOT = Path(__file__).resolve().parents[4]
 

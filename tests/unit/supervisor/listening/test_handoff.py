@@ -6,10 +6,11 @@ import pytest
 
 from shardws import stats
 from shardws.errors import StartError
+from shardws.net import sockets
+from shardws.net.sockets import Address
 from shardws.shard.connection_source import HandoffSocket
-from shardws_supervisor.listening import acceptor, listeners
+from shardws_supervisor.listening import acceptor
 from shardws_supervisor.listening.handoff import Handoff
-from shardws_supervisor.listening.listeners import Address
 
 LOOPBACK = Address(socket.AF_INET, "127.0.0.1", 0)
 
@@ -37,7 +38,7 @@ def test_one_listener_is_exclusive() -> None:
     one.sock.listen()
     assert one.are_listening()
     with pytest.raises(StartError, match="in use"):
-        listeners.bind(one.address, is_shared=True)
+        sockets.bind(one.address, is_shared=True)
     one.close()
 
 

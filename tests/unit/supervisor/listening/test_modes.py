@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from shardws import stats
+from shardws.net.sockets import Address
 from shardws.shard.connection_source import HandoffSocket, ListeningSocket
 from shardws_supervisor.listening.activation import PassedSocket
 from shardws_supervisor.listening.handoff import Handoff
-from shardws_supervisor.listening.listeners import Address
 from shardws_supervisor.listening.modes import strategy_for
 from shardws_supervisor.listening.reuseport import ReusePort
 from shardws_supervisor.listening.strategy import AcceptStrategy

@@ -8,9 +8,9 @@ import pytest
 
 from shardws import stats
 from shardws.errors import StartError
-from shardws_supervisor.listening import listeners
+from shardws.net import sockets
+from shardws.net.sockets import BOTH, IPV6, Address
 from shardws_supervisor.listening.handoff import Handoff
-from shardws_supervisor.listening.listeners import BOTH, IPV6, Address
 from shardws_supervisor.listening.reuseport import ReusePort
 
 LOOPBACK = Address(socket.AF_INET, "127.0.0.1", 0)
@@ -36,7 +36,7 @@ def test_a_port_in_use_is_named(occupied: Address) -> None:
     with pytest.raises(StartError) as caught:
         ReusePort(occupied, is_exclusive=True)
     assert caught.value.description == f"cannot listen on {occupied}: the address is in use"
-    assert (caught.value.code, caught.value.exit_code) == (10048, 3)
+    assert (caught.value.code, caught.value.exit_code) == (10048, 1)
 
 
 def test_a_port_shared_by_another_server_of_this_user_is_noticed() -> None:
@@ -70,7 +70,7 @@ def test_two_servers_that_start_at_the_same_moment_cannot_both_own_the_port() ->
 def test_a_port_that_is_asked_for_is_held_before_any_socket_is_bound() -> None:
     """A shared socket that a second server bound meanwhile would be in the first one's way."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        address = listeners.address_of(server)
+        address = sockets.address_of(server)
     first = ReusePort(address, is_exclusive=True)
     with pytest.raises(StartError, match="in use"):
         ReusePort(address, is_exclusive=True)
@@ -106,12 +106,12 @@ def test_the_first_slot_settles_the_port_for_all() -> None:
 
 def test_they_listen_only_when_the_shards_say_so() -> None:
     bound = ReusePort(LOOPBACK, is_exclusive=True)
-    sockets = [added(bound, slot) for slot in range(2)]
+    both = [added(bound, slot) for slot in range(2)]
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(sockets[0].getsockname(), timeout=5)
-    sockets[0].listen()
+        socket.create_connection(both[0].getsockname(), timeout=5)
+    both[0].listen()
     assert not bound.are_listening()
-    sockets[1].listen()
+    both[1].listen()
     assert bound.are_listening()
     bound.close()
 
@@ -134,7 +134,7 @@ def test_a_slot_that_is_given_up_gets_no_connections() -> None:
 
 def test_ipv6_only_and_dual() -> None:
     for use_ipv6, v6only in ((IPV6, 1), (BOTH, 0)):
-        bound = ReusePort(listeners.resolve("", 0, use_ipv6), is_exclusive=True)
+        bound = ReusePort(sockets.resolve("", 0, use_ipv6), is_exclusive=True)
         sock = added(bound, 0)
         assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == v6only
         assert bound.address.is_dual == (use_ipv6 == BOTH)
@@ -167,7 +167,7 @@ def test_a_socket_that_cannot_be_renewed_is_kept(
     def refuse(address: Address, *, is_shared: bool) -> socket.socket:
         raise StartError("cannot listen: the address is not one of this host")
 
-    monkeypatch.setattr(listeners, "bind", refuse)
+    monkeypatch.setattr(sockets, "bind", refuse)
     bound.slot_rests(0)
     assert "slot 0 keeps its socket" in caplog.text
     socket.create_connection(("127.0.0.1", bound.address.port), 5).close()

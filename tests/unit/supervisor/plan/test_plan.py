@@ -51,3 +51,40 @@ def test_what_only_a_restart_changes() -> None:
 
 def test_shards_read_the_effective_limit_back() -> None:
     assert plan.effective(500) == [("max_connections", 500, Source.RUNTIME)]
+
+
+def test_the_application_cannot_say_where_it_is_itself() -> None:
+    with pytest.raises(SettingError, match="AppDirectory"):
+        planner().plan({"app_directory": "/srv"})
+    flag = Assignment("app_directory", "/srv", Source.FLAG, "--app-dir")
+    assert planner(flag).plan({}).overrides == (("app_directory", "/srv", Source.FLAG),)
+
+
+def test_start_timeout_is_known_before_the_application_is() -> None:
+    assert planner(Assignment("start_timeout", "60s", Source.FILE)).early().start_timeout == 60
+
+
+@pytest.mark.parametrize(
+    ("admin", "given", "origins"),
+    [
+        ("127.0.0.1:9002", {}, "same,http://127.0.0.1:9002,http://localhost:9002"),
+        ("[::1]:9002", {}, "same,http://[::1]:9002,http://localhost:9002"),
+        ("localhost:9002", {}, "same,http://127.0.0.1:9002,http://localhost:9002"),
+        ("127.0.0.5:9002", {}, "same,http://127.0.0.5:9002"),
+        ("10.0.0.7:9002", {"admin_token": "0123456789abcdef"}, "same,http://10.0.0.7:9002"),
+        ("", {}, None),
+        ("127.0.0.1:0", {}, None),
+        ("0.0.0.0:9002", {"admin_token": "0123456789abcdef"}, None),
+        # a list that somebody gave is exact
+        ("127.0.0.1:9002", {"allowed_origins": "https://app.example.com"}, None),
+        ("127.0.0.1:9002", {"allowed_origins": "same"}, None),
+        ("127.0.0.1:9002", {"allowed_origins": "*"}, None),
+    ],
+)
+def test_the_dashboard_s_page_may_connect_where_nobody_listed_origins(
+    admin: str, given: dict[str, object], origins: str | None
+) -> None:
+    """The page's origins were let in beside an exact list, and nobody was told."""
+    made = planner().plan({"admin_address": admin, **given})
+    told = {name: value for name, value, _ in made.overrides}
+    assert told.get("allowed_origins") == origins

@@ -29,12 +29,16 @@ NOW = datetime.datetime(2030, 1, 31, tzinfo=datetime.UTC)
 PERIOD = 5.0
 
 
-def issue(name: str, not_after: datetime.datetime | None = None) -> bytes:
+def issue(
+    name: str,
+    not_after: datetime.datetime | None = None,
+    not_before: datetime.datetime = datetime.datetime(2029, 1, 1, tzinfo=datetime.UTC),
+) -> bytes:
     leaf = AUTHORITY.issue_cert(
         "a.example",
         common_name=name,
         key_type=EC,
-        not_before=datetime.datetime(2029, 1, 1, tzinfo=datetime.UTC) if not_after else None,
+        not_before=not_before if not_after else None,
         not_after=not_after,
     )
     return bytes(leaf.private_key_and_cert_chain_pem.bytes())
@@ -253,6 +257,56 @@ def test_expiry_is_warned_of_and_again_after_half_a_day(
     watch.advance(13 * 3600.0)
     assert [record.levelname for record in caplog.records] == [level] * 2 * (level is not None)
     assert all("CN=short" in line and words in line for line in caplog.messages)
+
+
+FAR = NOW + datetime.timedelta(days=400)
+DAY = datetime.timedelta(days=1)
+
+
+def test_a_certificate_that_is_not_valid_yet_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every client refused it, and status and log called it good."""
+    store = tmp_path / "store.pem"
+    store.write_bytes(issue("early", FAR, NOW + DAY))
+    watch = certificates.CertificateWatch(Server(store), wall_clock=NOW.timestamp)
+    watch.advance(1.0)
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert "CN=early" in record.getMessage()
+    assert record.getMessage().endswith("is not valid before 2030-02-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("not_before", "not_after", "validity", "shown"),
+    [
+        (NOW - DAY, FAR, "valid", "until 2031-03-07 (400 days, TLSv1.3)"),
+        (NOW + DAY, FAR, "not yet valid",
+         "until 2031-03-07 (400 days, TLSv1.3)  NOT VALID before 2030-02-01T00:00:00Z"),
+        (NOW - DAY, NOW + DAY, "expires soon", "until 2030-02-01 (1 days, TLSv1.3)  EXPIRES SOON"),
+        (NOW - 9 * DAY, NOW - 2 * DAY, "expired",
+         "until 2030-01-29 (TLSv1.3)  EXPIRED at 2030-01-29T00:00:00Z"),
+    ],
+)  # fmt: skip
+def test_validity_is_told_rightly(
+    not_before: datetime.datetime,
+    not_after: datetime.datetime,
+    validity: str,
+    shown: str,
+    tmp_path: Path,
+) -> None:
+    """One that had expired was to "EXPIRE SOON (-2 days)"."""
+    store = tmp_path / "store.pem"
+    store.write_bytes(issue("it", not_after, not_before))
+    report = certificates.report(Server(store).plan.site, NOW.timestamp())
+    assert report is not None
+    (found,) = report["certificates"]
+    assert found["validity"] == validity
+    assert found["valid_from"] == not_before.strftime("%Y-%m-%dT%H:%M:%SZ")
+    (line,) = display._certificates({**report, "protocols": ["TLSv1.3"]})
+    assert line == f"certificate {found['subject']} {shown}"
+    del found["validity"], found["valid_from"]  # a server of an older version
+    assert display._certificates({**report, "protocols": ["TLSv1.3"]})
 
 
 def test_the_report_the_display_and_the_metrics_show_it(tmp_path: Path) -> None:

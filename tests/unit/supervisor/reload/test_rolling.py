@@ -62,10 +62,11 @@ def test_a_successor_that_dies_leaves_the_incumbent_alone() -> None:
     starter = FakeCrew(2)
     rolling = Rolling(starter.table)
     rolling.advance(starter.table, starter)
+    starter.begun[0].complaint = "its own last words"
     starter.end(starter.begun[0])
     assert rolling.advance(starter.table, starter) is Progress.FAILED
     assert rolling.failed is not None
-    assert rolling.failed.slot == 0
+    assert (rolling.failed.slot, rolling.failed.complaint) == (0, "its own last words")
     assert starter.retired == []
     assert starter.table.are_all(State.READY)
 

@@ -80,3 +80,36 @@ def test_who_asks_beside_a_new_leader_changes_nothing(slot: Slot) -> None:
     ready(slot, 1.0)
     respawn.leaving(slot, first, 2.0)
     assert (slot.rest, slot.backoff.failures) == (State.VACANT, 0)
+
+
+def fail_import(slot: Slot, complaint: str, now: float) -> None:
+    """Let a successor come as far as the import."""
+    slot.wake()
+    generation = slot.next_generation()
+    assert generation is not None
+    process = slot.begin(generation, 10, now, now + 30.0)
+    process.complaint, process.lacks_code = complaint, True
+    slot.end(process, now)
+    respawn.died(slot, process, f"exited with 3: {complaint}", now)
+
+
+def test_code_that_cannot_be_imported_is_no_crash_loop(
+    slot: Slot, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half deployed files ended the server, and what was sound a minute later had no shard."""
+    table = SlotTable()
+    table.add(slot)
+    for now, complaint in enumerate(["no module a"] * 9 + ["no module b"]):
+        fail_import(slot, complaint, float(now))
+        assert (slot.state, slot.waits_for) == (State.WAITING, complaint)
+        assert not respawn.is_hopeless(table)
+    assert [line.partition("; next")[0] for line in caplog.messages] == [
+        "slot 0 waits for code that can be imported: no module a",
+        "slot 0 waits for code that can be imported: no module b",
+    ]
+    slot.wake()
+    process = ready(slot, 20.0)
+    slot.end(process, 40.0)
+    respawn.died(slot, process, "exited with 1", 40.0)
+    fail_import(slot, "no module b", 41.0)
+    assert "no module b" in caplog.messages[-1], "it is news again"

@@ -111,6 +111,26 @@ def test_failures_rest_the_slot_and_then_quarantine_it() -> None:
     assert slot.is_due(3.0)
 
 
+def test_a_slot_waits_for_code_as_long_as_it_takes() -> None:
+    slot = new_slot()
+    now = 0.0
+    for delay in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0):
+        process = begin(slot, now=now)
+        process.complaint = "cannot be imported"
+        slot.end(process, now)
+        assert slot.wait_for_code(process, "exited with 3", now) == delay
+        assert (slot.state, slot.waits_for) == (State.WAITING, "cannot be imported")
+        assert (slot.last_end, slot.backoff.failures) == ("exited with 3", 0)
+        assert slot.rests_until(now) == delay
+        assert not slot.is_due(now + delay - 0.1)
+        assert not slot.has_future
+        now += delay
+        assert slot.is_due(now)
+        slot.wake()
+    begin(slot, now=now).move(State.READY, now)
+    assert slot.waits_for == ""
+
+
 def test_a_slot_that_retires_is_never_due() -> None:
     slot = new_slot()
     assert slot.is_due(0.0)

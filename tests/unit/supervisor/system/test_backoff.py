@@ -32,9 +32,18 @@ def test_a_stable_life_wipes_the_slate_clean() -> None:
     assert backoff.failed(5.0) == 1.0
 
 
+def test_a_start_that_is_not_possible_yet_is_never_given_up() -> None:
+    backoff = Backoff(PLAIN, lambda: 0.0)
+    assert [backoff.postponed() for _ in range(6)] == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    assert backoff.failures == 0
+    backoff.failed(0.1)
+    assert backoff.postponed() == 1.0
+
+
 def test_pardon_forgets() -> None:
     backoff = Backoff(PLAIN, lambda: 0.0)
     backoff.failed(0.1)
+    backoff.postponed()
     backoff.pardon()
-    assert backoff.failures == 0
+    assert (backoff.failures, backoff.postponements) == (0, 0)
     assert backoff.failed(0.1) == 1.0

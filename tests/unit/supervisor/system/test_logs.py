@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,9 @@ import pytest
 from shardws import log
 from shardws.errors import StartError
 from shardws_supervisor.system import logs
+from shardws_supervisor.system.log_formats import BLOCK
 
-
-@pytest.fixture(autouse=True)
-def unconfigured() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("shardws", "asyncio")]
-    before = [(list(one.handlers), one.level, one.propagate) for one in loggers]
-    yield
-    for one, (handlers, level, propagate) in zip(loggers, before, strict=True):
-        one.handlers[:], one.level, one.propagate = handlers, level, propagate
+pytestmark = pytest.mark.usefixtures("unconfigured_logs")
 
 
 def test_a_text_line_carries_shard_and_id(tmp_path: Path) -> None:
@@ -180,3 +173,73 @@ def test_what_the_loop_complains_of_comes_with_the_rest(tmp_path: Path) -> None:
     logging.getLogger("asyncio").error("Exception in callback")
     assert (tmp_path / "log").read_text().endswith("Z error asyncio: Exception in callback\n")
     assert (tmp_path / "old").read_text() == ""
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_no_text_of_others_looks_like_a_line_of_ours(tmp_path: Path, style: str) -> None:
+    """An exception could forge lines, and give orders to the terminal that shows them."""
+    forged = (
+        "x\n2026-01-31T12:00:00.000Z info shardws.room: all is well\x1b[2J\x9b1m\u2028\u202e\r\x00"
+    )
+    logs.configure(1, style, str(tmp_path / "log"))
+    log.logger("x").info("said: %s", forged)
+    try:
+        raise RuntimeError(forged)
+    except RuntimeError:
+        log.logger("x").exception("it went wrong")
+    text = (tmp_path / "log").read_text()
+    lines = text.split("\n")
+    assert not any(
+        line.startswith("2026-01-31T12:00:00.000Z info shardws.room: all") for line in lines
+    )
+    assert not set(text) - {"\n"} & {chr(number) for number in log.UNSAFE}
+    if style == "json":
+        assert json.loads(lines[0])["message"] == f"said: {forged}"
+        assert forged in json.loads(lines[1])["exception"]
+    else:
+        assert "\\x1b[2J\\x9b1m\\u2028" in lines[0]
+        assert all(line.startswith("    ") for line in lines[2:-1])
+
+
+def test_a_text_of_several_lines_below_a_record(tmp_path: Path) -> None:
+    logs.configure(1, "text", str(tmp_path / "log"))
+    log.logger("x").info("see", extra={BLOCK: "Traceback\n  File"})
+    assert (tmp_path / "log").read_text().endswith(": see\n    Traceback\n      File\n")
+
+
+def test_lines_for_a_pipe_that_nobody_reads_are_lost_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A write waited for a reader, and with it the supervisor and all shards."""
+    reader, writer = os.pipe()
+    monkeypatch.setattr(logs, "STDERR", writer)
+    handler = logs.configure(1, "text", "")
+    while not handler.lost:
+        log.logger("x").info("a line")
+    pid = os.fork()
+    if pid == 0:
+        for _ in range(10):
+            log.logger("x").info("one of a child")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    mine = handler.lost
+    assert handler.count_lost() == mine + 10
+    os.read(reader, 1 << 20)
+    log.logger("x").info("back")
+    told, back = os.read(reader, 1 << 20).decode().splitlines()[-2:]
+    assert told.endswith(f"warning shardws.logs: {mine} log lines were lost")
+    assert back.endswith(": back")
+    log.logger("x").info("and no word of it again")
+    assert os.read(reader, 1 << 20).count(b"\n") == 1
+    assert handler.count_lost() == mine + 10
+    handler.give_back()
+    for file in (reader, writer):
+        os.close(file)
+
+
+def test_configuring_again_leaves_no_descriptor(tmp_path: Path) -> None:
+    logs.configure(1, "text", str(tmp_path / "log"))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        logs.configure(1, "text", str(tmp_path / "log"))
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,5 +1,7 @@
 """rundir: made for its user alone, locked by one server, cleaned of what a dead one left."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -7,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from shardws.errors import StartError
+from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, StartError
 from shardws_supervisor.system.rundir import RunDirectory
+from tests.proc import descriptors_of
 
 
 def test_it_is_made_and_removed(tmp_path: Path) -> None:
@@ -61,7 +64,7 @@ def test_a_pid_file_that_its_holder_just_removed_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Locking the old inode while a third server locks the new one would let two in."""
-    answers = iter([False, True])
+    answers = iter([False, True, True, True])  # the last two are asked when it is removed
     monkeypatch.setattr(RunDirectory, "_is_same", staticmethod(lambda file, lock: next(answers)))
     RunDirectory(tmp_path / "run").remove()
     assert next(answers, None) is None
@@ -120,3 +123,99 @@ def test_a_pid_file_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
 def test_a_path_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="too long"):
         RunDirectory(tmp_path / ("x" * 100))
+
+
+def test_a_directory_in_the_place_of_a_socket_is_one_line(tmp_path: Path) -> None:
+    """It was a traceback of IsADirectoryError."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    (tmp_path / "run" / "control.sock").mkdir()
+    with pytest.raises(StartError, match=r"cannot be written: .*\(control\.sock\)") as caught:
+        RunDirectory(tmp_path / "run")
+    assert caught.value.exit_code == EXIT_CANNOT_START
+
+
+@pytest.mark.parametrize("call", ["os.ftruncate", "os.pwrite", "os.open"])
+def test_a_full_disk_is_one_line_and_worth_another_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(call, full)
+    with pytest.raises(
+        StartError, match="cannot be (written|read): No space left on device"
+    ) as caught:
+        RunDirectory(tmp_path / "run")
+    assert caught.value.exit_code == EXIT_FAILED
+
+
+def test_what_cannot_be_cleaned_in_the_end_does_not_matter(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    (directory.path / "x.sock").mkdir()
+    directory.remove()
+
+
+def try_to_clean(path: Path) -> bool:
+    """Lock a directory as systemd-tmpfiles does before it cleans there."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def test_it_is_locked_against_cleaners_as_long_as_the_server_lives(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=0o700)
+    directory = RunDirectory(tmp_path / "run")
+    assert not try_to_clean(directory.path)
+    assert not directory.mend()
+    assert not try_to_clean(directory.path)
+    directory.remove()
+    assert try_to_clean(tmp_path / "run")
+
+
+@pytest.mark.parametrize("what", ["the pid file", "the directory"])
+def test_what_a_cleaner_took_is_made_again(tmp_path: Path, what: str) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    (directory.path / "supervisor.pid").unlink()
+    if what == "the directory":
+        directory.path.rmdir()
+    assert directory.mend()
+    assert not directory.mend()
+    assert directory.path.stat().st_mode & 0o777 == 0o700
+    assert (directory.path / "supervisor.pid").read_text() == f"{os.getpid()}\n"
+    assert not try_to_clean(directory.path)
+    with pytest.raises(StartError, match="in use by the server with pid"):
+        RunDirectory(tmp_path / "run")
+    directory.remove()
+    assert not directory.path.exists()
+
+
+def test_a_server_that_took_the_emptied_directory_keeps_it(tmp_path: Path) -> None:
+    before = descriptors_of(os.getpid())
+    first = RunDirectory(tmp_path / "run")
+    (first.path / "supervisor.pid").unlink()
+    second = RunDirectory(tmp_path / "run")
+    second.control_path.touch()
+    held = descriptors_of(os.getpid())
+    with pytest.raises(StartError, match="in use by the server with pid"):
+        first.mend()
+    assert descriptors_of(os.getpid()) == held
+    first.remove()
+    assert second.control_path.exists()
+    assert not second.mend()
+    second.remove()
+    assert descriptors_of(os.getpid()) == before
+
+
+def test_a_stranger_in_its_place_is_told(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    directory.path.rename(tmp_path / "away")
+    directory.path.symlink_to(tmp_path)
+    with pytest.raises(StartError, match="is no directory"):
+        directory.mend()
+    directory.remove()
+    assert directory.path.is_symlink()

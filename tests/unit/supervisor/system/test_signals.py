@@ -39,9 +39,18 @@ assert len(signals.take()) == LONGEST
 reset_in_child()
 assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
-assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-send(signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+theirs = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN,
+          signal.SIGTTOU)
+send(*theirs)
 assert signals.take() == []
+import subprocess, sys
+asked = "import signal; print([int(signal.getsignal(n) == signal.SIG_IGN) for n in %r])"
+done = subprocess.run([sys.executable, "-c", asked % [int(number) for number in theirs]],
+                      capture_output=True, text=True, check=True)
+assert done.stdout.strip() == str([0] * 6), "what it executes ignores none of them"
+blocked = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=True)
+assert done.stdout.strip() == "set()"
 """,
     "leaving: what comes until the process has ended does nothing": """
 signals.leave()

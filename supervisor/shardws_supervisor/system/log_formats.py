@@ -1,0 +1,68 @@
+"""How a log record becomes a line: as text or as JSON.
+
+Owns both formats. Texts come from clients and applications as well, so no record can look like
+two, and none gives orders to a terminal: control characters are escaped, and the lines of a
+traceback are indented, while a record begins at the edge.
+"""
+
+import json
+import logging
+import time
+from typing import Final
+
+from shardws.log import UNSAFE, escaped
+
+ATTRIBUTES: Final = ("shard", "connection_id")  # of log.Adapter
+BLOCK: Final = "block"  # attribute of a record: a text of several lines below it
+INDENT: Final = "    "
+# json.dumps leaves DEL, C1 and the line breaks of Unicode.
+_JSON_ESCAPES: Final = {number: f"\\u{number:04x}" for number in UNSAFE}
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00.000Z info shardws.net shard=1 id=123: text`."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03}Z"
+        where = ""
+        shard = getattr(record, "shard", None)
+        if shard is not None:
+            where += f" shard={shard}"
+        connection_id = getattr(record, "connection_id", 0)
+        if connection_id:
+            where += f" id={connection_id}"
+        message = escaped(record.getMessage())
+        text = f"{stamp} {record.levelname.lower()} {record.name}{where}: {message}"
+        for line in _block_of(self, record).splitlines():
+            text += f"\n{INDENT}{escaped(line)}"
+        return text
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, pid, message, and the adapter's attributes."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "pid": record.process,
+            "message": record.getMessage(),
+        }
+        for name in ATTRIBUTES:
+            value = getattr(record, name, None)
+            if value:
+                line[name] = value
+        if block := _block_of(self, record):
+            line["exception"] = block
+        return json.dumps(line, ensure_ascii=False).translate(_JSON_ESCAPES)
+
+
+def _block_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    if record.exc_info:
+        return formatter.formatException(record.exc_info)
+    return str(getattr(record, BLOCK, ""))
