@@ -5,6 +5,7 @@ so that a handler may be replaced or removed (None) at run time.
 """
 
 from collections.abc import Awaitable, Callable
+from inspect import isasyncgenfunction, isgeneratorfunction
 from typing import Any, Generic, TypeVar, overload
 
 from shardws import events
@@ -12,6 +13,12 @@ from shardws.errors import UsageError
 from shardws.events import Handlers
 
 E = TypeVar("E")
+
+
+def is_generator(handler: object) -> bool:
+    """Tell whether calling it only makes a generator: a `yield` stands in it."""
+    called = vars(type(handler)).get("__call__")  # of an object that can be called
+    return any(isgeneratorfunction(part) or isasyncgenfunction(part) for part in (handler, called))
 
 
 class HandlerAttribute(Generic[E]):
@@ -38,11 +45,19 @@ class HandlerAttribute(Generic[E]):
     ) -> None:
         if handler is not None and not callable(handler):
             raise UsageError(f"{self.name} takes a callable or None, not {handler!r}", code=213)
+        if is_generator(handler):
+            raise UsageError(
+                f"{self.name} takes a function or a coroutine function; {handler!r} is a generator"
+                " function, whose body would never run",
+                code=213,
+            )
         setattr(instance.handlers, self.name, handler)
 
 
 class HandlerAttributes:
     """The eleven events."""
+
+    __slots__ = ()
 
     handlers: Handlers
 

@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import uvloop
@@ -30,10 +31,17 @@ from shardws.log import shard_logger
 from shardws.net.handoff import Receiver
 from shardws.net.listener import Listener
 from shardws.settings.values import Source
-from shardws.shard import certificates, configuration, drain, operator_commands
+from shardws.shard import (
+    certificates,
+    configuration,
+    drain,
+    forked_children,
+    operator_commands,
+)
 from shardws.shard.application import Application
 from shardws.shard.channel import SupervisorChannel
 from shardws.shard.context import ShardContext
+from shardws.shard.forked_children import Holdings
 from shardws.shard.parent import Parent, signal_on_death
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
@@ -88,16 +96,21 @@ def run(load: Callable[[], Application], context: ForkContext) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the supervisor decides
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     with runner:
+        descriptors = forked_children.loop_descriptors(lambda: _ready(runner))
         try:
-            return runner.run(_main(application, context))
+            return runner.run(_main(application, context, descriptors))
         except StartError as error:
             log.error("%s", error.description)
             _report_failure(context.channel, error.description)
             return error.exit_code
 
 
-async def _main(application: Application, context: ForkContext) -> int:
-    return await ForkedShard(application, context).main()
+def _ready(runner: asyncio.Runner) -> None:
+    runner.get_loop()
+
+
+async def _main(application: Application, context: ForkContext, descriptors: frozenset[int]) -> int:
+    return await ForkedShard(application, context, descriptors).main()
 
 
 def _report_failure(channel: socket.socket, text: str) -> None:
@@ -112,8 +125,10 @@ def _report_failure(channel: socket.socket, text: str) -> None:
 class ForkedShard:
     """Wires a Shard to its channel, its mesh and its listener."""
 
-    def __init__(self, application: Application, context: ForkContext) -> None:
-        """Needs a running loop."""
+    def __init__(
+        self, application: Application, context: ForkContext, descriptors: frozenset[int]
+    ) -> None:
+        """Needs a running loop, which has these `descriptors`."""
         settings = application.settings
         self.context = context
         self.loop = asyncio.get_running_loop()
@@ -138,6 +153,8 @@ class ForkedShard:
         self.listener = self._make_listener(context)
         self.control = SupervisorChannel(self.log, self._on_message, self._on_orphaned)
         self._parent = Parent()
+        self._holdings = Holdings(self.shard, context.run_directory, descriptors, self._descriptors)
+        os.register_at_fork(after_in_child=partial(forked_children.restore_signals, self))
         self._is_ready = False
         self._is_leaving = False
         self._starting: asyncio.Task[None] | None = None
@@ -152,6 +169,11 @@ class ForkedShard:
         if context.listener is not None:
             return Listener(self.shard.make_connection, context.listener, self.log)
         return None
+
+    def _descriptors(self) -> list[int]:
+        """Return what a forked child cannot tell for ours."""
+        sockets = [self.context.channel, self.context.way]
+        return [sock.fileno() for sock in sockets if sock is not None]
 
     async def main(self) -> int:
         """Run from start to stop; return the exit code."""
@@ -206,7 +228,8 @@ class ForkedShard:
             except OSError as error:
                 self._cannot_listen(port, error)
                 return
-        configuration.begin_listening(self.shard.settings, port)
+        self._holdings.ports.add(port)
+        configuration.begin_listening(self.shard.settings, port, is_forked=True)
         certificates.show(self.shard.settings, self.context.certificates)
         self.control.report(messages.READY, port)
 
