@@ -128,16 +128,21 @@ def replace(numbers: Iterable[int]) -> None:
         os.close(null)
 
 
-def loop_descriptors(make: Callable[[], None]) -> frozenset[int]:
+def loop_descriptors(make: Callable[[], object]) -> frozenset[int]:
     """Return the descriptors of its own that a loop opens while `make` makes it."""
-    before = set(open_descriptors())
+    before = loop_kinds()
     make()
-    found = []
-    for number in set(open_descriptors()) - before:
+    return frozenset(loop_kinds() - before)
+
+
+def loop_kinds() -> set[int]:
+    """Return the open descriptors of the kinds that a loop makes."""
+    found = set()
+    for number in open_descriptors():
         with contextlib.suppress(OSError):  # the one that listed them
             if os.readlink(DESCRIPTORS / str(number)) in LOOP_KINDS:
-                found.append(number)
-    return frozenset(found)
+                found.add(number)
+    return found
 
 
 def restore_signals(owner: object) -> None:

@@ -95,18 +95,14 @@ def run(load: Callable[[], Application], context: ForkContext) -> int:
         return error.exit_code if isinstance(error, StartError) else EXIT_CANNOT_START
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the supervisor decides
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    descriptors = forked_children.loop_descriptors(runner.get_loop)
     with runner:
-        descriptors = forked_children.loop_descriptors(lambda: _ready(runner))
         try:
             return runner.run(_main(application, context, descriptors))
         except StartError as error:
             log.error("%s", error.description)
             _report_failure(context.channel, error.description)
             return error.exit_code
-
-
-def _ready(runner: asyncio.Runner) -> None:
-    runner.get_loop()
 
 
 async def _main(application: Application, context: ForkContext, descriptors: frozenset[int]) -> int:
