@@ -4,8 +4,8 @@ Owns nothing but the names: values live in `events.Handlers`, which the shard re
 so that a handler may be replaced or removed (None) at run time.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable
-from inspect import isasyncgenfunction, isgeneratorfunction
 from typing import Any, Generic, TypeVar, overload
 
 from shardws import events
@@ -17,8 +17,11 @@ E = TypeVar("E")
 
 def is_generator(handler: object) -> bool:
     """Tell whether calling it only makes a generator: a `yield` stands in it."""
-    called = vars(type(handler)).get("__call__")  # of an object that can be called
-    return any(isgeneratorfunction(part) or isasyncgenfunction(part) for part in (handler, called))
+    called = inspect.getattr_static(type(handler), "__call__", None)  # of an object
+    return any(
+        inspect.isgeneratorfunction(part) or inspect.isasyncgenfunction(part)
+        for part in (handler, called)
+    )
 
 
 class HandlerAttribute(Generic[E]):

@@ -263,8 +263,8 @@ class Router:
 
 def check_closing(code: int, reason: str) -> None:
     """Raise UsageError (213) for what no close frame may carry (RFC 6455 5.5, 7.4)."""
-    if not is_sendable_close_code(code):
-        raise UsageError(f"a close frame cannot carry the code {code}", code=213)
+    if not isinstance(code, int) or isinstance(code, bool) or not is_sendable_close_code(code):
+        raise UsageError(f"a close frame cannot carry the code {code!r:.40}", code=213)
     try:
         size = len(reason.encode())
     except (AttributeError, UnicodeEncodeError):

@@ -24,8 +24,9 @@ from tests.processes.conftest import (
 
 pytestmark = pytest.mark.processes
 
-APP = """
-import fcntl, gc, json, multiprocessing, os, signal, socket, threading, time
+APP = r"""
+import asyncio, fcntl, gc, json, multiprocessing, os, re, signal, socket, subprocess, threading
+import time
 from shardws import ShardwsError, WebSocketServer
 server = WebSocketServer()
 server.config("BufferMessage=True")
@@ -83,6 +84,16 @@ def unmarked():
     return found
 def in_a_thread(to):
     server.send_text(to, json.dumps(child(sleep)[1]))
+tasks = []
+async def execute(to):
+    command = "ls", "-l", "/proc/self/fd"
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe)
+    found = [(await process.communicate())[0].decode()]
+    found.append(subprocess.run(command, stdout=pipe, text=True).stdout)
+    found.append(subprocess.run(command, stdout=pipe, text=True, preexec_fn=str).stdout)
+    names = [set(re.findall(r"socket:\S+|anon\S+", text)) for text in found]
+    server.send_text(to, json.dumps([len(each) for each in names]))
 def terminated():
     process, _ = child(sleep)
     process.terminate()
@@ -90,6 +101,9 @@ def terminated():
     return process.exitcode
 def on_data_in(e):
     do = e.data
+    if do == "exec":
+        tasks.append(asyncio.get_running_loop().create_task(execute(e.connection_id)))
+        return
     if do == "thread":
         threading.Thread(target=in_a_thread, args=(e.connection_id,)).start()
         return
@@ -218,6 +232,16 @@ def test_a_child_is_refused_and_harms_its_parent_in_nothing(
     assert found["ignored"] in ([signal.SIGPIPE], [signal.SIGPIPE, signal.SIGXFSZ])
     for asked in (client, other):
         assert ask(asked, "unmarked") == []
+
+
+def test_programs_that_are_executed_inherit_nothing(
+    run_server: RunServer, write_app: WriteApp
+) -> None:
+    server = run_server(write_app(APP), shards=1)
+    client, _ = connect_to_shard(server, 0)
+    for _ in range(2):
+        # uvloop's pipe from its child is a pair of sockets, and one end of it the child's own.
+        assert ask(client, "exec") == [1, 0, 0]
 
 
 def test_a_child_ends_by_terminate(run_server: RunServer, write_app: WriteApp) -> None:
