@@ -96,7 +96,7 @@ class EmbeddedShard:
     def do_events(self) -> None:
         """Run the loop for what is waiting, then the handlers; wait up to 10 ms when nothing is."""
         dispatch = self._deferring()
-        self.shard.thread.claim()
+        self.shard.calls.thread.claim()
         if self.loop.is_running():
             raise StateError("do_events cannot be called from a coroutine: await instead")
         blocked = dispatch.block()

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Protocol
 
-from shardws.shard.loop_thread import LoopThread
 from shardws.shard.thread_calls import ThreadCalls
 
 LOCK: Final = b"\0shardws-port/"  # net.portlock
@@ -32,9 +31,8 @@ DESCRIPTORS: Final = Path("/proc/self/fd")
 
 
 class ForkedShardParts(Protocol):
-    """The parts of a shard that a child must not use."""
+    """What a child must not use of a shard."""
 
-    thread: LoopThread
     calls: ThreadCalls
 
 
@@ -58,7 +56,7 @@ class Holdings:
 
     def let_go(self) -> None:
         """Be a child: hold nothing of the shard any more, and be refused by it."""
-        self._shard.thread.leave()
+        self._shard.calls.thread.leave()
         self._shard.calls.renew_lock()
         ours = self._loop | set(self._others())
         ours |= {number for number in open_descriptors() if self._is_ours(number)}

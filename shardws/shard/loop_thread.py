@@ -9,6 +9,7 @@ import threading
 from threading import get_ident
 from typing import Final
 
+from shardws import hotpath
 from shardws.errors import StateError
 
 FORKED: Final = (
@@ -20,10 +21,11 @@ FORKED: Final = (
 class LoopThread:
     """The thread of one shard; the one that makes this object, at first."""
 
-    __slots__ = ("_is_turning", "_thread", "ident", "is_forked")
+    __slots__ = ("_is_turning", "_thread", "is_forked", "mark")
 
     def __init__(self) -> None:
-        self.ident = get_ident()
+        self.mark = hotpath.body.ThreadMark()
+        self.mark.ident = get_ident()
         self.is_forked = False  # this is a copy in another process: nobody turns its loop
         self._thread = threading.current_thread()
         self._is_turning = False
@@ -31,23 +33,23 @@ class LoopThread:
     @property
     def is_here(self) -> bool:
         """Whether the caller is that thread."""
-        return get_ident() == self.ident
+        return get_ident() == self.mark.ident
 
     def claim(self) -> None:
         """Take the loop, to turn it; StateError (211) when another living thread turns it."""
-        if get_ident() != self.ident:
+        if not self.is_here:
             self.check()
             if self._is_turning and self._thread.is_alive():
                 raise StateError(
                     f"do_events is called by thread {self._thread.name!r}: only one thread may"
                 )
             self._thread = threading.current_thread()
-            self.ident = get_ident()
+            self.mark.ident = get_ident()
         self._is_turning = True
 
     def leave(self) -> None:
         """Be a copy in a forked process: no thread of it is the loop's."""
-        self.ident = 0
+        self.mark.ident = 0
         self.is_forked = True
 
     def check(self) -> None:
