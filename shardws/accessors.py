@@ -63,6 +63,8 @@ class Connections(Mapping[int, ConnectionView]):
 class ConnectionAccessors:
     """Base of a class with `connections`: two methods for each property, or one."""
 
+    __slots__ = ()
+
     connections: Connections
 
     def get_web_socket_connection_accept_data(self, connection_id: int) -> bool:

@@ -7,6 +7,7 @@ the open stream.
 import asyncio
 from typing import Any, cast
 
+from shardws.net.shutdown import shut_down
 from shardws.net.tlsflow import WAIT_READER, TLSFlow
 from shardws.tls.engine import SLICE
 
@@ -51,6 +52,8 @@ class TLSTransport(TLSFlow):
             self._report()
         self._is_over = True
         self._stream = None
+        if self._raw is not None:
+            shut_down(self._raw)
         self._raw = None
         self._plaintext = self._early = b""
         self._guard.gate.leave(self)

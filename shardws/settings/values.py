@@ -56,13 +56,21 @@ class Given(NamedTuple):
 class Settings:
     """All settings of one server. Rows of connections have their defaults here, nothing more."""
 
-    __slots__ = ("_given", "_has_listened", "_is_listening", "_subscribers", "_values")
+    __slots__ = (
+        "_given",
+        "_has_listened",
+        "_is_forked",
+        "_is_listening",
+        "_subscribers",
+        "_values",
+    )
 
     def __init__(self) -> None:
         self._values: dict[Row[Any], Any] = {row: row.default for row in ROWS}
         self._given: dict[Row[Any], dict[Source, Given]] = {}
         self._is_listening = False
         self._has_listened = False
+        self._is_forked = False  # of a shard whose supervisor alone starts others
         self._subscribers: list[Subscriber] = []
 
     def __getitem__(self, row: Row[T]) -> T:
@@ -102,6 +110,12 @@ class Settings:
         self._permit(row)
         self._take(row, row.accept(value), source, detail)
 
+    def check(self, name: str, value: object) -> tuple[Row[Any], Any]:
+        """Return the row of a name and the value as it would be held; raises as `assign`."""
+        row = find(name)
+        self._permit(row)
+        return row, row.accept(value)
+
     def apply(self, assignments: Iterable[Assignment]) -> None:
         """Make all assignments; the first bad one raises, those before it stay."""
         for assignment in assignments:
@@ -139,9 +153,14 @@ class Settings:
         levels = self._given.get(row, {})
         return [levels[source] for source in sorted(levels, reverse=True)[1:]]
 
-    def begin_listening(self) -> None:
-        """Enter the phase in which rows of BOOT and LISTEN are fixed."""
+    def begin_listening(self, *, is_forked: bool = False) -> None:
+        """Enter the phase in which rows of BOOT and LISTEN are fixed.
+
+        `is_forked`: in a shard of a supervisor, where those of RELOAD are fixed too: what comes
+        after a reload is another process, which reads the file and the code again.
+        """
         self._is_listening = self._has_listened = True
+        self._is_forked = is_forked
 
     def end_listening(self) -> None:
         """Leave that phase; what listening resolved reads as it was given again."""
@@ -168,6 +187,12 @@ class Settings:
         if self._is_listening and row.when in (When.BOOT, When.LISTEN):
             code = row.busy_code or (104 if row.when is When.LISTEN else 211)
             raise SettingError(f"{row.vendor} cannot be changed while listening", code=code)
+        if self._is_forked and row.when is When.RELOAD:
+            raise SettingError(
+                f"{row.vendor} has no effect when a running shard sets it: give it in the file or"
+                " at the top of the application, and reload",
+                code=211,
+            )
 
     def _take(self, row: Row[T], value: T, source: Source | None, detail: str) -> None:
         if source is None:

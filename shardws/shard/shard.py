@@ -8,6 +8,7 @@ do_events (shard.embedded) each make one.
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from shardws import events, ids
@@ -34,14 +35,16 @@ from shardws.routing.router import Router
 from shardws.settings import table
 from shardws.settings.row import Row, When
 from shardws.settings.values import Settings
-from shardws.shard import configuration
+from shardws.shard import configuration, configuring
 from shardws.shard.admission import Admission
 from shardws.shard.context import ShardContext
 from shardws.shard.dispatch import Dispatcher
 from shardws.shard.flushing import Flusher
 from shardws.shard.log_events import EventLog
+from shardws.shard.loop_thread import LoopThread
 from shardws.shard.opening import Opening
 from shardws.shard.routing_sink import ALL_IDS, ShardRoutingSink
+from shardws.shard.thread_calls import ThreadCalls
 from shardws.shard.tls import ShardTLS
 from shardws.shard.view import ConnectionView
 from shardws.stats import (
@@ -75,6 +78,8 @@ class Shard:
         dispatcher: type[Dispatcher] = Dispatcher,
         router: RouterMaker = Router,
     ) -> None:
+        # At most 29 attributes: from 30 on CPython (3.11) keeps them in a dict, and what reads them
+        # for each message gets slower, 1 % of an echo.
         self.loop = loop
         self.settings = settings
         self.context = context
@@ -91,7 +96,11 @@ class Shard:
         self.joiner = Joiner()
         self.received = self.dispatch.received  # of Owner: one call less for each message
         self.registry = Registry()
-        self.routing_sink = ShardRoutingSink(self.dispatch, self.registry, self.view)
+        thread = LoopThread()
+        self.routing_sink = ShardRoutingSink(
+            self.dispatch, self.registry, self.view, thread, self._configure
+        )
+        self.calls = ThreadCalls(loop, thread, self.routing_sink, self.row)
         identity = Identity(
             context.node, context.slot, context.generation, context.pid, context.boot_nonce
         )
@@ -115,7 +124,7 @@ class Shard:
         self.admission = Admission(self, self.dispatch, settings, context)
         self.opening = Opening(self, self.admission, self.dispatch, settings, context)
         self.tls: ShardTLS | None = None
-        self._unsubscribe = settings.subscribe(self.reconfigure)
+        self._unsubscribe = settings.subscribe(self._setting_changed)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -137,6 +146,7 @@ class Shard:
     def stop(self) -> None:
         """Stop the heartbeat, once; connections are ended by `shard.drain` before."""
         self._unsubscribe()
+        self.calls.close()
         self.admission.close()
         self.log.sum_up(is_end=True)
         if self._beat is not None:
@@ -161,6 +171,17 @@ class Shard:
         self.log.sum_up()
         self._beat_due = now + TICK_S
         self._beat = self.loop.call_at(self._beat_due, self._tick)
+
+    def _setting_changed(self, row: Row[Any]) -> None:
+        """Take over a setting that any thread has changed."""
+        if self.calls.thread.is_here:
+            self.reconfigure(row)
+        else:
+            self.calls.ask(partial(self.reconfigure, row))
+
+    def _configure(self, values: str) -> None:
+        """Set settings as another shard asks; see shard.configuring."""
+        configuring.take(self.settings, values)
 
     def reconfigure(self, row: Row[Any]) -> None:
         """Take over a setting that was changed while the shard runs."""

@@ -5,7 +5,9 @@ A view stays valid until Disconnected has been handled; afterwards it reads what
 cannot be had anew.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from functools import wraps
+from typing import Protocol, TypeAlias, TypeVar
 
 from shardws import ids
 from shardws.errors import StateError, UsageError
@@ -19,6 +21,7 @@ from shardws.settings.values import Settings
 from shardws.shard import configuration, negotiated
 from shardws.shard.context import ShardContext
 from shardws.shard.dispatch import Dispatcher
+from shardws.shard.thread_calls import ThreadCalls
 from shardws.tls.negotiated import Negotiated
 
 FORMATS = (0, 1, 2, 9, 10)
@@ -35,10 +38,30 @@ class ViewedShard(Protocol):
     def dispatch(self) -> Dispatcher: ...
     @property
     def router(self) -> Router: ...
+    @property
+    def calls(self) -> ThreadCalls: ...
+
+
+V = TypeVar("V")
+Setter: TypeAlias = Callable[["ConnectionView", V], None]
+
+
+def on_the_loop(setter: Setter[V]) -> Setter[V]:
+    """Have a setter run on the thread of the shard's loop; another one waits for that."""
+
+    @wraps(setter)
+    def run(view: "ConnectionView", value: V) -> None:
+        calls = view._shard.calls
+        if calls.thread.is_here:
+            setter(view, value)
+        else:
+            calls.ask(lambda: setter(view, value))
+
+    return run
 
 
 class ConnectionView:
-    """The properties of one connection."""
+    """The properties of one connection; any thread may read and set them."""
 
     __slots__ = ("_connection", "_shard")
 
@@ -127,6 +150,7 @@ class ConnectionView:
         return self._connection.state == OPEN
 
     @connected.setter
+    @on_the_loop
     def connected(self, wanted: bool) -> None:
         if wanted:
             raise StateError("a client connects, not the server: only False can be set")
@@ -139,6 +163,7 @@ class ConnectionView:
         return not self._connection.holds & HOLD_APPLICATION
 
     @accept_data.setter
+    @on_the_loop
     def accept_data(self, wanted: bool) -> None:
         if wanted == self.accept_data:
             return
@@ -171,6 +196,7 @@ class ConnectionView:
         return 0 if extras is None else extras.data_format
 
     @data_format.setter
+    @on_the_loop
     def data_format(self, wanted: int) -> None:
         if wanted not in FORMATS:
             raise UsageError(f"DataFormat is one of {FORMATS}, not {wanted!r:.40}", code=213)
@@ -187,6 +213,7 @@ class ConnectionView:
         return 0 if extras is None or extras.multipart is None else extras.multipart.announced
 
     @message_length.setter
+    @on_the_loop
     def message_length(self, size: int) -> None:
         self._connection.multipart.announce(configuration.length_of(size))
 
@@ -203,6 +230,7 @@ class ConnectionView:
         return int(self._connection.timeout)
 
     @timeout.setter
+    @on_the_loop
     def timeout(self, wanted: int) -> None:
         seconds = configuration.timeout_of(wanted)
         if seconds != self._connection.timeout:

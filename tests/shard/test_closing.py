@@ -1,10 +1,12 @@
 """Closing by the server, seen by a client that does not answer."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from tests.shard.server_fixture import EventRecorder, listening, new_server, run
+from shardws import Outcome, ShardwsError
+from tests.shard.server_fixture import EventRecorder, client, listening, new_server, run
 from tests.upgrade_request import UPGRADE
 
 READ_S = 5.0
@@ -33,5 +35,44 @@ def test_the_client_is_waited_for_or_not(waits: bool, told: int) -> None:
                 assert [name for name, _ in recorder.events] == ["connected"]
             assert await recorder.wait_for("disconnected") == [("disconnected", told)]
             writer.close()
+
+    run(main())
+
+
+@pytest.mark.surface("Disconnect")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({}, (3333, "from the settings")),
+        ({"code": 4001}, (4001, "")),
+        ({"code": 4001, "reason": "go"}, (4001, "go")),
+        ({"reason": "go"}, (3333, "go")),
+    ],
+    ids=["neither", "code", "both", "reason"],
+)
+def test_disconnect_takes_a_code_and_a_reason(
+    arguments: dict[str, Any], told: tuple[int, str]
+) -> None:
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = new_server()
+        server.disconnect_status_code = 3333
+        server.disconnect_status_description = "from the settings"
+        server.on_connected = lambda e: recorder.note("connected", e.connection_id)
+        server.on_disconnected = lambda e: recorder.note("gone", e.status_code, e.description)
+        async with listening(server) as url:
+            ws = await client(url)
+            connection_id = (await recorder.wait_for("connected"))[0][1]
+            wrong: list[dict[str, Any]] = [
+                {"code": 1005}, {"code": 0}, {"code": "1000"}, {"reason": "x" * 124}, {"reason": 5}
+            ]  # fmt: skip
+            for each in wrong:
+                with pytest.raises(ShardwsError) as error:
+                    server.disconnect(connection_id, **each)
+                assert error.value.code == 213
+            assert await server.disconnect(connection_id, **arguments) is Outcome.QUEUED
+            await asyncio.wait_for(ws.wait_closed(), READ_S)
+            assert (ws.close_code, ws.close_reason) == told
+            assert await recorder.wait_for("gone") == [("gone", *told)]
 
     run(main())

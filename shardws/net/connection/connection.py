@@ -44,6 +44,7 @@ from shardws.net.connection.states import (
     OPENING,
 )
 from shardws.net.options import UNTOUCHED
+from shardws.net.shutdown import HasSocket, shut_down
 from shardws.outcomes import DROPPED, GONE, QUEUED, Outcome, SendOutcome
 from shardws.protocol import codec, handshake
 from shardws.protocol.frames import BINARY, CLOSE, Frame, header
@@ -727,6 +728,8 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self.transport is not None:
+            shut_down(cast(HasSocket, self.transport))
         self.state = LOST
         self._cancel_parts()
         self.transport = None
