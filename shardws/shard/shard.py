@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from shardws import events, ids
 from shardws.close_reasons import SHARD_DIED
-from shardws.errors import HandshakeError, NoSuchConnection
+from shardws.errors import HandshakeError, NoSuchConnection, StateError
 from shardws.events import Handlers
 from shardws.interfaces import RoutingSink
 from shardws.log import shard_logger
@@ -34,7 +34,7 @@ from shardws.routing.router import Router
 from shardws.settings import table
 from shardws.settings.row import Row, When
 from shardws.settings.values import Settings
-from shardws.shard import configuration
+from shardws.shard import configuration, owners
 from shardws.shard.admission import Admission
 from shardws.shard.context import ShardContext
 from shardws.shard.dispatch import Dispatcher
@@ -174,16 +174,32 @@ class Shard:
         self.dispatch.tasks.limit_to(self.settings[table.HANDLER_TIMEOUT])
 
     def find(self, connection_id: int) -> Connection:
-        """Return a connection here that has an id, open or not; NoSuchConnection (1117)."""
+        """Return a connection here that has an id, open or not.
+
+        NoSuchConnection (1117), or StateError (211) when it is another shard's.
+        """
         if not isinstance(connection_id, int):
             raise NoSuchConnection(0)
         found = self.registry.get(connection_id) or self.opening.named.get(connection_id)
-        if not isinstance(found, Connection):
+        if isinstance(found, Connection):
+            return found
+        slot = owners.other_shard(connection_id, self.context)
+        if slot is None:
             raise NoSuchConnection(connection_id)
-        return found
+        raise StateError(owners.advice(connection_id, slot))
+
+    def send_formatted(self, connection_id: int, payload: bytes) -> SendOutcome:
+        """Send as the connection's DataFormat says, from any shard.
+
+        NoSuchConnection (1117) as far as that can be known; UsageError (213) when a connection here
+        cannot send it in its format. For one of another shard that is an Error event there.
+        """
+        if owners.other_shard(connection_id, self.context) is None:
+            self.find(connection_id)
+        return self.router.send_formatted(connection_id, payload)
 
     def view(self, connection_id: int) -> ConnectionView:
-        """Return the properties of a connection here; NoSuchConnection (1117)."""
+        """Return the properties of a connection here; raises what `find` does."""
         return ConnectionView(self, self.find(connection_id))
 
     async def all_ids(self) -> list[int]:

@@ -46,6 +46,7 @@ from shardws.net.connection.states import (
 from shardws.net.options import UNTOUCHED
 from shardws.outcomes import DROPPED, GONE, QUEUED, Outcome, SendOutcome
 from shardws.protocol import codec, handshake
+from shardws.protocol.formats import message_of
 from shardws.protocol.frames import BINARY, CLOSE, Frame, header
 from shardws.protocol.keepalive import NEVER, Action, round_trip, token
 from shardws.protocol.request import Request
@@ -203,6 +204,13 @@ class Connection(asyncio.Protocol):
         if self.pending > TURN_BYTES:
             self.flush()
         return QUEUED
+
+    def formatted(self, payload: bytes) -> tuple[int, bytes]:
+        """Return kind and payload of a message in this connection's DataFormat.
+
+        UsageError (213) when it does not fit.
+        """
+        return message_of(payload, FORMAT_AUTOMATIC if not self.extras else self.extras.data_format)
 
     def send_whole(self, kind: int, payload: bytes) -> SendOutcome:
         """Queue one message that is not a part of an announced one (see `sharing`)."""
