@@ -16,10 +16,12 @@ from shardws.errors import HandshakeError, NoSuchConnection, StateError
 from shardws.events import Handlers
 from shardws.interfaces import RoutingSink
 from shardws.log import shard_logger
+from shardws.net.addresses import plain_address
 from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
 from shardws.net.connection.joiner import Joiner
 from shardws.net.connection.sharing import share
+from shardws.net.connection.states import ENDING, LOST
 from shardws.net.interning import InternedTexts
 from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.protocol.keepalive import Wheel
@@ -219,7 +221,7 @@ class Shard:
         """Return the protocol for a client at `source`; None: at the other end of the socket."""
         connection = Connection(self)
         if source is not None:
-            connection.remote_host = self.interned.shared(source[0])
+            connection.remote_host = self.interned.shared(plain_address(source[0]))
             connection.remote_port = source[1]
         return connection if self.tls is None else self.tls.wrap(connection)
 
@@ -236,19 +238,31 @@ class Shard:
     def drained(self, connection: Connection) -> None:
         """Tell this shard and those that got FULL that the connection takes data again."""
         self._full.discard(connection)
-        if connection.was_opened:
+        if connection.was_opened and connection.state < ENDING:
             self.dispatch.fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))
             self.router.on_drained(connection)
 
     def refused(self, connection: Connection, error: HandshakeError) -> None:
         self.row[REFUSED] += 1
+        self.admission.lingers(connection)
         self.log_events.refused(connection, error)
 
+    def ended(self, connection: Connection, ending: Ending) -> None:
+        """Fire Disconnected, and count the connection out."""
+        self.admission.lingers(connection)
+        self._end(connection, ending)
+
     def lost(self, connection: Connection, ending: Ending | None) -> None:
-        """Count a TCP connection out and fire Disconnected when Connected was fired."""
+        """Count a TCP connection out and fire Disconnected, when Connected was fired, once."""
         self.admission.lost(connection)
         self.connections.discard(connection)
         self._full.discard(connection)
+        if not connection.is_told:
+            self._end(connection, ending)
+        elif connection.session is None:  # forgotten already, but for what the wait for TCP needed
+            connection.extras = None
+
+    def _end(self, connection: Connection, ending: Ending | None) -> None:
         if connection.was_opened:
             self.row[DISCONNECTED] += 1
             self.router.forget(connection)  # its groups; the record stays for on_disconnected
@@ -307,4 +321,5 @@ class Shard:
         self.router.remove(connection)  # with groups it joined in on_disconnected
         connection.session = None
         connection.request = None
-        connection.extras = None
+        if connection.state == LOST:
+            connection.extras = None

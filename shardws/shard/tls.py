@@ -9,7 +9,7 @@ when the handshake is over: the client's data waits, and a refusal cannot be an 
 
 import logging
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, cast
 
@@ -93,10 +93,13 @@ class ShardTLS:
         )
 
     def choose(self, wire: TLSFlow) -> None:
-        """Ask on_ssl_connection_request; without it the name that the client asks for decides."""
+        """Ask on_ssl_connection_request; without it the name that the client asks for decides.
+
+        Of a client that is turned away the application hears nothing: it only gets its response.
+        """
         hello = wire.engine.hello or Hello(())
         handler = self._dispatch.handlers.on_ssl_connection_request
-        if handler is None:
+        if handler is None or wire.connection.refusal is not None:
             wire.start(self._site.choose(hello))
             return
         event = events.SSLConnectionRequest(
@@ -123,10 +126,13 @@ class ShardTLS:
         if wire.connection in self._undecided:
             wire.wait()
 
+    def in_order(self, step: Callable[[], None]) -> None:
+        self._dispatch.in_order(step)
+
     def told(self, connection: Connection, lines: list[str]) -> None:
         """Fire SSLStatus for each line of progress."""
-        if self._dispatch.handlers.on_ssl_status is None:
-            return  # LogSSLPackets with nobody to tell
+        if self._dispatch.handlers.on_ssl_status is None or connection.refusal is not None:
+            return  # LogSSLPackets with nobody to tell, or of a client that is turned away
         connection_id = self._opening.name(connection)
         for line in lines:
             event = events.SSLStatus(connection_id, line)

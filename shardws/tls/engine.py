@@ -175,7 +175,9 @@ class TLSEngine:
 
     def eof(self) -> None:
         """Note the end of TCP: a truncation unless the stream had ended before."""
-        self._finish(endings.TRUNCATED if self.state is State.OPEN else endings.LEFT)
+        ending = endings.TRUNCATED if self.state is State.OPEN else endings.LEFT
+        has_refused = self._stream is not None and self._stream.has_refused
+        self._finish(endings.REFUSED if has_refused else ending)
 
     def take_status(self) -> list[str]:
         """Return the lines of progress since the last call; with `is_traced` or LogSSLPackets."""

@@ -247,3 +247,40 @@ def test_connections_are_logged_on_demand_and_queries_only_if_asked_for(
         assert ended.endswith("4000 'done\\nwith'")
 
     run(main())
+
+
+@pytest.mark.surface("ConnectionRequest", "WebSocketConnectionCount")
+@pytest.mark.parametrize("has_handler", [False, True])
+def test_who_is_refused_does_not_count_though_the_answer_waits_for_the_request(
+    has_handler: bool,
+) -> None:
+    """It counted as a connection until its request came, or some seconds had passed."""
+
+    async def main() -> None:
+        recorder = Recorder()
+        server = new_server()
+
+        def refuse(e: ConnectionRequest) -> None:
+            e.accept = False
+            recorder.note("refused")
+
+        if has_handler:
+            server.on_connection_request = refuse
+        else:
+            server.allowed_clients = "192.0.2.1"
+        async with listening(server):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
+            assert server._shard is not None
+            while not server._shard.connections:
+                await asyncio.sleep(0)
+            assert server.web_socket_connection_count == 0
+            writer.write(UPGRADE % b"")
+            assert (await asyncio.wait_for(reader.readline(), DEADLINE_S)).startswith(
+                b"HTTP/1.1 403"
+            )
+            writer.close()
+            while server._shard.connections:
+                await asyncio.sleep(0.01)
+            assert server.web_socket_connection_count == 0
+
+    run(main())

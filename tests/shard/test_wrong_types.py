@@ -74,7 +74,7 @@ def test_a_wrong_type_is_213_and_nothing_else_happens() -> None:
             assert codes == dict.fromkeys(CALLS, 213)
             for given in ({"timeout": object()}, {"accept_data": 1}, {"data_format": "x"}):
                 with pytest.raises(ShardwsError) as raised:
-                    await server.set_connection(identity, **given)  # type: ignore[arg-type]
+                    await server.set_connection(identity, **given)
                 assert raised.value.code == 213
             server.send_text(identity, "still here")
             assert await receive(ws) == "still here"

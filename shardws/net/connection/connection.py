@@ -27,6 +27,7 @@ from shardws.close_reasons import IDLE, QUEUE_FULL
 from shardws.errors import HandshakeError
 from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY
 from shardws.interfaces import ByteTransport, Source
+from shardws.net.addresses import plain_address
 from shardws.net.config import Policy
 from shardws.net.connection.extras import Extras
 from shardws.net.connection.joiner import ANSWER
@@ -411,11 +412,12 @@ class Connection(asyncio.Protocol):
         if config.options is not UNTOUCHED:
             config.options.apply(transport.get_extra_info("socket"))
         # Thousands of connections share one address text: behind a proxy, and at this end anyway.
+        shared = self.owner.interned.shared
         peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         if peer and not self.remote_host:
-            self.remote_host, self.remote_port = self.owner.interned.shared(peer[0]), peer[1]
+            self.remote_host, self.remote_port = shared(plain_address(peer[0])), peer[1]
         if here:
-            self.local_address = self.owner.interned.shared(here[0])
+            self.local_address = shared(plain_address(here[0]))
         self.reader = handshake.HandshakeReader(config.handshake)
         self.seen = self.owner.now
         if config.open_timeout:
@@ -669,9 +671,21 @@ class Connection(asyncio.Protocol):
                 self._end()
             else:  # the peer may still send, and something of ours may not have left yet
                 self._linger()
+            self.owner.call_soon(self._tell_end)  # this may run inside a handler
         elif self.state == OPEN:
             self.state = CLOSING
             self.expire_in(self.config.close_timeout)
+
+    def _tell_end(self) -> None:
+        """Tell the owner at once that the WebSocket is over, however long TCP stays."""
+        if self.state != LOST and self.session is not None and not self.is_told:
+            self.extra().is_told = True
+            self.owner.ended(self, self.session.lost())
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the owner was told that it is over, though TCP may not be."""
+        return self.extras is not None and self.extras.is_told
 
     def eof_received(self) -> bool:
         if self.state in (OPEN, CLOSING):

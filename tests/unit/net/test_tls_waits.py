@@ -2,6 +2,7 @@
 
 import contextlib
 import ssl
+from collections.abc import Callable
 
 import pytest
 
@@ -206,3 +207,52 @@ def test_the_request_arrives_wherever_its_way_is_cut(kind: str) -> None:
         assert wired.upper.received == request, at
         assert wired.raw.reads()
         at, size = at + 1, len(data)
+
+
+def test_a_handshake_goes_on_in_steps_of_the_order_of_events() -> None:
+    """A step that is put off takes all that came until then, and the end comes behind it."""
+    guard = Stub()
+    wired = Wired(guard).shake()
+    steps: list[Callable[[], None]] = []
+    guard.steps = steps
+    late = Wired(guard)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        late.client.do_handshake()
+    late.pass_on()
+    assert late.raw.sent == b""
+    assert len(steps) == 1
+    steps.pop()()
+    late.wire.connection_lost(None)
+    wired.wire.data_received(wired.say(b"x"))  # an open stream needs no step
+    assert wired.upper.received == b"x"
+    assert steps == []
+
+
+def test_the_end_of_tcp_waits_for_the_step_before_it() -> None:
+    guard = Stub(is_traced=True)  # so that open streams go by steps too
+    wired = Wired(guard).shake()
+    steps: list[Callable[[], None]] = []
+    guard.steps = steps
+    wired.wire.data_received(wired.say(b"last words"))
+    assert wired.wire.eof_received() is True
+    assert wired.upper.received == b""
+    while steps:
+        steps.pop(0)()
+    assert wired.upper.received == b"last words"
+    assert [ending.code for ending in guard.endings] == [283]
+    assert wired.raw.is_closing()
+
+
+def test_nothing_begins_while_the_client_is_not_admitted() -> None:
+    guard = Stub()
+    wired = Wired(guard)
+    wired.wire.pause_reading()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        wired.client.do_handshake()
+    wired.wire.data_received(wired._out.read())  # it came although reading was paused
+    assert (wired.raw.sent, guard.gate.inside) == (b"", 0)
+    wired.wire.resume_reading()
+    guard.turn()
+    assert guard.gate.inside == 1
+    wired.shake()
+    assert wired.wire.is_open
