@@ -21,7 +21,7 @@ from shardws.routing.router import Router
 from shardws.settings import config
 from shardws.settings.properties import SettingProperties
 from shardws.settings.values import Settings
-from shardws.shard import configuration, files, snapshot
+from shardws.shard import certificates, configuration, files, snapshot
 from shardws.shard.embedded import IDLE_S, EmbeddedShard
 from shardws.shard.routing_sink import SET, change
 from shardws.shard.shard import Shard
@@ -50,6 +50,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     def __init__(self) -> None:
         self.settings = Settings()
+        certificates.show_selection(self.settings)
         self.handlers = Handlers()
         self.connections = Connections()
         self._shard: Shard | None = None

@@ -91,7 +91,6 @@ class Shard:
         )
         self.counters = self.dispatch.counters
         self.joiner = Joiner()
-        self.received = self.dispatch.received  # of Owner: one call less for each message
         self.registry = Registry()
         self.routing_sink = ShardRoutingSink(self.dispatch, self.registry, self.view)
         identity = Identity(
@@ -114,6 +113,7 @@ class Shard:
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
         self.log_events = EventLog(self.dispatch, settings, self.mesh.log)
+        self.received = self.log_events.traced(self.dispatch.received)  # of Owner: no call more
         self.admission = Admission(self, self.dispatch, settings, context)
         self.opening = Opening(self, self.admission, self.dispatch, settings, context)
         self.tls: ShardTLS | None = None
@@ -167,6 +167,7 @@ class Shard:
         self.config = new = configuration.connection_config(self.settings)
         for part in (self.log_events, self.admission, self.opening):
             part.reconfigure()
+        self.received = self.log_events.traced(self.dispatch.received)
         self._limit()
         if row.when is When.LIVE:  # the others are for connections accepted from now on
             configuration.follow(self.connections, new)

@@ -3,8 +3,9 @@
 Owns the decisions that `net.tls` asks for (it is its Guard) and what is told of a handshake; the
 settings were read by `certificates`. Order on one connection:
 SSLConnectionRequest (may be async: the handshake waits), SSLStatus*, SSLClientAuthentication. That
-one decides inside the handshake, so a refused client is told why; an `async def` handler decides
-when the handshake is over: the client's data waits, and a refusal cannot be an alert any more.
+one decides inside the handshake, so a refused client is told why; an `async def` handler, and any
+on a client without a certificate, decides when the handshake is over: the client's data waits, and
+a refusal cannot be an alert any more.
 """
 
 import logging
@@ -90,6 +91,7 @@ class ShardTLS:
             is_choosing=self._site.needs_choice or handlers.on_ssl_connection_request is not None,
             is_traced=handlers.on_ssl_status is not None,
             on_certificate=partial(self._judge, connection) if is_asking else None,
+            may_lack=handlers.on_ssl_client_authentication is not None,
         )
 
     def choose(self, wire: TLSFlow) -> None:
@@ -198,7 +200,7 @@ class ShardTLS:
             text = "client certificate of %s, %r: %s (ignored by SSLSecurityFlags)"
             self._log.about(connection, logging.WARNING, text, found.subject, fault)
         handler = self._dispatch.handlers.on_ssl_client_authentication
-        if handler is None:
+        if handler is None or connection.refusal is not None:
             return found.is_trusted
         event = events.SSLClientAuthentication(
             connection_id=self._opening.name(connection),
@@ -214,7 +216,7 @@ class ShardTLS:
             self._dispatch.failed(connection.id, "on_ssl_client_authentication", error)
             return False
         if not is_work(result):
-            return bool(event.accept)
+            return event.accept
         self._undecided.add(connection)
         self._dispatch.tasks.spawn(self._judge_later(connection, event, result))
         return True
