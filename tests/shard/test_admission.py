@@ -10,7 +10,16 @@ from websockets.exceptions import InvalidStatus
 
 from shardws import ConnectionRequest, DataIn, WebSocketServer
 from tests.shard.opening import UPGRADE, status
-from tests.shard.serving import DEADLINE_S, Recorder, client, listening, new_server, receive, run
+from tests.shard.serving import (
+    DEADLINE_S,
+    Recorder,
+    client,
+    listening,
+    new_server,
+    receive,
+    run,
+    until,
+)
 
 
 def echo(server: WebSocketServer) -> Callable[[DataIn], None]:
@@ -271,16 +280,15 @@ def test_who_is_refused_does_not_count_though_the_answer_waits_for_the_request(
         async with listening(server):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
             assert server._shard is not None
-            while not server._shard.connections:
-                await asyncio.sleep(0)
+            shard = server._shard
+            await until(lambda: bool(shard.connections))
             assert server.web_socket_connection_count == 0
             writer.write(UPGRADE % b"")
             assert (await asyncio.wait_for(reader.readline(), DEADLINE_S)).startswith(
                 b"HTTP/1.1 403"
             )
             writer.close()
-            while server._shard.connections:
-                await asyncio.sleep(0.01)
+            await until(lambda: not shard.connections)
             assert server.web_socket_connection_count == 0
 
     run(main())

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shardws import Disconnected, Outcome, ShardwsError
-from tests.shard.serving import Recorder, listening, new_server, run
+from tests.shard.serving import Recorder, listening, new_server, run, until
 
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -70,7 +70,8 @@ def test_without_waiting_disconnected_comes_while_tcp_still_lingers() -> None:
             assert [event[0] for event in recorder.events] == ["connected", "ready"]  # not inside
             assert await recorder.wait_for("disconnected") == [("disconnected", 1000, "/")]
             assert server._shard is not None
-            (lingering,) = server._shard.connections  # TCP is not over
+            shard = server._shard
+            (lingering,) = shard.connections  # TCP is not over
             assert server.web_socket_connection_count == 0
             await recorder.wait_for("done")
             await asyncio.sleep(0)
@@ -82,8 +83,7 @@ def test_without_waiting_disconnected_comes_while_tcp_still_lingers() -> None:
             writer.write(b"\x82\x81\x00\x00\x00\x00x")  # nobody's any more
             assert await asyncio.wait_for(reader.read(), READ_S) == b"\x88\x02\x03\xe8"
             writer.close()
-            while server._shard.connections:
-                await asyncio.sleep(0.01)
+            await until(lambda: not shard.connections)
             assert lingering.extras is None
             assert server.web_socket_connection_count == 0
         assert [event[0] for event in recorder.events] == [
