@@ -70,7 +70,8 @@ class DeferredDispatcher(Dispatcher):
                 self.run(connection, "on_data_in", DataIn(connection.id, kind, payload, eom))
 
     def run(self, connection: Connection, name: str, event: Any) -> None:
-        if self._queues:
+        # A corked connection writes nothing yet: a handler that blocks would wait for itself.
+        if self._queues or (self.is_deferring and connection.corked):
             self._add((connection, name, event))
             return
         self._running.append(connection)

@@ -201,6 +201,7 @@ def main() -> None:
     print(server.local_port, flush=True)
     while server.listening:
         server.do_events()
+    server.shutdown()  # it was begun in a coroutine: see it through
 
 
 if __name__ == "__main__":

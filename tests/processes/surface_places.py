@@ -45,7 +45,9 @@ class Place:
         else:
             shards = 2 if self.where == "other-shard" else 1
             env = {f"SHARDWS_{name.upper()}": str(value) for name, value in settings.items()}
-            server = self.server = self._launch(f"{APPLICATION}:server", shards=shards, env=env)
+            options = ["--local-host", settings["local_host"]] if "local_host" in settings else []
+            name = f"{APPLICATION}:server"
+            server = self.server = self._launch(name, *options, shards=shards, env=env)
             server.wait_until_listening()
             self.port = server.port
         return self

@@ -18,16 +18,17 @@ pytestmark = pytest.mark.processes
 Start = Callable[..., Place]
 
 
-@pytest.fixture(params=[f"{where} {over}" for where in PLACES for over in ("plain", "tls")])
+VARIANTS = [f"{where} {over}" for where in PLACES for over in ("plain", "tls")]
+OWN = [variant for variant in VARIANTS if "other-shard" not in variant]
+
+
+@pytest.fixture(params=VARIANTS)
 def start(request: pytest.FixtureRequest, launch: RunServer, tmp_path: Path) -> Iterator[Start]:
     """Start the server in one place: start(setting=value, ...)."""
     where, over = request.param.split()
     place = Place(where, launch, tmp_path, over == "tls")
     yield place.start
     place.end()
-
-
-
 
 
 @pytest.mark.surface(
@@ -222,10 +223,9 @@ def test_a_full_queue_is_told_and_so_is_its_drain(start: Start) -> None:
     where=("in-process", "same-shard"),
     over=("plain", "tls"),
 )
+@pytest.mark.parametrize("start", OWN, indirect=True)
 def test_the_events_of_a_visit_come_in_order(start: Start) -> None:
     place = start()
-    if place.where == "other-shard":
-        pytest.skip("events are told by the shard that owns the connection")
     asker, target, identity = place.pair()
     port = target.socket.getsockname()[1]
     target.send("hello")
@@ -252,6 +252,7 @@ def test_the_events_of_a_visit_come_in_order(start: Start) -> None:
 
 
 @pytest.mark.surface("Shutdown", where=("in-process", "same-shard"), over=("plain", "tls"))
+@pytest.mark.parametrize("start", OWN, indirect=True)
 def test_shutdown_ends_the_server_and_tells_its_clients(start: Start) -> None:
     place = start()
     asker, target, _ = place.pair()
