@@ -143,6 +143,8 @@ async def obey(do: str, to: int, value: Any) -> Any:
             setattr(server, name, wanted)
         case "seen":
             return seen[str(to)]
+        case "seen all":
+            return [event for events in seen.values() for event in events]
         case "options":
             return options_of(to)
         case "backlog":
@@ -173,9 +175,14 @@ def on_connected(e: Any) -> None:
     server.send_text(e.connection_id, json.dumps(hello))
 
 
+def on_ssl_status(e: Any) -> None:
+    is_packet = e.message.startswith("packet ")
+    note("on_ssl_packet" if is_packet else "on_ssl_status", e.connection_id)
+
+
 server.on_connection_request = lambda e: note("on_connection_request", 0, e.port)
 server.on_ssl_connection_request = lambda e: note("on_ssl_connection_request", e.connection_id)
-server.on_ssl_status = lambda e: note("on_ssl_status", e.connection_id)
+server.on_ssl_status = on_ssl_status
 server.on_ssl_client_authentication = lambda e: note(
     "on_ssl_client_authentication", e.connection_id, e.cert_encoded.count(b"BEGIN"), e.status
 )
