@@ -4,8 +4,8 @@ Owns their names; what each does is `shard.view`'s. The same data stands in `ser
 for a connection of this shard. They answer at once, so they know this shard's connections only; for
 one of another shard they raise StateError (211), which names what to await instead:
 `await server.connection(id)` to read, `await server.set_connection(id, ...)` to set. DataToSend
-works from any shard. An id of no connection raises NoSuchConnection (1117); inside every event, also
-Disconnected, its own id is one.
+works from any shard. An id of no connection raises NoSuchConnection (1117); inside every event,
+also Disconnected, its own id is one.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
 """Checks of the values that a program gives: one for each kind, the same wherever they are given.
 
 Owns the rule what counts as a boolean, a number, text and content. Each check returns the value as
-it is used from then on, or raises UsageError (213) that names `what` and says what is expected. None
-of them guesses: the text "False" is no boolean, True is no number, and 5 is not five bytes.
+it is used from then on, or raises UsageError (213) that names `what` and says what is expected.
+None of them guesses: the text "False" is no boolean, True is no number, and 5 is not five bytes.
 """
 
 from shardws.errors import UsageError
@@ -73,5 +73,5 @@ def is_encodable(value: str) -> bool:
 
 
 def bad(what: str, expected: str, value: object) -> UsageError:
-    """Return the error for a value of the wrong type; it tells the type, as values may be secret."""
+    """Return the error for a value of the wrong type; it tells no value, which may be secret."""
     return UsageError(f"{what} must be {expected}, not {type(value).__name__}", code=213)

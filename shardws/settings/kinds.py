@@ -1,7 +1,7 @@
 """The kinds of value a setting may have: how text becomes a value and back.
 
-The plain kinds are here; `kinds_units` has durations and sizes, `kinds_bytes` has bytes. Owns parsing and
-printing of one value; knows no setting, no bounds and no source. Each kind obeys
+The plain kinds are here; `kinds_units` has durations and sizes, `kinds_bytes` has bytes. Owns
+parsing and printing of one value; knows no setting, no bounds and no source. Each kind obeys
 `parse(render(v)) == v` and `check(to_json(v)) == v`. Both raise ValueError with the reason and
 never with the value itself: the value may be a secret.
 """

@@ -722,8 +722,8 @@ SSL_AUTHENTICATE_CLIENTS: Final[Row[bool]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="Ask clients for a certificate; the event SSLClientAuthentication decides about each client, "
-    "also about one that presents none (see SSLRequireClientCertificate).",
+    text="Ask clients for a certificate; the event SSLClientAuthentication decides about each "
+    "client, also about one that presents none (see SSLRequireClientCertificate).",
 )
 SSL_REQUIRE_CLIENT_CERTIFICATE: Final[Row[bool]] = Row(
     name="ssl_require_client_certificate",
@@ -733,8 +733,8 @@ SSL_REQUIRE_CLIENT_CERTIFICATE: Final[Row[bool]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="With SSLAuthenticateClients: a client that presents no certificate is refused, unless the "
-    "event SSLClientAuthentication overrules it. False: it is accepted, unless the event does.",
+    text="With SSLAuthenticateClients: a client that presents no certificate is refused, unless "
+    "the event SSLClientAuthentication overrules it. False: it is accepted, unless the event does.",
 )
 SSL_CERT_ENCODED: Final[Row[bytes]] = Row(
     name="ssl_cert_encoded",
@@ -1034,7 +1034,8 @@ TLS12_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
     when=When.RELOAD,
     module="shardws.shard.certificates",
     text="Signature algorithms of TLS 1.2, separated by commas: hash and kind of key in any order "
-    "(sha256-rsa, rsa-sha256), or names of IANA; empty for OpenSSL's. A list that does not fit the certificate is refused (276).",
+    "(sha256-rsa, rsa-sha256), or names of IANA; empty for OpenSSL's. A list that "
+    "does not fit the certificate is refused (276).",
 )
 TLS12_SUPPORTED_GROUPS: Final[Row[str]] = Row(
     name="tls12_supported_groups",
@@ -1056,7 +1057,8 @@ TLS13_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
     when=When.RELOAD,
     module="shardws.shard.certificates",
     text="Signature algorithms of TLS 1.3, separated by commas, in names of IANA or as kind of key "
-    "and hash (rsa_pss_sha256); empty for OpenSSL's. A list that does not fit the certificate is refused (276).",
+    "and hash (rsa_pss_sha256); empty for OpenSSL's. A list that does not fit the "
+    "certificate is refused (276).",
 )
 TLS13_SUPPORTED_GROUPS: Final[Row[str]] = Row(
     name="tls13_supported_groups",
@@ -1165,9 +1167,9 @@ LOG_LEVEL: Final[Row[int]] = Row(
     group=Group.LOGGING,
     when=When.LIVE,
     module="shardws.shard.log_events",
-    text="What the event Log reports: 0 nothing; 1 (Info) connections that open, end or are refused, "
-    "warnings and errors; 2 (Verbose) also what they asked for and agreed on; 3 (Debug) also each "
-    "message, by its size. The log itself is the matter of LogConnections.",
+    text="What the event Log reports: 0 nothing; 1 (Info) connections that open, end or are "
+    "refused, warnings and errors; 2 (Verbose) also what they asked for and agreed on; 3 (Debug) "
+    "also each message, by its size. The log itself is the matter of LogConnections.",
 )
 LOG_FORMAT: Final[Row[str]] = Row(
     name="log_format",

@@ -1,8 +1,8 @@
 """One shard: a loop's share of the server, and what its connections ask of it.
 
 Owns the registry of its connections, their ids, the timer wheel and the loop's heartbeat;
-implements `net.connection.owner.Owner`. A forked process (shard.process) and a program that calls do_events
-(shard.embedded) each make one.
+implements `net.connection.owner.Owner`. A forked process (shard.process) and a program that calls
+do_events (shard.embedded) each make one.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """One pyOpenSSL Context from a plan.
 
 Owns the order of the calls and OpenSSL's callbacks; decides nothing: `contexts` made the plan.
-Facts: the callbacks are set before the fork and find the CallbackState of a connection as its app data.
+Facts: the callbacks are set before the fork and find the CallbackState of a connection as its app
+data.
 """
 
 import hashlib

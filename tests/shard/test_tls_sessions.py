@@ -69,6 +69,7 @@ def test_nothing_resumes_while_clients_are_authenticated(version: ssl.TLSVersion
     async def main() -> None:
         server = tls_server()
         server.ssl_authenticate_clients = True
+        server.ssl_require_client_certificate = False
         context = trusting(version)
         async with secured(server):
             _, session = await visit(server, context, None)
