@@ -8,9 +8,10 @@ itself has one shard in its own process, turned by `do_events()`.
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from typing import Final, Never, cast
 
-from shardws import events
+from shardws import arguments, events
 from shardws.accessors import ConnectionAccessors, Connections
 from shardws.errors import NoSuchConnection, ShardwsError, StateError, UsageError
 from shardws.events import Handlers
@@ -20,7 +21,7 @@ from shardws.routing.router import Router
 from shardws.settings import config
 from shardws.settings.properties import SettingProperties
 from shardws.settings.values import Settings
-from shardws.shard import configuration, files, snapshot
+from shardws.shard import certificates, configuration, files, snapshot
 from shardws.shard.embedded import IDLE_S, EmbeddedShard
 from shardws.shard.routing_sink import SET, change
 from shardws.shard.shard import Shard
@@ -49,6 +50,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     def __init__(self) -> None:
         self.settings = Settings()
+        certificates.show_selection(self.settings)
         self.handlers = Handlers()
         self.connections = Connections()
         self._shard: Shard | None = None
@@ -71,12 +73,15 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     @property
     def listening(self) -> bool:
-        """Whether the server accepts. True binds and accepts; False keeps connections."""
+        """Whether the server accepts. True binds and accepts; False keeps connections.
+
+        UsageError (213) for a value that is neither True nor False.
+        """
         return self.settings.is_listening
 
     @listening.setter
     def listening(self, wanted: bool) -> None:
-        if wanted == self.settings.is_listening:
+        if arguments.boolean(wanted, "listening") == self.settings.is_listening:
             return
         if self._shard is not None and self._embedded is None:
             raise StateError("the supervisor decides whether this server listens")
@@ -131,7 +136,12 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             await self._shutdown
 
     def config(self, text: str) -> str:
-        """Read or write a setting: "Name=Value", "Name", "Name[id]"."""
+        """Read or write a setting: "Name=Value", "Name", "Name[id]".
+
+        It answers at once, so that "Name[id]" is of a connection of this shard; for one of another
+        it raises StateError (211): await `connection(id)`, whose snapshot has `uid`,
+        `message_length` and `negotiated`, or `set_connection(id, message_length=...)`.
+        """
         return config.run(self.settings, self.connections, text)
 
     @property
@@ -160,7 +170,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         if connection_id in self.connections:
             change(self.connections[connection_id], values)
             return await self.connection(connection_id)
-        query = SET + json.dumps(values)
+        query = SET + encoded(values)
         return snapshot.decode(await self._router.query(connection_id, query))
 
     async def connection_ids(self) -> list[int]:
@@ -174,12 +184,12 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     def send(self, connection_id: int, data: Data) -> SendOutcome:
         """Send one binary message, from any shard."""
-        payload = data if type(data) is bytes else octets(data)
+        payload = data if type(data) is bytes else arguments.content(data)
         return self._router.send(connection_id, events.FORMAT_BINARY, payload)
 
     def send_text(self, connection_id: int, text: str | bytes) -> SendOutcome:
-        """Send one text message, from any shard; bytes must be UTF-8."""
-        return self._router.send(connection_id, events.FORMAT_TEXT, encoded(text))
+        """Send one text message, from any shard; UsageError (213) for what is not valid UTF-8."""
+        return self._router.send(connection_id, events.FORMAT_TEXT, arguments.utf8(text))
 
     def send_file(self, connection_id: int, path: files.Path) -> SendOutcome:
         """Send a file as one message, read as the client takes it, from any shard.
@@ -221,9 +231,11 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         """
         return self._router.broadcast(*formatted(data))
 
-    def _send_now(self, connection_id: int, kind: int, payload: bytes) -> None:
+    def _send_formatted(self, connection_id: int, payload: bytes) -> None:
         """See ConnectionAccessors.set_web_socket_connection_data_to_send."""
-        outcome = self._router.send(connection_id, kind, payload).outcome
+        if self._shard is None:
+            raise NoSuchConnection(connection_id)
+        outcome = self._shard.send_formatted(connection_id, payload).outcome
         if outcome is Outcome.FULL:
             raise ShardwsError(code=135)
         if outcome is not None and not outcome.is_success:
@@ -237,27 +249,15 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         return self._shard
 
 
-def encoded(text: str | bytes) -> bytes:
-    """Return UTF-8; UnicodeDecodeError for bytes that are not."""
-    if isinstance(text, str):
-        return text.encode()
-    octets(text).decode()  # a text frame of anything else would make the client fail with 1007
-    return octets(text)
+def encoded(values: Mapping[str, object]) -> str:
+    """Return values of properties as JSON; UsageError (213) for what no property takes."""
+    try:
+        return json.dumps(values)
+    except (TypeError, ValueError):
+        raise UsageError("the properties are booleans and whole numbers", code=213) from None
 
 
 def formatted(data: str | Data) -> tuple[int, bytes]:
-    """Return the data format and payload of a value by its type."""
-    if isinstance(data, str):
-        return events.FORMAT_TEXT, data.encode()
-    return events.FORMAT_BINARY, octets(data)
-
-
-def octets(data: Data) -> bytes:
-    """Return bytes of a buffer; UsageError 213 for all else (bytes(5) would be five zeros)."""
-    if type(data) is bytes:
-        return data
-    try:
-        return bytes(memoryview(data))
-    except TypeError:
-        text = f"a message is bytes or a buffer, and text for send_text; not {type(data).__name__}"
-        raise UsageError(text, code=213) from None
+    """Return the data format and payload of a value by its type; UsageError (213)."""
+    kind = events.FORMAT_TEXT if isinstance(data, str) else events.FORMAT_BINARY
+    return kind, arguments.payload(data)
