@@ -8,11 +8,11 @@ itself has one shard in its own process, turned by `do_events()`.
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Never, cast
 
-from shardws import attributes, events
+from shardws import arguments, attributes, events
 from shardws.accessors import ConnectionAccessors, Connections
 from shardws.errors import NoSuchConnection, ShardwsError, StateError, UsageError
 from shardws.events import Handlers
@@ -22,7 +22,7 @@ from shardws.routing.router import Router
 from shardws.settings import config
 from shardws.settings.properties import SettingProperties
 from shardws.settings.values import Settings
-from shardws.shard import configuration, configuring, files, snapshot
+from shardws.shard import certificates, configuration, configuring, files, snapshot
 from shardws.shard.embedded import IDLE_S, EmbeddedShard
 from shardws.shard.loop_thread import LoopThread
 from shardws.shard.routing_sink import CONFIGURE, SET, change
@@ -73,6 +73,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     def __init__(self) -> None:
         self.settings = Settings()
+        certificates.show_selection(self.settings)
         self.handlers = Handlers()
         self.connections = Connections()
         self._shard: Shard | None = None
@@ -103,11 +104,15 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     @property
     def listening(self) -> bool:
-        """Whether the server accepts. True binds and accepts; False keeps connections."""
+        """Whether the server accepts. True binds and accepts; False keeps connections.
+
+        UsageError (213) for a value that is neither True nor False.
+        """
         return self.settings.is_listening
 
     @listening.setter
     def listening(self, wanted: bool) -> None:
+        wanted = arguments.boolean(wanted, "listening")
         if self._embedded is not None and not self._embedded.is_over:
             self._on_loop(lambda: self._set_listening(wanted))
         else:
@@ -186,6 +191,10 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
         In a handler under `shardws run` it holds for this shard alone, until that is replaced, and
         a setting that only a reload applies is refused (211). `configure` sets all shards.
+
+        "Name[id]" is of a connection of this shard; for one of another it raises StateError (211):
+        await `connection(id)`, whose snapshot has `uid`, `message_length` and `negotiated`, or
+        `set_connection(id, message_length=...)`.
         """
         return config.run(self.settings, self.connections, text)
 
@@ -235,7 +244,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         if connection_id in self.connections:
             change(self.connections[connection_id], values)
             return await self.connection(connection_id)
-        query = SET + json.dumps(values)
+        query = SET + encoded(values)
         return snapshot.decode(await self._router.query(connection_id, query))
 
     async def connection_ids(self) -> list[int]:
@@ -252,16 +261,16 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     def send(self, connection_id: int, data: Data) -> SendOutcome:
         """Send one binary message, from any shard."""
-        payload = data if type(data) is bytes else octets(data)
+        payload = data if type(data) is bytes else arguments.content(data)
         choose = self._choose  # a name of its own: looked up as a method it costs twice as much
         router: AnyRouter = choose(self._router, self._other_router)
         return router.send(connection_id, events.FORMAT_BINARY, payload)
 
     def send_text(self, connection_id: int, text: str | bytes) -> SendOutcome:
-        """Send one text message, from any shard; bytes must be UTF-8."""
+        """Send one text message, from any shard; UsageError (213) for what is not valid UTF-8."""
         choose = self._choose
         router: AnyRouter = choose(self._router, self._other_router)
-        return router.send(connection_id, events.FORMAT_TEXT, encoded(text))
+        return router.send(connection_id, events.FORMAT_TEXT, arguments.utf8(text))
 
     def send_file(self, connection_id: int, path: files.Path) -> SendOutcome:
         """Send a file as one message, read as the client takes it, from any shard.
@@ -316,12 +325,14 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         """
         return self._routes.broadcast(*formatted(data))
 
-    def _send_now(self, connection_id: int, kind: int, payload: bytes) -> None:
+    def _send_formatted(self, connection_id: int, payload: bytes) -> None:
         """See ConnectionAccessors.set_web_socket_connection_data_to_send."""
-        self._on_loop(lambda: self._send_here(connection_id, kind, payload))
+        self._on_loop(lambda: self._send_formatted_here(connection_id, payload))
 
-    def _send_here(self, connection_id: int, kind: int, payload: bytes) -> None:
-        outcome = self._router.send(connection_id, kind, payload).outcome
+    def _send_formatted_here(self, connection_id: int, payload: bytes) -> None:
+        if self._shard is None:
+            raise NoSuchConnection(connection_id)
+        outcome = self._shard.send_formatted(connection_id, payload).outcome
         if outcome is Outcome.FULL:
             raise ShardwsError(code=135)
         if outcome is not None and not outcome.is_success:
@@ -354,27 +365,15 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         return self._shard
 
 
-def encoded(text: str | bytes) -> bytes:
-    """Return UTF-8; UnicodeDecodeError for bytes that are not."""
-    if isinstance(text, str):
-        return text.encode()
-    octets(text).decode()  # a text frame of anything else would make the client fail with 1007
-    return octets(text)
+def encoded(values: Mapping[str, object]) -> str:
+    """Return values of properties as JSON; UsageError (213) for what no property takes."""
+    try:
+        return json.dumps(values)
+    except (TypeError, ValueError):
+        raise UsageError("the properties are booleans and whole numbers", code=213) from None
 
 
 def formatted(data: str | Data) -> tuple[int, bytes]:
-    """Return the data format and payload of a value by its type."""
-    if isinstance(data, str):
-        return events.FORMAT_TEXT, data.encode()
-    return events.FORMAT_BINARY, octets(data)
-
-
-def octets(data: Data) -> bytes:
-    """Return bytes of a buffer; UsageError 213 for all else (bytes(5) would be five zeros)."""
-    if type(data) is bytes:
-        return data
-    try:
-        return bytes(memoryview(data))
-    except TypeError:
-        text = f"a message is bytes or a buffer, and text for send_text; not {type(data).__name__}"
-        raise UsageError(text, code=213) from None
+    """Return the data format and payload of a value by its type; UsageError (213)."""
+    kind = events.FORMAT_TEXT if isinstance(data, str) else events.FORMAT_BINARY
+    return kind, arguments.payload(data)

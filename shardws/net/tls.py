@@ -36,9 +36,19 @@ class TLSTransport(TLSFlow):
             self.connection.data_received(plaintext)
 
     def eof_received(self) -> bool:
+        if self._early and self._has_begun and not self._is_over:
+            self._guard.in_order(self._take_eof)  # behind the step that takes what came before it
+            return True
         self.engine.eof()
         self._follow()
         return False  # the transport closes itself; connection_lost follows
+
+    def _take_eof(self) -> None:
+        self._step()
+        self.engine.eof()
+        self._follow()
+        if self._raw is not None:
+            self._raw.close()
 
     def pause_writing(self) -> None:
         self.connection.pause_writing()

@@ -36,6 +36,7 @@ from shardws.wire.messages import (
     BROADCAST,
     CLOSE,
     DATA_FORMATS,
+    DELIVER_FORMATTED,
     GROUP_JOIN,
     GROUP_LEAVE,
     PUBLISH,
@@ -112,6 +113,19 @@ class Router:
             return link.deliver(connection_id, kind, payload)
         if self._remote is not None and self._is_foreign(connection_id):
             return self._remote.send(connection_id, kind, payload)
+        return self._absent(connection_id)
+
+    def send_formatted(self, connection_id: int, payload: bytes) -> SendOutcome:
+        """Send one message, or control frame, as the connection's DataFormat says.
+
+        UsageError (213) when a connection of this shard cannot send it so; one of another shard
+        drops it.
+        """
+        connection, link = self._find(connection_id)
+        if connection is not None:
+            return self.send(connection_id, *connection.formatted(payload))
+        if link is not None:
+            return link.count(connection_id, encode(DELIVER_FORMATTED, connection_id, payload))
         return self._absent(connection_id)
 
     def stream(self, connection_id: int, kind: int, source: Source) -> SendOutcome:

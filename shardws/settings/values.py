@@ -10,7 +10,7 @@ them. `repr`, errors and render.listing never show them.
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from shardws.errors import SettingError
 from shardws.settings.names import find
@@ -20,6 +20,7 @@ from shardws.settings.table import ROWS
 T = TypeVar("T")
 
 Subscriber = Callable[[Row[Any]], None]
+LATER: Final = object()  # stands for a value that is derived when it is read
 
 
 class Source(enum.IntEnum):
@@ -57,6 +58,8 @@ class Settings:
     """All settings of one server. Rows of connections have their defaults here, nothing more."""
 
     __slots__ = (
+        "_bases",
+        "_derived",
         "_given",
         "_has_listened",
         "_is_forked",
@@ -72,10 +75,26 @@ class Settings:
         self._has_listened = False
         self._is_forked = False  # of a shard whose supervisor alone starts others
         self._subscribers: list[Subscriber] = []
+        self._derived: dict[Row[Any], Callable[[Settings], Any]] = {}
+        self._bases: frozenset[Row[Any]] = frozenset()
 
     def __getitem__(self, row: Row[T]) -> T:
         value: T = self._values[row]
+        if value is LATER:
+            value = self._values[row] = row.accept(self._derived[row](self))
         return value
+
+    def derive(
+        self, bases: Iterable[Row[Any]], derived: Mapping[Row[Any], Callable[["Settings"], Any]]
+    ) -> None:
+        """Let settings read as what follows from what was given for `bases`; once.
+
+        A value is made when it is read first after one of these has changed. What was given stays
+        what `given` returns.
+        """
+        self._bases = frozenset(bases)
+        self._derived = dict(derived)
+        self._values.update(dict.fromkeys(self._derived, LATER))
 
     def subscribe(self, changed: Subscriber) -> Callable[[], None]:
         """Have `changed(row)` called when a value in force changes; return what ends that."""
@@ -166,7 +185,7 @@ class Settings:
         """Leave that phase; what listening resolved reads as it was given again."""
         self._is_listening = False
         for row in ROWS:
-            self._values[row] = self.given(row).value
+            self._values[row] = LATER if row in self._derived else self.given(row).value
 
     def resolve(self, row: Row[T], value: T) -> None:
         """Let a setting read as `value` while listening, such as the port the system picked."""
@@ -197,11 +216,17 @@ class Settings:
     def _take(self, row: Row[T], value: T, source: Source | None, detail: str) -> None:
         if source is None:
             source = Source.RUNTIME if self._has_listened else Source.CODE
+        before = self.given(row).value
         self._given.setdefault(row, {})[source] = Given(value, source, detail)
         winner = self.given(row).value
-        if winner == self._values[row]:
+        if winner == before and row in self._bases:
             return
-        self._values[row] = winner
+        if row in self._bases:
+            self._values.update(dict.fromkeys(self._derived, LATER))
+        if row not in self._derived:
+            if winner == self._values[row]:
+                return
+            self._values[row] = winner
         for changed in list(self._subscribers):
             changed(row)
 

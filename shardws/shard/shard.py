@@ -13,14 +13,16 @@ from typing import Any, Final
 
 from shardws import events, ids
 from shardws.close_reasons import SHARD_DIED
-from shardws.errors import HandshakeError, NoSuchConnection
+from shardws.errors import HandshakeError, NoSuchConnection, StateError
 from shardws.events import Handlers
 from shardws.interfaces import RoutingSink
 from shardws.log import shard_logger
+from shardws.net.addresses import plain_address
 from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
 from shardws.net.connection.joiner import Joiner
 from shardws.net.connection.sharing import share
+from shardws.net.connection.states import ENDING, LOST
 from shardws.net.interning import InternedTexts
 from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.protocol.keepalive import Wheel
@@ -35,7 +37,7 @@ from shardws.routing.router import Router
 from shardws.settings import table
 from shardws.settings.row import Row, When
 from shardws.settings.values import Settings
-from shardws.shard import configuration, configuring
+from shardws.shard import configuration, configuring, owners
 from shardws.shard.admission import Admission
 from shardws.shard.context import ShardContext
 from shardws.shard.dispatch import Dispatcher
@@ -94,7 +96,6 @@ class Shard:
         )
         self.counters = self.dispatch.counters
         self.joiner = Joiner()
-        self.received = self.dispatch.received  # of Owner: one call less for each message
         self.registry = Registry()
         thread = LoopThread()
         self.routing_sink = ShardRoutingSink(
@@ -121,6 +122,7 @@ class Shard:
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
         self.log_events = EventLog(self.dispatch, settings, self.mesh.log)
+        self.received = self.log_events.traced(self.dispatch.received)  # of Owner: no call more
         self.admission = Admission(self, self.dispatch, settings, context)
         self.opening = Opening(self, self.admission, self.dispatch, settings, context)
         self.tls: ShardTLS | None = None
@@ -188,6 +190,7 @@ class Shard:
         self.config = new = configuration.connection_config(self.settings)
         for part in (self.log_events, self.admission, self.opening):
             part.reconfigure()
+        self.received = self.log_events.traced(self.dispatch.received)
         self._limit()
         if row.when is When.LIVE:  # the others are for connections accepted from now on
             configuration.follow(self.connections, new)
@@ -197,16 +200,32 @@ class Shard:
         self.dispatch.tasks.limit_to(self.settings[table.HANDLER_TIMEOUT])
 
     def find(self, connection_id: int) -> Connection:
-        """Return a connection here that has an id, open or not; NoSuchConnection (1117)."""
+        """Return a connection here that has an id, open or not.
+
+        NoSuchConnection (1117), or StateError (211) when it is another shard's.
+        """
         if not isinstance(connection_id, int):
             raise NoSuchConnection(0)
         found = self.registry.get(connection_id) or self.opening.named.get(connection_id)
-        if not isinstance(found, Connection):
+        if isinstance(found, Connection):
+            return found
+        slot = owners.other_shard(connection_id, self.context)
+        if slot is None:
             raise NoSuchConnection(connection_id)
-        return found
+        raise StateError(owners.advice(connection_id, slot))
+
+    def send_formatted(self, connection_id: int, payload: bytes) -> SendOutcome:
+        """Send as the connection's DataFormat says, from any shard.
+
+        NoSuchConnection (1117) as far as that can be known; UsageError (213) when a connection here
+        cannot send it in its format. For one of another shard that is an Error event there.
+        """
+        if owners.other_shard(connection_id, self.context) is None:
+            self.find(connection_id)
+        return self.router.send_formatted(connection_id, payload)
 
     def view(self, connection_id: int) -> ConnectionView:
-        """Return the properties of a connection here; NoSuchConnection (1117)."""
+        """Return the properties of a connection here; raises what `find` does."""
         return ConnectionView(self, self.find(connection_id))
 
     async def all_ids(self) -> list[int]:
@@ -226,7 +245,7 @@ class Shard:
         """Return the protocol for a client at `source`; None: at the other end of the socket."""
         connection = Connection(self)
         if source is not None:
-            connection.remote_host = self.interned.shared(source[0])
+            connection.remote_host = self.interned.shared(plain_address(source[0]))
             connection.remote_port = source[1]
         return connection if self.tls is None else self.tls.wrap(connection)
 
@@ -246,19 +265,31 @@ class Shard:
     def drained(self, connection: Connection) -> None:
         """Tell this shard and those that got FULL that the connection takes data again."""
         self._full.discard(connection)
-        if connection.was_opened:
+        if connection.was_opened and connection.state < ENDING:
             self.dispatch.fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))
             self.router.on_drained(connection)
 
     def refused(self, connection: Connection, error: HandshakeError) -> None:
         self.row[REFUSED] += 1
+        self.admission.lingers(connection)
         self.log_events.refused(connection, error)
 
+    def ended(self, connection: Connection, ending: Ending) -> None:
+        """Fire Disconnected, and count the connection out."""
+        self.admission.lingers(connection)
+        self._end(connection, ending)
+
     def lost(self, connection: Connection, ending: Ending | None) -> None:
-        """Count a TCP connection out and fire Disconnected when Connected was fired."""
+        """Count a TCP connection out and fire Disconnected, when Connected was fired, once."""
         self.admission.lost(connection)
         self.connections.discard(connection)
         self._full.discard(connection)
+        if not connection.is_told:
+            self._end(connection, ending)
+        elif connection.session is None:  # forgotten already, but for what the wait for TCP needed
+            connection.extras = None
+
+    def _end(self, connection: Connection, ending: Ending | None) -> None:
         if connection.was_opened:
             self.row[DISCONNECTED] += 1
             self.router.forget(connection)  # its groups; the record stays for on_disconnected
@@ -317,4 +348,5 @@ class Shard:
         self.router.remove(connection)  # with groups it joined in on_disconnected
         connection.session = None
         connection.request = None
-        connection.extras = None
+        if connection.state == LOST:
+            connection.extras = None

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Protocol, TypeAlias, TypeVar
 
-from shardws import ids
+from shardws import arguments, ids
 from shardws.errors import StateError, UsageError
 from shardws.headers import Headers
 from shardws.net.connection import Connection
 from shardws.net.connection.states import HOLD_APPLICATION, OPEN
-from shardws.protocol.formats import message_of
 from shardws.protocol.request import Request
 from shardws.routing.router import Router
 from shardws.settings.values import Settings
@@ -152,7 +151,7 @@ class ConnectionView:
     @connected.setter
     @on_the_loop
     def connected(self, wanted: bool) -> None:
-        if wanted:
+        if arguments.boolean(wanted, "connected"):
             raise StateError("a client connects, not the server: only False can be set")
         code, reason = configuration.goodbye(self._shard.settings)
         self._shard.router.disconnect(self._connection.id, code, reason)
@@ -165,7 +164,7 @@ class ConnectionView:
     @accept_data.setter
     @on_the_loop
     def accept_data(self, wanted: bool) -> None:
-        if wanted == self.accept_data:
+        if arguments.boolean(wanted, "accept_data") == self.accept_data:
             return
         if wanted:
             self._shard.dispatch.release(self._connection, HOLD_APPLICATION)
@@ -198,10 +197,10 @@ class ConnectionView:
     @data_format.setter
     @on_the_loop
     def data_format(self, wanted: int) -> None:
-        if wanted not in FORMATS:
+        if arguments.number(wanted, "DataFormat") not in FORMATS:
             raise UsageError(f"DataFormat is one of {FORMATS}, not {wanted!r:.40}", code=213)
         if wanted != self.data_format:
-            self._connection.extra().data_format = int(wanted)
+            self._connection.extra().data_format = wanted
 
     @property
     def message_length(self) -> int:
@@ -216,13 +215,6 @@ class ConnectionView:
     @on_the_loop
     def message_length(self, size: int) -> None:
         self._connection.multipart.announce(configuration.length_of(size))
-
-    def message(self, data: str | bytes) -> tuple[int, bytes]:
-        """Return kind and payload of a value of DataToSend; UsageError (213) when it does not fit.
-
-        Bytes in the automatic format are text when they are valid UTF-8.
-        """
-        return message_of(data, self.data_format)
 
     @property
     def timeout(self) -> int:

@@ -113,7 +113,7 @@ def test_a_mark_holds_nothing(implementation: hotpath.Body) -> None:
 
 
 def test_the_variable_forces_the_python_bodies() -> None:
-    words = "from shardws import hotpath; print(hotpath.implementation.BODY)"
+    words = "from shardws import hotpath; print(hotpath.body.BODY)"
     variables = {**os.environ, "SHARDWS_CODEC": "python"}
     command = [sys.executable, "-c", words]
     found = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
