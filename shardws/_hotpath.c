@@ -7,6 +7,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <structmember.h>
 
 typedef struct {
     PyObject_HEAD
@@ -112,6 +113,54 @@ static PyType_Spec counters_spec = {
     .slots = counters_slots,
 };
 
+typedef struct {
+    PyObject_HEAD
+    unsigned long ident;
+} ThreadMark;
+
+static PyObject *
+thread_mark_choose(ThreadMark *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "choose takes what is for that thread, and for others");
+        return NULL;
+    }
+    return Py_NewRef(args[PyThread_get_thread_ident() == self->ident ? 0 : 1]);
+}
+
+static void
+thread_mark_dealloc(ThreadMark *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef thread_mark_methods[] = {
+    {"choose", (PyCFunction)(void (*)(void))thread_mark_choose, METH_FASTCALL, "See hotpath.ThreadMark."},
+    {NULL},
+};
+
+static PyMemberDef thread_mark_members[] = {
+    {"ident", T_ULONG, offsetof(ThreadMark, ident), 0, "See hotpath.ThreadMark."},
+    {NULL},
+};
+
+static PyType_Slot thread_mark_slots[] = {
+    {Py_tp_new, PyType_GenericNew},
+    {Py_tp_dealloc, thread_mark_dealloc},
+    {Py_tp_methods, thread_mark_methods},
+    {Py_tp_members, thread_mark_members},
+    {0, NULL},
+};
+
+static PyType_Spec thread_mark_spec = {
+    .name = "shardws._hotpath.ThreadMark",
+    .basicsize = sizeof(ThreadMark),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = thread_mark_slots,
+};
+
 /* The function that `maker` returns; `kind` is the class it was made for. */
 static PyObject *
 make(PyObject *kind, PyObject *const *args, Py_ssize_t count)
@@ -149,12 +198,15 @@ maker(PyObject *Py_UNUSED(module), PyObject *kind)
 static int
 module_exec(PyObject *module)
 {
-    PyObject *type = PyType_FromSpec(&counters_spec);
-    if (type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0) {
-        Py_XDECREF(type);
-        return -1;
+    PyType_Spec *specs[] = {&counters_spec, &thread_mark_spec};
+    for (int at = 0; at < 2; at++) {
+        PyObject *type = PyType_FromSpec(specs[at]);
+        if (type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0) {
+            Py_XDECREF(type);
+            return -1;
+        }
+        Py_DECREF(type);
     }
-    Py_DECREF(type);
     return PyModule_AddStringConstant(module, "BODY", "c");
 }
 

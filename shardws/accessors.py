@@ -1,14 +1,17 @@
-"""The model's properties of connections on WebSocketServer: accessor methods that take the id.
+"""Properties of connections on WebSocketServer: accessor methods that take the id.
 
 Owns their names; what each does is `shard.view`'s. The same data stands in `server.connections[id]`
-for a connection of this shard and comes by `await server.connection(id)` from any. All raise
-NoSuchConnection (1117) for an id that is not of a connection here; inside every event, also
-Disconnected, its own id is.
+for a connection of this shard. They answer at once, so they know this shard's connections only; for
+one of another shard they raise StateError (211), which names what to await instead:
+`await server.connection(id)` to read, `await server.set_connection(id, ...)` to set. DataToSend
+works from any shard. An id of no connection raises NoSuchConnection (1117); inside every event,
+also Disconnected, its own id is one.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
+from shardws import arguments
 from shardws.errors import NoSuchConnection
 from shardws.settings.row import Row
 from shardws.shard import configuration, negotiated
@@ -25,7 +28,11 @@ class Connections(Mapping[int, ConnectionView]):
         self.shard: Shard | None = None
 
     def __getitem__(self, connection_id: int) -> ConnectionView:
-        """Return a connection of this shard; NoSuchConnection (1117)."""
+        """Return a connection of this shard.
+
+        NoSuchConnection (1117), or StateError (211) when it is another shard's: then
+        `await server.connection(id)` tells what is known of it.
+        """
         if self.shard is None:
             raise NoSuchConnection(connection_id)
         return self.shard.view(connection_id)
@@ -62,6 +69,8 @@ class Connections(Mapping[int, ConnectionView]):
 
 class ConnectionAccessors:
     """Base of a class with `connections`: two methods for each property, or one."""
+
+    __slots__ = ()
 
     connections: Connections
 
@@ -100,15 +109,15 @@ class ConnectionAccessors:
     def set_web_socket_connection_data_to_send(
         self, connection_id: int, value: str | bytes | bytearray | memoryview
     ) -> None:
-        """Send one message, or control frame, in the connection's DataFormat.
+        """Send one message, or control frame, in the connection's DataFormat; from any shard.
 
-        As there is nothing to await, a full queue raises ShardwsError 135 (ReadyToSend tells when
-        to try again); UsageError (213) for a value that does not fit the format. Nothing is
-        raised because the client goes away.
+        In the automatic format bytes are text when they are valid UTF-8. As there is nothing to
+        await, a full queue raises ShardwsError 135 (ReadyToSend tells when to try again);
+        UsageError (213) for a value that does not fit the format, which for a connection of another
+        shard only its owner can tell: that send fires Error (1120). Nothing is raised because the
+        client goes away.
         """
-        view = self.connections[connection_id]
-        data = value if isinstance(value, str | bytes) else bytes(value)
-        self._send_now(connection_id, *view.message(data))
+        self._send_formatted(connection_id, arguments.payload(value))
 
     def get_web_socket_connection_host(self, connection_id: int) -> str:
         """The client's Host header."""
@@ -158,5 +167,5 @@ class ConnectionAccessors:
         """
         self.connections[connection_id].timeout = value
 
-    def _send_now(self, connection_id: int, kind: int, payload: bytes) -> None:
+    def _send_formatted(self, connection_id: int, payload: bytes) -> None:
         raise NotImplementedError

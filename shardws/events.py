@@ -6,12 +6,15 @@ SSLClientAuthentication, WebSocketOpenRequest, Connected, ReadyToSend, DataIn*, 
 Connected and Disconnected come exactly once each; a refused opening fires neither.
 
 Events without writable fields are named tuples: cheap to make once per message, and assigning to
-a field raises AttributeError by nature. The others allow exactly the names in `WRITABLE`.
+a field raises AttributeError by nature. The others allow exactly the names in `WRITABLE`, each with
+the check of its type: a wrong one raises in the handler's own line, and what a handler raises
+refuses the client (Error 436).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+from shardws import arguments
 from shardws.headers import Headers
 
 FORMAT_AUTOMATIC = 0
@@ -72,7 +75,7 @@ class Log(NamedTuple):
     connection_id: int
     log_level: int  # 1 info, 2 verbose, 3 debug
     message: str
-    log_type: str  # the part of the server that wrote it
+    log_type: str  # the level's name: Info, Verbose or Debug
 
 
 class SSLStatus(NamedTuple):
@@ -82,21 +85,28 @@ class SSLStatus(NamedTuple):
     message: str
 
 
+Check: TypeAlias = Callable[[object, str], object]
+
+
 class Decision:
-    """Base of events with fields that a handler may write."""
+    """Base of events with fields that a handler may write.
+
+    Writing a value of the wrong type raises UsageError (213).
+    """
 
     __slots__ = ()
-    WRITABLE: ClassVar[frozenset[str]] = frozenset()
+    WRITABLE: ClassVar[Mapping[str, Check]] = {}
 
     def __init__(self, **fields: Any) -> None:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name not in self.WRITABLE:
+        check = self.WRITABLE.get(name)
+        if check is None:
             allowed = ", ".join(sorted(self.WRITABLE))
             raise AttributeError(f"{type(self).__name__}.{name} is read-only; writable: {allowed}")
-        object.__setattr__(self, name, value)
+        object.__setattr__(self, name, check(value, f"{type(self).__name__}.{name}"))
 
     def __repr__(self) -> str:
         names: tuple[str, ...] = self.__slots__
@@ -115,7 +125,7 @@ class ConnectionRequest(Decision):
     """A TCP connection was accepted; it has no id yet."""
 
     __slots__ = ("accept", "address", "port")
-    WRITABLE = frozenset({"accept"})
+    WRITABLE: ClassVar[Mapping[str, Check]] = {"accept": arguments.boolean}
     address: str
     port: int
     accept: bool
@@ -134,7 +144,12 @@ class SSLConnectionRequest(Decision):
         "supported_cipher_suites",
         "supported_signature_algs",
     )
-    WRITABLE = frozenset({"cert_store_type", "cert_store", "cert_password", "cert_subject"})
+    WRITABLE: ClassVar[Mapping[str, Check]] = {
+        "cert_store_type": arguments.number,
+        "cert_store": arguments.path_or_content,
+        "cert_password": arguments.text,
+        "cert_subject": arguments.text,
+    }
     connection_id: int
     supported_cipher_suites: str
     supported_signature_algs: str
@@ -146,10 +161,10 @@ class SSLConnectionRequest(Decision):
 
 
 class SSLClientAuthentication(Decision):
-    """A client presented its certificate; `accept` is preset by the verification."""
+    """A client presented its certificate, or none; `accept` is preset by the verification."""
 
     __slots__ = ("accept", "cert_encoded", "cert_issuer", "cert_subject", "connection_id", "status")
-    WRITABLE = frozenset({"accept"})
+    WRITABLE: ClassVar[Mapping[str, Check]] = {"accept": arguments.boolean}
     connection_id: int
     cert_encoded: bytes
     cert_subject: str
@@ -172,7 +187,11 @@ class WebSocketOpenRequest(Decision):
         "status_code",
         "sub_protocols",
     )
-    WRITABLE = frozenset({"sub_protocols", "status_code", "response_headers"})
+    WRITABLE: ClassVar[Mapping[str, Check]] = {
+        "sub_protocols": arguments.text,
+        "status_code": arguments.number,
+        "response_headers": arguments.text,
+    }
     connection_id: int
     request_uri: str
     host_header: str

@@ -4,6 +4,7 @@ Owns nothing but the names: values live in `events.Handlers`, which the shard re
 so that a handler may be replaced or removed (None) at run time.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar, overload
 
@@ -12,6 +13,15 @@ from shardws.errors import UsageError
 from shardws.events import Handlers
 
 E = TypeVar("E")
+
+
+def is_generator(handler: object) -> bool:
+    """Tell whether calling it only makes a generator: a `yield` stands in it."""
+    called = inspect.getattr_static(type(handler), "__call__", None)  # of an object
+    return any(
+        inspect.isgeneratorfunction(part) or inspect.isasyncgenfunction(part)
+        for part in (handler, called)
+    )
 
 
 class HandlerAttribute(Generic[E]):
@@ -38,11 +48,19 @@ class HandlerAttribute(Generic[E]):
     ) -> None:
         if handler is not None and not callable(handler):
             raise UsageError(f"{self.name} takes a callable or None, not {handler!r}", code=213)
+        if is_generator(handler):
+            raise UsageError(
+                f"{self.name} takes a function or a coroutine function; {handler!r} is a generator"
+                " function, whose body would never run",
+                code=213,
+            )
         setattr(instance.handlers, self.name, handler)
 
 
 class HandlerAttributes:
     """The eleven events."""
+
+    __slots__ = ()
 
     handlers: Handlers
 

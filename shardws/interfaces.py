@@ -54,6 +54,12 @@ class Recipient(Protocol):
     groups: set[str] | None
 
     def send(self, kind: int, payload: bytes) -> SendOutcome: ...
+    def formatted(self, payload: bytes) -> tuple[int, bytes]:
+        """Return kind and payload of a message in the connection's DataFormat.
+
+        UsageError (213) when it does not fit.
+        """
+
     def stream(self, kind: int, source: Source) -> SendOutcome: ...
     def disconnect(self, code: int, reason: str) -> SendOutcome: ...
 

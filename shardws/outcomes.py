@@ -10,6 +10,10 @@ import enum
 from collections.abc import Callable, Generator
 from typing import Any, Final, TypeAlias
 
+from shardws.errors import StateError
+
+RESULT_S: Final = 5.0  # how long `SendOutcome.result` waits unless it is told otherwise
+
 
 class Outcome(enum.IntEnum):
     """What became of a send."""
@@ -53,6 +57,17 @@ class SendOutcome:
         yield from ()  # makes this function a generator, as __await__ must return an iterator
         assert self.outcome is not None
         return self.outcome
+
+    def result(self, timeout: float = RESULT_S) -> Outcome:
+        """Return the outcome of a send made by a thread other than the loop's, once it is known.
+
+        SendInterrupted (301) when it is not known in `timeout` seconds. On the loop's own thread
+        nothing can be waited for: StateError (211) for an outcome that is to be awaited.
+        """
+        outcome = self.outcome
+        if outcome is None:
+            raise StateError("the outcome is not known yet: await it")
+        return outcome
 
     def if_failed(self, callback: Watcher) -> None:
         """Have `callback(outcome)` called if the send fails: at once when that is known already.

@@ -8,9 +8,11 @@ itself has one shard in its own process, turned by `do_events()`.
 import asyncio
 import json
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, Never, cast
 
-from shardws import events
+from shardws import arguments, attributes, events
 from shardws.accessors import ConnectionAccessors, Connections
 from shardws.errors import NoSuchConnection, ShardwsError, StateError, UsageError
 from shardws.events import Handlers
@@ -20,15 +22,20 @@ from shardws.routing.router import Router
 from shardws.settings import config
 from shardws.settings.properties import SettingProperties
 from shardws.settings.values import Settings
-from shardws.shard import configuration, files, snapshot
+from shardws.shard import certificates, configuration, configuring, files, snapshot
 from shardws.shard.embedded import IDLE_S, EmbeddedShard
-from shardws.shard.routing_sink import SET, change
+from shardws.shard.loop_thread import LoopThread
+from shardws.shard.routing_sink import CONFIGURE, SET, change
 from shardws.shard.shard import Shard
 from shardws.shard.snapshot import ConnectionSnapshot
+from shardws.shard.thread_router import ThreadRouter
 from shardws.stats import CONNECTIONS
 
+AnyRouter = Router | ThreadRouter
 Data = bytes | bytearray | memoryview
 
+QUERY_S: Final = 10.0  # for a thread, of a query that has a shorter deadline of its own
+SHUTDOWN_S: Final = 60.0  # likewise
 NOT_RUNNING: Final = "the server does not run yet: set listening, or use `shardws run`"
 
 
@@ -45,23 +52,49 @@ NOWHERE: Final = cast(Router, Nowhere())
 
 
 class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors):
-    """A WebSocket server: settings are properties, `on_<event>` attributes take handlers."""
+    """A WebSocket server: settings are properties, `on_<event>` attributes take handlers.
+
+    Any thread may call any method (docs/topics/threads.md). An attribute that is misspelt raises
+    UsageError (214); a subclass declares its own in the body of the class.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_choose",
+        "_embedded",
+        "_other_router",
+        "_router",
+        "_shard",
+        "_shutdown",
+        "connections",
+        "handlers",
+        "settings",
+    )
 
     def __init__(self) -> None:
         self.settings = Settings()
+        certificates.show_selection(self.settings)
         self.handlers = Handlers()
         self.connections = Connections()
         self._shard: Shard | None = None
-        self._router: Router = NOWHERE
+        self._choose = LoopThread().mark.choose  # between the two, by the calling thread
+        self._router: Router = NOWHERE  # for calls of the loop's thread
+        self._other_router: AnyRouter = NOWHERE  # for those of all others
         self._embedded: EmbeddedShard | None = None
         self._shutdown: asyncio.Task[None] | None = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        attributes.check(type(self), name)
+        super().__setattr__(name, value)
 
     # -- how it runs -----------------------------------------------------------------------
 
     def attach(self, shard: Shard) -> None:
         """Take the shard that serves this object; called by who made the shard."""
         self._shard = shard
+        self._choose = shard.calls.thread.mark.choose
         self._router = shard.router
+        self._other_router = ThreadRouter(shard.router, shard.calls)
         self.connections.shard = shard
 
     @property
@@ -71,11 +104,21 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     @property
     def listening(self) -> bool:
-        """Whether the server accepts. True binds and accepts; False keeps connections."""
+        """Whether the server accepts. True binds and accepts; False keeps connections.
+
+        UsageError (213) for a value that is neither True nor False.
+        """
         return self.settings.is_listening
 
     @listening.setter
     def listening(self, wanted: bool) -> None:
+        wanted = arguments.boolean(wanted, "listening")
+        if self._embedded is not None and not self._embedded.is_over:
+            self._on_loop(lambda: self._set_listening(wanted))
+        else:
+            self._set_listening(wanted)
+
+    def _set_listening(self, wanted: bool) -> None:
         if wanted == self.settings.is_listening:
             return
         if self._shard is not None and self._embedded is None:
@@ -91,7 +134,8 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         """Process what is waiting; returns within about 10 ms when nothing is.
 
         Handlers run in here, outside of the event loop, so that they may block in a send. After
-        `shutdown` it only waits, so that a `while True` around it does no harm.
+        `shutdown` it only waits, so that a `while True` around it does no harm. One thread calls
+        it: StateError (211) in another one while that lives.
         """
         if self._embedded is None:
             raise StateError("set listening to True first")
@@ -114,7 +158,16 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
         On a loop that runs already this only starts; await `shutdown_complete()` to see the end.
         Under `shardws run` the whole server stops, all shards, as by TERM to the supervisor.
+        Another thread waits until it has begun.
         """
+        if not self._is_over:
+            self._on_loop(self._begin_shutdown)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._embedded is not None and self._embedded.is_over
+
+    def _begin_shutdown(self) -> None:
         if self._embedded is not None:
             if not self._embedded.is_over:
                 self._shutdown = self._embedded.shutdown()
@@ -126,13 +179,39 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
         Under `shardws run` it returns at once: this process ends with its last client.
         """
+        if self._is_elsewhere and not self._is_over:
+            await self._running().calls.run(self.shutdown_complete, SHUTDOWN_S)
+            return
         self.shutdown()
         if self._shutdown is not None:
             await self._shutdown
 
     def config(self, text: str) -> str:
-        """Read or write a setting: "Name=Value", "Name", "Name[id]"."""
+        """Read or write a setting: "Name=Value", "Name", "Name[id]".
+
+        In a handler under `shardws run` it holds for this shard alone, until that is replaced, and
+        a setting that only a reload applies is refused (211). `configure` sets all shards.
+
+        "Name[id]" is of a connection of this shard; for one of another it raises StateError (211):
+        await `connection(id)`, whose snapshot has `uid`, `message_length` and `negotiated`, or
+        `set_connection(id, message_length=...)`.
+        """
         return config.run(self.settings, self.connections, text)
+
+    async def configure(self, **values: object) -> dict[int, ShardwsError | None]:
+        """Set settings of all shards while they run: `await server.configure(max_groups=10)`.
+
+        Returns for each slot None, or the error why it was not set there (10065 went down, 301
+        silent for 5 s). One SettingError for all names and values that cannot be set; nothing is
+        set then. A shard that starts later begins with what the file and the code say.
+        """
+        shard = self._running()
+        if self._is_elsewhere:
+            return await shard.calls.run(lambda: self.configure(**values), QUERY_S)
+        text = configuring.check(self.settings, values)
+        configuring.take(self.settings, text)
+        replies = await self._router.query_each(CONFIGURE + text)
+        return configuring.outcomes(shard.context.slot, replies)
 
     @property
     def web_socket_connection_count(self) -> int:
@@ -147,6 +226,8 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         """
         if self._shard is None:
             raise NoSuchConnection(connection_id)
+        if self._is_elsewhere:
+            return await self._shard.calls.run(lambda: self.connection(connection_id), QUERY_S)
         if connection_id in self.connections:
             return snapshot.take(self.connections[connection_id])
         return snapshot.decode(await self._router.query(connection_id, snapshot.QUERY))
@@ -157,10 +238,13 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         They are accept_data, data_format, message_length and timeout; UsageError (213) for others
         and for values that do not fit. Else it raises what `connection` does.
         """
+        if self._shard is not None and self._is_elsewhere:
+            make = partial(self.set_connection, connection_id, **values)
+            return await self._shard.calls.run(make, QUERY_S)
         if connection_id in self.connections:
             change(self.connections[connection_id], values)
             return await self.connection(connection_id)
-        query = SET + json.dumps(values)
+        query = SET + encoded(values)
         return snapshot.decode(await self._router.query(connection_id, query))
 
     async def connection_ids(self) -> list[int]:
@@ -168,18 +252,25 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
         A shard that does not answer in 5 s, or goes down meanwhile, is left out.
         """
-        return sorted(await self._running().all_ids())
+        shard = self._running()
+        if self._is_elsewhere:
+            return await shard.calls.run(self.connection_ids, QUERY_S)
+        return sorted(await shard.all_ids())
 
     # -- sending ---------------------------------------------------------------------------
 
     def send(self, connection_id: int, data: Data) -> SendOutcome:
         """Send one binary message, from any shard."""
-        payload = data if type(data) is bytes else octets(data)
-        return self._router.send(connection_id, events.FORMAT_BINARY, payload)
+        payload = data if type(data) is bytes else arguments.content(data)
+        choose = self._choose  # a name of its own: looked up as a method it costs twice as much
+        router: AnyRouter = choose(self._router, self._other_router)
+        return router.send(connection_id, events.FORMAT_BINARY, payload)
 
     def send_text(self, connection_id: int, text: str | bytes) -> SendOutcome:
-        """Send one text message, from any shard; bytes must be UTF-8."""
-        return self._router.send(connection_id, events.FORMAT_TEXT, encoded(text))
+        """Send one text message, from any shard; UsageError (213) for what is not valid UTF-8."""
+        choose = self._choose
+        router: AnyRouter = choose(self._router, self._other_router)
+        return router.send(connection_id, events.FORMAT_TEXT, arguments.utf8(text))
 
     def send_file(self, connection_id: int, path: files.Path) -> SendOutcome:
         """Send a file as one message, read as the client takes it, from any shard.
@@ -190,21 +281,34 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         shorter is DROPPED with an Error event, and the client closed with 1011 if it has a part of
         it already. The outcome is known when the last of it is in the outgoing queue.
         """
-        return self._router.stream(connection_id, events.FORMAT_AUTOMATIC, files.FileSource(path))
+        source = files.FileSource(path)
+        return self._routes.stream(connection_id, events.FORMAT_AUTOMATIC, source)
 
-    def disconnect(self, connection_id: int) -> SendOutcome:
-        """Close a connection with DisconnectStatusCode and its description."""
-        return self._router.disconnect(connection_id, *configuration.goodbye(self.settings))
+    def disconnect(
+        self, connection_id: int, code: int | None = None, reason: str | None = None
+    ) -> SendOutcome:
+        """Close a connection of any shard with a close frame of that code and reason.
+
+        Without a code: DisconnectStatusCode and its description; with one: no reason unless it is
+        given. UsageError (213) for what no close frame may carry (RFC 6455 5.5, 7.4): a code other
+        than 1000-1003, 1007-1014 and 3000-4999, or more than 123 bytes of reason.
+        """
+        closing = configuration.goodbye(self.settings)
+        if code is not None:
+            closing = code, ""
+        if reason is not None:
+            closing = closing[0], reason
+        return self._routes.disconnect(connection_id, *closing)
 
     # -- groups ---------------------------------------------------------------------
 
     def join(self, connection_id: int, group: str) -> SendOutcome:
         """Put a connection of any shard into a group."""
-        return self._router.join(connection_id, group)
+        return self._routes.join(connection_id, group)
 
     def leave(self, connection_id: int, group: str) -> SendOutcome:
         """Take a connection of any shard out of a group."""
-        return self._router.leave(connection_id, group)
+        return self._routes.leave(connection_id, group)
 
     def publish(self, group: str, data: str | Data) -> SendOutcome:
         """Send to every member of a group on all shards: str as text, bytes as binary.
@@ -212,22 +316,46 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         The outcome is about the shards: QUEUED when the way to each one with members took the
         message, FULL or UNREACHABLE when one did not, so that its members miss it.
         """
-        return self._router.publish(group, *formatted(data))
+        return self._routes.publish(group, *formatted(data))
 
     def broadcast(self, data: str | Data) -> SendOutcome:
         """Send to every connection of the server: str as text, bytes as binary.
 
         The outcome is as that of `publish`.
         """
-        return self._router.broadcast(*formatted(data))
+        return self._routes.broadcast(*formatted(data))
 
-    def _send_now(self, connection_id: int, kind: int, payload: bytes) -> None:
+    def _send_formatted(self, connection_id: int, payload: bytes) -> None:
         """See ConnectionAccessors.set_web_socket_connection_data_to_send."""
-        outcome = self._router.send(connection_id, kind, payload).outcome
+        self._on_loop(lambda: self._send_formatted_here(connection_id, payload))
+
+    def _send_formatted_here(self, connection_id: int, payload: bytes) -> None:
+        if self._shard is None:
+            raise NoSuchConnection(connection_id)
+        outcome = self._shard.send_formatted(connection_id, payload).outcome
         if outcome is Outcome.FULL:
             raise ShardwsError(code=135)
         if outcome is not None and not outcome.is_success:
             self._running().routing_sink.send_failed(connection_id, outcome)
+
+    # -- threads ---------------------------------------------------------------------------
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Whether this thread is not the loop's; false while there is no loop."""
+        return self._shard is not None and not self._shard.calls.thread.is_here
+
+    @property
+    def _routes(self) -> AnyRouter:
+        """The router for calls of this thread."""
+        return self._choose(self._router, self._other_router)
+
+    def _on_loop(self, function: Callable[[], None]) -> None:
+        """Call a function on the loop's thread; another one waits for it (ThreadCalls.ask)."""
+        if self._shard is not None and not self._shard.calls.thread.is_here:
+            self._shard.calls.ask(function)
+        else:
+            function()
 
     # -- inner -----------------------------------------------------------------------------
 
@@ -237,27 +365,15 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         return self._shard
 
 
-def encoded(text: str | bytes) -> bytes:
-    """Return UTF-8; UnicodeDecodeError for bytes that are not."""
-    if isinstance(text, str):
-        return text.encode()
-    octets(text).decode()  # a text frame of anything else would make the client fail with 1007
-    return octets(text)
+def encoded(values: Mapping[str, object]) -> str:
+    """Return values of properties as JSON; UsageError (213) for what no property takes."""
+    try:
+        return json.dumps(values)
+    except (TypeError, ValueError):
+        raise UsageError("the properties are booleans and whole numbers", code=213) from None
 
 
 def formatted(data: str | Data) -> tuple[int, bytes]:
-    """Return the data format and payload of a value by its type."""
-    if isinstance(data, str):
-        return events.FORMAT_TEXT, data.encode()
-    return events.FORMAT_BINARY, octets(data)
-
-
-def octets(data: Data) -> bytes:
-    """Return bytes of a buffer; UsageError 213 for all else (bytes(5) would be five zeros)."""
-    if type(data) is bytes:
-        return data
-    try:
-        return bytes(memoryview(data))
-    except TypeError:
-        text = f"a message is bytes or a buffer, and text for send_text; not {type(data).__name__}"
-        raise UsageError(text, code=213) from None
+    """Return the data format and payload of a value by its type; UsageError (213)."""
+    kind = events.FORMAT_TEXT if isinstance(data, str) else events.FORMAT_BINARY
+    return kind, arguments.payload(data)

@@ -6,6 +6,13 @@ and of the tests that are marked `@pytest.mark.surface("LocalPort", ...)`.
 
 from typing import Final, NamedTuple
 
+IN_PROCESS: Final = "in-process"  # a program that sets listening itself
+SAME_SHARD: Final = "same-shard"  # under `shardws run`, on the shard that owns the connection
+OTHER_SHARD: Final = "other-shard"  # under `shardws run`, from another shard
+PLACES: Final = (IN_PROCESS, SAME_SHARD, OTHER_SHARD)
+PLAIN: Final = "plain"
+TLS: Final = "tls"
+
 
 class Item(NamedTuple):
     """One item of the surface."""
@@ -13,6 +20,27 @@ class Item(NamedTuple):
     kind: str  # property, method, event, setting
     vendor: str
     here: str
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where it has a meaning."""
+        if self.vendor in FROM_ANYWHERE or self.vendor in PER_CONNECTION:
+            return PLACES
+        return (IN_PROCESS,) if self.vendor in DO_EVENTS else (IN_PROCESS, SAME_SHARD)
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """Over what it has to be shown: settings of the server are as good over plain TCP."""
+        if self.vendor in OF_TLS or "SSL" in self.vendor or self.vendor.startswith("TLS"):
+            return (TLS,)
+        if self.kind in ("method", "event") or self.vendor in FROM_ANYWHERE | PER_CONNECTION:
+            return (PLAIN, TLS)
+        return (PLAIN,)
+
+    @property
+    def cells(self) -> tuple[tuple[str, str], ...]:
+        """Each (place, way) that needs a test."""
+        return tuple((place, way) for place in self.places for way in self.ways)
 
 
 def connection(name: str, settable: bool = False) -> str:
@@ -129,6 +157,23 @@ PER_CONNECTION: Final = frozenset(
     for name in SETTINGS
     if name.startswith("SSLNegotiated") or name in ("MessageLength", "ConnectionUID")
 )
+
+# Beside what belongs to a connection: what works from any shard, or is told on any.
+FROM_ANYWHERE: Final = frozenset(
+    {
+        *(name for name in PROPERTIES if name.startswith("WebSocketConnection")),
+        "Config",
+        "Disconnect",
+        "Send",
+        "SendFile",
+        "SendText",
+        "Error",
+        "ReadyToSend",
+    }
+)
+# What there is only where the program turns the loop itself.
+DO_EVENTS: Final = frozenset({"DoEvents", "Interrupt"})
+OF_TLS: Final = frozenset({"OpenSSLPrngSeedData"})
 
 ITEMS: Final[tuple[Item, ...]] = (
     *(Item("property", vendor, here) for vendor, here in PROPERTIES.items()),

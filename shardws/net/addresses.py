@@ -22,6 +22,7 @@ from shardws.errors import SettingError
 
 Address = IPv4Address | IPv6Address
 
+MAPPED: Final = "::ffff:"
 MAX_LEARNED: Final = 4096  # client addresses whose names are remembered
 
 _ZONE: Final = re.compile(r"%[^/]*")
@@ -36,6 +37,16 @@ def parse_address(text: str) -> Address:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+def plain_address(text: str) -> str:
+    """Return the address of a socket as users read it: an IPv4 client of an IPv6 socket as IPv4."""
+    if not text.startswith(MAPPED):
+        return text
+    try:
+        return str(parse_address(text))
+    except ValueError:  # pragma: no cover  the kernel writes addresses
+        return text
 
 
 class Networks:

@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from shardws.errors import ProxyError
 from shardws.log import Adapter
-from shardws.net.addresses import Networks
+from shardws.net.addresses import Networks, plain_address
 from shardws.protocol.proxy import Endpoint, ProxyReader
 
 
@@ -50,7 +50,7 @@ class ProxyHeader(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         wire = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if peer else ""
+        self._peer = plain_address(peer[0]) if peer else ""
         self._transport = wire
         if self._peer not in self._trusted:
             self._hand_over(None, b"")

@@ -7,6 +7,7 @@ the open stream.
 import asyncio
 from typing import Any, cast
 
+from shardws.net.shutdown import shut_down
 from shardws.net.tlsflow import WAIT_READER, TLSFlow
 from shardws.tls.engine import SLICE
 
@@ -35,9 +36,19 @@ class TLSTransport(TLSFlow):
             self.connection.data_received(plaintext)
 
     def eof_received(self) -> bool:
+        if self._early and self._has_begun and not self._is_over:
+            self._guard.in_order(self._take_eof)  # behind the step that takes what came before it
+            return True
         self.engine.eof()
         self._follow()
         return False  # the transport closes itself; connection_lost follows
+
+    def _take_eof(self) -> None:
+        self._step()
+        self.engine.eof()
+        self._follow()
+        if self._raw is not None:
+            self._raw.close()
 
     def pause_writing(self) -> None:
         self.connection.pause_writing()
@@ -51,6 +62,8 @@ class TLSTransport(TLSFlow):
             self._report()
         self._is_over = True
         self._stream = None
+        if self._raw is not None:
+            shut_down(self._raw)
         self._raw = None
         self._plaintext = self._early = b""
         self._guard.gate.leave(self)

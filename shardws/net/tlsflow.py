@@ -8,10 +8,14 @@ pass, and the last bytes; the TLS itself is `tls.engine`'s, decisions and events
 Facts to have before reading. Deadlines are the Connection's: the one for the opening request runs
 from accept and covers the handshake too. Reading goes on when there is no reason left to wait:
 
-    WAIT_TURN     many handshakes go on already; see gate
+    WAIT_TURN     many handshakes go on already; see handshake_limiter
     WAIT_CHOICE   the application chooses a certificate
     WAIT_VERDICT  the application decides on the client's certificate, the handshake being over
-    WAIT_READER   the Connection does not read
+    WAIT_READER   the Connection does not read; before the first byte: it may not be admitted
+
+The bytes of a handshake go to the engine in steps, which the Guard puts into the order of the
+connection's events: what a step finds out, handlers hear of inside it. A step is never taken
+inside another.
 
 Tickets of TLS 1.3 leave with the first answer, in one write. Besides its cost, a write of their own
 hits clients that read and write with one OpenSSL object from two threads, as Python's `websockets`
@@ -23,6 +27,7 @@ close frame) out of the peer's hands.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from shardws.net.connection import Connection
@@ -50,6 +55,9 @@ class Guard(Protocol):
     loop: asyncio.AbstractEventLoop
 
     def engine(self, connection: Connection) -> TLSEngine: ...
+    def in_order(self, step: Callable[[], None]) -> None:
+        """Call `step` when the events before it were handled: now, if there are none."""
+
     def choose(self, wire: "TLSFlow") -> None:
         """Call `wire.start` or `wire.refuse`, now or later."""
 
@@ -69,6 +77,7 @@ class TLSFlow(asyncio.Protocol):
         "_guard",
         "_has_begun",
         "_is_over",
+        "_is_stepping",
         "_plaintext",
         "_raw",
         "_stream",
@@ -87,32 +96,48 @@ class TLSFlow(asyncio.Protocol):
         self._has_begun = False  # the first bytes went to the engine
         self._stream: Stream | None = None  # set while all may pass, with nobody listening
         self._is_over = False  # our last bytes are on their way
+        self._is_stepping = False
         self._waits = 0
-        self._early = b""  # received before our turn
+        self._early = b""  # received, but the engine must not see it yet
         self._plaintext = b""  # received, but the Connection must not see it yet
 
     # -- the handshake ---------------------------------------------------------------------
 
     def _receive(self, data: bytes) -> None:
         """Take received bytes while not everything may pass."""
-        if self._has_begun:
-            self._advance(self.engine.receive(data))
+        if self._is_over:
             return
         self._early += data
-        if self._waits & WAIT_TURN or self._is_over:
-            return
-        if self._guard.gate.enter(self):
-            self.proceed()
+        if self._is_stepping or self._must_not_begin:
+            self._pause()
         else:
+            self._guard.in_order(self._step)
+
+    @property
+    def _must_not_begin(self) -> bool:
+        return not self._has_begun and bool(self._waits & (WAIT_TURN | WAIT_READER))
+
+    def _step(self) -> None:
+        """Give the engine what has come; nothing is left when an earlier step took it."""
+        if self._is_stepping or self._is_over or self._must_not_begin or not self._early:
+            return
+        if not self._has_begun and not self._guard.gate.enter(self):
             self._wait(WAIT_TURN)
+            return
+        self._has_begun = self._is_stepping = True
+        try:
+            while self._early:
+                data, self._early = self._early, b""
+                self._advance(self.engine.receive(data))
+        finally:
+            self._is_stepping = False
+        self._go_on()
 
     def proceed(self) -> None:
-        """Begin the handshake: it is our turn (see gate)."""
-        data, self._early = self._early, b""
-        self._has_begun = True
+        """Begin the handshake: it is our turn (see handshake_limiter)."""
         self._waits &= ~WAIT_TURN
-        self._advance(self.engine.receive(data))
-        self._go_on()
+        self._has_begun = True
+        self._guard.in_order(self._step)
 
     def start(self, context: ServerContext) -> None:
         """Go on with the handshake, with the context chosen."""
@@ -142,7 +167,7 @@ class TLSFlow(asyncio.Protocol):
         self.connection.broken(ending.description)
 
     def give_up(self, reason: str) -> None:
-        """End a handshake that took too long (see gate)."""
+        """End a handshake that took too long (see handshake_limiter)."""
         self.refuse(Ending(280, reason))
 
     def _advance(self, plaintext: bytes) -> None:
@@ -178,7 +203,7 @@ class TLSFlow(asyncio.Protocol):
         """Hand over what may pass, then follow the state of the engine."""
         if self._waits:
             return
-        if not self.engine.is_talkative:
+        if not self.engine.is_talkative and not self._early:
             self._stream = self.engine.stream
         plaintext, self._plaintext = self._plaintext, b""
         if plaintext and not self._is_over:
@@ -208,6 +233,9 @@ class TLSFlow(asyncio.Protocol):
 
     def _wait(self, reason: int) -> None:
         self._waits |= reason
+        self._pause()
+
+    def _pause(self) -> None:
         if self._raw is not None and not self._raw.is_closing():
             self._raw.pause_reading()
 
@@ -215,14 +243,17 @@ class TLSFlow(asyncio.Protocol):
         """Read on, unless there is still a reason not to."""
         if self._waits or self._raw is None or self._raw.is_closing():
             return
-        if self._plaintext or self.engine.state in (State.ENDED, State.CLOSED):
+        if self._plaintext or self._early or self.engine.state in (State.ENDED, State.CLOSED):
             # Not from inside the caller: it may be a handler's end, or the Connection itself.
             self._guard.loop.call_soon(self._pass_on_later)
         else:
             self._raw.resume_reading()
 
     def _pass_on_later(self) -> None:
-        self._pass_on()
+        if self._early and not self._is_stepping:
+            self._guard.in_order(self._step)
+        if self._has_begun:
+            self._pass_on()
         if not self._waits and self._raw is not None and not self._raw.is_closing():
             self._raw.resume_reading()
 

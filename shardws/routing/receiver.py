@@ -26,6 +26,7 @@ from shardws.wire.messages import (
     BROADCAST,
     CLOSE,
     DELIVER,
+    DELIVER_FORMATTED,
     GOODBYE,
     GROUP_JOIN,
     GROUP_LEAVE,
@@ -69,6 +70,7 @@ class Receiver:
         self.streams = Streams(mesh.loop, registry, self._send_reply, self._note_full, sink)
         self._full: dict[int, set[int]] = {}  # connection id -> peers that were told FULL
         self._methods: dict[int, Callable[..., None]] = {
+            DELIVER_FORMATTED: self._deliver_formatted,
             CLOSE: self._close,
             GROUP_JOIN: self._join,
             GROUP_LEAVE: self._leave,
@@ -114,6 +116,19 @@ class Receiver:
                 method(inbound, *message[1:])
 
     # -- countable messages ------------------------------------------------------------------
+
+    def _deliver_formatted(self, inbound: InboundLink, connection_id: int, payload: bytes) -> None:
+        inbound.count += 1
+        connection = self._registry.get(connection_id)
+        if connection is None:
+            self._fail(inbound, connection_id, Outcome.GONE)
+            return
+        try:
+            outcome = connection.send(*connection.formatted(payload))
+        except UsageError as error:
+            self._refused(inbound, connection_id, error)
+        else:
+            self._settle(inbound, connection_id, outcome)
 
     def _close(self, inbound: InboundLink, connection_id: int, code: int, reason: str) -> None:
         inbound.count += 1

@@ -36,6 +36,7 @@ from shardws.wire.messages import (
     BROADCAST,
     CLOSE,
     DATA_FORMATS,
+    DELIVER_FORMATTED,
     GROUP_JOIN,
     GROUP_LEAVE,
     PUBLISH,
@@ -112,6 +113,19 @@ class Router:
             return link.deliver(connection_id, kind, payload)
         if self._remote is not None and self._is_foreign(connection_id):
             return self._remote.send(connection_id, kind, payload)
+        return self._absent(connection_id)
+
+    def send_formatted(self, connection_id: int, payload: bytes) -> SendOutcome:
+        """Send one message, or control frame, as the connection's DataFormat says.
+
+        UsageError (213) when a connection of this shard cannot send it so; one of another shard
+        drops it.
+        """
+        connection, link = self._find(connection_id)
+        if connection is not None:
+            return self.send(connection_id, *connection.formatted(payload))
+        if link is not None:
+            return link.count(connection_id, encode(DELIVER_FORMATTED, connection_id, payload))
         return self._absent(connection_id)
 
     def stream(self, connection_id: int, kind: int, source: Source) -> SendOutcome:
@@ -247,20 +261,30 @@ class Router:
 
         One that is not up, does not reply in time or goes down meanwhile is left out.
         """
+        replies = await self.query_each(what, timeout)
+        return [reply for _, reply in replies if isinstance(reply, bytes)]
+
+    async def query_each(
+        self, what: str, timeout: float = QUERY_SECONDS
+    ) -> list[tuple[int, bytes | ShardwsError]]:
+        """Return slot and reply, or the error, of each process of another shard, for id 0."""
         ask = self._queries.ask
         links = [link for peer, link in self._links.items() if slot_of(peer) != ADMIN_SLOT]
-        queries = [ask(link, 0, what, timeout) for link in links if link.is_up]
-        replies = await asyncio.gather(*queries, return_exceptions=True)
-        for reply in replies:
-            if isinstance(reply, BaseException) and not isinstance(reply, ShardwsError):
+        links = [link for link in links if link.is_up]
+        queries = [ask(link, 0, what, timeout) for link in links]
+        replies: list[tuple[int, bytes | ShardwsError]] = []
+        found = await asyncio.gather(*queries, return_exceptions=True)
+        for link, reply in zip(links, found, strict=True):
+            if not isinstance(reply, bytes | ShardwsError):
                 raise reply
-        return [reply for reply in replies if isinstance(reply, bytes)]
+            replies.append((slot_of(link.incarnation), reply))
+        return replies
 
 
 def check_closing(code: int, reason: str) -> None:
     """Raise UsageError (213) for what no close frame may carry (RFC 6455 5.5, 7.4)."""
-    if not is_sendable_close_code(code):
-        raise UsageError(f"a close frame cannot carry the code {code}", code=213)
+    if not isinstance(code, int) or isinstance(code, bool) or not is_sendable_close_code(code):
+        raise UsageError(f"a close frame cannot carry the code {code!r:.40}", code=213)
     try:
         size = len(reason.encode())
     except (AttributeError, UnicodeEncodeError):

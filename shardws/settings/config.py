@@ -8,6 +8,7 @@ booleans as `True` and `False`.
 import re
 from typing import Any, Final, NamedTuple, Protocol
 
+from shardws import arguments
 from shardws.errors import NoSuchConnection, SettingError
 from shardws.settings.names import find
 from shardws.settings.row import Access, Row, Scope
@@ -48,9 +49,9 @@ def parse(text: str) -> Command:
     """Read `Name`, `Name=Value`, `Name[id]` or `Name[id]=Value`.
 
     SettingError 214 for an unknown name, 213 for another form, or a connection id that is missing
-    or out of place.
+    or out of place; UsageError 213 for what is no text.
     """
-    form = FORM.fullmatch(text)
+    form = FORM.fullmatch(arguments.text(text, "what config() is given"))
     if form is None:
         raise SettingError(
             "must be Name, Name=Value, Name[ConnectionId] or Name[ConnectionId]=Value"

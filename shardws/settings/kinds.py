@@ -1,7 +1,7 @@
 """The kinds of value a setting may have: how text becomes a value and back.
 
-The plain kinds are here; `measures` has durations and sizes, `contents` has bytes. Owns parsing and
-printing of one value; knows no setting, no bounds and no source. Each kind obeys
+The plain kinds are here; `kinds_units` has durations and sizes, `kinds_bytes` has bytes. Owns
+parsing and printing of one value; knows no setting, no bounds and no source. Each kind obeys
 `parse(render(v)) == v` and `check(to_json(v)) == v`. Both raise ValueError with the reason and
 never with the value itself: the value may be a secret.
 """
@@ -11,12 +11,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 
+from shardws.arguments import is_encodable
+
 T = TypeVar("T")
 
 # The digits are bounded: converting text of any length takes quadratic time.
 NUMBER: Final = re.compile(r"([+-]?[0-9]{1,30})|0[xX]([0-9a-fA-F]{1,16})", re.ASCII)
 
 Json = object  # what json.dumps takes
+
+
+def sound(text: str) -> str:
+    """Return text that can be passed on; ValueError for NUL and for a lone surrogate."""
+    if "\0" in text:
+        raise ValueError("must not contain NUL")
+    if not is_encodable(text):
+        raise ValueError("must be valid Unicode, without lone surrogates")
+    return text
 
 
 class Kind(ABC, Generic[T]):
@@ -109,15 +120,13 @@ class Bool(Kind[bool]):
 
 
 class Text(Kind[str]):
-    """Any text without NUL."""
+    """Any text without NUL that UTF-8 can express."""
 
     name = "text"
     metavar = "TEXT"
 
     def parse(self, text: str) -> str:
-        if "\0" in text:
-            raise ValueError("must not contain NUL")
-        return text
+        return sound(text)
 
     def check(self, value: object) -> str:
         if not isinstance(value, str):
@@ -177,8 +186,8 @@ class Words(Kind[tuple[str, ...]]):
             return self.parse(value)
         if not isinstance(value, list | tuple):
             raise ValueError("must be a list of words")
-        words = tuple(word.strip() for word in value if isinstance(word, str))
-        if len(words) != len(value) or any("," in word or "\0" in word for word in words):
+        words = tuple(sound(word.strip()) for word in value if isinstance(word, str))
+        if len(words) != len(value) or any("," in word for word in words):
             raise ValueError("must be a list of words without commas")
         return tuple(word for word in words if word)
 

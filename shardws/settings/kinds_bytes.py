@@ -6,6 +6,7 @@ Owns how bytes travel in JSON and that people see their size only: they may hold
 import base64
 import binascii
 
+from shardws.arguments import is_encodable
 from shardws.settings.kinds import Json, Kind, Text
 
 
@@ -15,6 +16,8 @@ class Bytes(Kind[bytes]):
     name = "bytes"
 
     def parse(self, text: str) -> bytes:
+        if not is_encodable(text):
+            raise ValueError("must be valid Unicode, without lone surrogates")
         return text.encode()
 
     def check(self, value: object) -> bytes:

@@ -742,17 +742,19 @@ SSL_AUTHENTICATE_CLIENTS: Final[Row[bool]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="Ask clients for a certificate; the event SSLClientAuthentication decides about it.",
+    text="Ask clients for a certificate; the event SSLClientAuthentication decides about each "
+    "client, also about one that presents none (see SSLRequireClientCertificate).",
 )
 SSL_REQUIRE_CLIENT_CERTIFICATE: Final[Row[bool]] = Row(
     name="ssl_require_client_certificate",
     vendor="SSLRequireClientCertificate",
     kind=Bool(),
-    default=False,
+    default=True,
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="With SSLAuthenticateClients: refuse clients that present no certificate at all.",
+    text="With SSLAuthenticateClients: a client that presents no certificate is refused, unless "
+    "the event SSLClientAuthentication overrules it. False: it is accepted, unless the event does.",
 )
 SSL_CERT_ENCODED: Final[Row[bytes]] = Row(
     name="ssl_cert_encoded",
@@ -1051,9 +1053,9 @@ TLS12_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="Signature algorithms of TLS 1.2, separated by commas, as rsa-sha256 or by IANA names "
-    "(rsa_pkcs1_sha256); empty for OpenSSL's. A list that does not fit the certificate is refused "
-    "(276).",
+    text="Signature algorithms of TLS 1.2, separated by commas: hash and kind of key in any order "
+    "(sha256-rsa, rsa-sha256), or IANA names (rsa_pkcs1_sha256); empty for OpenSSL's. A list that "
+    "does not fit the certificate is refused (276).",
 )
 TLS12_SUPPORTED_GROUPS: Final[Row[str]] = Row(
     name="tls12_supported_groups",
@@ -1074,8 +1076,9 @@ TLS13_SIGNATURE_ALGORITHMS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="Signature algorithms of TLS 1.3, separated by commas, in names of IANA; empty for "
-    "OpenSSL's. A list that does not fit the certificate is refused (276).",
+    text="Signature algorithms of TLS 1.3, separated by commas, in names of IANA or as kind of key "
+    "and hash (rsa_pss_sha256); empty for OpenSSL's. A list that does not fit the "
+    "certificate is refused (276).",
 )
 TLS13_SUPPORTED_GROUPS: Final[Row[str]] = Row(
     name="tls13_supported_groups",
@@ -1184,7 +1187,9 @@ LOG_LEVEL: Final[Row[int]] = Row(
     group=Group.LOGGING,
     when=When.LIVE,
     module="shardws.shard.log_events",
-    text="What the event Log reports: 0 nothing, 1 information, 2 also details, 3 also debugging.",
+    text="What the event Log reports: 0 nothing; 1 (Info) connections that open, end or are "
+    "refused, warnings and errors; 2 (Verbose) also what they asked for and agreed on; 3 (Debug) "
+    "also each message, by its size. The log itself is the matter of LogConnections.",
 )
 LOG_FORMAT: Final[Row[str]] = Row(
     name="log_format",

@@ -10,7 +10,7 @@ them. `repr`, errors and render.listing never show them.
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from shardws.errors import SettingError
 from shardws.settings.names import find
@@ -20,6 +20,7 @@ from shardws.settings.table import ROWS
 T = TypeVar("T")
 
 Subscriber = Callable[[Row[Any]], None]
+LATER: Final = object()  # stands for a value that is derived when it is read
 
 
 class Source(enum.IntEnum):
@@ -56,18 +57,44 @@ class Given(NamedTuple):
 class Settings:
     """All settings of one server. Rows of connections have their defaults here, nothing more."""
 
-    __slots__ = ("_given", "_has_listened", "_is_listening", "_subscribers", "_values")
+    __slots__ = (
+        "_bases",
+        "_derived",
+        "_given",
+        "_has_listened",
+        "_is_forked",
+        "_is_listening",
+        "_subscribers",
+        "_values",
+    )
 
     def __init__(self) -> None:
         self._values: dict[Row[Any], Any] = {row: row.default for row in ROWS}
         self._given: dict[Row[Any], dict[Source, Given]] = {}
         self._is_listening = False
         self._has_listened = False
+        self._is_forked = False  # of a shard whose supervisor alone starts others
         self._subscribers: list[Subscriber] = []
+        self._derived: dict[Row[Any], Callable[[Settings], Any]] = {}
+        self._bases: frozenset[Row[Any]] = frozenset()
 
     def __getitem__(self, row: Row[T]) -> T:
         value: T = self._values[row]
+        if value is LATER:
+            value = self._values[row] = row.accept(self._derived[row](self))
         return value
+
+    def derive(
+        self, bases: Iterable[Row[Any]], derived: Mapping[Row[Any], Callable[["Settings"], Any]]
+    ) -> None:
+        """Let settings read as what follows from what was given for `bases`; once.
+
+        A value is made when it is read first after one of these has changed. What was given stays
+        what `given` returns.
+        """
+        self._bases = frozenset(bases)
+        self._derived = dict(derived)
+        self._values.update(dict.fromkeys(self._derived, LATER))
 
     def subscribe(self, changed: Subscriber) -> Callable[[], None]:
         """Have `changed(row)` called when a value in force changes; return what ends that."""
@@ -101,6 +128,12 @@ class Settings:
         """Set a setting by its row; as `assign`."""
         self._permit(row)
         self._take(row, row.accept(value), source, detail)
+
+    def check(self, name: str, value: object) -> tuple[Row[Any], Any]:
+        """Return the row of a name and the value as it would be held; raises as `assign`."""
+        row = find(name)
+        self._permit(row)
+        return row, row.accept(value)
 
     def apply(self, assignments: Iterable[Assignment]) -> None:
         """Make all assignments; the first bad one raises, those before it stay."""
@@ -139,15 +172,20 @@ class Settings:
         levels = self._given.get(row, {})
         return [levels[source] for source in sorted(levels, reverse=True)[1:]]
 
-    def begin_listening(self) -> None:
-        """Enter the phase in which rows of BOOT and LISTEN are fixed."""
+    def begin_listening(self, *, is_forked: bool = False) -> None:
+        """Enter the phase in which rows of BOOT and LISTEN are fixed.
+
+        `is_forked`: in a shard of a supervisor, where those of RELOAD are fixed too: what comes
+        after a reload is another process, which reads the file and the code again.
+        """
         self._is_listening = self._has_listened = True
+        self._is_forked = is_forked
 
     def end_listening(self) -> None:
         """Leave that phase; what listening resolved reads as it was given again."""
         self._is_listening = False
         for row in ROWS:
-            self._values[row] = self.given(row).value
+            self._values[row] = LATER if row in self._derived else self.given(row).value
 
     def resolve(self, row: Row[T], value: T) -> None:
         """Let a setting read as `value` while listening, such as the port the system picked."""
@@ -168,15 +206,27 @@ class Settings:
         if self._is_listening and row.when in (When.BOOT, When.LISTEN):
             code = row.busy_code or (104 if row.when is When.LISTEN else 211)
             raise SettingError(f"{row.vendor} cannot be changed while listening", code=code)
+        if self._is_forked and row.when is When.RELOAD:
+            raise SettingError(
+                f"{row.vendor} has no effect when a running shard sets it: give it in the file or"
+                " at the top of the application, and reload",
+                code=211,
+            )
 
     def _take(self, row: Row[T], value: T, source: Source | None, detail: str) -> None:
         if source is None:
             source = Source.RUNTIME if self._has_listened else Source.CODE
+        before = self.given(row).value
         self._given.setdefault(row, {})[source] = Given(value, source, detail)
         winner = self.given(row).value
-        if winner == self._values[row]:
+        if winner == before and row in self._bases:
             return
-        self._values[row] = winner
+        if row in self._bases:
+            self._values.update(dict.fromkeys(self._derived, LATER))
+        if row not in self._derived:
+            if winner == self._values[row]:
+                return
+            self._values[row] = winner
         for changed in list(self._subscribers):
             changed(row)
 

@@ -7,9 +7,11 @@ Facts to have before reading:
   comes in as AllowedClients and MaxConnections say; a handler may overrule only the first.
 - A trusted proxy may always connect: AllowedClients is then about the client whose address it
   tells in X-Forwarded-For or Forwarded, and about the proxy itself when it tells none.
-- A client that is turned away because the server is full, or this process has no descriptor for
-  it (`descriptors`), does not count as a connection, though it lingers for its response; when
-  too many linger, or descriptors are too few, further ones get none.
+- A client that is not admitted, because of its address, or as the server is full or has no
+  descriptor for it (`descriptors`), does not count as a connection, though it stays for its
+  response; when too many stay, or descriptors are too few, further ones get none. One that speaks
+  TLS and is refused by its address gets none either: nothing of TLS begins before it is admitted.
+- Nor does one count whose WebSocket is over, while TCP lingers: its descriptor does.
 """
 
 import asyncio
@@ -21,11 +23,18 @@ from shardws.errors import HandshakeError, StartError
 from shardws.net.addresses import AllowedClients, Networks
 from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
-from shardws.net.connection.states import HOLD_DECISION, OPENING
+from shardws.net.connection.states import (
+    COUNTED,
+    HOLD_DECISION,
+    LINGERING,
+    OPENING,
+    TURNED_AWAY,
+)
 from shardws.net.forwarded import forwarded_client, forwarded_scheme
 from shardws.net.interning import InternedTexts
 from shardws.net.proxy_header import ProxyHeader, ProxyHeaderOwner
 from shardws.net.resolver import REFRESH_S, Resolver, SystemLookup
+from shardws.net.tls import TLSTransport
 from shardws.protocol.request import Request
 from shardws.settings import table
 from shardws.settings.values import Settings
@@ -67,7 +76,7 @@ class Admission:
         self._stats = context.stats
         self._log = dispatch.log
         self._row = dispatch.row
-        self._turned_away = 0
+        self._uncounted = [0, 0, 0]  # by states.TURNED_AWAY, LINGERING
         self._proxied: set[ProxyHeader] = set()  # they wait for a PROXY header
         limit, page = descriptors.limit_now(), context.page
         # What is not in the census would be lost in silence with this process.
@@ -138,7 +147,7 @@ class Admission:
         self._descriptors.refuse(self._clients_here())
 
     def _clients_here(self) -> int:
-        return int(self._row[CONNECTIONS]) + self._turned_away + len(self._proxied)
+        return int(self._row[CONNECTIONS]) + sum(self._uncounted) + len(self._proxied)
 
     # -- a PROXY header ----------------------------------------------------------------------
 
@@ -169,23 +178,46 @@ class Admission:
 
     def lost(self, connection: Connection) -> None:
         """Count a TCP connection out."""
-        extras = connection.extras
-        if extras is None or extras.is_counted:
+        place = _place_of(connection)
+        if place == COUNTED:
             self._row[CONNECTIONS] -= 1
         else:
-            self._turned_away -= 1
+            self._uncounted[place] -= 1
+
+    def lingers(self, connection: Connection) -> None:
+        """Count it no more, though TCP is not over."""
+        if _place_of(connection) == COUNTED:
+            self._uncount(connection, LINGERING)
+
+    def _uncount(self, connection: Connection, place: int) -> None:
+        self._row[CONNECTIONS] -= 1
+        self._uncounted[place] += 1
+        connection.extra().place = place
 
     def _turn_away(self, connection: Connection) -> None:
-        self._row[CONNECTIONS] -= 1
-        self._turned_away += 1
-        connection.extra().is_counted = False
-        can_wait = self._descriptors.allow_response(self._clients_here())
-        if self._turned_away > MOST_TURNED_AWAY or not can_wait:
+        self._uncount(connection, TURNED_AWAY)
+        if not self._may_stay():
             connection.abort()
         elif self._dispatch.handlers.on_connection_request is None:
             connection.deny(_full())
         else:
             self._ask(connection, False)
+
+    def _refuse(self, connection: Connection) -> None:
+        """Refuse a client for its address."""
+        self._uncount(connection, TURNED_AWAY)
+        error = HandshakeError(403, "this address may not connect")
+        if not self._may_stay():
+            connection.abort()
+        elif isinstance(connection.transport, TLSTransport):
+            connection.refuse(error)
+        else:
+            connection.deny(error)
+
+    def _may_stay(self) -> bool:
+        """Tell whether one more may stay for its response."""
+        can_wait = self._descriptors.allow_response(self._clients_here())
+        return can_wait and self._uncounted[TURNED_AWAY] <= MOST_TURNED_AWAY
 
     def _ask(self, connection: Connection, is_allowed: bool) -> None:
         """Ask on_connection_request."""
@@ -198,15 +230,15 @@ class Admission:
         self._dispatch.decide(connection, "on_connection_request", event, self._decided)
 
     def _decided(self, connection: Connection, event: events.ConnectionRequest) -> None:
-        self._admit(connection, bool(event.accept))
+        self._admit(connection, event.accept)
 
     def _admit(self, connection: Connection, is_allowed: bool) -> None:
         if connection.state != OPENING:
             return  # gone, or out of time, meanwhile
-        if connection.extras is not None and not connection.extras.is_counted:
+        if _place_of(connection) == TURNED_AWAY:
             connection.deny(_full())
         elif not is_allowed:
-            connection.deny(HandshakeError(403, "this address may not connect"))
+            self._refuse(connection)
         else:
             connection.feed_early()
 
@@ -251,6 +283,10 @@ class Admission:
         is_allowed = await resolver.admit(connection.remote_host)
         self._dispatch.release(connection, HOLD_DECISION)
         then(connection, is_allowed)
+
+
+def _place_of(connection: Connection) -> int:
+    return COUNTED if connection.extras is None else connection.extras.place
 
 
 def _full() -> HandshakeError:

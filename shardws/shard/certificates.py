@@ -3,19 +3,34 @@
 Owns the reading of the TLS rows; the TLS itself is `shardws.tls`'s. The supervisor calls
 `build` before the first fork and keeps the CertificateSet, so that all shards and their successors
 share its ticket keys; a program with one shard calls it when it starts to listen. SSLCertSubject
-and SSLCertEncoded read back what was found, while listening; what is looked for is what was given.
+and SSLCertEncoded read back what was found, as soon as there is a store; what is looked for is what
+was given.
 """
 
+from collections.abc import Callable
+from typing import Any, Final
+
+from shardws.errors import TLSSetupError
 from shardws.events import SSLConnectionRequest
 from shardws.log import logger
 from shardws.settings import table
+from shardws.settings.row import Row
 from shardws.settings.values import Settings
 from shardws.tls import certificate_set as sites
-from shardws.tls import stores
+from shardws.tls import contexts, stores
 from shardws.tls.certificate_set import CertificateSet
 from shardws.tls.config import TLSConfig
 
 log = logger("certificates")
+
+# What SSLCertSubject and SSLCertEncoded follow from.
+SELECTING: Final[tuple[Row[Any], ...]] = (
+    table.SSL_CERT_STORE,
+    table.SSL_CERT_STORE_TYPE,
+    table.SSL_CERT_STORE_PASSWORD,
+    table.SSL_CERT_SUBJECT,
+    table.SSL_CERT_ENCODED,
+)
 
 
 def build(settings: Settings, before: CertificateSet | None = None) -> CertificateSet | None:
@@ -86,6 +101,31 @@ def chosen(event: SSLConnectionRequest) -> tuple[str | bytes, int, str, str]:
         table.SSL_CERT_STORE_PASSWORD.accept(event.cert_password),
         table.SSL_CERT_SUBJECT.accept(event.cert_subject),
     )
+
+
+def show_selection(settings: Settings) -> None:
+    """Let SSLCertSubject and SSLCertEncoded read as the certificate that is selected.
+
+    The store is read when they are. A subject that matches nothing reads as "", which will be
+    error 272 at the start; without a store, or with one that cannot be read, both read as given.
+    """
+    rows: dict[Row[Any], Callable[[Settings], object]] = {
+        table.SSL_CERT_SUBJECT: lambda settings: _selected(settings)[0],
+        table.SSL_CERT_ENCODED: lambda settings: _selected(settings)[1],
+    }
+    settings.derive(SELECTING, rows)
+
+
+def _selected(settings: Settings) -> tuple[str, bytes]:
+    """Return subject and PEM text of the selected certificate."""
+    config = tls_config(settings)
+    if not config.cert_store:
+        return config.cert_subject, config.cert_encoded
+    try:
+        entry = contexts.selected(config)
+    except TLSSetupError as error:
+        return "" if error.code == 272 else config.cert_subject, config.cert_encoded
+    return entry.subject, entry.pem
 
 
 def show(settings: Settings, site: CertificateSet | None) -> None:

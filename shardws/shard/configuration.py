@@ -49,11 +49,11 @@ def binding(settings: Settings) -> Binding:
     )
 
 
-def begin_listening(settings: Settings, port: int) -> None:
+def begin_listening(settings: Settings, port: int, *, is_forked: bool = False) -> None:
     """Enter the phase of listening; LocalPort reads as the port that is listened on."""
     if port:
         settings.resolve(table.LOCAL_PORT, port)
-    settings.begin_listening()
+    settings.begin_listening(is_forked=is_forked)
 
 
 def connection_config(settings: Settings) -> ConnectionConfig:

@@ -26,6 +26,8 @@ class Intake(Protocol):
 class ConnectionSource(Protocol):
     """What a shard inherits in order to be given connections."""
 
+    @property
+    def sock(self) -> socket.socket: ...
     def open(self, shard: Shard) -> Intake: ...
 
 

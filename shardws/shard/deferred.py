@@ -7,6 +7,8 @@ Facts to have before reading:
   stops, and `run_queued` calls the handlers with the loop standing still.
 - A handler that blocks lets the loop turn inside it, and handlers of other connections run then, on
   top of it; its own connection's events wait in the connection's backlog.
+- Steps of a TLS handshake go through the same queue, so that the events of TLS keep their place
+  among the others and their handlers run outside of the loop too.
 - An `async def` handler becomes a task of the loop and runs while the loop turns: nothing blocks
   there, it awaits.
 """
@@ -86,6 +88,12 @@ class DeferredDispatcher(Dispatcher):
             super().fire_remote(name, event)
         finally:
             self._running.pop()
+
+    def in_order(self, step: Callable[[], None]) -> None:
+        if self._queues:
+            self._add(step)
+        else:
+            step()
 
     def decide(
         self, connection: Connection, name: str, event: D, decided: Callable[[Connection, D], None]

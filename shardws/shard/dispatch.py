@@ -118,6 +118,10 @@ class Dispatcher:
         else:
             self.run(connection, name, event)
 
+    def in_order(self, step: Callable[[], None]) -> None:
+        """Run what may fire events, behind the events that wait for their handlers."""
+        step()
+
     def fire_remote(self, name: str, event: Any) -> None:
         """Run the handler for an event of a connection that lives on another shard."""
         handler = getattr(self.handlers, name)
@@ -181,7 +185,8 @@ class Dispatcher:
             connection.backlog = [one for one in connection.backlog if one[0] != "on_data_in"]
         connection.active = connection.owner.now  # while it was not read it could not be idle
         self.release(connection, HOLD_TASK)
-        if connection.state == LOST and connection.task is None and not connection.backlog:
+        is_over = connection.state == LOST or connection.is_told
+        if is_over and connection.task is None and not connection.backlog:
             self._forget(connection)
 
     def take(self, connection: Connection, hold: int) -> None:

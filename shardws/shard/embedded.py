@@ -19,7 +19,7 @@ from shardws.net import sockets
 from shardws.net.listener import Listener
 from shardws.settings import table
 from shardws.settings.values import Settings
-from shardws.shard import certificates, configuration, drain, interrupts
+from shardws.shard import certificates, configuration, drain, forked_children, interrupts
 from shardws.shard.application import Application
 from shardws.shard.blocking import BlockingRouter, Wait
 from shardws.shard.context import ShardContext
@@ -40,10 +40,10 @@ class EmbeddedShard:
         self._settings: Settings = application.settings
         try:
             self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
-            self._is_own = False
+            self._is_own, descriptors = False, frozenset[int]()
         except RuntimeError:
-            self.loop = uvloop.new_event_loop()
             self._is_own = True
+            self.loop, descriptors = forked_children.with_descriptors(uvloop.new_event_loop)
         context = ShardContext(
             0, 0, self._settings[table.NODE], secrets.token_hex(8), os.getpid(), Stats(1)
         )
@@ -54,6 +54,9 @@ class EmbeddedShard:
         else:
             self.shard = Shard(*arguments)
         self.shard.start()
+        self._holdings = forked_children.Holdings(
+            self.shard, loop=descriptors, others=self.shard.descriptors
+        )
         self.listener: Listener | None = None
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -74,6 +77,7 @@ class EmbeddedShard:
         self.listener = Listener(
             shard.make_connection, bound.sock, shard.log, bound.lock, shard.plain_pump
         )
+        self._holdings.ports.add(self.listener.port)
         configuration.begin_listening(settings, self.listener.port)
         certificates.show(settings, site)
         self._starting = self.loop.create_task(self.listener.start(backlog))
@@ -93,6 +97,7 @@ class EmbeddedShard:
     def do_events(self) -> None:
         """Run the loop for what is waiting, then the handlers; wait up to 10 ms when nothing is."""
         dispatch = self._deferring()
+        self.shard.calls.thread.claim()
         if self.loop.is_running():
             raise StateError("do_events cannot be called from a coroutine: await instead")
         blocked = dispatch.block()

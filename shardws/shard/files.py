@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Callable
 
+from shardws import arguments
 from shardws.errors import ShardwsError
 from shardws.outcomes import Outcome
 
@@ -23,13 +24,15 @@ class FileSource:
     """An open regular file (interfaces.Source)."""
 
     def __init__(self, path: Path) -> None:
-        """Open it; ShardwsError 302 says why that cannot be."""
+        """Open it; ShardwsError 302 says why that cannot be, UsageError (213) for no path."""
         self.wake: Callable[[], None] = lambda: None  # a file always has more, or is at its end
         self._fd = -1
+        if not isinstance(path, str | bytes | os.PathLike):
+            raise arguments.bad("a file", "a path", path)
         try:
             # Not blocking: opening a pipe that nobody writes to would stop the shard.
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ShardwsError(f"cannot open {path!r:.200}: {reason}", code=302) from error
         self._fd = fd

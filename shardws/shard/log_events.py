@@ -1,26 +1,38 @@
-"""What a shard writes into its log, and the event Log made of it.
+"""What a shard logs of its connections, and the event Log made of it.
 
 Owns the lines about connections, and which lines the application hears of by LogLevel: 1
 information, 2 also details (VERBOSE), 3 also debugging. The event does not depend on how `logging`
 is configured, and is fired in the next turn of the loop: a line may be written inside any code.
+
+That connections open and end is information to the application; to the log it is a detail unless
+LogConnections says otherwise. Messages are told to the application alone, by their size, and cost
+nothing below level 3: see `traced`.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from shardws import events
 from shardws.errors import HandshakeError
-from shardws.log import VERBOSE, Adapter, cut, redact_query
+from shardws.log import VERBOSE, Adapter, address_of, cut, redact_query, shown
 from shardws.net.connection import Connection
-from shardws.protocol.session import Ending
+from shardws.protocol.session import Ending, Item
 from shardws.settings import table
 from shardws.settings.values import Settings
+from shardws.shard import negotiated
 from shardws.shard.dispatch import Dispatcher
 
 OFF: Final = logging.CRITICAL + 1
 THRESHOLDS: Final = (OFF, logging.INFO, VERBOSE, logging.DEBUG)  # by LogLevel
 LONGEST_REASON: Final = 400  # characters of why a request is refused
+NAMES: Final = ("", "Info", "Verbose", "Debug")  # by log_level: the event's log_type
+DEBUG: Final = 3
+KINDS: Final = {1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 MOST_WAITING: Final = 1000  # lines that wait to be told; more are told as a number
+
+
+Received = Callable[[Connection, list[Item], int], None]
 
 
 def level_of(number: int) -> int:
@@ -38,6 +50,7 @@ class EventLog:
         self._dispatch = dispatch
         self._settings = settings
         self._log = dispatch.log
+        self._unwatched = dispatch.log.unwatched
         self._adapters = (dispatch.log, *others)
         self._waiting: list[events.Log] = []
         self._left_out = 0
@@ -48,6 +61,7 @@ class EventLog:
         settings = self._settings
         for adapter in self._adapters:
             adapter.watch(self._heard, THRESHOLDS[settings[table.LOG_LEVEL]])
+        self._event_level = settings[table.LOG_LEVEL]
         self._level = logging.INFO if settings[table.LOG_CONNECTIONS] else VERBOSE
         self._shows_queries = settings[table.LOG_QUERIES]
 
@@ -61,16 +75,46 @@ class EventLog:
 
     def opened(self, connection: Connection) -> None:
         """Write that a connection opened."""
-        if not self._log.isEnabledFor(self._level) or connection.request is None:
+        request = connection.request
+        if request is None or not (self._event_level or self._log.isEnabledFor(self._level)):
             return
-        target = connection.request.target
-        target = cut(target if self._shows_queries else redact_query(target))
-        self._log.about(connection, self._level, "opened for %s: %s", target)
+        target = cut(request.target if self._shows_queries else redact_query(request.target))
+        self._note(connection, "opened for %s: %s", target)
+        if self._event_level > 1:
+            self._log.about(
+                connection,
+                VERBOSE,
+                "asked by %s: sub-protocols %s, extensions %s, origin %s; %s",
+                shown(request.sub_protocols),
+                shown(request.extensions),
+                shown(request.origin),
+                negotiated.describe(connection),
+            )
 
     def ended(self, connection: Connection, ending: Ending) -> None:
         """Write that an open connection ended."""
-        text = "ended for %s: %d %r"
-        self._log.about(connection, self._level, text, ending.code, ending.reason)
+        self._note(connection, "ended for %s: %d %r", ending.code, ending.reason)
+
+    def _note(self, connection: Connection, text: str, *arguments: object) -> None:
+        """Tell the application for information, and write where LogConnections says."""
+        self._unwatched.about(connection, self._level, text, *arguments)
+        if self._event_level and self._dispatch.handlers.on_log is not None:
+            line = text % (address_of(connection), *arguments)
+            self._heard(connection.id, logging.INFO, line, "")
+
+    def traced(self, received: Received) -> Received:
+        """Return what takes the items of one read: at level 3 it tells of each before."""
+        if self._event_level < DEBUG:
+            return received
+
+        def tell(connection: Connection, items: list[Item], size: int) -> None:
+            for kind, payload, eom in items:
+                end = "" if eom else ", more to come"
+                line = f"received {KINDS.get(kind, kind)}, {len(payload)} bytes{end}"
+                self._heard(connection.id, logging.DEBUG, line, "")
+            received(connection, items, size)
+
+        return tell
 
     # -- the event ---------------------------------------------------------------------------
 
@@ -83,13 +127,14 @@ class EventLog:
             return
         if not self._waiting:
             dispatch.loop.call_soon(self._tell)
-        self._waiting.append(events.Log(connection_id, level_of(level), message, name))
+        number = level_of(level)
+        self._waiting.append(events.Log(connection_id, number, message, NAMES[number]))
 
     def _tell(self) -> None:
         waiting, self._waiting = self._waiting, []
         if self._left_out:
             text = f"{self._left_out} lines were left out"
-            waiting.append(events.Log(0, 1, text, "shard"))
+            waiting.append(events.Log(0, 1, text, NAMES[1]))
             self._left_out = 0
         for event in waiting:
             self._dispatch.fire_remote("on_log", event)

@@ -38,3 +38,11 @@ def of(connection: Connection) -> Negotiated:
     """Return what was agreed on; NOTHING without TLS, and until its handshake is done."""
     extras = connection.extras
     return NOTHING if extras is None or extras.negotiated is None else extras.negotiated
+
+
+def describe(connection: Connection) -> str:
+    """Return what was agreed on in one line."""
+    agreed = of(connection)
+    if agreed is NOTHING:
+        return "no TLS"
+    return f"{agreed.protocol}, {agreed.suite}, {agreed.key_exchange}"

@@ -30,12 +30,20 @@ from shardws.errors import (
 )
 from shardws.log import shard_logger
 from shardws.settings.values import Source
-from shardws.shard import certificates, child_signals, configuration, drain, operator_commands
+from shardws.shard import (
+    certificates,
+    child_signals,
+    configuration,
+    drain,
+    forked_children,
+    operator_commands,
+)
 from shardws.shard.application import Application
 from shardws.shard.channel import SupervisorChannel
 from shardws.shard.connection_source import ConnectionSource
 from shardws.shard.context import ShardContext
 from shardws.shard.ending import Ending
+from shardws.shard.forked_children import Holdings
 from shardws.shard.parent import Parent, signal_on_death
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
@@ -85,12 +93,12 @@ def run(load: Callable[[], Application], context: ForkContext) -> int:
         return error.exit_code if isinstance(error, StartError) else EXIT_CANNOT_START
     child_signals.let_pass()  # the import may have changed that
     child_signals.give_children_defaults()
-    loop = uvloop.new_event_loop()
+    loop, descriptors = forked_children.with_descriptors(uvloop.new_event_loop)
     asyncio.set_event_loop(loop)
     ending = Ending(log)
     code = EXIT_FAILED
     try:
-        code = loop.run_until_complete(_main(application, context, ending))
+        code = loop.run_until_complete(_main(application, context, ending, descriptors))
     except ShardwsError as error:
         log.error("%s", error.description)
         _report_failure(context.channel, messages.FAILED, error.description)
@@ -100,8 +108,10 @@ def run(load: Callable[[], Application], context: ForkContext) -> int:
     return code
 
 
-async def _main(application: Application, context: ForkContext, ending: Ending) -> int:
-    return await ForkedShard(application, context, ending).main()
+async def _main(
+    application: Application, context: ForkContext, ending: Ending, descriptors: frozenset[int]
+) -> int:
+    return await ForkedShard(application, context, ending, descriptors).main()
 
 
 def _report_failure(channel: socket.socket, kind: int, text: str) -> None:
@@ -116,8 +126,14 @@ def _report_failure(channel: socket.socket, kind: int, text: str) -> None:
 class ForkedShard:
     """Wires a Shard to its channel, its mesh and the source of its connections."""
 
-    def __init__(self, application: Application, context: ForkContext, ending: Ending) -> None:
-        """Needs a running loop."""
+    def __init__(
+        self,
+        application: Application,
+        context: ForkContext,
+        ending: Ending,
+        descriptors: frozenset[int],
+    ) -> None:
+        """Needs a running loop, which has these `descriptors`."""
         settings = application.settings
         self.ending = ending
         self.context = context
@@ -143,12 +159,18 @@ class ForkedShard:
         self.intake = context.source.open(self.shard)
         self.control = SupervisorChannel(self.log, self._on_message, self._on_orphaned)
         self._parent = Parent()
+        self._holdings = Holdings(self.shard, context.run_directory, descriptors, self._descriptors)
         self._is_ready = False
         self._is_leaving = False
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._cutting: asyncio.Task[int] | None = None
         application.attach(self.shard)
+
+    def _descriptors(self) -> list[int]:
+        """Return what a forked child cannot tell for ours."""
+        sockets = (self.context.channel, self.context.source.sock)
+        return self.shard.descriptors() + [sock.fileno() for sock in sockets if sock.fileno() >= 0]
 
     async def main(self) -> int:
         """Run from start to stop; return the exit code."""
@@ -201,7 +223,8 @@ class ForkedShard:
         except OSError as error:
             self._cannot_listen(port, error)
             return
-        configuration.begin_listening(self.shard.settings, port)
+        self._holdings.ports.add(port)
+        configuration.begin_listening(self.shard.settings, port, is_forked=True)
         certificates.show(self.shard.settings, self.context.certificates)
         self.control.report(messages.READY, port)
 

@@ -5,6 +5,7 @@ Owns the events made of it and the replies; knows no link. What can be asked:
     of a connection   snapshot     its properties, as shard.snapshot has them
                       set OBJECT   the same, after the properties in this JSON object were set
     of the shard      ids          the ids of its open connections (id 0)
+                      configure OBJECT   nothing, after the settings in it were set (id 0)
 """
 
 import json
@@ -12,15 +13,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from shardws import events
-from shardws.errors import ERROR_CODES, NoSuchConnection, UsageError
+from shardws.errors import ERROR_CODES, NoSuchConnection, ShardwsError, UsageError
 from shardws.outcomes import OUTCOME_CODES, Outcome
 from shardws.routing.registry import Registry
 from shardws.shard import snapshot
 from shardws.shard.dispatch import Dispatcher
+from shardws.shard.loop_thread import LoopThread
 from shardws.shard.view import ConnectionView
 
 ALL_IDS: Final = "ids"
 SET: Final = "set "
+CONFIGURE: Final = "configure "
 SETTABLE: Final = frozenset({"accept_data", "data_format", "message_length", "timeout"})
 
 
@@ -47,23 +50,40 @@ class ShardRoutingSink:
         dispatch: Dispatcher,
         registry: Registry,
         view: Callable[[int], ConnectionView],
+        thread: LoopThread,
+        configure: Callable[[str], None],
     ) -> None:
         """`view` returns the properties of a connection here, or raises NoSuchConnection."""
+        self._thread = thread
+        self._configure = configure
         self._dispatch = dispatch
         self._registry = registry
         self._view = view
         self._recent: dict[int, int] = {}  # failures of each connection in the running second
 
-    def send_failed(self, connection_id: int, outcome: Outcome) -> None:
-        """Fire Error for a send nobody awaited; later, since this may run inside any code."""
+    def send_failed(self, connection_id: int, outcome: Outcome, count: int = 1) -> None:
+        """Fire Error for sends nobody awaited; later, since this may run inside any code.
+
+        Also in any thread: the garbage collector of one may find the outcome.
+        """
         loop = self._dispatch.loop
-        if loop.is_closed():
+        if loop.is_closed() or self._thread.is_forked:
+            return
+        if not self._thread.is_here:
+            loop.call_soon_threadsafe(self.send_failed, connection_id, outcome, count)
             return
         if not self._recent:
             loop.call_later(SECOND, self._sum_up)
-        count = self._recent[connection_id] = self._recent.get(connection_id, 0) + 1
-        if count <= BURST:
+        before = self._recent.get(connection_id, 0)
+        self._recent[connection_id] = before + count
+        for _ in range(min(count, BURST - before)):
             loop.call_soon(self._fire_failed, connection_id, outcome)
+
+    def call_failed(self, connection_id: int, error: Exception) -> None:
+        """Fire Error for what a call of another thread raised, and nobody looked at."""
+        code = error.code if isinstance(error, ShardwsError) else 436
+        self._dispatch.log.error("a call of another thread failed", exc_info=error)
+        self._tell(connection_id, code, f"a call of another thread failed: {error!r:.200}")
 
     def _fire_failed(self, connection_id: int, outcome: Outcome) -> None:
         code = OUTCOME_CODES[outcome]
@@ -99,6 +119,9 @@ class ShardRoutingSink:
     def reply(self, connection_id: int, what: str) -> bytes | None:
         """Reply to another shard about a connection here, or (id 0) this one; None: unknown."""
         if not connection_id:
+            if what.startswith(CONFIGURE):
+                self._configure(what[len(CONFIGURE) :])
+                return b"{}"
             if what != ALL_IDS:
                 raise UsageError(f"a shard can be asked for {ALL_IDS!r}", code=213)
             return json.dumps(list(self._registry)).encode()

@@ -8,17 +8,20 @@ do_events (shard.embedded) each make one.
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from shardws import events, ids
 from shardws.close_reasons import SHARD_DIED
-from shardws.errors import HandshakeError, NoSuchConnection
+from shardws.errors import HandshakeError, NoSuchConnection, StateError
 from shardws.events import Handlers
 from shardws.interfaces import RoutingSink
 from shardws.log import shard_logger
+from shardws.net.addresses import plain_address
 from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
 from shardws.net.connection.sharing import Sharing
+from shardws.net.connection.states import ENDING, LOST
 from shardws.net.interning import InternedTexts
 from shardws.net.pump import Pump, Wire
 from shardws.outcomes import QUEUED, FailedSend, LaterSend, Outcome, SendOutcome
@@ -34,13 +37,15 @@ from shardws.routing.router import Router
 from shardws.settings import table
 from shardws.settings.row import Row, When
 from shardws.settings.values import Settings
-from shardws.shard import configuration
+from shardws.shard import configuration, configuring, owners
 from shardws.shard.admission import Admission
 from shardws.shard.context import ShardContext
 from shardws.shard.dispatch import Dispatcher
 from shardws.shard.log_events import EventLog
+from shardws.shard.loop_thread import LoopThread
 from shardws.shard.opening import Opening
 from shardws.shard.routing_sink import ALL_IDS, ShardRoutingSink
+from shardws.shard.thread_calls import ThreadCalls
 from shardws.shard.tls import ShardTLS
 from shardws.shard.view import ConnectionView
 from shardws.stats import (
@@ -78,6 +83,8 @@ class Shard:
         dispatcher: type[Dispatcher] = Dispatcher,
         router: RouterMaker = Router,
     ) -> None:
+        # At most 29 attributes: from 30 on CPython (3.11) keeps them in a dict, and what reads them
+        # for each message gets slower, 1 % of an echo.
         self.loop = loop
         self.settings = settings
         self.context = context
@@ -93,7 +100,7 @@ class Shard:
         self.counters = self.dispatch.counters
         self.pump = Pump(
             handlers=handlers,
-            dispatch=self.dispatch if type(self.dispatch) is Dispatcher else None,
+            dispatch=self.dispatch,
             event_type=events.DataIn,
             queued=QUEUED,
             row=self.row,
@@ -102,9 +109,12 @@ class Shard:
             time=loop.time,
             on_error=self._wire_failed,
         )
-        self.received = self.dispatch.received  # of Owner: one call less for each message
         self.registry = Registry()
-        self.routing_sink = ShardRoutingSink(self.dispatch, self.registry, self.view)
+        thread = LoopThread()
+        self.routing_sink = ShardRoutingSink(
+            self.dispatch, self.registry, self.view, thread, self._configure
+        )
+        self.calls = ThreadCalls(loop, thread, self.routing_sink, self.row)
         identity = Identity(
             context.node, context.slot, context.generation, context.pid, context.boot_nonce
         )
@@ -124,10 +134,11 @@ class Shard:
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
         self.log_events = EventLog(self.dispatch, settings, self.mesh.log)
+        self._choose_receiver()
         self.admission = Admission(self, self.dispatch, settings, context)
         self.opening = Opening(self, self.admission, self.dispatch, settings, context)
         self.tls: ShardTLS | None = None
-        self._unsubscribe = settings.subscribe(self.reconfigure)
+        self._unsubscribe = settings.subscribe(self._setting_changed)
 
     # -- life ------------------------------------------------------------------------------
 
@@ -140,6 +151,10 @@ class Shard:
         if self.pump.owns_sockets:
             self.loop.add_reader(self.pump.fileno(), self.pump.turn)
         self._tick()
+
+    def descriptors(self) -> list[int]:
+        """Return the descriptors that are no sockets."""
+        return [self.pump.fileno()] if self.pump.owns_sockets else []
 
     @property
     def plain_pump(self) -> Pump | None:
@@ -156,6 +171,7 @@ class Shard:
     def stop(self) -> None:
         """Stop the heartbeat, once; connections are ended by `shard.drain` before."""
         self._unsubscribe()
+        self.calls.close()
         self.admission.close()
         if self.pump.owns_sockets:
             self.loop.remove_reader(self.pump.fileno())
@@ -179,30 +195,65 @@ class Shard:
         self._beat_due = now + TICK_S
         self._beat = self.loop.call_at(self._beat_due, self._tick)
 
+    def _setting_changed(self, row: Row[Any]) -> None:
+        """Take over a setting that any thread has changed."""
+        if self.calls.thread.is_here:
+            self.reconfigure(row)
+        else:
+            self.calls.ask(partial(self.reconfigure, row))
+
+    def _configure(self, values: str) -> None:
+        """Set settings as another shard asks; see shard.configuring."""
+        configuring.take(self.settings, values)
+
     def reconfigure(self, row: Row[Any]) -> None:
         """Take over a setting that was changed while the shard runs."""
         self.config = new = configuration.connection_config(self.settings)
         for part in (self.log_events, self.admission, self.opening):
             part.reconfigure()
+        self._choose_receiver()
         self._limit()
         if row.when is When.LIVE:  # the others are for connections accepted from now on
             configuration.follow(self.connections, new)
+
+    def _choose_receiver(self) -> None:
+        """Set `received` (Owner), and whether the pump may call handlers without it."""
+        dispatch = self.dispatch
+        self.received = self.log_events.traced(dispatch.received)
+        is_traced = self.received != dispatch.received
+        self.pump.is_direct = type(dispatch) is Dispatcher and not is_traced
 
     def _limit(self) -> None:
         self.router.limit_groups(self.settings[table.MAX_GROUPS])
         self.dispatch.tasks.limit_to(self.settings[table.HANDLER_TIMEOUT])
 
     def find(self, connection_id: int) -> Connection:
-        """Return a connection here that has an id, open or not; NoSuchConnection (1117)."""
+        """Return a connection here that has an id, open or not.
+
+        NoSuchConnection (1117), or StateError (211) when it is another shard's.
+        """
         if not isinstance(connection_id, int):
             raise NoSuchConnection(0)
         found = self.registry.get(connection_id) or self.opening.named.get(connection_id)
-        if not isinstance(found, Connection):
+        if isinstance(found, Connection):
+            return found
+        slot = owners.other_shard(connection_id, self.context)
+        if slot is None:
             raise NoSuchConnection(connection_id)
-        return found
+        raise StateError(owners.advice(connection_id, slot))
+
+    def send_formatted(self, connection_id: int, payload: bytes) -> SendOutcome:
+        """Send as the connection's DataFormat says, from any shard.
+
+        NoSuchConnection (1117) as far as that can be known; UsageError (213) when a connection here
+        cannot send it in its format. For one of another shard that is an Error event there.
+        """
+        if owners.other_shard(connection_id, self.context) is None:
+            self.find(connection_id)
+        return self.router.send_formatted(connection_id, payload)
 
     def view(self, connection_id: int) -> ConnectionView:
-        """Return the properties of a connection here; NoSuchConnection (1117)."""
+        """Return the properties of a connection here; raises what `find` does."""
         return ConnectionView(self, self.find(connection_id))
 
     async def all_ids(self) -> list[int]:
@@ -222,7 +273,7 @@ class Shard:
         """Return the protocol for a client at `source`; None: at the other end of the socket."""
         connection = Connection(self)
         if source is not None:
-            connection.remote_host = self.interned.shared(source[0])
+            connection.remote_host = self.interned.shared(plain_address(source[0]))
             connection.remote_port = source[1]
         return connection if self.tls is None else self.tls.wrap(connection)
 
@@ -242,19 +293,31 @@ class Shard:
     def drained(self, connection: Connection) -> None:
         """Tell this shard and those that got FULL that the connection takes data again."""
         self._full.discard(connection)
-        if connection.was_opened:
+        if connection.was_opened and connection.state < ENDING:
             self.dispatch.fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))
             self.router.on_drained(connection)
 
     def refused(self, connection: Connection, error: HandshakeError) -> None:
         self.row[REFUSED] += 1
+        self.admission.lingers(connection)
         self.log_events.refused(connection, error)
 
+    def ended(self, connection: Connection, ending: Ending) -> None:
+        """Fire Disconnected, and count the connection out."""
+        self.admission.lingers(connection)
+        self._end(connection, ending)
+
     def lost(self, connection: Connection, ending: Ending | None) -> None:
-        """Count a TCP connection out and fire Disconnected when Connected was fired."""
+        """Count a TCP connection out and fire Disconnected, when Connected was fired, once."""
         self.admission.lost(connection)
         self.connections.discard(connection)
         self._full.discard(connection)
+        if not connection.is_told:
+            self._end(connection, ending)
+        elif connection.session is None:  # forgotten already, but for what the wait for TCP needed
+            connection.extras = None
+
+    def _end(self, connection: Connection, ending: Ending | None) -> None:
         if connection.was_opened:
             self.row[DISCONNECTED] += 1
             self.router.forget(connection)  # its groups; the record stays for on_disconnected
@@ -320,4 +383,5 @@ class Shard:
         self.router.remove(connection)  # with groups it joined in on_disconnected
         connection.session = None
         connection.request = None
-        connection.extras = None
+        if connection.state == LOST:
+            connection.extras = None

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 
 from shardws.headers import Headers
 from shardws.shard.view import ConnectionView
+from shardws.tls.negotiated import Negotiated
 
 QUERY = "snapshot"
 
@@ -33,7 +34,9 @@ class ConnectionSnapshot:
     bytes_sent: int
     round_trip: float  # seconds
     data_format: int
+    message_length: int  # bytes announced for the message that the next sends make up; 0 for none
     timeout: int  # seconds
+    negotiated: Negotiated  # by TLS; empty texts and zeros without it
 
     @property
     def headers(self) -> Headers:
@@ -51,10 +54,13 @@ def take(view: ConnectionView) -> ConnectionSnapshot:
 
 def encode(snapshot: ConnectionSnapshot) -> bytes:
     """Return a snapshot as JSON, in UTF-8: escapes would take six bytes for an octet."""
-    return json.dumps(asdict(snapshot), ensure_ascii=False).encode()
+    values = asdict(snapshot) | {"negotiated": snapshot.negotiated._asdict()}
+    return json.dumps(values, ensure_ascii=False).encode()
 
 
 def decode(reply: bytes) -> ConnectionSnapshot:
     """Return the snapshot in a reply; what a newer shard tells beyond it is left out."""
     values = json.loads(reply)
+    agreed = values["negotiated"]
+    values["negotiated"] = Negotiated(**{name: agreed[name] for name in Negotiated._fields})
     return ConnectionSnapshot(**{name: values[name] for name in NAMES})

@@ -3,13 +3,14 @@
 Owns the decisions that `net.tls` asks for (it is its Guard) and what is told of a handshake; the
 settings were read by `certificates`. Order on one connection:
 SSLConnectionRequest (may be async: the handshake waits), SSLStatus*, SSLClientAuthentication. That
-one decides inside the handshake, so a refused client is told why; an `async def` handler decides
-when the handshake is over: the client's data waits, and a refusal cannot be an alert any more.
+one decides inside the handshake, so a refused client is told why; an `async def` handler, and any
+on a client without a certificate, decides when the handshake is over: the client's data waits, and
+a refusal cannot be an alert any more.
 """
 
 import logging
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, cast
 
@@ -91,13 +92,17 @@ class ShardTLS:
             is_choosing=self._site.needs_choice or handlers.on_ssl_connection_request is not None,
             is_traced=handlers.on_ssl_status is not None,
             on_certificate=partial(self._judge, connection) if is_asking else None,
+            may_lack=handlers.on_ssl_client_authentication is not None,
         )
 
     def choose(self, wire: TLSFlow) -> None:
-        """Ask on_ssl_connection_request; without it the name that the client asks for decides."""
+        """Ask on_ssl_connection_request; without it the name that the client asks for decides.
+
+        Of a client that is turned away the application hears nothing: it only gets its response.
+        """
         hello = wire.engine.hello or Hello(())
         handler = self._dispatch.handlers.on_ssl_connection_request
-        if handler is None:
+        if handler is None or wire.connection.refusal is not None:
             wire.start(self._site.choose(hello))
             return
         event = events.SSLConnectionRequest(
@@ -124,10 +129,13 @@ class ShardTLS:
         if wire.connection in self._undecided:
             wire.wait()
 
+    def in_order(self, step: Callable[[], None]) -> None:
+        self._dispatch.in_order(step)
+
     def told(self, connection: Connection, lines: list[str]) -> None:
         """Fire SSLStatus for each line of progress."""
-        if self._dispatch.handlers.on_ssl_status is None:
-            return  # LogSSLPackets with nobody to tell
+        if self._dispatch.handlers.on_ssl_status is None or connection.refusal is not None:
+            return  # LogSSLPackets with nobody to tell, or of a client that is turned away
         connection_id = self._opening.name(connection)
         for line in lines:
             event = events.SSLStatus(connection_id, line)
@@ -195,7 +203,7 @@ class ShardTLS:
             kind, subject = "client certificates with ignored faults", shown(found.subject)
             self._log.about_stranger(kind, connection, logging.WARNING, text, subject, fault)
         handler = self._dispatch.handlers.on_ssl_client_authentication
-        if handler is None:
+        if handler is None or connection.refusal is not None:
             return found.is_trusted
         event = events.SSLClientAuthentication(
             connection_id=self._opening.name(connection),
@@ -211,7 +219,7 @@ class ShardTLS:
             self._dispatch.failed(connection.id, "on_ssl_client_authentication", error)
             return False
         if not is_work(result):
-            return bool(event.accept)
+            return event.accept
         self._undecided.add(connection)
         self._dispatch.tasks.spawn(self._judge_later(connection, event, result))
         return True

@@ -5,20 +5,22 @@ A view stays valid until Disconnected has been handled; afterwards it reads what
 cannot be had anew.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from functools import wraps
+from typing import Protocol, TypeAlias, TypeVar
 
-from shardws import ids
+from shardws import arguments, ids
 from shardws.errors import StateError, UsageError
 from shardws.headers import Headers
 from shardws.net.connection import Connection
 from shardws.net.connection.states import HOLD_APPLICATION, OPEN
-from shardws.protocol.formats import message_of
 from shardws.protocol.request import Request
 from shardws.routing.router import Router
 from shardws.settings.values import Settings
 from shardws.shard import configuration, negotiated
 from shardws.shard.context import ShardContext
 from shardws.shard.dispatch import Dispatcher
+from shardws.shard.thread_calls import ThreadCalls
 from shardws.tls.negotiated import Negotiated
 
 FORMATS = (0, 1, 2, 9, 10)
@@ -35,10 +37,30 @@ class ViewedShard(Protocol):
     def dispatch(self) -> Dispatcher: ...
     @property
     def router(self) -> Router: ...
+    @property
+    def calls(self) -> ThreadCalls: ...
+
+
+V = TypeVar("V")
+Setter: TypeAlias = Callable[["ConnectionView", V], None]
+
+
+def on_the_loop(setter: Setter[V]) -> Setter[V]:
+    """Have a setter run on the thread of the shard's loop; another one waits for that."""
+
+    @wraps(setter)
+    def run(view: "ConnectionView", value: V) -> None:
+        calls = view._shard.calls
+        if calls.thread.is_here:
+            setter(view, value)
+        else:
+            calls.ask(lambda: setter(view, value))
+
+    return run
 
 
 class ConnectionView:
-    """The properties of one connection."""
+    """The properties of one connection; any thread may read and set them."""
 
     __slots__ = ("_connection", "_shard")
 
@@ -127,8 +149,9 @@ class ConnectionView:
         return self._connection.state == OPEN
 
     @connected.setter
+    @on_the_loop
     def connected(self, wanted: bool) -> None:
-        if wanted:
+        if arguments.boolean(wanted, "connected"):
             raise StateError("a client connects, not the server: only False can be set")
         code, reason = configuration.goodbye(self._shard.settings)
         self._shard.router.disconnect(self._connection.id, code, reason)
@@ -139,8 +162,9 @@ class ConnectionView:
         return not self._connection.holds & HOLD_APPLICATION
 
     @accept_data.setter
+    @on_the_loop
     def accept_data(self, wanted: bool) -> None:
-        if wanted == self.accept_data:
+        if arguments.boolean(wanted, "accept_data") == self.accept_data:
             return
         if wanted:
             self._shard.dispatch.release(self._connection, HOLD_APPLICATION)
@@ -171,11 +195,12 @@ class ConnectionView:
         return 0 if extras is None else extras.data_format
 
     @data_format.setter
+    @on_the_loop
     def data_format(self, wanted: int) -> None:
-        if wanted not in FORMATS:
+        if arguments.number(wanted, "DataFormat") not in FORMATS:
             raise UsageError(f"DataFormat is one of {FORMATS}, not {wanted!r:.40}", code=213)
         if wanted != self.data_format:
-            self._connection.extra().data_format = int(wanted)
+            self._connection.extra().data_format = wanted
 
     @property
     def message_length(self) -> int:
@@ -187,15 +212,9 @@ class ConnectionView:
         return 0 if extras is None or extras.multipart is None else extras.multipart.announced
 
     @message_length.setter
+    @on_the_loop
     def message_length(self, size: int) -> None:
         self._connection.multipart.announce(configuration.length_of(size))
-
-    def message(self, data: str | bytes) -> tuple[int, bytes]:
-        """Return kind and payload of a value of DataToSend; UsageError (213) when it does not fit.
-
-        Bytes in the automatic format are text when they are valid UTF-8.
-        """
-        return message_of(data, self.data_format)
 
     @property
     def timeout(self) -> int:
@@ -203,6 +222,7 @@ class ConnectionView:
         return int(self._connection.timeout)
 
     @timeout.setter
+    @on_the_loop
     def timeout(self, wanted: int) -> None:
         seconds = configuration.timeout_of(wanted)
         if seconds != self._connection.timeout:

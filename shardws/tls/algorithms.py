@@ -1,8 +1,8 @@
 """Key-exchange groups and signature algorithms: names, numbers, strengths.
 
-Owns the two tables (IANA TLS registries) and the spellings of the model; knows no context.
-The model writes `ecdhe_x25519`, `ffdhe_2048`, `rsa-sha256`; IANA and OpenSSL names are understood
-as well. Errors are TLSSetupError 276.
+Owns the two tables (IANA TLS registries) and the spellings of other libraries; knows no context.
+Besides the names of IANA and OpenSSL it reads `ecdhe_x25519`, `ffdhe_2048`, and a hash with a kind
+of key in either order (`sha256-rsa`, `rsa-sha256`, `rsa_pss_sha256`). Errors are TLSSetupError 276.
 """
 
 import difflib
@@ -85,7 +85,21 @@ SIGNATURES: Final[dict[int, str]] = {
     0x0906: "mldsa87",
 }
 SEPARATORS: Final = re.compile(r"[;,:\s]+")
-PAIR: Final = re.compile(r"(rsa|ecdsa|dsa)[-+](sha1|sha224|sha256|sha384|sha512)")
+HASH: Final = r"sha-?(?P<{0}>1|224|256|384|512)"
+PAIR: Final = re.compile(
+    rf"(?P<first>[a-z0-9_+-]+?)[-+_]{HASH.format('behind')}|"
+    rf"{HASH.format('before')}[-+_](?P<second>[a-z0-9_+-]+)"
+)
+# What a signature algorithm of (kind of key, hash) is to OpenSSL; a PSS one is of two kinds of key.
+KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "rsa": ("RSA+SHA{}",),
+    "rsapkcs1": ("RSA+SHA{}",),
+    "dsa": ("DSA+SHA{}",),
+    "ecdsa": ("ECDSA+SHA{}",),
+    "rsapss": ("rsa_pss_rsae_sha{}", "rsa_pss_pss_sha{}"),
+    "pss": ("rsa_pss_rsae_sha{}", "rsa_pss_pss_sha{}"),
+}
+PSS_HASHES: Final = ("256", "384", "512")
 
 
 def _plain(name: str) -> str:
@@ -120,7 +134,8 @@ def groups(text: str) -> tuple[str, ...]:
 
 def signatures(text: str) -> tuple[str, ...]:
     """Return OpenSSL's names for a list of signature algorithms; empty is the default."""
-    return tuple(dict.fromkeys(_signature(name) for name in SEPARATORS.split(text) if name))
+    names = (name for name in SEPARATORS.split(text) if name)
+    return tuple(dict.fromkeys(found for name in names for found in _signature(name)))
 
 
 def check_key_shares(shares: str, supported: tuple[str, ...]) -> None:
@@ -142,15 +157,28 @@ def _group(name: str) -> str:
     return group.name
 
 
-def _signature(name: str) -> str:
+def _signature(name: str) -> tuple[str, ...]:
     plain = name.casefold()
-    pair = PAIR.fullmatch(plain)
-    if pair:
-        return f"{pair[1]}+{pair[2]}".upper()
-    if plain not in SIGNATURE_BY_NAME:
+    if plain in SIGNATURE_BY_NAME:
+        return (SIGNATURE_BY_NAME[plain],)
+    found = _pair(plain)
+    if not found:
         hint = _hint(plain, SIGNATURE_BY_NAME)
         raise TLSSetupError(276, f"unknown signature algorithm {name!r}{hint}")
-    return SIGNATURE_BY_NAME[plain]
+    return found
+
+
+def _pair(plain: str) -> tuple[str, ...]:
+    """Return what a hash and a kind of key, in either order, mean; nothing for another text."""
+    pair = PAIR.fullmatch(plain)
+    if pair is None:
+        return ()
+    size = pair["behind"] or pair["before"]
+    key = re.sub("[-+_]", "", pair["first"] or pair["second"])
+    forms = KEYS.get(key, ())
+    if len(forms) > 1 and size not in PSS_HASHES:
+        return ()
+    return tuple(form.format(size) for form in forms)
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

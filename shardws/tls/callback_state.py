@@ -12,7 +12,7 @@ from typing import Final
 from cryptography import x509
 from OpenSSL import SSL, crypto
 
-from shardws.tls.verification import ClientCertificate, Verification
+from shardws.tls.verification import ClientCertificate, Verification, absent
 
 MAX_LINES: Final = 256  # a handshake with packets logged makes about 60
 HANDSHAKE: Final = 22
@@ -109,6 +109,13 @@ class CallbackState:
             self.tell(f"client certificate cannot be read: {failure}")
             return False
         self._verification = None
+        return self._ask(found)
+
+    def judge_absence(self, is_required: bool) -> bool:
+        """Ask the hook about a client that presented no certificate, and return its answer."""
+        return self._ask(absent(is_required))
+
+    def _ask(self, found: ClientCertificate) -> bool:
         self.certificate = found
         self.is_accepted = self.hook(found) if self.hook else found.is_trusted
         return self.is_accepted

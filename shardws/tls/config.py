@@ -33,7 +33,7 @@ class TLSConfig:
     tls13_signatures: str = ""
 
     authenticate_clients: bool = False
-    require_certificate: bool = False  # refuse a client without one in the handshake already
+    require_certificate: bool = True  # of a client that is asked for one
     include_cert_chain: bool = False
     security_flags: int = 0
     ca_dir: str = ""

@@ -4,7 +4,8 @@ Owns the assembly: which store, versions, suites, lists and callbacks make a pyO
 Facts: a Context is frozen by its first Connection, so another setting means another ServerContext.
 Ticket keys are made with the Context: made before the fork, they are the same in every shard and
 in every shard that is forked later, and sessions resume everywhere. The keys in force are those of
-the Context a Connection was made with. Callbacks find the connection's CallbackState as its app data.
+the Context a Connection was made with. Callbacks find the connection's CallbackState as its app
+data.
 """
 
 from dataclasses import dataclass, field
@@ -109,13 +110,26 @@ def _check_provider(provider: str) -> None:
         raise TLSSetupError(270, f"SSLProvider {provider!r} is not available; OpenSSL is")
 
 
+def selected(config: TLSConfig) -> stores.Entry:
+    """Return the entry that store, subject and encoded certificate select; TLSSetupError else."""
+    return _select(_store(config), config)
+
+
+def _store(config: TLSConfig) -> stores.Store:
+    return stores.load(config.cert_store, config.cert_store_type, config.cert_store_password)
+
+
+def _select(store: stores.Store, config: TLSConfig) -> stores.Entry:
+    if config.cert_encoded:
+        return stores.select_encoded(store, config.cert_encoded)
+    return stores.select(store, config.cert_subject)
+
+
 def _entries(config: TLSConfig) -> tuple[stores.Entry, ...]:
     """Return the entries to present: the chosen one, and those of other key types beside it."""
-    store = stores.load(config.cert_store, config.cert_store_type, config.cert_store_password)
-    if config.cert_encoded:
-        return (stores.select_encoded(store, config.cert_encoded),)
-    entry = stores.select(store, config.cert_subject)
-    return (entry, *stores.companions(store, entry))
+    store = _store(config)
+    entry = _select(store, config)
+    return (entry,) if config.cert_encoded else (entry, *stores.companions(store, entry))
 
 
 def _served(versions: tuple[Version, ...], selection: Selection) -> tuple[Version, ...]:

@@ -22,6 +22,7 @@ class Ending(NamedTuple):
 CLOSE_NOTIFY: Final = Ending(0, "the peer ended the TLS stream")
 LOCAL: Final = Ending(0, "the TLS stream was ended here")
 TRUNCATED: Final = Ending(283, "the peer closed TCP without ending the TLS stream")
+REFUSED: Final = Ending(284, "the peer ended the TLS stream, as a renegotiation was refused")
 LEFT: Final = Ending(280, "the peer left during the TLS handshake")
 
 # OpenSSL's reasons that deserve other words.

@@ -15,6 +15,7 @@ in slices, since a memory BIO never shrinks. There is no SSL object (34 KiB) bef
 and none after CLOSED.
 """
 
+import contextlib
 import enum
 from typing import Final
 
@@ -30,7 +31,7 @@ from shardws.tls.ffi import Calls
 from shardws.tls.negotiated import Negotiated
 from shardws.tls.records import RecordCounter
 from shardws.tls.stream import Stream
-from shardws.tls.verification import ClientCertificate
+from shardws.tls.verification import NONE_PRESENTED, ClientCertificate
 
 SLICE: Final = 32768
 
@@ -50,7 +51,9 @@ class TLSEngine:
     """The engine; `calls` is the shard's, see `selftest.choose`.
 
     With `is_choosing` it stops in CHOOSING. `on_certificate` decides on a client certificate
-    inside the handshake; its exception passes through receive(). `is_traced` collects progress.
+    inside the handshake; its exception passes through receive(). With `may_lack` it is asked about
+    a client without one too, where that one would be refused by an alert. `is_traced` collects
+    progress.
     """
 
     __slots__ = (
@@ -60,6 +63,7 @@ class TLSEngine:
         "_hook",
         "_is_choosing",
         "_is_traced",
+        "_may_lack",
         "_out",
         "_reader",
         "_records",
@@ -80,12 +84,14 @@ class TLSEngine:
         is_choosing: bool = False,
         is_traced: bool = False,
         on_certificate: CertificateHook | None = None,
+        may_lack: bool = False,
     ) -> None:
         self.context = context  # the caller's choice, once it has chosen
         self._calls = calls
         self._is_choosing = is_choosing
         self._is_traced = is_traced
         self._hook = on_certificate
+        self._may_lack = may_lack
         self._connection: SSL.Connection | None = None
         self._stream: Stream | None = None
         self._witness: CallbackState | None = None
@@ -175,7 +181,9 @@ class TLSEngine:
 
     def eof(self) -> None:
         """Note the end of TCP: a truncation unless the stream had ended before."""
-        self._finish(endings.TRUNCATED if self.state is State.OPEN else endings.LEFT)
+        ending = endings.TRUNCATED if self.state is State.OPEN else endings.LEFT
+        has_refused = self._stream is not None and self._stream.has_refused
+        self._finish(endings.REFUSED if has_refused else ending)
 
     def take_status(self) -> list[str]:
         """Return the lines of progress since the last call; with `is_traced` or LogSSLPackets."""
@@ -247,16 +255,27 @@ class TLSEngine:
         connection = self._connection = context.open(self._witness, is_modern)
         if self._is_traced and self._witness is not None:
             connection.set_info_callback(self._witness.step)
+        if self._may_lack and context.config.authenticate_clients:
+            # Without a callback that of the Context stays, which knows the alerts.
+            connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_CLIENT_ONCE)
         return connection
 
     def _refusal(self, connection: SSL.Connection) -> Ending | None:
-        """Return why a completed handshake does not count: a certificate that nobody judged."""
-        if not self.context.config.authenticate_clients:
+        """Return why a completed handshake does not count, as to the client's certificate.
+
+        There is none, and that is not accepted; or nobody has judged it.
+        """
+        config, state = self.context.config, self._witness
+        if not config.authenticate_clients or state is None or state.is_accepted:
             return None
-        is_accepted = self._witness is not None and self._witness.is_accepted
-        if is_accepted or connection.get_peer_certificate() is None:
-            return None
-        return Ending(281, "client certificate refused: it was not judged")
+        reason = "it was not judged"
+        if connection.get_peer_certificate() is None:
+            if state.judge_absence(config.require_certificate):
+                return None
+            reason = NONE_PRESENTED
+        with contextlib.suppress(SSL.Error):
+            connection.shutdown()  # it is too late for an alert
+        return Ending(281, f"client certificate refused: {reason}")
 
     def _enter_open(self, connection: SSL.Connection) -> bytes:
         """Enter OPEN and return the plaintext that came behind the handshake."""

@@ -5,6 +5,9 @@ plaintext exactly once for each whole record, since asking in vain costs an exce
 without data is the exception to that. A record without data (KeyUpdate, refused renegotiation,
 empty) costs the peer BARREN_COST, a record with data pays 1 back, and at BARREN_LIMIT it is a
 flood: honest clients update their keys once in 2**24 records.
+
+A refused renegotiation (TLS 1.2) is a warning that OpenSSL sends; most clients then give up with
+an alert of their own or leave, which is what the refusal did, and is reported as such (284).
 """
 
 from typing import Final
@@ -20,6 +23,7 @@ from shardws.tls.records import RecordCounter
 BARREN_COST: Final = 8
 BARREN_LIMIT: Final = 256
 MAX_RENEGOTIATIONS: Final = 3
+ALERT: Final = 21  # RFC 5246 section 6.2.1
 HELD_LIMIT: Final = 1 << 20  # bytes of plaintext that wait for the end of a renegotiation
 
 
@@ -30,6 +34,7 @@ class Stream:
         "_barren",
         "_calls",
         "_connection",
+        "_has_warned",
         "_held",
         "_held_bytes",
         "_records",
@@ -50,6 +55,7 @@ class Stream:
         self._records = records
         self._witness = renegotiating  # counts handshakes, where TLS 1.2 may begin further ones
         self._barren = 0
+        self._has_warned = False  # OpenSSL has sent a warning: that it does not renegotiate
         self._held: list[bytes] = []
         self._held_bytes = 0
         self.out: list[bytes] = []  # what OpenSSL wants sent besides data
@@ -90,11 +96,18 @@ class Stream:
             self._fail(Ending(282, f"TLS: {probe.reason(error)}"))
         self.drain()
 
+    @property
+    def has_refused(self) -> bool:
+        """Whether the peer's last records asked for a renegotiation, which was refused."""
+        return self._has_warned and self._barren > 0
+
     def drain(self) -> None:
         """Move what OpenSSL wants sent into `out`."""
         data = self._calls.drain(self._connection)
         if data:
             self.out.append(data)
+            # Only TLS 1.2 shows the type of an encrypted record; and only this warning is sent.
+            self._has_warned = self.ending is None and data[0] == ALERT
 
     def _ask(self, count: int | None) -> bytes:
         """Ask for `count` records, or with None until there is no more."""
@@ -117,7 +130,9 @@ class Stream:
             self.drain()
             self.ending = endings.CLOSE_NOTIFY
         else:
-            self._fail(Ending(282, f"TLS: {probe.reason(error)}"))
+            why = probe.reason(error)
+            is_answer = self.has_refused and "alert" in why
+            self._fail(endings.REFUSED if is_answer else Ending(282, f"TLS: {why}"))
 
     def _check_floods(self, barren: int) -> None:
         self._barren += barren * BARREN_COST

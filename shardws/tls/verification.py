@@ -26,6 +26,8 @@ IGNORED: Final[dict[int, frozenset[int]]] = {
     0x800: frozenset({33, 36}),
 }
 MAX_CHAIN: Final = 16
+NONE_PRESENTED: Final = "the client presented no certificate"
+UNSPECIFIED: Final = 1  # X509_V_ERR_UNSPECIFIED: OpenSSL does not verify what is not there
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,18 @@ class ClientCertificate:
     encoded: bytes  # PEM of the leaf; with SSLIncludeCertChain of the verified chain behind it
     subject: str
     issuer: str
-    status: str  # "OK", or the reason in OpenSSL's words
+    status: str  # "OK", or the reason: OpenSSL's words, or NONE_PRESENTED
     error: int  # X509_V_ERR number behind the status, 0 for "OK"
     ignored: tuple[str, ...]  # errors that a security flag ignored: to be logged as warnings
 
     @property
     def is_trusted(self) -> bool:
         return not self.error
+
+
+def absent(is_required: bool) -> ClientCertificate:
+    """Return the finding for a client that presented no certificate."""
+    return ClientCertificate(b"", "", "", NONE_PRESENTED, UNSPECIFIED if is_required else 0, ())
 
 
 def ignored_errors(flags: int) -> frozenset[int]:

@@ -7,7 +7,7 @@ fields in the order in which they are encoded: numbers first, texts next, at mos
 `peers` last, which takes the rest of the frame. HELLO keeps its number and its first field over all
 versions: the codec refuses a peer of another version by that, whatever follows.
 
-The numbers 10 to 13 are countable: each side of a link counts them and so agrees, without a
+The numbers 10 to 14 are countable: each side of a link counts them and so agrees, without a
 number on the wire, which message a RESULT speaks of (see routing.ledger).
 """
 
@@ -16,7 +16,7 @@ from typing import Final
 
 from shardws.close_reasons import DRAIN_REASONS
 
-VERSION: Final = 2  # 2: DRAIN carries a reason instead of a close code
+VERSION: Final = 3  # 2: DRAIN carries a reason; 3: DELIVER_FORMATTED and NOT_IMPORTED
 
 # Who may send a message; a decoder is told who is at the other end.
 SHARD: Final = 1
@@ -30,6 +30,7 @@ DELIVER: Final = 10
 CLOSE: Final = 11
 GROUP_JOIN: Final = 12
 GROUP_LEAVE: Final = 13
+DELIVER_FORMATTED: Final = 14
 PUBLISH: Final = 20
 BROADCAST: Final = 21
 INTEREST: Final = 22
@@ -53,7 +54,7 @@ DRAIN: Final = 61
 STOP: Final = 62
 LOST_CONNECTIONS: Final = 63
 
-COUNTABLE: Final = frozenset((DELIVER, CLOSE, GROUP_JOIN, GROUP_LEAVE))
+COUNTABLE: Final = frozenset((DELIVER, CLOSE, GROUP_JOIN, GROUP_LEAVE, DELIVER_FORMATTED))
 DATA_FORMATS: Final = frozenset((1, 2, 9, 10))  # text, binary, ping, pong (events.FORMAT_*)
 
 STREAM_FORMATS: Final = DATA_FORMATS | {0}  # 0: as the connection's DataFormat says
@@ -147,6 +148,13 @@ MESSAGES: Final = (
     ),
     Message(GROUP_JOIN, "GROUP_JOIN", (_ID, _GROUP), _MEMBER, "countable: put into a group"),
     Message(GROUP_LEAVE, "GROUP_LEAVE", (_ID, _GROUP), _MEMBER, "countable: take out of a group"),
+    Message(
+        DELIVER_FORMATTED,
+        "DELIVER_FORMATTED",
+        (_ID, _PAYLOAD),
+        _MEMBER,
+        "countable: as DELIVER, in the DataFormat that the connection has",
+    ),
     Message(
         PUBLISH,
         "PUBLISH",

@@ -90,7 +90,9 @@ def pair(
 Pair = tuple[RunningServer, ClientConnection, ClientConnection, int]
 
 
-@pytest.mark.surface("WebSocketConnectionCount", "Send", "SendText", "Disconnect")
+@pytest.mark.surface(
+    "WebSocketConnectionCount", "Send", "SendText", "Disconnect", where="other-shard"
+)
 def test_a_connection_of_another_shard_is_known_and_controlled(pair: Pair) -> None:
     _, asker, other, identity = pair
     shown = ask(asker, "snapshot", identity)
@@ -108,7 +110,7 @@ def test_a_connection_of_another_shard_is_known_and_controlled(pair: Pair) -> No
     assert ask(asker, "bytes", identity, "bytes") == "QUEUED"
     assert other.recv(timeout=DEADLINE) == "hello"
     assert other.recv(timeout=DEADLINE) == b"bytes"
-    assert ask(asker, "set", identity, ["accept_data", False]) == {"error": 1117}
+    assert ask(asker, "set", identity, ["accept_data", False]) == {"error": 211}
     assert not ask(asker, "set from afar", identity, {"accept_data": False})["accept_data"]
     other.send(json.dumps({"do": "count"}))
     assert ask(asker, "set from afar", identity, {"timeout": 77, "data_format": 1})["timeout"] == 77
@@ -124,7 +126,7 @@ def test_a_connection_of_another_shard_is_known_and_controlled(pair: Pair) -> No
     assert identity not in ask(asker, "ids")
 
 
-@pytest.mark.surface("SendFile", "WebSocketConnectionDataFormat")
+@pytest.mark.surface("SendFile", "WebSocketConnectionDataFormat", where="other-shard")
 def test_a_file_goes_to_a_connection_of_another_shard(pair: Pair, tmp_path: Path) -> None:
     _, asker, other, identity = pair
     text = "äöü€" * 200_000
@@ -139,7 +141,7 @@ def test_a_file_goes_to_a_connection_of_another_shard(pair: Pair, tmp_path: Path
     assert ask(asker, "file", identity + 1000, str(tmp_path / "file")) == "GONE"
 
 
-@pytest.mark.surface("SendFile")
+@pytest.mark.surface("SendFile", where="other-shard")
 def test_a_gigabyte_across_shards_costs_neither_of_them_memory(pair: Pair, tmp_path: Path) -> None:
     server, asker, owner, _ = pair
     witness, _ = connect_to_shard(server, 0)

@@ -42,6 +42,21 @@ class EmbeddedServer:
     def ids(self) -> list[int]:
         return [event[1] for event in self.events if event[0] == "connected"]
 
+    def answer(self, request: bytes = UPGRADE) -> bytes:
+        """Return all that a client gets that says this, until the server ends the connection."""
+        found: list[bytes] = []
+        with socket.create_connection(("127.0.0.1", self.server.local_port)) as sock:
+            sock.sendall(request)
+            sock.setblocking(False)
+
+            def has_ended() -> bool:
+                with contextlib.suppress(BlockingIOError):
+                    found.append(sock.recv(65536))
+                return bool(found) and not found[-1]
+
+            self.run_until(has_ended)
+        return b"".join(found)
+
     @contextlib.contextmanager
     def nonreading_client(self) -> Iterator[int]:
         """Connect a client that never reads, with small buffers; yields its id."""

@@ -6,8 +6,8 @@ from shardws import WebSocketServer
 from tests.shard.server_fixture import EventRecorder, client, new_server
 
 UPGRADE = (
-    b"GET /a?b=1 HTTP/1.1\r\nHost: example.test:8080\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nOrigin: http://example.test:8080\r\n"
+    b"GET /a?b=1 HTTP/1.1\r\nHost: localhost:8080\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nOrigin: http://localhost:8080\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Protocol: one, two\r\n\r\n"
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import uvloop
@@ -42,6 +42,13 @@ async def client(url: str, **options: Any) -> ClientConnection:
 
 async def receive(connection: ClientConnection) -> str | bytes:
     return await asyncio.wait_for(connection.recv(), DEADLINE_S)
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Let the loop turn until something is true that no event tells of."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not what():  # noqa: ASYNC110  what it looks at is not made to be waited for
+            await asyncio.sleep(0.005)
 
 
 class EventRecorder:

@@ -18,6 +18,7 @@ from tests.shard.server_fixture import (
     new_server,
     receive,
     run,
+    until,
 )
 from tests.upgrade_request import UPGRADE
 
@@ -254,5 +255,41 @@ def test_connections_are_logged_on_demand_and_queries_only_if_asked_for(
         assert opened.startswith("opened for 127.0.0.1:")
         assert opened.endswith("/path?token=secret" if shows else "/path?...")
         assert ended.endswith("4000 'done\\nwith'")
+
+    run(main())
+
+
+@pytest.mark.surface("ConnectionRequest", "WebSocketConnectionCount")
+@pytest.mark.parametrize("has_handler", [False, True])
+def test_who_is_refused_does_not_count_though_the_answer_waits_for_the_request(
+    has_handler: bool,
+) -> None:
+    """It counted as a connection until its request came, or some seconds had passed."""
+
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = new_server()
+
+        def refuse(e: ConnectionRequest) -> None:
+            e.accept = False
+            recorder.note("refused")
+
+        if has_handler:
+            server.on_connection_request = refuse
+        else:
+            server.allowed_clients = "192.0.2.1"
+        async with listening(server):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
+            assert server._shard is not None
+            shard = server._shard
+            await until(lambda: bool(shard.connections))
+            assert server.web_socket_connection_count == 0
+            writer.write(UPGRADE)
+            assert (await asyncio.wait_for(reader.readline(), DEADLINE_S)).startswith(
+                b"HTTP/1.1 403"
+            )
+            writer.close()
+            await until(lambda: not shard.connections)
+            assert server.web_socket_connection_count == 0
 
     run(main())

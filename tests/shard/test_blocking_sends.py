@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection
 
-from shardws import DataIn, Outcome, ShardwsError
+from shardws import Connected, DataIn, Outcome, ShardwsError
 from shardws.errors import SendInterrupted
 from tests.shard.embedded_server import BIG, EmbeddedServer, client_thread
 from tests.shard.server_fixture import DEADLINE_S
@@ -268,3 +268,28 @@ def test_what_one_segment_brings_waits_behind_a_handler_that_blocks(
         sock.sendall(UPGRADE + frames)
         embedded.run_until(lambda: len(order) == 6)
     assert order == [b"%b %d" % (word, n) for n in range(3) for word in (b"begin", b"end")]
+
+
+@pytest.mark.surface("DoEvents", "Connected", "WebSocketOpenRequest")
+def test_a_send_in_connected_blocks_until_written_behind_the_opening_response() -> None:
+    """With a handler of the opening request it waited for the response, which waited for it."""
+    embedded = EmbeddedServer()
+    server = embedded.server
+    server.default_timeout = 5
+    server.on_web_socket_open_request = lambda e: embedded.events.append(("asked",))
+    received: list[str | bytes] = []  # apart: the client's thread adds to it meanwhile
+
+    def on_connected(e: Connected) -> None:
+        server.send_text(e.connection_id, "welcome")
+        embedded.events.append(("sent", server.connections[e.connection_id].bytes_sent))
+
+    server.on_connected = on_connected
+    server.listening = True
+    try:
+        with client_thread(embedded, lambda ws: received.append(ws.recv(DEADLINE_S))):
+            pass
+    finally:
+        server.shutdown()
+    assert embedded.events[:2] == [("asked",), ("sent", 0)]
+    assert received == ["welcome"]
+    assert embedded.count("error") == 0

@@ -49,9 +49,9 @@ def test_what_the_client_is_and_asked_for_can_be_read() -> None:
             writer.write(UPGRADE)
             identity = (await recorder.wait_for("connected"))[0][1]
             assert server.get_web_socket_connection_connection_id(identity) == str(identity)
-            assert server.get_web_socket_connection_host(identity) == "example.test:8080"
+            assert server.get_web_socket_connection_host(identity) == "localhost:8080"
             assert server.get_web_socket_connection_local_address(identity) == "127.0.0.1"
-            assert server.get_web_socket_connection_origin(identity) == "http://example.test:8080"
+            assert server.get_web_socket_connection_origin(identity) == "http://localhost:8080"
             assert server.get_web_socket_connection_remote_host(identity) == "127.0.0.1"
             port = writer.get_extra_info("sockname")[1]
             assert server.get_web_socket_connection_remote_port(identity) == port

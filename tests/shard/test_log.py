@@ -19,13 +19,14 @@ def logging_server(recorder: EventRecorder, level: int) -> WebSocketServer:
 
 
 async def connect_and_close(server: WebSocketServer, recorder: EventRecorder) -> None:
-    """Refuse one client, and open and close another."""
+    """Refuse one client, and open and close another that sends a message."""
     async with listening(server) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.local_port)
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await asyncio.wait_for(reader.read(), 5)
         writer.close()
-        ws = await client(f"{url}/?secret")
+        ws = await client(f"{url}/?secret", subprotocols=["chat"])
+        await ws.send(b"hello")
         await ws.close()
         await recorder.wait_for("disconnected")
         await asyncio.sleep(0)
@@ -34,16 +35,28 @@ async def connect_and_close(server: WebSocketServer, recorder: EventRecorder) ->
 @pytest.mark.surface("Log")
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_log_level_chooses_what_the_event_reports(level: int) -> None:
+    """Level 1 was silent about connections that open and end, and level 3 told what 2 did."""
+
     async def main() -> None:
         recorder = EventRecorder()
         await connect_and_close(logging_server(recorder, level), recorder)
         identity = next(event[1] for event in recorder.events if event[0] == "connected")
         logs = [Log(*event[1:]) for event in recorder.events if event[0] == "log"]
-        seen = [(log.connection_id, log.log_level, log.message.split()[0]) for log in logs]
-        refused = [(0, 1, "refused")] if level >= 1 else []
-        details = [(identity, 2, "opened"), (identity, 2, "ended")] if level >= 2 else []
-        assert seen == refused + details
-        assert all(log.log_type == "shard" and "secret" not in log.message for log in logs)
+        told = [(log.connection_id, log.log_level, log.message.split()[0]) for log in logs]
+        expected = [
+            (0, 1, "refused"),
+            (identity, 1, "opened"),
+            (identity, 2, "asked"),
+            (identity, 3, "received"),  # the message
+            (identity, 3, "received"),  # the close frame
+            (identity, 1, "ended"),
+        ]
+        assert told == [one for one in expected if one[1] <= level]
+        assert all(log.log_type == ("Info", "Verbose", "Debug")[log.log_level - 1] for log in logs)
+        assert not any("secret" in log.message for log in logs)
+        if level == 3:
+            assert "'chat'" in logs[2].message
+            assert logs[3].message == "received binary, 5 bytes"
 
     run(main())
 
@@ -54,7 +67,7 @@ def test_the_event_follows_the_settings_at_run_time() -> None:
         recorder = EventRecorder()
         server = logging_server(recorder, 0)
         async with listening(server) as url:
-            for level, connections, expected in ((0, True, 0), (1, True, 2), (1, False, 2)):
+            for level, connections, expected in ((0, True, 0), (1, True, 2), (1, False, 4)):
                 server.log_level, server.log_connections = level, connections
                 ws = await client(url)
                 await ws.close()
@@ -67,7 +80,7 @@ def test_the_event_follows_the_settings_at_run_time() -> None:
             server.log_connections = True
             ws = await client(url)
             await ws.close()
-        assert len([e for e in recorder.events if e[0] == "log"]) == 2
+        assert len([e for e in recorder.events if e[0] == "log"]) == 4
 
     run(main())
 
@@ -87,13 +100,13 @@ def test_a_handler_of_log_that_raises_does_not_raise_for_ever(
 
         server.on_log = on_log
         server.on_error = lambda e: recorder.note("error", e.error_code)
-        await connect_and_close(server, recorder)
-        assert len(await recorder.wait_for("log")) == 1
-        assert await recorder.wait_for("error") == [("error", 436)]
+        await connect_and_close(server, recorder)  # one refused, one opened, one ended
+        assert len(await recorder.wait_for("log", 3)) == 3
+        assert await recorder.wait_for("error", 3) == [("error", 436)] * 3
 
     run(main())
     lines = [record for record in caplog.records if "on_log" in record.getMessage()]
-    assert len(lines) == 1
+    assert len(lines) == 3
     assert lines[0].pathname.endswith("dispatch.py")  # the line that logged, not the adapter
 
 

@@ -177,6 +177,30 @@ def test_addresses_of_an_ipv6_client() -> None:
     run(main())
 
 
+@pytest.mark.surface("UseIPv6", "WebSocketConnectionRemoteHost", "WebSocketConnectionLocalAddress")
+@pytest.mark.surface("ConnectionRequest")
+@pytest.mark.skipif(not HAS_IPV6, reason="this host has no ::1")
+def test_an_ipv4_client_of_both_families_is_shown_as_one() -> None:
+    """It was shown as ::ffff:127.0.0.1, which no comparison of an application expects."""
+
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = new_server()
+        server.local_host = ""
+        server.use_ipv6 = 2
+        server.on_connection_request = lambda e: recorder.note("from", e.address)
+        server.on_connected = lambda e: recorder.note("connected", e.connection_id)
+        async with listening(server):
+            await client(f"ws://127.0.0.1:{server.local_port}")
+            identity = (await recorder.wait_for("connected"))[0][1]
+            assert recorder.events[0] == ("from", "127.0.0.1")
+            assert server.get_web_socket_connection_remote_host(identity) == "127.0.0.1"
+            assert server.get_web_socket_connection_local_address(identity) == "127.0.0.1"
+            assert (await server.connection(identity)).remote_host == "127.0.0.1"
+
+    run(main())
+
+
 def test_connections_from_one_address_share_its_text() -> None:
     async def main() -> None:
         server = new_server()

@@ -132,17 +132,48 @@ def test_the_subject_chooses_and_reads_back_what_was_found() -> None:
             assert "CN=other" in server.ssl_cert_subject.split(", ")
             assert server.ssl_cert_subject != "cn=OTHER"
             assert server.ssl_cert_encoded == OTHER.cert_chain_pems[0].bytes()
-        assert server.ssl_cert_subject == "cn=OTHER"
-        assert server.ssl_cert_encoded == b""
+        assert "CN=other" in server.ssl_cert_subject.split(", ")
+        assert server.ssl_cert_encoded == OTHER.cert_chain_pems[0].bytes()
 
     run(main())
+
+
+@pytest.mark.surface("SSLCertSubject", "SSLCertEncoded", "SSLCertStore")
+def test_the_selection_is_seen_as_soon_as_it_is_made() -> None:
+    """It was seen while listening only, and a subject that matched nothing read as if it had."""
+    server = tls_server()
+    server.ssl_cert_store = ""
+    assert (server.ssl_cert_subject, server.ssl_cert_encoded) == ("*", b"")
+    server.ssl_cert_store = pem_of(LEAF) + pem_of(OTHER)
+    leaf, other = (one.cert_chain_pems[0].bytes() for one in (LEAF, OTHER))
+    assert "CN=shard" in server.ssl_cert_subject
+    assert server.ssl_cert_encoded == leaf
+    server.ssl_cert_subject = "other"
+    assert "CN=other" in server.config("SSLCertSubject")
+    assert server.ssl_cert_encoded == other
+    server.ssl_cert_subject = "CN=nobody"
+    assert (server.ssl_cert_subject, server.config("SSLCertSubject")) == ("", "")
+    assert listen_error(server).code == 272
+    assert server.ssl_cert_subject == ""  # after the failed start too
+    server.ssl_cert_subject = ""  # as "*"
+    assert "CN=shard" in server.ssl_cert_subject
+    server.ssl_cert_encoded = other
+    assert "CN=other" in server.ssl_cert_subject
+    assert shown(server, "b.example") == ["other"]
+    server.ssl_cert_encoded = RSA_LEAF.cert_chain_pems[0].bytes()
+    assert server.ssl_cert_subject == ""
+    assert listen_error(server).code == 272
+    server.ssl_cert_store = b"nonsense"
+    server.ssl_cert_subject = "x"
+    assert server.ssl_cert_subject == "x"  # nobody can tell
+    assert "PRIVATE KEY" not in repr(server.settings)
 
 
 @pytest.mark.surface("SSLCertSubject")
 def test_without_a_subject_the_first_certificate_with_a_key_serves() -> None:
     server = tls_server()
     server.ssl_cert_store = AUTHORITY.cert_pem.bytes() + pem_of(OTHER) + pem_of(LEAF)
-    assert server.ssl_cert_subject == "*"
+    assert server.ssl_cert_subject.startswith("CN=other, ")
     assert shown(server) == ["other"]
 
 

@@ -217,22 +217,62 @@ def test_a_handler_that_raises_lets_nobody_in(is_async: bool) -> None:
     run(main())
 
 
+@pytest.mark.surface("SSLAuthenticateClients", "SSLClientAuthentication")
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("is_required", [True, False])
+@pytest.mark.parametrize("verdict", [None, True, False])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_event_decides_about_a_client_without_a_certificate(
+    version: ssl.TLSVersion, is_required: bool, verdict: bool | None, is_async: bool
+) -> None:
+    """Such a client was let in, and no event fired."""
+
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = client_auth_server(recorder)
+        server.ssl_require_client_certificate = is_required
+
+        def decide(e: SSLClientAuthentication) -> None:
+            recorder.note("asked", e.cert_encoded, e.cert_subject, e.cert_issuer, e.status)
+            assert e.accept is not is_required
+            if verdict is not None:
+                e.accept = verdict
+
+        async def decide_later(e: SSLClientAuthentication) -> None:
+            await asyncio.sleep(0)
+            decide(e)
+
+        server.on_ssl_client_authentication = decide_later if is_async else decide
+        lets_in = verdict if verdict is not None else not is_required
+        async with listening_tls(server):
+            answer = await upgrade_response(server, None, version)
+            assert answer.startswith(b"HTTP/1.1 101") is lets_in
+            assert bool(answer) is lets_in
+        asked = [event for event in recorder.events if event[0] == "asked"]
+        assert asked == [("asked", b"", "", "", "the client presented no certificate")]
+        codes = [event[1] for event in recorder.events if event[0] == "error"]
+        assert codes == ([] if lets_in else [281])
+
+    run(main())
+
+
 @pytest.mark.surface("SSLAuthenticateClients")
-def test_a_client_without_a_certificate_is_let_in_unless_one_is_required() -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_without_a_handler_a_certificate_is_required_unless_the_setting_says_otherwise(
+    version: ssl.TLSVersion,
+) -> None:
     async def main() -> None:
         recorder = EventRecorder()
         server = client_auth_server()
-        server.on_ssl_client_authentication = lambda e: recorder.note("asked")
+        server.ssl_require_client_certificate = False
         async with listening_tls(server):
-            assert b"101" in await upgrade_response(server, None)
-        assert recorder.events == []
-
+            assert b"101" in await upgrade_response(server, None, version)
         strict = client_auth_server(recorder)
-        strict.ssl_require_client_certificate = True
+        assert strict.ssl_require_client_certificate is True
         async with listening_tls(strict):
-            with pytest.raises(ssl.SSLError, match=r"(?i)certificate.required"):
-                await upgrade_response(strict, None)
-            assert b"101" in await upgrade_response(strict, ALICE)
+            with pytest.raises(ssl.SSLError, match=r"(?i)(certificate.required|handshake.failure)"):
+                await upgrade_response(strict, None, version)
+            assert b"101" in await upgrade_response(strict, ALICE, version)
         assert [event[1] for event in recorder.events if event[0] == "error"] == [281]
 
     run(main())

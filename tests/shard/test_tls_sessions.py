@@ -66,6 +66,7 @@ def test_nothing_resumes_while_clients_are_authenticated(version: ssl.TLSVersion
     async def main() -> None:
         server = tls_server()
         server.ssl_authenticate_clients = True
+        server.ssl_require_client_certificate = False
         context = client_context(version)
         async with listening_tls(server):
             _, session = await resume(server, context, None)

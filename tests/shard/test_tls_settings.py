@@ -158,3 +158,26 @@ def test_signatures_that_fit_no_certificate_are_refused_at_the_start(name: str) 
     server = tls_server()
     setattr(server, name, "rsa_pss_rsae_sha256")  # with a certificate for ECDSA
     assert listen_error(server).code == 276
+
+
+# The defaults of the component whose names these settings have.
+LISTS = {
+    "tls12_signature_algorithms": "sha256-rsa,sha256-dsa,sha1-rsa,sha1-dsa",
+    "tls13_signature_algorithms": "ed25519,ed448,ecdsa_secp256r1_sha256,ecdsa_secp384r1_sha384,"
+    "ecdsa_secp521r1_sha512,rsa_pkcs1_sha256,rsa_pkcs1_sha384,rsa_pkcs1_sha512,"
+    "rsa_pss_sha256,rsa_pss_sha384,rsa_pss_sha512",
+}
+
+
+@pytest.mark.surface("TLS12SignatureAlgorithms", "TLS13SignatureAlgorithms")
+@pytest.mark.parametrize(("version", "digest"), [("-tls1_2", "SHA256"), ("-tls1_3", "SHA256")])
+def test_the_lists_of_the_original_component_serve(version: str, digest: str) -> None:
+    async def main() -> None:
+        server = tls_server(leaf=RSA_LEAF)
+        for name, value in LISTS.items():
+            setattr(server, name, value)
+        async with listening_tls(server):
+            found = await s_client(server, version)
+        assert re.search(rf"Peer signing digest: {digest}$", found, re.M), found
+
+    run(main())

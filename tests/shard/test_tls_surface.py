@@ -3,6 +3,7 @@
 import gc
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from shardws import Connected
+from shardws.errors import SendInterrupted
 from shardws.net.tls import TLSTransport
 from shardws.tls.engine import TLSEngine
+from tests.shard.embedded_server import BIG, EmbeddedServer
 from tests.shard.server_fixture import DEADLINE_S, EventRecorder, receive, run
 from tests.shard.tls_client import TCPClient, TLSClient, connect_tls
 from tests.shard.tls_server_fixture import client_context, connect_wss, listening_tls, tls_server
@@ -132,6 +135,7 @@ def test_what_tls_took_is_given_back_without_the_collector() -> None:
         recorder = EventRecorder()
         server = tls_server()
         server.ssl_authenticate_clients = True
+        server.ssl_require_client_certificate = False
         server.on_ssl_client_authentication = lambda e: None
         server.on_ssl_connection_request = lambda e: None
         server.on_ssl_status = lambda e: None
@@ -154,3 +158,42 @@ def test_what_tls_took_is_given_back_without_the_collector() -> None:
         run(main())
     finally:
         gc.enable()
+
+
+@pytest.mark.surface("Interrupt", "DoEvents", "WebSocketConnectionTimeout")
+def test_a_blocking_send_over_tls_is_interrupted() -> None:
+    embedded = EmbeddedServer()
+    server = embedded.server
+    server.use_ssl = True
+    server.ssl_cert_store = tls_server().ssl_cert_store
+    server.default_timeout = 60
+    blocks, is_over = threading.Event(), threading.Event()
+
+    def read_nothing() -> None:
+        with (
+            socket.create_connection(("127.0.0.1", server.local_port)) as raw,
+            client_context().wrap_socket(raw, server_hostname="127.0.0.1") as sock,
+        ):
+            sock.sendall(UPGRADE)
+            is_over.wait(DEADLINE_S)
+
+    def interrupt() -> None:
+        blocks.wait(DEADLINE_S)
+        server.interrupt(embedded.ids[0])
+
+    server.listening = True
+    threads = [threading.Thread(target=body) for body in (read_nothing, interrupt)]
+    for thread in threads:
+        thread.start()
+    try:
+        embedded.run_until(lambda: embedded.ids)
+        loop = server._embedded.loop if server._embedded is not None else None
+        assert loop is not None
+        loop.call_later(0.05, blocks.set)  # from inside the turns of the blocking send
+        with pytest.raises(SendInterrupted, match="interrupted"):
+            server.send(embedded.ids[0], BIG)
+    finally:
+        is_over.set()
+        server.shutdown()
+        for thread in threads:
+            thread.join()

@@ -56,22 +56,73 @@ def test_marks_are_found_on_modules_classes_and_functions() -> None:
     ]
 
 
+def test_a_mark_says_where_and_over_what() -> None:
+    source = """
+@pytest.mark.surface("Send", where=("same-shard", "other-shard"), over="tls")
+@pytest.mark.surface("Log")
+def test_x(): ...
+"""
+    assert list(marks_in(source, "tests/processes/test_x.py")) == [
+        Mark("Send", "tests/processes/test_x.py::test_x", "same-shard", "tls"),
+        Mark("Send", "tests/processes/test_x.py::test_x", "other-shard", "tls"),
+        Mark("Log", "tests/processes/test_x.py::test_x", "same-shard", "plain"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "place", "way"),
+    [
+        ("tests/shard/test_x.py", "in-process", "plain"),
+        ("tests/shard/test_tls_x.py", "in-process", "tls"),
+        ("tests/processes/test_x.py", "same-shard", "plain"),
+        ("tests/processes/test_tls_x.py", "same-shard", "tls"),
+        ("tests/examples/test_demo.py", "same-shard", "plain"),
+        ("tests/examples/test_do_events_echo_tls.py", "in-process", "tls"),
+    ],
+)
+def test_the_file_says_so_for_marks_that_do_not(path: str, place: str, way: str) -> None:
+    source = '@pytest.mark.surface("Send")\ndef test_x(): ...'
+    assert list(marks_in(source, path)) == [Mark("Send", f"{path}::test_x", place, way)]
+
+
 def test_a_mark_must_name_its_items_literally() -> None:
     source = "@pytest.mark.surface(NAME)\ndef test_x(): ..."
     with pytest.raises(SystemExit, match="literally"):
         list(marks_in(source, "x"))
 
 
-def test_a_mark_of_no_item_is_told() -> None:
-    wrong = Mark("LocalProt", "x")
-    assert unknown([wrong, Mark("LocalPort", "x")]) == [wrong]
+def test_a_mark_of_no_item_place_or_way_is_told() -> None:
+    wrong = [
+        Mark("LocalProt", "x"),
+        Mark("LocalPort", "x", "elsewhere"),
+        Mark("LocalPort", "x", "same-shard", "pigeon"),
+    ]
+    assert unknown([*wrong, Mark("LocalPort", "x")]) == wrong
 
 
-def test_the_page_counts_items_with_a_test() -> None:
-    text = page([Mark("LocalPort", "a::b"), Mark("LocalPort", "c"), Mark("Send", "a::b")])
-    assert "**2 of 95** items have a test" in text
-    assert "| LocalPort | `local_port` | `a::b`<br>`c` |" in text
-    assert "| Config | `config(text)` | - |" in text
+def test_an_item_counts_when_each_place_that_applies_has_a_test() -> None:
+    everywhere = [
+        Mark("Send", "a::b", place, way)
+        for place in ("in-process", "same-shard", "other-shard")
+        for way in ("plain", "tls")
+    ]
+    text = page([*everywhere, Mark("LocalPort", "a::b"), Mark("LocalPort", "c")])
+    assert "**1 of 95** items are shown" in text
+    assert "| Send | `send(id, data)` | plain 1, TLS 1 | plain 1, TLS 1 | plain 1, TLS 1 |" in text
+    assert "| LocalPort | `local_port` | plain 2 | **not shown** | - |" in text
+    assert "| LocalPort | `a::b`<br>`c` |" in text
+    assert "Not shown everywhere: ConnectionBacklog, " in text
+    partly = page(everywhere[1:])
+    assert "| Send | `send(id, data)` | plain **not shown**, TLS 1 |" in partly
+
+
+def test_what_applies_to_an_item() -> None:
+    cells = {item.vendor: item.cells for item in ITEMS}
+    assert cells["DoEvents"] == (("in-process", "plain"), ("in-process", "tls"))
+    assert cells["LocalPort"] == (("in-process", "plain"), ("same-shard", "plain"))
+    assert cells["UseSSL"] == (("in-process", "tls"), ("same-shard", "tls"))
+    assert len(cells["WebSocketConnectionHost"]) == len(cells["MessageLength"]) == 6
+    assert len(cells["SSLNegotiatedCipher"]) == 3
 
 
 def test_the_marks_of_this_repository_name_real_items() -> None:
@@ -92,4 +143,4 @@ def test_the_command_writes_and_checks(
     assert surface.main(["--check"]) == 0
     (tests / "test_x.py").write_text(SOURCE.replace("SendText", "SendTxet"))
     assert surface.main([]) == 1
-    assert "TestThree::test_four names 'SendTxet'" in capsys.readouterr().out
+    assert "TestThree::test_four names 'SendTxet' (in-process, plain)" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 import types
 from typing import Any
@@ -87,6 +88,28 @@ def test_events_of_no_named_tuple(implementation: hotpath.Body, kind: Any) -> No
     """A structure of the interpreter has fields behind those of the tuple: it would crash."""
     with pytest.raises(TypeError, match="not the class of a named tuple"):
         implementation.maker(kind)
+
+
+def test_a_mark_chooses_by_the_calling_thread(implementation: hotpath.Body) -> None:
+    mark = implementation.ThreadMark()
+    assert mark.ident == 0
+    assert mark.choose("here", "elsewhere") == "elsewhere"
+    mark.ident = threading.get_ident()
+    found = [mark.choose("here", "elsewhere")]
+    thread = threading.Thread(target=lambda: found.append(mark.choose("here", "elsewhere")))
+    thread.start()
+    thread.join()
+    assert found == ["here", "elsewhere"]
+    with pytest.raises(TypeError):
+        mark.choose("here")  # type: ignore[call-arg]
+
+
+def test_a_mark_holds_nothing(implementation: hotpath.Body) -> None:
+    mark, thing = implementation.ThreadMark(), object()
+    before = sys.getrefcount(thing)
+    for _ in range(1000):
+        mark.choose(thing, thing)
+    assert sys.getrefcount(thing) == before
 
 
 def test_the_variable_forces_the_python_bodies() -> None:

@@ -19,12 +19,13 @@ in `extras`.
 import asyncio
 import math
 import time
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from shardws.close_reasons import IDLE, QUEUE_FULL
 from shardws.errors import HandshakeError
 from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY
 from shardws.interfaces import Source
+from shardws.net.addresses import plain_address
 from shardws.net.config import Policy
 from shardws.net.connection.extras import Extras
 from shardws.net.connection.multipart import Multipart
@@ -42,8 +43,10 @@ from shardws.net.connection.states import (
 )
 from shardws.net.options import UNTOUCHED
 from shardws.net.pump import Wire
+from shardws.net.shutdown import HasSocket, shut_down
 from shardws.outcomes import DROPPED, GONE, QUEUED, Outcome, SendOutcome
 from shardws.protocol import handshake
+from shardws.protocol.formats import message_of
 from shardws.protocol.frames import BINARY, CLOSE, Frame
 from shardws.protocol.keepalive import NEVER, Action, round_trip, token
 from shardws.protocol.request import Request
@@ -140,6 +143,13 @@ class Connection(Wire):
             return self._divert(kind, payload, is_part=True)
         self.put(kind, payload)
         return QUEUED
+
+    def formatted(self, payload: bytes) -> tuple[int, bytes]:
+        """Return kind and payload of a message in this connection's DataFormat.
+
+        UsageError (213) when it does not fit.
+        """
+        return message_of(payload, FORMAT_AUTOMATIC if not self.extras else self.extras.data_format)
 
     def send_whole(self, kind: int, payload: bytes) -> SendOutcome:
         """Queue one message that is not a part of an announced one (see `sharing`)."""
@@ -292,11 +302,12 @@ class Connection(Wire):
         if config.options is not UNTOUCHED:
             config.options.apply(self.get_extra_info("socket"))
         # Thousands of connections share one address text: behind a proxy, and at this end anyway.
+        shared = self.owner.interned.shared
         peer, here = self.get_extra_info("peername"), self.get_extra_info("sockname")
         if peer and not self.remote_host:
-            self.remote_host, self.remote_port = self.owner.interned.shared(peer[0]), peer[1]
+            self.remote_host, self.remote_port = shared(plain_address(peer[0])), peer[1]
         if here:
-            self.local_address = self.owner.interned.shared(here[0])
+            self.local_address = shared(plain_address(here[0]))
         self.reader = handshake.HandshakeReader(config.handshake, self._is_secure)
         self.seen = self.owner.now
         if config.open_timeout:
@@ -546,9 +557,21 @@ class Connection(Wire):
                 self._end()
             else:  # the peer may still send, and something of ours may not have left yet
                 self._linger()
+            self.owner.call_soon(self._tell_end)  # this may run inside a handler
         elif self.state == OPEN:
             self.state = CLOSING
             self.expire_in(self.config.close_timeout)
+
+    def _tell_end(self) -> None:
+        """Tell the owner at once that the WebSocket is over, however long TCP stays."""
+        if self.state != LOST and self.session is not None and not self.is_told:
+            self.extra().is_told = True
+            self.owner.ended(self, self.session.lost())
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the owner was told that it is over, though TCP may not be."""
+        return self.extras is not None and self.extras.is_told
 
     def eof_received(self) -> bool:
         if self.state in (OPEN, CLOSING):
@@ -604,6 +627,8 @@ class Connection(Wire):
             self.abort_wire()
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self.transport is not None:
+            shut_down(cast(HasSocket, self.transport))
         self.state = LOST
         self._cancel_parts()
         self.attach(None)

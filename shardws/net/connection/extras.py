@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from shardws.errors import HandshakeError
 from shardws.net.connection.multipart import Multipart
+from shardws.net.connection.states import COUNTED
 from shardws.tls.negotiated import Negotiated
 
 
@@ -23,6 +24,7 @@ class Extras:
     quiet_since: float = 0.0  # when something moved before our last ping
     early: bytes = b""  # of the opening request, read while the address is decided on
     refusal: HandshakeError | None = None  # what the opening request will be answered with
-    is_counted: bool = True  # False: turned away because the server is full
+    place: int = COUNTED  # states.COUNTED, TURNED_AWAY or LINGERING
+    is_told: bool = False  # the owner was told that it is over, though TCP is not
     ends_by: float = 0.0  # when the end has lasted long enough, whatever the peer still takes
     waiting: int = 0  # bytes in the transport when the idle time, or the end, was last looked at

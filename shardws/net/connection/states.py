@@ -19,6 +19,11 @@ CLOSING: Final = 3
 ENDING: Final = 4
 LOST: Final = 5
 
+# What a TCP connection counts as, apart from WebSocketConnectionCount.
+COUNTED: Final = 0  # in it
+TURNED_AWAY: Final = 1  # not admitted; it stays for its response
+LINGERING: Final = 2  # over for the application; TCP stays until the peer ends it, or a deadline
+
 # Reasons not to read: bits of `holds`, set and cleared by shard.dispatch.
 HOLD_TASK: Final = 1  # an async handler of the connection runs
 HOLD_APPLICATION: Final = 2  # AcceptData is False

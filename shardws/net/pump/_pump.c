@@ -307,6 +307,7 @@ static PyMethodDef pump_methods[] = {
 
 static PyMemberDef pump_members[] = {
     {"now", T_DOUBLE, offsetof(Pump, now), 0, NULL},
+    {"is_direct", T_BOOL, offsetof(Pump, is_direct), 0, NULL},
     {NULL},
 };
 

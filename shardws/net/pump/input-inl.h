@@ -199,7 +199,7 @@ serve(Wire *wire, const uint8_t *at, const uint8_t *end)
 {
     Pump *pump = wire->pump;
     Budget budget = {SLICE_ITEMS, READ_BYTES, read_clock() + SLICE_SECONDS};
-    if (is_fast(wire) && pump->dispatch != Py_None) {
+    if (is_fast(wire) && pump->is_direct) {
         PyObject *handler = PyObject_GetAttr(pump->handlers, name_on_data_in);
         if (handler == NULL) {
             report(pump, wire);

@@ -16,6 +16,7 @@ lose(Wire *wire, int error)
     wire->flags |= GONE;
     wire->lost_error = error;
     epoll_ctl(pump->epoll, EPOLL_CTL_DEL, wire->fd, NULL); /* a copy of it elsewhere keeps it alive */
+    shutdown(wire->fd, SHUT_RDWR); /* a copy in a forked child must not keep the connection */
     close(wire->fd);
     wire->fd = -1;
     clear_outbox(pump, &wire->out);

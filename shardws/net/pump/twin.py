@@ -48,6 +48,7 @@ class Pump:
         "_on_error",
         "_time",
         "counters",
+        "is_direct",
         "joiner",
         "now",
     )
@@ -80,6 +81,7 @@ class Pump:
         self.counters = counters(row)
         self.joiner = Joiner()
         self.now = time()
+        self.is_direct = False  # in C: handlers are called from there
 
     def share(self, wires: Iterable[Any], kind: int, payload: bytes) -> list["Wire"]:
         """Queue one message (kind 1, 2) for each wire; return those that need `send_slowly`."""

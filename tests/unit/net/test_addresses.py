@@ -3,7 +3,13 @@
 import pytest
 
 from shardws.errors import SettingError
-from shardws.net.addresses import MAX_LEARNED, AllowedClients, Networks, parse_address
+from shardws.net.addresses import (
+    MAX_LEARNED,
+    AllowedClients,
+    Networks,
+    parse_address,
+    plain_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -164,3 +170,17 @@ def test_the_memory_of_clients_is_bounded() -> None:
 def test_an_address_in_its_plainest_form() -> None:
     assert str(parse_address("::FFFF:192.0.2.1")) == "192.0.2.1"
     assert str(parse_address("2001:DB8:0::1%eth0")) == "2001:db8::1"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::1", "::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_shown_in_its_own_family(given: str, shown: str) -> None:
+    assert plain_address(given) == shown

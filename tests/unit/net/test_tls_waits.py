@@ -2,6 +2,7 @@
 
 import contextlib
 import ssl
+from collections.abc import Callable
 
 import pytest
 
@@ -206,3 +207,52 @@ def test_the_request_arrives_wherever_its_way_is_cut(kind: str) -> None:
         assert fixture.connection.received == request, at
         assert fixture.tcp.reads()
         at, size = at + 1, len(data)
+
+
+def test_a_handshake_goes_on_in_steps_of_the_order_of_events() -> None:
+    """A step that is put off takes all that came until then, and the end comes behind it."""
+    guard = StubGuard()
+    fixture = TLSFixture(guard).handshake()
+    steps: list[Callable[[], None]] = []
+    guard.steps = steps
+    late = TLSFixture(guard)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        late.client.do_handshake()
+    late.exchange()
+    assert late.tcp.sent == b""
+    assert len(steps) == 1
+    steps.pop()()
+    late.transport.connection_lost(None)
+    fixture.transport.data_received(fixture.encrypt(b"x"))  # an open stream needs no step
+    assert fixture.connection.received == b"x"
+    assert steps == []
+
+
+def test_the_end_of_tcp_waits_for_the_step_before_it() -> None:
+    guard = StubGuard(is_traced=True)  # so that open streams go by steps too
+    fixture = TLSFixture(guard).handshake()
+    steps: list[Callable[[], None]] = []
+    guard.steps = steps
+    fixture.transport.data_received(fixture.encrypt(b"last words"))
+    assert fixture.transport.eof_received() is True
+    assert fixture.connection.received == b""
+    while steps:
+        steps.pop(0)()
+    assert fixture.connection.received == b"last words"
+    assert [ending.code for ending in guard.endings] == [283]
+    assert fixture.tcp.is_closing()
+
+
+def test_nothing_begins_while_the_client_is_not_admitted() -> None:
+    guard = StubGuard()
+    fixture = TLSFixture(guard)
+    fixture.transport.pause_reading()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        fixture.client.do_handshake()
+    fixture.transport.data_received(fixture._out.read())  # it came although reading was paused
+    assert (fixture.tcp.sent, guard.gate.inside) == (b"", 0)
+    fixture.transport.resume_reading()
+    guard.turn()
+    assert guard.gate.inside == 1
+    fixture.handshake()
+    assert fixture.transport.is_open

@@ -73,7 +73,7 @@ class FakeTCPTransport:
         self.sent = b""
         self.is_reading = True
         self.has_eof = False
-        self.is_aborted = False
+        self.is_aborted = self.is_closed = False
         self.limits: tuple[int | None, int | None] | None = None
         self.writes = 0
 
@@ -98,8 +98,11 @@ class FakeTCPTransport:
     def abort(self) -> None:
         self.is_aborted = True
 
+    def close(self) -> None:
+        self.is_closed = True
+
     def is_closing(self) -> bool:
-        return self.is_aborted
+        return self.is_aborted or self.is_closed
 
     def pause_reading(self) -> None:
         self.is_reading = False
@@ -169,9 +172,16 @@ class StubGuard:
         self.endings: list[Ending] = []
         self.chosen: TLSFlow | None = None
         self.is_judging = False
+        self.steps: list[Callable[[], None]] | None = None  # a list: they wait in it
 
     def engine(self, connection: Connection) -> TLSEngine:
         return TLSEngine(CONTEXT, CALLS, **self.options)  # type: ignore[arg-type]
+
+    def in_order(self, step: Callable[[], None]) -> None:
+        if self.steps is None:
+            step()
+        else:
+            self.steps.append(step)
 
     def choose(self, wire: TLSFlow) -> None:
         self.chosen = wire

@@ -16,6 +16,7 @@ import uvloop
 from shardws import ids
 from shardws.interfaces import Recipient, Source
 from shardws.outcomes import QUEUED, SETTLED, Outcome, SendOutcome
+from shardws.protocol.formats import message_of
 from shardws.routing.identity import Identity
 from shardws.routing.mesh import Mesh
 from shardws.routing.registry import Registry
@@ -64,6 +65,7 @@ class FakeConnection:
         self.sources: list[tuple[int, Source]] = []
         self.closed: tuple[int, str] | None = None
         self.outcome = Outcome.QUEUED
+        self.data_format = 0
         self.error: Exception | None = None
         self.arrived = Signal()
 
@@ -74,6 +76,9 @@ class FakeConnection:
             self.got.append((kind, payload))
         self.arrived.notify()
         return SETTLED[self.outcome]
+
+    def formatted(self, payload: bytes) -> tuple[int, bytes]:
+        return message_of(payload, self.data_format)
 
     def stream(self, kind: int, source: Source) -> SendOutcome:
         self.sources.append((kind, source))

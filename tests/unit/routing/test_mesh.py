@@ -66,7 +66,7 @@ class Deaf:
         (hello(boot_nonce="f" * 16), "belongs to another server"),
         (hello(pid=PID + 1), f"process {PID} says that it is {PID + 1}"),
         (hello(slot=0), "this very process"),
-        (encode(m.HELLO, 3, 0, 1, 0, PID, NONCE), "speaks wire version 3"),
+        (encode(m.HELLO, 99, 0, 1, 0, PID, NONCE), "speaks wire version 99"),
     ],
     ids=["garbage", "nonce", "pid", "ourselves", "version"],
 )

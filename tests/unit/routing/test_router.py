@@ -46,6 +46,29 @@ def test_remote_send_both_ways(loop: str) -> None:
     run_scenario(loop, scenario)
 
 
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_what_is_sent_as_the_data_format_says_is_formatted_by_the_owner(
+    loop: str, is_remote: bool
+) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
+        there = right.connect()
+        router = (left if is_remote else right).router
+        for there.data_format in (0, 2, 9):
+            assert await outcome_of(router.send_formatted(there.id, b"x")) is Outcome.QUEUED
+        assert there.got == [(1, b"x"), (2, b"x"), (9, b"x")]
+        there.data_format = 1
+        if is_remote:  # its owner alone knows that it does not fit
+            assert await outcome_of(router.send_formatted(there.id, b"\xff")) is Outcome.DROPPED
+        else:
+            with pytest.raises(UsageError):
+                router.send_formatted(there.id, b"\xff")
+        gone = router.send_formatted(there.id + 1000, b"x")
+        assert await outcome_of(gone) is Outcome.GONE
+
+    run_scenario(loop, scenario)
+
+
 def test_outcome_is_unknown_until_asked_and_stays_known(loop: str) -> None:
     async def scenario(cluster: Cluster) -> None:
         left, right = await cluster.start_shards(2)

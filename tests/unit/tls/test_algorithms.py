@@ -27,6 +27,10 @@ def test_groups(text: str, names: tuple[str, ...]) -> None:
         ("", ()),
         ("rsa-sha256, ecdsa-sha384", ("RSA+SHA256", "ECDSA+SHA384")),
         ("RSA+SHA512", ("RSA+SHA512",)),
+        ("sha256-rsa,sha1-dsa, SHA384+ECDSA", ("RSA+SHA256", "DSA+SHA1", "ECDSA+SHA384")),
+        ("rsa_pss_sha256", ("rsa_pss_rsae_sha256", "rsa_pss_pss_sha256")),
+        ("sha512-rsa-pss", ("rsa_pss_rsae_sha512", "rsa_pss_pss_sha512")),
+        ("rsa-pkcs1-sha256;rsa_pkcs1_sha384", ("RSA+SHA256", "rsa_pkcs1_sha384")),
         ("rsa_pss_rsae_sha256;ED25519", ("rsa_pss_rsae_sha256", "ed25519")),
     ],
 )
@@ -45,7 +49,14 @@ def test_unknown_groups(text: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("rsa-md5", "unknown signature"), ("ed25518", "did you mean ed25519"), ("q", "'q' \\(")],
+    [
+        ("rsa-md5", "unknown signature"),
+        ("rsa-pss-sha1", "unknown signature"),
+        ("x-sha256", "unknown signature"),
+        ("sha257-rsa", "unknown signature"),
+        ("ed25518", "did you mean ed25519"),
+        ("q", "'q' \\("),
+    ],
 )
 def test_unknown_signatures(text: str, words: str) -> None:
     with pytest.raises(TLSSetupError, match=words) as caught:

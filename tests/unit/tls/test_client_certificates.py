@@ -77,8 +77,11 @@ def meet(
     calls: Calls,
     client: ssl.SSLContext,
     hook: Decision | None = None,
+    *,
+    may_lack: bool = False,
 ) -> StdlibClient:
-    return StdlibClient(client, TLSEngine(context, calls, on_certificate=hook)).handshake()
+    engine = TLSEngine(context, calls, on_certificate=hook, may_lack=may_lack)
+    return StdlibClient(client, engine).handshake()
 
 
 def refused_with(peer: StdlibClient) -> str:
@@ -112,14 +115,29 @@ def test_a_good_certificate(
 
 
 @both_versions
-def test_no_certificate_fires_nothing(
-    asking: ServerContext, calls: Calls, authority: trustme.CA, version: ssl.TLSVersion
+@pytest.mark.parametrize("is_required", [True, False])
+@pytest.mark.parametrize("answer", [None, True, False])
+def test_the_hook_is_asked_about_a_client_without_a_certificate(
+    leaf: trustme.LeafCert,
+    calls: Calls,
+    authority: trustme.CA,
+    version: ssl.TLSVersion,
+    is_required: bool,
+    answer: bool | None,
 ) -> None:
-    hook = Decision(False)
-    peer = meet(asking, calls, client_context(authority, version), hook)
-    assert peer.engine.state is State.OPEN
-    assert hook.asked == []
-    assert peer.engine.client_certificate is None
+    hook = Decision(answer)
+    context = serve(leaf, authority, require_certificate=is_required)
+    peer = meet(context, calls, client_context(authority, version), hook, may_lack=True)
+    (found,) = hook.asked
+    assert (found.encoded, found.subject, found.issuer) == (b"", "", "")
+    assert found.status == "the client presented no certificate"
+    assert found.is_trusted is not is_required
+    is_accepted = answer if answer is not None else not is_required
+    assert peer.engine.state is (State.OPEN if is_accepted else State.CLOSED)
+    if not is_accepted:
+        assert peer.engine.ending is not None
+        assert peer.engine.ending.code == 281
+        assert peer.object.read(1) == b""  # close_notify
 
 
 @both_versions

@@ -200,6 +200,27 @@ def test_renegotiation_is_refused(context: ServerContext, calls: Calls) -> None:
     assert ending_of(engine) is None
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_end_after_a_refused_renegotiation_is_its_own(
+    context: ServerContext, calls: Calls, answers: bool
+) -> None:
+    """The client's alert was reported as a damaged record (282), its leaving as a truncation."""
+    engine = TLSEngine(context, calls)
+    client = OldClient(engine)
+    assert client.connection.renegotiate()
+    with contextlib.suppress(SSL.WantReadError):
+        client.connection.do_handshake()
+    engine.receive(client.connection.bio_read(65536))
+    client.decrypt(engine.outgoing())
+    with pytest.raises(SSL.Error, match="no renegotiation"):
+        client.connection.recv(10)
+    if answers:
+        engine.receive(client.connection.bio_read(65536))  # handshake_failure, fatal
+    else:
+        engine.eof()
+    assert engine.ending == endings.REFUSED
+
+
 def test_a_replayed_record_is_damage(context: ServerContext, calls: Calls) -> None:
     engine = TLSEngine(context, calls)
     client = OldClient(engine)

@@ -22,6 +22,7 @@ VALID: list[tuple[Any, ...]] = [
     (m.START, 1 << 63),
     (m.DELIVER, ID, 1, "grüße".encode()),
     (m.DELIVER, 1, 2, b""),
+    (m.DELIVER_FORMATTED, ID, "grüße".encode()),
     (m.DELIVER, 1, 9, b"\x00" * 125),
     (m.DELIVER, 1, 10, bytes(LIMIT - DELIVER_FIXED)),
     (m.CLOSE, ID, 1000, "über"),
@@ -156,7 +157,7 @@ def test_invalid_byte_by_byte_and_final(data: bytes) -> None:
         reader.feed(encode(m.GOODBYE))
 
 
-@pytest.mark.parametrize("body", [b"\x03\x00", b"\x03\x00 all is different here", b""])
+@pytest.mark.parametrize("body", [b"\x63\x00", b"\x63\x00 all is different here", b""])
 def test_other_version_is_named(body: bytes) -> None:
     version = int.from_bytes(body[:2], "little")
     with pytest.raises(
