@@ -48,7 +48,7 @@ wire_attach(Wire *wire, PyObject *transport)
         return NULL;
     }
     if (transport != Py_None) {
-        PyObject *set = PyObject_CallMethod(transport, "set_write_buffer_limits", "II", wire->high, wire->low);
+        PyObject *set = PyObject_CallMethod(transport, "set_write_buffer_limits", "nn", wire->high, wire->low);
         if (set == NULL) {
             return NULL;
         }
@@ -58,6 +58,7 @@ wire_attach(Wire *wire, PyObject *transport)
     wire->via = transport == Py_None ? VIA_NONE : VIA_TRANSPORT;
     if (transport == Py_None) {
         clear_outbox(wire->pump, &wire->out);
+        drop_input(wire);
     }
     Py_RETURN_NONE;
 }
@@ -85,7 +86,7 @@ wire_dealloc(Wire *wire)
     PyTypeObject *type = Py_TYPE(wire);
     PyObject_GC_UnTrack(wire);
     clear_outbox(wire->pump, &wire->out);
-    PyMem_RawFree(wire->input);
+    drop_input(wire);
     Py_XDECREF(wire->transport);
     Py_XDECREF(wire->id);
     Py_XDECREF(wire->pump);
@@ -132,8 +133,8 @@ static PyMemberDef wire_members[] = {
     {"is_at_rest", T_BOOL, offsetof(Wire, is_at_rest), 0, NULL},
     {"is_plain", T_BOOL, offsetof(Wire, is_plain), 0, NULL},
     {"max_size", T_PYSSIZET, offsetof(Wire, max_size), 0, NULL},
-    {"high_mark", T_UINT, offsetof(Wire, high), 0, NULL},
-    {"low_mark", T_UINT, offsetof(Wire, low), 0, NULL},
+    {"high_mark", T_PYSSIZET, offsetof(Wire, high), 0, NULL},
+    {"low_mark", T_PYSSIZET, offsetof(Wire, low), 0, NULL},
     {"transport", T_OBJECT, offsetof(Wire, transport), READONLY, NULL},
     {NULL},
 };
@@ -202,6 +203,7 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *names)
         return NULL;
     }
     pump->epoll = -1;
+    pump->batch = BATCH;
     pump->handlers = Py_NewRef(handlers);
     pump->dispatch = Py_NewRef(dispatch);
     pump->event_type = (PyTypeObject *)Py_NewRef(event_type);
@@ -254,6 +256,10 @@ pump_traverse(Pump *pump, visitproc visit, void *arg)
     Py_VISIT(pump->call_soon);
     Py_VISIT(pump->flush_later);
     Py_VISIT(pump->on_error);
+    Py_VISIT(pump->escaped);
+    for (Wire *wire = pump->wires; wire != NULL; wire = wire->behind) {
+        Py_VISIT(wire);
+    }
     WireList *lists[] = {&pump->dirty, &pump->more, &pump->lost, &pump->buried};
     for (int at = 0; at < 4; at++) {
         for (size_t each = 0; each < lists[at]->count; each++) {
@@ -263,18 +269,27 @@ pump_traverse(Pump *pump, visitproc visit, void *arg)
     return 0;
 }
 
+/* Called for a pump that nobody has any more, so nobody has a wire of it either. */
 static int
 pump_clear(Pump *pump)
 {
+    while (pump->wires != NULL) {
+        Wire *wire = pump->wires;
+        unlink_wire(pump, wire);
+        close_socket(wire);
+        Py_DECREF(wire);
+    }
     list_drop(&pump->dirty);
     list_drop(&pump->more);
     list_drop(&pump->lost);
     list_drop(&pump->buried);
-    Py_CLEAR(pump->flush_later);
-    Py_CLEAR(pump->dispatch);
-    Py_CLEAR(pump->handlers);
-    Py_CLEAR(pump->call_soon);
-    Py_CLEAR(pump->on_error);
+    /* Not NULL: what is dropped together with the pump may still call it. */
+    Py_XSETREF(pump->flush_later, Py_NewRef(Py_None));
+    Py_XSETREF(pump->dispatch, Py_NewRef(Py_None));
+    Py_XSETREF(pump->handlers, Py_NewRef(Py_None));
+    Py_XSETREF(pump->call_soon, Py_NewRef(Py_None));
+    Py_XSETREF(pump->on_error, Py_NewRef(Py_None));
+    Py_CLEAR(pump->escaped);
     return 0;
 }
 
@@ -283,8 +298,13 @@ pump_dealloc(Pump *pump)
 {
     PyTypeObject *type = Py_TYPE(pump);
     PyObject_GC_UnTrack(pump);
-    pump_close(pump, NULL);
     pump_clear(pump);
+    pump_close(pump, NULL);
+    Py_XDECREF(pump->flush_later);
+    Py_XDECREF(pump->dispatch);
+    Py_XDECREF(pump->handlers);
+    Py_XDECREF(pump->call_soon);
+    Py_XDECREF(pump->on_error);
     PyBuffer_Release(&pump->row); /* does nothing when none was taken */
     Py_XDECREF(pump->event_type);
     Py_XDECREF(pump->queued);
@@ -342,6 +362,7 @@ static const struct {
     {&name_resume_writing, "resume_writing"},
     {&name_send_slowly, "send_slowly"},
     {&name_failed, "failed"},
+    {&name_faults, "faults"},
     {&name_start, "start"},
     {&name_write, "write"},
     {&name_on_data_in, "on_data_in"},
@@ -379,7 +400,8 @@ PyInit__pump(void)
     }
     wire_type = add_type(module, &wire_spec);
     pump_type = wire_type != NULL ? add_type(module, &pump_spec) : NULL;
-    if (pump_type == NULL || PyDict_SetItemString(pump_type->tp_dict, "owns_sockets", Py_True) < 0 || PyModule_AddStringConstant(module, "BODY", "c") < 0) {
+    if (pump_type == NULL || PyObject_SetAttrString((PyObject *)pump_type, "owns_sockets", Py_True) < 0 ||
+        PyModule_AddStringConstant(module, "BODY", "c") < 0) {
         Py_DECREF(module);
         return NULL;
     }

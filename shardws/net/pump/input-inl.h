@@ -16,18 +16,19 @@ typedef struct {
     double until; /* when handlers have taken long enough */
 } Budget;
 
-/* Serve a wire's input in a later turn, behind the others; 0, or -1 without memory. */
+/* Serve a wire's input in a later turn, behind the others; 0, or -1 with an exception. */
 static int
 later(Wire *wire)
 {
-    if (wire->flags & HAS_MORE) {
-        return 0;
+    Pump *pump = wire->pump;
+    if (!(wire->flags & HAS_MORE)) {
+        if (list_add(&pump->more, wire) < 0) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        wire->flags |= HAS_MORE;
     }
-    if (list_add(&wire->pump->more, wire) < 0) {
-        return -1;
-    }
-    wire->flags |= HAS_MORE;
-    return wire->pump->depth ? 0 : schedule(wire->pump);
+    return pump->depth || pump->is_scheduled ? 0 : schedule(pump);
 }
 
 /* Have the socket or the transport read again, unless it is paused. */
@@ -46,23 +47,26 @@ read_on(Wire *wire)
     }
 }
 
-/* Keep the frames in [at, end) for the next turn; nothing is read meanwhile. */
-static int
-keep_input(Wire *wire, const uint8_t *at, const uint8_t *end)
+/* Keep what was read for a later turn; nothing more is read meanwhile. What is kept already stands
+ * behind it when it came in a turn inside this one, else before it. Without memory TCP ends. */
+static void
+keep_input(Wire *wire, const uint8_t *bytes, size_t size, int is_older)
 {
-    size_t size = (size_t)(end - at);
     if (wire->via == VIA_TRANSPORT) {
-        call_transport(wire, "pause_reading");
+        call_transport(wire, "pause_reading"); /* which may lose the wire, and then this is freed with it */
     }
-    uint8_t *kept = PyMem_RawMalloc(size);
-    if (kept == NULL) {
-        return -1;
+    uint8_t *all = PyMem_RawMalloc(wire->input_len + size);
+    if (all == NULL) {
+        wire_abort(wire, NULL);
+        return;
     }
-    memcpy(kept, at, size);
-    wire->input = kept;
-    wire->input_at = 0;
-    wire->input_len = size;
-    return 0;
+    memcpy(is_older ? all : all + wire->input_len, bytes, size);
+    if (wire->input_len) {
+        memcpy(is_older ? all + size : all, wire->input, wire->input_len);
+    }
+    PyMem_RawFree(wire->input);
+    wire->input = all;
+    wire->input_len += size;
 }
 
 /* Give bytes to the Python half of the connection, which knows all frames. */
@@ -104,6 +108,11 @@ static PyObject *
 make_event(Wire *wire, int kind, PyObject *payload)
 {
     PyTypeObject *type = wire->pump->event_type;
+    if (wire->id == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "id");
+        Py_DECREF(payload);
+        return NULL;
+    }
     PyObject *event = type->tp_alloc(type, 4);
     PyObject *number = event != NULL ? PyLong_FromLong(kind) : NULL;
     if (number == NULL) {
@@ -121,6 +130,24 @@ make_event(Wire *wire, int kind, PyObject *payload)
     return event;
 }
 
+/* Tell the dispatcher that a handler has raised. What is none of its `faults` goes the way that
+ * exceptions of callbacks go: KeyboardInterrupt ends the loop. */
+static PyObject *
+tell_failed(Wire *wire, PyObject *value)
+{
+    PyObject *dispatch = wire->pump->dispatch;
+    PyObject *told = NULL, *faults = PyObject_GetAttr(dispatch, name_faults);
+    if (faults != NULL && PyErr_GivenExceptionMatches(value, faults)) {
+        told = PyObject_CallMethodObjArgs(dispatch, name_failed, wire->id != NULL ? wire->id : Py_None,
+                                          name_on_data_in, value, NULL);
+    }
+    else if (faults != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(value), value);
+    }
+    Py_XDECREF(faults);
+    return told;
+}
+
 /* Tell the dispatcher how a handler ended, unless it just returned. */
 static void
 follow_handler(Wire *wire, PyObject *result)
@@ -135,16 +162,9 @@ follow_handler(Wire *wire, PyObject *result)
                                           result, NULL);
     }
     else {
-        PyObject *type, *value, *trace;
-        PyErr_Fetch(&type, &value, &trace);
-        PyErr_NormalizeException(&type, &value, &trace);
-        if (trace != NULL) {
-            PyException_SetTraceback(value, trace);
-        }
-        told = PyObject_CallMethodObjArgs(pump->dispatch, name_failed, wire->id, name_on_data_in, value, NULL);
-        Py_XDECREF(type);
+        PyObject *value = take_exception();
+        told = tell_failed(wire, value);
         Py_XDECREF(value);
-        Py_XDECREF(trace);
     }
     if (told == NULL) {
         report(pump, wire);
@@ -185,7 +205,7 @@ serve_frames(Wire *wire, PyObject *handler, const uint8_t *at, const uint8_t *en
             Py_XDECREF(result);
         }
         Py_DECREF(event);
-        if (budget->bytes <= 0 || (at < end && read_clock() >= budget->until)) {
+        if (budget->bytes <= 0 || pump->escaped != NULL || (at < end && read_clock() >= budget->until)) {
             budget->items = 0;
         }
     }
@@ -193,38 +213,61 @@ serve_frames(Wire *wire, PyObject *handler, const uint8_t *at, const uint8_t *en
     return at;
 }
 
-/* One slice of input that belongs to this turn; what is left is kept for the next. */
+/* Whole frames to their handler; return where it stopped. */
+static const uint8_t *
+serve_direct(Wire *wire, const uint8_t *at, const uint8_t *end, Budget *budget)
+{
+    Pump *pump = wire->pump;
+    if (!pump->is_direct || !is_fast(wire)) {
+        return at;
+    }
+    PyObject *handler = PyObject_GetAttr(pump->handlers, name_on_data_in);
+    if (handler == NULL) {
+        report(pump, wire);
+        return at;
+    }
+    const uint8_t *stopped = serve_frames(wire, handler, at, end, budget);
+    *pump->bytes_in += (uint64_t)(stopped - at);
+    Py_DECREF(handler);
+    return stopped;
+}
+
+/* Whether the rest is for a later turn. A wire that is not at rest has its bytes in the session,
+ * which keeps its own bounds. */
+static int
+must_wait(const Wire *wire, const Budget *budget)
+{
+    return wire->is_at_rest && wire->state == OPEN &&
+           (wire->holds || wire->flags & PAUSED || budget->items <= 0);
+}
+
+/* One slice of input that belongs to this turn; what is left is kept for the next. The caller keeps
+ * the wire, and [at, end). */
 static void
 serve(Wire *wire, const uint8_t *at, const uint8_t *end)
 {
-    Pump *pump = wire->pump;
     Budget budget = {SLICE_ITEMS, READ_BYTES, read_clock() + SLICE_SECONDS};
-    if (is_fast(wire) && pump->is_direct) {
-        PyObject *handler = PyObject_GetAttr(pump->handlers, name_on_data_in);
-        if (handler == NULL) {
-            report(pump, wire);
+    /* A wire that is being opened is given the bytes behind its request from inside a call. */
+    uint16_t busy = wire->state >= OPEN ? BUSY : 0;
+    wire->flags |= busy;
+    at = serve_direct(wire, at, end, &budget);
+    if (at < end && !(wire->flags & GONE) && wire->state != LOST) {
+        if (must_wait(wire, &budget)) {
+            keep_input(wire, at, (size_t)(end - at), 1);
         }
         else {
-            const uint8_t *begin = at;
-            at = serve_frames(wire, handler, at, end, &budget);
-            *pump->bytes_in += (uint64_t)(at - begin);
-            Py_DECREF(handler);
+            give_bytes(wire, at, (size_t)(end - at));
         }
     }
-    if (at == end || wire->flags & GONE || wire->state == LOST) {
-        return;
-    }
-    /* A wire that is not at rest has its bytes in the session, which keeps its own bounds. */
-    if (wire->is_at_rest && wire->state == OPEN && (wire->holds || wire->flags & PAUSED || budget.items <= 0)) {
-        if (keep_input(wire, at, end) < 0) {
-            lose(wire, ENOMEM);
+    wire->flags &= ~busy;
+    if (!wire->input_len) {
+        if (wire->flags & DISARMED) { /* something came meanwhile */
+            read_on(wire);
         }
-        else if (!wire->holds && !(wire->flags & PAUSED) && later(wire) < 0) {
-            lose(wire, ENOMEM);
-        }
-        return;
     }
-    give_bytes(wire, at, (size_t)(end - at));
+    else if (!wire->holds && !(wire->flags & (PAUSED | GONE)) && later(wire) < 0) {
+        report(wire->pump, wire);
+    }
 }
 
 /* Serve what was left of an earlier turn. */
@@ -232,10 +275,10 @@ static void
 serve_kept(Wire *wire)
 {
     uint8_t *input = wire->input;
-    const uint8_t *at = input + wire->input_at, *end = input + wire->input_len;
+    size_t size = wire->input_len;
     wire->input = NULL;
-    wire->input_at = wire->input_len = 0;
-    serve(wire, at, end);
+    wire->input_len = 0;
+    serve(wire, input, input + size);
     PyMem_RawFree(input);
     if (wire->flags & GONE) {
         return;

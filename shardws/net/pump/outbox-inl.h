@@ -15,7 +15,6 @@
 #define MOST_VECTORS 16
 
 static void lose(Wire *wire, int error);
-static int schedule(Pump *pump);
 
 /* -- chunks ------------------------------------------------------------------------------------- */
 
@@ -83,7 +82,7 @@ reserve(Pump *pump, Outbox *out, size_t size)
     }
     else {
         size_t room = last != NULL && last->owner == NULL ? last->room * 2 : FIRST_BYTES;
-        room = room > SPARE_BYTES ? SPARE_BYTES : room;
+        room = room > SPARE_BYTES ? SPARE_BYTES : room < FIRST_BYTES ? FIRST_BYTES : room;
         chunk = new_chunk(room < size ? size : room);
     }
     if (chunk == NULL) {
@@ -98,6 +97,14 @@ commit(Outbox *out, size_t size)
 {
     out->last->len += size;
     out->size += size;
+}
+
+static void
+drop_input(Wire *wire)
+{
+    PyMem_RawFree(wire->input);
+    wire->input = NULL;
+    wire->input_len = 0;
 }
 
 /* Bytes behind what waits; 0, or -1 without memory. */
@@ -115,11 +122,16 @@ put_bytes(Pump *pump, Outbox *out, const uint8_t *bytes, size_t size)
     return 0;
 }
 
+/* `head_size` bytes and a reference to a bytes object; 0, or -1 without memory: then neither. */
 static int
-put_reference(Outbox *out, PyObject *bytes)
+put_reference(Pump *pump, Outbox *out, const uint8_t *head, size_t head_size, PyObject *bytes)
 {
     Chunk *chunk = new_chunk(0);
     if (chunk == NULL) {
+        return -1;
+    }
+    if (put_bytes(pump, out, head, head_size) < 0) {
+        PyMem_RawFree(chunk);
         return -1;
     }
     chunk->owner = Py_NewRef(bytes);
@@ -181,7 +193,7 @@ put_frame(Pump *pump, Outbox *out, uint8_t first, PyObject *payload)
         else {
             uint8_t head[10];
             size_t head_size = put_header(head, first, size);
-            if (put_bytes(pump, out, head, head_size) == 0 && put_reference(out, payload) == 0) {
+            if (put_reference(pump, out, head, head_size, payload) == 0) {
                 return 0;
             }
         }
@@ -285,11 +297,11 @@ static void
 check_marks(Wire *wire)
 {
     if (!(wire->blocked & BLOCKED_WIRE)) {
-        if (wire->out.size > wire->high) {
+        if (wire->out.size > (size_t)wire->high) {
             call_wire(wire, name_pause_writing);
         }
     }
-    else if (wire->out.size <= wire->low) {
+    else if (wire->out.size <= (size_t)wire->low) {
         call_wire(wire, name_resume_writing);
     }
 }
@@ -332,27 +344,29 @@ write_socket(Wire *wire)
     }
 }
 
-/* Hand everything to the transport: small chunks joined, large ones as they are. */
+/* Hand everything to the transport: small chunks joined, large ones as they are. A write may tell of
+ * a mark, which may lead to a flush in here: what is left stays queued, so that it keeps its order. */
 static void
 write_transport(Wire *wire)
 {
-    Chunk *chunk = wire->out.first;
-    wire->out = (Outbox){NULL, NULL, 0};
-    while (chunk != NULL) {
-        Chunk *next = chunk->next;
+    Chunk *chunk;
+    while ((chunk = wire->out.first) != NULL) {
+        wire->out.first = chunk->next;
+        wire->out.last = chunk->next != NULL ? wire->out.last : NULL;
+        wire->out.size -= chunk->len;
         PyObject *data = chunk->owner != NULL
                              ? Py_NewRef(chunk->owner)
                              : PyBytes_FromStringAndSize((const char *)chunk->data, (Py_ssize_t)chunk->len);
         free_chunk(wire->pump, chunk);
-        PyObject *result = data == NULL || wire->transport == NULL
-                               ? NULL
-                               : PyObject_CallMethodOneArg(wire->transport, name_write, data);
+        PyObject *transport = Py_XNewRef(wire->transport); /* the call may detach it */
+        PyObject *result =
+            data == NULL || transport == NULL ? NULL : PyObject_CallMethodOneArg(transport, name_write, data);
         if (result == NULL && PyErr_Occurred()) {
             report(wire->pump, wire);
         }
         Py_XDECREF(result);
+        Py_XDECREF(transport);
         Py_XDECREF(data);
-        chunk = next;
     }
 }
 
@@ -379,7 +393,7 @@ flush(Wire *wire)
         count_out(wire);
         write_transport(wire);
     }
-    else if (!(wire->flags & WANT_OUT)) {
+    else if (wire->via == VIA_SOCKET && !(wire->flags & WANT_OUT)) {
         count_out(wire);
         write_socket(wire);
         if (!(wire->flags & GONE)) {
@@ -388,18 +402,22 @@ flush(Wire *wire)
     }
 }
 
-/* Have a wire written at the end of this turn; 0, or -1 without memory. */
+/* Have a wire written at the end of this turn; 0, or -1 with an exception. */
 static int
 mark_dirty(Wire *wire)
 {
-    if (wire->flags & (DIRTY | WANT_OUT)) {
+    Pump *pump = wire->pump;
+    if (wire->flags & WANT_OUT) {
         return 0;
     }
-    if (list_add(&wire->pump->dirty, wire) < 0) {
-        return -1;
+    if (!(wire->flags & DIRTY)) {
+        if (list_add(&pump->dirty, wire) < 0) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        wire->flags |= DIRTY;
     }
-    wire->flags |= DIRTY;
-    return wire->pump->depth ? 0 : schedule(wire->pump);
+    return pump->depth || pump->is_scheduled ? 0 : schedule(pump);
 }
 
 #endif

@@ -4,8 +4,8 @@
  * of one shard share. Facts to have before reading:
  *   - a wire that owns a socket is its own transport (VIA_SOCKET); otherwise its bytes leave by the
  *     `write` of the transport it was given (VIA_TRANSPORT: TLS, or uvloop);
- *   - the epoll instance refers to a wire by address. Each wire of VIA_SOCKET therefore holds a
- *     reference to itself from adopt() until the outermost turn after its loss has ended;
+ *   - the epoll instance refers to a wire by address. The pump therefore keeps each wire of
+ *     VIA_SOCKET (Pump.wires) from adopt() until the outermost turn after its loss has ended;
  *   - Python code can run in any callback and may close, lose or send on any wire, and may turn the
  *     event loop, so turn() again: nothing below keeps a pointer into a buffer across a callback
  *     unless that buffer belongs to its own turn (Input). */
@@ -43,6 +43,7 @@ enum {
     DIRTY = 64,     /* in Pump.dirty */
     GONE = 128,     /* the socket is closed; connection_lost is due or done */
     HAS_MORE = 256, /* in Pump.more: input is left for the next turn */
+    BUSY = 512,     /* a call into Python serves its input: what comes meanwhile waits behind it */
 };
 
 typedef struct Chunk {
@@ -75,6 +76,8 @@ typedef struct {
     Chunk *spare; /* for the outbox of the wire that is served */
     uint8_t *input;
     int input_is_used;
+    int batch; /* events to ask for: as many as fitted into the last turn that ran out of time */
+    Wire *wires; /* of VIA_SOCKET that are not lost, linked; with a reference each */
     WireList dirty, more, lost, buried;
     Py_buffer row;
     uint64_t *messages_in, *bytes_in, *messages_out, *bytes_out;
@@ -85,11 +88,13 @@ typedef struct {
     PyObject *queued;     /* what send returns */
     PyObject *call_soon, *flush_later;
     PyObject *on_error;   /* called with (wire, exception) */
+    PyObject *escaped;    /* a KeyboardInterrupt or the like, to be raised when the turn ends */
 } Pump;
 
 struct Wire {
     PyObject_HEAD
     Pump *pump;
+    Wire *before, *behind; /* in Pump.wires */
     PyObject *transport; /* of VIA_TRANSPORT */
     PyObject *id;
     double seen;   /* when a byte last came in */
@@ -97,11 +102,11 @@ struct Wire {
     Outbox out;
     Py_ssize_t size;         /* payload bytes of the last message taken */
     Py_ssize_t max_size;     /* of a frame's payload; a longer one is Python's to judge */
-    uint32_t high, low;      /* marks of `out`, in bytes */
+    Py_ssize_t high, low;    /* marks of `out`, in bytes */
     uint32_t messages_queued; /* complete messages among `out` that are not counted yet */
     size_t bytes_queued;      /* and bytes */
     uint8_t *input;          /* frames that wait for the next turn */
-    size_t input_at, input_len;
+    size_t input_len;
     int fd;
     int lost_error;          /* errno of its loss, 0 for none */
     uint16_t flags;
@@ -154,9 +159,38 @@ list_drop(WireList *list)
     PyMem_RawFree(taken.items);
 }
 
-/* Hand an exception to the owner of the pump; it never leaves a turn. */
 static void
-report(Pump *pump, Wire *wire)
+link_wire(Pump *pump, Wire *wire)
+{
+    wire->before = NULL;
+    wire->behind = pump->wires;
+    if (pump->wires != NULL) {
+        pump->wires->before = wire;
+    }
+    pump->wires = (Wire *)Py_NewRef(wire);
+}
+
+/* The caller takes over the reference. */
+static void
+unlink_wire(Pump *pump, Wire *wire)
+{
+    if (wire->before != NULL) {
+        wire->before->behind = wire->behind;
+    }
+    else {
+        pump->wires = wire->behind;
+    }
+    if (wire->behind != NULL) {
+        wire->behind->before = wire->before;
+    }
+    wire->before = wire->behind = NULL;
+}
+
+static int schedule(Pump *pump);
+
+/* Take the exception that is set, with its traceback; never NULL when one was set. */
+static PyObject *
+take_exception(void)
 {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
@@ -164,15 +198,48 @@ report(Pump *pump, Wire *wire)
     if (trace != NULL && value != NULL) {
         PyException_SetTraceback(value, trace);
     }
-    PyObject *told = value == NULL ? NULL
-                                   : PyObject_CallFunctionObjArgs(pump->on_error, (PyObject *)wire, value, NULL);
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+    return value;
+}
+
+/* Hand the exception that is set to the owner of the pump. What is no Exception (KeyboardInterrupt)
+ * ends the turn instead, and is raised from there. */
+static void
+report(Pump *pump, Wire *wire)
+{
+    PyObject *value = take_exception();
+    if (value == NULL) {
+        return;
+    }
+    if (pump->escaped == NULL && !PyObject_TypeCheck(value, (PyTypeObject *)PyExc_Exception)) {
+        pump->escaped = value;
+        if (!pump->depth && schedule(pump) < 0) {
+            PyErr_WriteUnraisable((PyObject *)pump);
+        }
+        return;
+    }
+    PyObject *who = wire != NULL ? (PyObject *)wire : Py_None;
+    PyObject *told = PyObject_CallFunctionObjArgs(pump->on_error, who, value, NULL);
     if (told == NULL) {
-        PyErr_WriteUnraisable((PyObject *)wire);
+        PyErr_WriteUnraisable(who);
     }
     Py_XDECREF(told);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
+    Py_DECREF(value);
+}
+
+/* The result of a turn: None, or what has escaped. */
+static PyObject *
+result_of(Pump *pump)
+{
+    PyObject *value = pump->escaped;
+    if (value == NULL) {
+        Py_RETURN_NONE;
+    }
+    pump->escaped = NULL;
+    PyErr_SetObject((PyObject *)Py_TYPE(value), value);
+    Py_DECREF(value);
+    return NULL;
 }
 
 /* Call a method of a wire without arguments; an exception is reported. Returns whether it was true. */
@@ -180,16 +247,17 @@ static int
 call_wire(Wire *wire, PyObject *name)
 {
     PyObject *result = PyObject_CallMethodNoArgs((PyObject *)wire, name);
-    int is_true = result != NULL && PyObject_IsTrue(result);
-    if (result == NULL) {
+    int is_true = result != NULL ? PyObject_IsTrue(result) : -1;
+    if (is_true < 0) {
         report(wire->pump, wire);
     }
     Py_XDECREF(result);
-    return is_true;
+    return is_true > 0;
 }
 
 static PyObject *name_bytes_received, *name_eof_received, *name_connection_lost, *name_connection_made,
-    *name_pause_writing, *name_resume_writing, *name_send_slowly, *name_failed, *name_start, *name_write,
+    *name_pause_writing, *name_resume_writing, *name_send_slowly, *name_failed, *name_faults, *name_start,
+    *name_write,
     *name_on_data_in;
 
 #endif

@@ -12,30 +12,22 @@ static PyTypeObject *wire_type; /* set when the module is made; for checks alone
 static int
 share_with(Pump *pump, Wire *wire, PyObject *frame, Py_ssize_t size, PyObject *others)
 {
-    if (wire->state != OPEN || wire->blocked || !wire->is_plain || wire->flags & GONE) {
+    if (!sends_plain(wire)) {
         return PyList_Append(others, (PyObject *)wire);
+    }
+    if (mark_dirty(wire) < 0) {
+        return -1;
     }
     size_t length = (size_t)PyBytes_GET_SIZE(frame);
     int failed = length < LARGE_BYTES
                      ? put_bytes(pump, &wire->out, (const uint8_t *)PyBytes_AS_STRING(frame), length)
-                     : put_reference(&wire->out, frame);
+                     : put_reference(pump, &wire->out, NULL, 0, frame);
     if (failed < 0) {
         PyErr_NoMemory();
         return -1;
     }
     wire->size = size;
-    wire->bytes_queued += length;
-    wire->messages_queued++;
-    if (wire->flags & WANT_OUT) {
-        check_marks(wire);
-    }
-    else if (mark_dirty(wire) < 0) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    else if (wire->out.size > TURN_BYTES) {
-        flush(wire);
-    }
+    was_queued(wire, length, 1);
     return 0;
 }
 
@@ -98,13 +90,21 @@ pump_adopt(Pump *pump, PyObject *args)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* as uvloop does; an option may undo it */
     wire->fd = fd;
     wire->via = VIA_SOCKET;
-    Py_INCREF(wire); /* the epoll instance's */
+    link_wire(pump, wire); /* which keeps it for the epoll instance */
     PyObject *result = PyObject_CallMethodOneArg(made, name_connection_made, made);
     if (result == NULL) {
         report(pump, wire);
     }
     Py_XDECREF(result);
     Py_RETURN_NONE;
+}
+
+static void
+close_all(PyObject *descriptors)
+{
+    for (Py_ssize_t at = 0; at < PyList_GET_SIZE(descriptors); at++) {
+        close((int)PyLong_AsLong(PyList_GET_ITEM(descriptors, at)));
+    }
 }
 
 /* accept(fd, most): accept sockets; return their descriptors and the errno that ended it, 0 for none. */
@@ -126,11 +126,13 @@ pump_accept(Pump *Py_UNUSED(pump), PyObject *args)
             break;
         }
         PyObject *number = PyLong_FromLong(client);
-        if (number == NULL || PyList_Append(accepted, number) < 0) {
+        int failed = number == NULL || PyList_Append(accepted, number) < 0;
+        Py_XDECREF(number);
+        if (failed) {
             close(client);
+            close_all(accepted);
             Py_CLEAR(accepted);
         }
-        Py_XDECREF(number);
     }
     return accepted == NULL ? NULL : Py_BuildValue("Ni", accepted, error);
 }

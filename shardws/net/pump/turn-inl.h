@@ -5,6 +5,30 @@
 
 #include "input-inl.h"
 
+static void
+close_socket(Wire *wire)
+{
+    wire->flags |= GONE;
+    epoll_ctl(wire->pump->epoll, EPOLL_CTL_DEL, wire->fd, NULL); /* a copy of it elsewhere keeps it alive */
+    shutdown(wire->fd, SHUT_RDWR); /* a copy in a forked child must not keep the connection */
+    close(wire->fd);
+    wire->fd = -1;
+    clear_outbox(wire->pump, &wire->out);
+    drop_input(wire);
+}
+
+/* Have `after_turn` called soon, where an exception that is set now has a caller to go to. */
+static void
+schedule_safely(Pump *pump)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (schedule(pump) < 0) {
+        report(pump, NULL);
+    }
+    PyErr_Restore(type, value, trace);
+}
+
 /* TCP is over: close the socket now, tell Python when the turn ends, never inside a call. */
 static void
 lose(Wire *wire, int error)
@@ -13,19 +37,15 @@ lose(Wire *wire, int error)
     if (wire->flags & GONE || wire->via != VIA_SOCKET) {
         return;
     }
-    wire->flags |= GONE;
     wire->lost_error = error;
-    epoll_ctl(pump->epoll, EPOLL_CTL_DEL, wire->fd, NULL); /* a copy of it elsewhere keeps it alive */
-    shutdown(wire->fd, SHUT_RDWR); /* a copy in a forked child must not keep the connection */
-    close(wire->fd);
-    wire->fd = -1;
-    clear_outbox(pump, &wire->out);
-    if (list_add(&pump->lost, wire) < 0 || (!pump->depth && schedule(pump) < 0)) {
-        PyErr_Clear(); /* without memory for eight bytes there is nobody to tell */
+    close_socket(wire);
+    /* Without memory for eight bytes there is nobody to tell: the wire stays in Pump.wires. */
+    if (list_add(&pump->lost, wire) == 0 && !pump->depth) {
+        schedule_safely(pump);
     }
 }
 
-/* Have `after_turn` called soon; 0, or -1 with an exception reported. */
+/* Have `after_turn` called soon; 0, or -1 with an exception. */
 static int
 schedule(Pump *pump)
 {
@@ -34,7 +54,6 @@ schedule(Pump *pump)
     }
     PyObject *result = PyObject_CallOneArg(pump->call_soon, pump->flush_later);
     if (result == NULL) {
-        report(pump, NULL);
         return -1;
     }
     pump->is_scheduled = 1;
@@ -60,9 +79,10 @@ tell_lost(Pump *pump)
             }
             Py_XDECREF(result);
             Py_XDECREF(error);
-            /* The reference of the epoll instance goes with the outermost turn: an outer one may
-             * still have an event of this wire. */
+            /* The reference of Pump.wires goes with the outermost turn: an outer one may still
+             * have an event of this wire. Without memory it stays for good. */
             if (list_add(&pump->buried, wire) == 0) {
+                unlink_wire(pump, wire);
                 Py_DECREF(wire);
             }
             Py_DECREF(wire);
@@ -113,13 +133,12 @@ serve_more(Pump *pump, double until)
         pump->more.count--;
         memmove(pump->more.items, pump->more.items + 1, pump->more.count * sizeof *pump->more.items);
         wire->flags &= ~HAS_MORE;
-        if (!(wire->flags & GONE) && wire->input_len) {
-            if (!(wire->flags & PAUSED) && !wire->holds) {
-                serve_kept(wire);
-            }
+        /* One that is paused, held or busy comes back when that ends. */
+        if (wire->input_len && !(wire->flags & (GONE | PAUSED | BUSY)) && !wire->holds) {
+            serve_kept(wire);
         }
         Py_DECREF(wire);
-        if (read_clock() >= until) {
+        if (pump->escaped != NULL || read_clock() >= until) {
             break;
         }
     }
@@ -202,7 +221,10 @@ handle_event(Pump *pump, Wire *wire, uint32_t events)
             lose_with_error(wire);
         }
     }
-    else if (wire->flags & PAUSED || wire->input_len) {
+    else if (wire->flags & (PAUSED | BUSY) || wire->input_len) {
+        if (is_over && wire->flags & HAS_MORE) {
+            return; /* what came before the end is served first, in this turn or one of the next */
+        }
         if (is_over) {
             lose_with_error(wire);
         }
@@ -216,22 +238,13 @@ handle_event(Pump *pump, Wire *wire, uint32_t events)
     }
 }
 
-/* Keep bytes behind those that wait already. */
+/* See to it that what is left has a turn. */
 static void
-serve_behind(Wire *wire, const uint8_t *at, const uint8_t *end)
+leave_turn(Pump *pump)
 {
-    size_t waiting = wire->input_len - wire->input_at, size = (size_t)(end - at);
-    uint8_t *all = PyMem_RawMalloc(waiting + size);
-    if (all == NULL) {
-        wire_abort(wire, NULL);
-        return;
+    if (!pump->depth && (pump->dirty.count || pump->lost.count || pump->more.count)) {
+        schedule_safely(pump);
     }
-    memcpy(all, wire->input + wire->input_at, waiting);
-    memcpy(all + waiting, at, size);
-    PyMem_RawFree(wire->input);
-    wire->input = all;
-    wire->input_at = 0;
-    wire->input_len = waiting + size;
 }
 
 static void
@@ -239,9 +252,7 @@ end_turn(Pump *pump)
 {
     flush_dirty(pump);
     tell_lost(pump);
-    if (!pump->depth && (pump->dirty.count || pump->lost.count || pump->more.count)) {
-        schedule(pump);
-    }
+    leave_turn(pump);
 }
 
 /* data_received(data): what the transport of a wire has read. */
@@ -256,40 +267,53 @@ wire_data_received(Wire *wire, PyObject *data)
     const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data), *end = at + PyBytes_GET_SIZE(data);
     wire->seen = pump->now = read_clock();
     pump->depth++;
-    if (wire->input_len) { /* the transport had more than we asked for */
-        serve_behind(wire, at, end);
+    if (wire->input_len || wire->flags & BUSY) { /* the transport had more than we asked for */
+        keep_input(wire, at, (size_t)(end - at), 0);
     }
     else {
         serve(wire, at, end);
     }
     flush(wire);
+    flush_dirty(pump);
     pump->depth--;
-    end_turn(pump);
-    Py_RETURN_NONE;
+    leave_turn(pump); /* this may be a call of Python's: who is lost is told later */
+    return result_of(pump);
+}
+
+/* Handle what the sockets report, until there is nothing left or the time is over. */
+static void
+handle_events(Pump *pump, double until)
+{
+    struct epoll_event events[BATCH];
+    int count, most = pump->batch;
+    do {
+        count = epoll_wait(pump->epoll, events, most, 0);
+        pump->now = read_clock();
+        for (int at = 0; at < count; at++) {
+            handle_event(pump, events[at].data.ptr, events[at].events);
+            if (pump->escaped != NULL || read_clock() >= until) {
+                /* The instance is level-triggered and puts all that it reports behind the rest, also
+                 * what is not handled here: who comes first would come first again and again. So it
+                 * is to report no more than there is time for. */
+                pump->batch = at + 1;
+                return;
+            }
+        }
+    } while (count == most);
+    pump->batch = most * 2 < BATCH ? most * 2 : BATCH;
 }
 
 /* turn(): called by the loop when the epoll instance is readable, and by a handler's loop in it. */
 static PyObject *
 pump_turn(Pump *pump, PyObject *Py_UNUSED(nothing))
 {
-    struct epoll_event events[BATCH];
     double until = read_clock() + TURN_SECONDS;
-    int count;
     pump->depth++;
-    do {
-        count = epoll_wait(pump->epoll, events, BATCH, 0);
-        pump->now = read_clock();
-        for (int at = 0; at < count; at++) {
-            handle_event(pump, events[at].data.ptr, events[at].events);
-            if (read_clock() >= until) {
-                break; /* those left are reported again: the epoll instance is level-triggered */
-            }
-        }
-    } while (count == BATCH && read_clock() < until);
+    handle_events(pump, until);
     serve_more(pump, until);
     pump->depth--;
     end_turn(pump);
-    Py_RETURN_NONE;
+    return result_of(pump);
 }
 
 /* What `schedule` has called: a turn without a look at the sockets. */
@@ -302,7 +326,7 @@ pump_after_turn(Pump *pump, PyObject *Py_UNUSED(nothing))
     serve_more(pump, pump->now + TURN_SECONDS);
     pump->depth--;
     end_turn(pump);
-    Py_RETURN_NONE;
+    return result_of(pump);
 }
 
 #endif

@@ -12,26 +12,41 @@ static void read_on(Wire *wire);
 
 /* -- the outbox ----------------------------------------------------------------------------------- */
 
-/* Queue a frame; 0, or -1 with an exception. `is_message`: it ends a data message. */
-static int
-queue_frame(Wire *wire, uint8_t first, PyObject *payload, int is_message)
+/* Count what was queued, and look whether it became much. */
+static void
+was_queued(Wire *wire, size_t bytes, int is_message)
 {
-    size_t before = wire->out.size;
-    if (put_frame(wire->pump, &wire->out, first, payload) < 0) {
-        return -1;
-    }
-    wire->bytes_queued += wire->out.size - before;
+    wire->bytes_queued += bytes;
     wire->messages_queued += (uint32_t)is_message;
-    if (mark_dirty(wire) < 0) {
-        return -1;
-    }
     if (wire->flags & WANT_OUT) {
         check_marks(wire);
     }
     else if (wire->out.size > TURN_BYTES) {
         flush(wire);
     }
+}
+
+/* Queue a frame; 0, or -1 with an exception. `is_message`: it ends a data message. */
+static int
+queue_frame(Wire *wire, uint8_t first, PyObject *payload, int is_message)
+{
+    if (mark_dirty(wire) < 0) { /* before: what is queued will be written */
+        return -1;
+    }
+    size_t before = wire->out.size;
+    if (put_frame(wire->pump, &wire->out, first, payload) < 0) {
+        return -1;
+    }
+    was_queued(wire, wire->out.size - before, is_message);
     return 0;
+}
+
+/* Whether the wire itself frames a message now; else it is Python's to send. */
+static int
+sends_plain(const Wire *wire)
+{
+    return wire->state == OPEN && !wire->blocked && wire->is_plain && wire->via != VIA_NONE &&
+           !(wire->flags & (GONE | CLOSE_OUT | FIN_OUT));
 }
 
 static int
@@ -52,8 +67,7 @@ wire_send(Wire *wire, PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     long kind = PyLong_CheckExact(args[0]) ? PyLong_AsLong(args[0]) : 0;
-    if (wire->state != OPEN || wire->blocked || !wire->is_plain || (kind != 1 && kind != 2) ||
-        !PyBytes_CheckExact(args[1]) || wire->flags & GONE) {
+    if (!sends_plain(wire) || (kind != 1 && kind != 2) || !PyBytes_CheckExact(args[1])) {
         PyErr_Clear();
         PyObject *stack[3] = {(PyObject *)wire, args[0], args[1]};
         return PyObject_VectorcallMethod(name_send_slowly, stack, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
@@ -93,12 +107,12 @@ wire_write(Wire *wire, PyObject *data)
     if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
         return NULL;
     }
-    if (is_usable(wire)) {
-        if (put_bytes(wire->pump, &wire->out, view.buf, (size_t)view.len) < 0 || mark_dirty(wire) < 0) {
+    if (is_usable(wire) && mark_dirty(wire) == 0) {
+        if (put_bytes(wire->pump, &wire->out, view.buf, (size_t)view.len) < 0) {
             PyErr_NoMemory();
         }
         else {
-            wire->bytes_queued += (size_t)view.len;
+            was_queued(wire, (size_t)view.len, 0);
         }
     }
     PyBuffer_Release(&view);
@@ -209,13 +223,11 @@ wire_resume_reading(Wire *wire, PyObject *Py_UNUSED(nothing))
         Py_RETURN_NONE;
     }
     wire->flags &= ~PAUSED;
-    if (wire->input_len) { /* reading goes on when that is served */
-        if (later(wire) < 0) {
-            return PyErr_NoMemory();
-        }
-    }
-    else {
+    if (!wire->input_len) {
         read_on(wire);
+    }
+    else if (later(wire) < 0) { /* reading goes on when that is served */
+        return NULL;
     }
     Py_RETURN_NONE;
 }
