@@ -256,7 +256,6 @@ pump_traverse(Pump *pump, visitproc visit, void *arg)
     Py_VISIT(pump->call_soon);
     Py_VISIT(pump->flush_later);
     Py_VISIT(pump->on_error);
-    Py_VISIT(pump->escaped);
     for (Wire *wire = pump->wires; wire != NULL; wire = wire->behind) {
         Py_VISIT(wire);
     }
@@ -289,7 +288,6 @@ pump_clear(Pump *pump)
     Py_XSETREF(pump->handlers, Py_NewRef(Py_None));
     Py_XSETREF(pump->call_soon, Py_NewRef(Py_None));
     Py_XSETREF(pump->on_error, Py_NewRef(Py_None));
-    Py_CLEAR(pump->escaped);
     return 0;
 }
 

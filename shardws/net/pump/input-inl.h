@@ -53,7 +53,7 @@ static void
 keep_input(Wire *wire, const uint8_t *bytes, size_t size, int is_older)
 {
     if (wire->via == VIA_TRANSPORT) {
-        call_transport(wire, "pause_reading"); /* which may lose the wire, and then this is freed with it */
+        call_transport(wire, "pause_reading");
     }
     uint8_t *all = PyMem_RawMalloc(wire->input_len + size);
     if (all == NULL) {
@@ -130,8 +130,8 @@ make_event(Wire *wire, int kind, PyObject *payload)
     return event;
 }
 
-/* Tell the dispatcher that a handler has raised. What is none of its `faults` goes the way that
- * exceptions of callbacks go: KeyboardInterrupt ends the loop. */
+/* Tell the dispatcher that a handler has raised. What is none of its `faults` (KeyboardInterrupt)
+ * ends the connection, as it would in a transport of the loop. */
 static PyObject *
 tell_failed(Wire *wire, PyObject *value)
 {
@@ -175,7 +175,7 @@ follow_handler(Wire *wire, PyObject *result)
 static int
 is_fast(const Wire *wire)
 {
-    return wire->state == OPEN && wire->is_at_rest && !wire->holds && !(wire->flags & (GONE | CLOSE_OUT));
+    return wire->state == OPEN && wire->is_at_rest && !wire->holds && !(wire->flags & (GONE | PAUSED));
 }
 
 /* Serve whole text and binary frames in [at, end) while the budget lasts; return where it stopped.
@@ -205,7 +205,7 @@ serve_frames(Wire *wire, PyObject *handler, const uint8_t *at, const uint8_t *en
             Py_XDECREF(result);
         }
         Py_DECREF(event);
-        if (budget->bytes <= 0 || pump->escaped != NULL || (at < end && read_clock() >= budget->until)) {
+        if (budget->bytes <= 0 || (at < end && read_clock() >= budget->until)) {
             budget->items = 0;
         }
     }

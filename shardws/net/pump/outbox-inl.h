@@ -15,6 +15,7 @@
 #define MOST_VECTORS 16
 
 static void lose(Wire *wire, int error);
+static int schedule(Pump *pump);
 
 /* -- chunks ------------------------------------------------------------------------------------- */
 

@@ -88,7 +88,6 @@ typedef struct {
     PyObject *queued;     /* what send returns */
     PyObject *call_soon, *flush_later;
     PyObject *on_error;   /* called with (wire, exception) */
-    PyObject *escaped;    /* a KeyboardInterrupt or the like, to be raised when the turn ends */
 } Pump;
 
 struct Wire {
@@ -186,8 +185,6 @@ unlink_wire(Pump *pump, Wire *wire)
     wire->before = wire->behind = NULL;
 }
 
-static int schedule(Pump *pump);
-
 /* Take the exception that is set, with its traceback; never NULL when one was set. */
 static PyObject *
 take_exception(void)
@@ -203,20 +200,12 @@ take_exception(void)
     return value;
 }
 
-/* Hand the exception that is set to the owner of the pump. What is no Exception (KeyboardInterrupt)
- * ends the turn instead, and is raised from there. */
+/* Hand the exception that is set to the owner of the pump; it never leaves a turn. */
 static void
 report(Pump *pump, Wire *wire)
 {
     PyObject *value = take_exception();
     if (value == NULL) {
-        return;
-    }
-    if (pump->escaped == NULL && !PyObject_TypeCheck(value, (PyTypeObject *)PyExc_Exception)) {
-        pump->escaped = value;
-        if (!pump->depth && schedule(pump) < 0) {
-            PyErr_WriteUnraisable((PyObject *)pump);
-        }
         return;
     }
     PyObject *who = wire != NULL ? (PyObject *)wire : Py_None;
@@ -226,20 +215,6 @@ report(Pump *pump, Wire *wire)
     }
     Py_XDECREF(told);
     Py_DECREF(value);
-}
-
-/* The result of a turn: None, or what has escaped. */
-static PyObject *
-result_of(Pump *pump)
-{
-    PyObject *value = pump->escaped;
-    if (value == NULL) {
-        Py_RETURN_NONE;
-    }
-    pump->escaped = NULL;
-    PyErr_SetObject((PyObject *)Py_TYPE(value), value);
-    Py_DECREF(value);
-    return NULL;
 }
 
 /* Call a method of a wire without arguments; an exception is reported. Returns whether it was true. */

@@ -138,7 +138,7 @@ serve_more(Pump *pump, double until)
             serve_kept(wire);
         }
         Py_DECREF(wire);
-        if (pump->escaped != NULL || read_clock() >= until) {
+        if (read_clock() >= until) {
             break;
         }
     }
@@ -277,7 +277,7 @@ wire_data_received(Wire *wire, PyObject *data)
     flush_dirty(pump);
     pump->depth--;
     leave_turn(pump); /* this may be a call of Python's: who is lost is told later */
-    return result_of(pump);
+    Py_RETURN_NONE;
 }
 
 /* Handle what the sockets report, until there is nothing left or the time is over. */
@@ -291,7 +291,7 @@ handle_events(Pump *pump, double until)
         pump->now = read_clock();
         for (int at = 0; at < count; at++) {
             handle_event(pump, events[at].data.ptr, events[at].events);
-            if (pump->escaped != NULL || read_clock() >= until) {
+            if (read_clock() >= until) {
                 /* The instance is level-triggered and puts all that it reports behind the rest, also
                  * what is not handled here: who comes first would come first again and again. So it
                  * is to report no more than there is time for. */
@@ -313,7 +313,7 @@ pump_turn(Pump *pump, PyObject *Py_UNUSED(nothing))
     serve_more(pump, until);
     pump->depth--;
     end_turn(pump);
-    return result_of(pump);
+    Py_RETURN_NONE;
 }
 
 /* What `schedule` has called: a turn without a look at the sockets. */
@@ -326,7 +326,7 @@ pump_after_turn(Pump *pump, PyObject *Py_UNUSED(nothing))
     serve_more(pump, pump->now + TURN_SECONDS);
     pump->depth--;
     end_turn(pump);
-    return result_of(pump);
+    Py_RETURN_NONE;
 }
 
 #endif

@@ -136,6 +136,7 @@ class World:
         self.dispatch = Dispatch()
         self.events: list[Any] = []
         self.errors: list[tuple[Any, BaseException]] = []
+        self.wires: list[Any] = []
         self.clients: list[socket.socket] = []
         self.call_soon: Any = self.loop.call_soon
         self.pump = new_pump(
@@ -156,6 +157,9 @@ class World:
         self.events.append(event)
 
     def close(self) -> None:
+        self.handlers.on_data_in = None
+        for wire in self.wires:
+            wire.abort_wire()
         for client in self.clients:
             client.close()
         self.listening.close()
@@ -182,7 +186,8 @@ class World:
             self.pump.adopt(wire, accepted.detach())
         else:
             self.run(self.loop.connect_accepted_socket(lambda: wire, accepted))
-        wire.id = len(self.clients)
+        self.wires.append(wire)
+        wire.id = len(self.wires)
         if is_open:
             wire.state, wire.is_plain, wire.is_at_rest = OPEN, True, True
         return wire, client
