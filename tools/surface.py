@@ -1,9 +1,9 @@
-"""Make docs/reference/surface.md, or compare it: `python -m tools.surface [--check]`.
+"""Write docs/reference/surface.md, or compare it: `python -m tools.surface [--check]`.
 
-Owns the search for `@pytest.mark.surface("LocalPort", ...)` in the tests: such a mark, on a
-function, a class or a module (`pytestmark`), says that the test shows these items of the surface.
-With --check nothing is written, and the exit code is 1 when the page differs or a mark names no
-item.
+Searches for `@pytest.mark.surface("LocalPort", ...)` in the tests: such a mark, on a
+function, a class or a module (`pytestmark`), says that the test covers these items of the surface.
+With --check nothing is written, and the exit code is 1 when the page differs or a mark names an
+unknown item.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def _items_of(node: ast.AST) -> Iterator[str]:
 
 
 def unknown(found: Sequence[Mark]) -> list[Mark]:
-    """Return the marks that name no item."""
+    """Return the marks that name an unknown item."""
     known = {item.vendor for item in ITEMS}
     return [mark for mark in found if mark.item not in known]
 
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = marks(ROOT / "tests")
     wrong = unknown(found)
     for mark in wrong:
-        sys.stdout.write(f"{mark.test} names {mark.item!r}, which is no item of the surface\n")
+        sys.stdout.write(f"{mark.test} names {mark.item!r}, which is not an item of the surface\n")
     text = page(found)
     is_current = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text
     if not is_current and options.check:

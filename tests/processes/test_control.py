@@ -89,7 +89,7 @@ def test_who_asks_for_a_change_is_in_the_log(run_server: RunServer) -> None:
     command(server, "status")
     command(server, "scale", "2")
     server.wait_for_line(r"requests scale '\{\"shards\": 2\}'")
-    assert server.log.count(" asks for ") == 2
+    assert server.log.count(" requests ") == 2
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(run_server: RunServer) -> None:

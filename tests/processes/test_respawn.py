@@ -212,7 +212,7 @@ def test_a_slot_waits_for_code_that_can_be_imported(
     assert HALF in report["shards"][0]["waits_for_code"]
     assert report["ready"]
     assert_echo(witness, "fine")
-    assert server.log.count("waits for code") == 1
+    assert server.log.count("waits for importable code") == 1
     half.unlink()
     wait_for_new_pid(server, 0, hello["pid"])
     assert server.shard(0)["waits_for_code"] == ""
