@@ -240,7 +240,7 @@ METRICS: Final = (
     ),
     Metric(
         "shardws_supervisor_up", "", Kind.GAUGE, "boolean",
-        "0 while the supervisor does not answer.", Scope.SUPERVISOR,
+        "0 while the supervisor does not reply.", Scope.SUPERVISOR,
     ),
     Metric(
         "shardws_build", "", Kind.INFO, "",

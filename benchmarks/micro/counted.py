@@ -1,9 +1,9 @@
-"""The program that runs under callgrind: every scenario once, between two marks.
+"""The program that runs under callgrind: each scenario once, between two marks.
 
     valgrind --tool=callgrind ... python -m benchmarks.micro.counted MARKS.so SCENARIO...
 
-Each scenario is warmed up, then counted for BATCHES batches; `empty` is what marks cost. The
-garbage collector stands still, so that it does not fall into one scenario or another.
+Each scenario is warmed up, then counted for BATCHES batches; `empty` counts the marks alone. The
+garbage collector is disabled, so that it does not run in some scenario by chance.
 """
 
 import ctypes

@@ -3,10 +3,10 @@
 The heartbeat is written by the shard's own loop, never by a thread, so a handler that blocks stops
 it. When it is late the shard gets ABRT, and faulthandler writes the stacks of all its threads;
 ABORT_GRACE seconds later it gets KILL. A supervisor that was itself stopped (SIGSTOP, a suspended
-machine) must not blame its shards: after a gap in its own checks it gives them the whole timeout
-again.
+machine) must not kill its shards for that: after a gap in its own checks it gives them the whole
+timeout again.
 
-`HeartbeatWatch` decides, without process or clock; `Watchdog` carries it out.
+`HeartbeatWatch` decides, without a process or clock; `Watchdog` sends the signals.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from shardws_supervisor.shards.slots import ShardProcess, State
 # twice for the Disconnected handlers of connections whose handlers it cancelled, and for its links.
 STOP_DEADLINE = 5.0
 ABORT_GRACE = 2.0  # seconds between ABRT and KILL: time to write the stacks
-LOOK_GAP = 3.0  # seconds between two looks that mean the supervisor itself was stopped
+LOOK_GAP = 3.0  # a longer gap between two checks means that the supervisor itself was stopped
 
 log = logger("supervisor.shards")
 
@@ -38,9 +38,9 @@ class Verdict(enum.Enum):
 
 @dataclass(slots=True)
 class HeartbeatWatch:
-    """The watch over one shard, from `since` on, in monotonic seconds."""
+    """Watches one shard from `since` on, in monotonic seconds."""
 
-    timeout: float  # seconds without a beat; 0 turns the watch off
+    timeout: float  # seconds without a heartbeat; 0 turns the watch off
     since: float
     last_look: float = 0.0
     aborted_at: float | None = None
@@ -49,11 +49,11 @@ class HeartbeatWatch:
         self.last_look = self.since
 
     def silence(self, now: float, beat: float) -> float:
-        """Return for how many seconds no heartbeat was seen, as far as the watch can tell."""
+        """Return for how many seconds no heartbeat was seen, as far as can be known."""
         return now - max(beat, self.since)
 
     def look(self, now: float, beat: float) -> Verdict:
-        """Decide by the time of the last heartbeat in monotonic seconds (0: none yet)."""
+        """Decide from the time of the last heartbeat in monotonic seconds (0: none yet)."""
         if now - self.last_look > LOOK_GAP:
             self.since = now
         self.last_look = now
@@ -72,13 +72,13 @@ def send(process: ShardProcess, number: signal.Signals) -> None:
 
 
 def abort(process: ShardProcess) -> None:
-    """Make a shard write its stacks and end, even a stopped one; KILL follows if it does not."""
+    """Make a shard, even a stopped one, write its stacks and end; KILL follows if it does not."""
     send(process, signal.SIGABRT)
     send(process, signal.SIGCONT)
 
 
 class Watchdog:
-    """The watches over all shards."""
+    """Watches all shards."""
 
     def __init__(self, memory: stats.Stats) -> None:
         self._memory = memory
@@ -89,11 +89,11 @@ class Watchdog:
         self._watches[process.pid] = HeartbeatWatch(timeout, now)
 
     def end(self, process: ShardProcess) -> None:
-        """Forget a shard that has been reaped."""
+        """Remove a shard that has been reaped."""
         del self._watches[process.pid]
 
     def look(self, process: ShardProcess, now: float) -> None:
-        """Check one shard, and do what is due."""
+        """Check one shard; abort or kill it if need be."""
         if process.is_late(now):
             self._overdue(process, now)
         elif process.state in (State.READY, State.DRAINING) and not process.is_gone:
