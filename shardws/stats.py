@@ -37,6 +37,7 @@ FIELDS: Final = (
     Field("loop_lag", "gauge", "microseconds", "how late the last beat was"),
     Field("connections", "gauge", "connections", "open connections, opening ones included"),
     Field("queue_bytes", "gauge", "bytes", "bytes waiting in outgoing queues"),
+    Field("inbound_bytes", "gauge", "bytes", "bytes held of incoming messages not whole yet"),
     Field("link_bytes", "gauge", "bytes", "bytes waiting in links to other shards"),
     Field("accepted", "counter", "connections", "TCP connections accepted"),
     Field("refused", "counter", "connections", "connections refused before Connected"),
@@ -71,6 +72,7 @@ STARTED: Final = INDEX["started"]
 LOOP_LAG: Final = INDEX["loop_lag"]
 CONNECTIONS: Final = INDEX["connections"]
 QUEUE_BYTES: Final = INDEX["queue_bytes"]
+INBOUND_BYTES: Final = INDEX["inbound_bytes"]
 LINK_BYTES: Final = INDEX["link_bytes"]
 ACCEPTED: Final = INDEX["accepted"]
 REFUSED: Final = INDEX["refused"]

@@ -11,6 +11,9 @@
 #define FIN 0x80
 #define FIN_TEXT 0x81
 #define FIN_BINARY 0x82
+#define FIN_PING 0x89
+#define FIN_PONG 0x8A
+#define MAX_CONTROL 125
 #define MASKED 0x80
 
 typedef struct {
@@ -92,25 +95,27 @@ append_item(PyObject *items, const Found *found, int first)
     return failed < 0 ? -1 : 1;
 }
 
-/* Bytes to read and the largest size, of parse() and continuations(). */
+/* Bytes to read, the largest size and the most frames, of parse() and continuations(). */
 typedef struct {
     const uint8_t *data;
     const uint8_t *at;
     const uint8_t *end;
     Py_ssize_t max_size;
+    Py_ssize_t limit;
 } Input;
 
 /* 0, or -1 with an exception; `usage` is the words of a TypeError. */
 static int
 read_arguments(PyObject *const *args, Py_ssize_t count, const char *usage, Input *input)
 {
-    if (count < 2 || count > 3 || !PyBytes_Check(args[0])) {
+    if (count < 2 || count > 4 || !PyBytes_Check(args[0])) {
         PyErr_SetString(PyExc_TypeError, usage);
         return -1;
     }
     Py_ssize_t size = PyBytes_GET_SIZE(args[0]);
     input->max_size = PyLong_AsSsize_t(args[1]);
-    Py_ssize_t start = count == 3 ? PyLong_AsSsize_t(args[2]) : 0;
+    Py_ssize_t start = count >= 3 ? PyLong_AsSsize_t(args[2]) : 0;
+    input->limit = count == 4 ? PyLong_AsSsize_t(args[3]) : PY_SSIZE_T_MAX;
     if (PyErr_Occurred()) {
         return -1;
     }
@@ -128,7 +133,8 @@ static PyObject *
 parse(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
     Input in;
-    if (read_arguments(args, count, "parse(data: bytes, max_size: int, start: int = 0)", &in) < 0) {
+    if (read_arguments(args, count, "parse(data: bytes, max_size: int, start: int, limit: int)",
+                       &in) < 0) {
         return NULL;
     }
     PyObject *items = PyList_New(0);
@@ -136,9 +142,17 @@ parse(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     Found found;
-    while (in.at < in.end && (in.at[0] == FIN_TEXT || in.at[0] == FIN_BINARY) &&
-           find_frame(in.at, in.end, in.max_size, &found)) {
-        int appended = append_item(items, &found, in.at[0]);
+    Py_ssize_t controls = 0;
+    for (; in.at < in.end && in.limit > 0; in.limit--) {
+        int first = in.at[0];
+        int is_control = first == FIN_PING || first == FIN_PONG;
+        if (!is_control && first != FIN_TEXT && first != FIN_BINARY) {
+            break;
+        }
+        if (!find_frame(in.at, in.end, is_control ? MAX_CONTROL : in.max_size, &found)) {
+            break;
+        }
+        int appended = append_item(items, &found, first);
         if (appended < 0) {
             Py_DECREF(items);
             return NULL;
@@ -146,9 +160,10 @@ parse(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
         if (!appended) {
             break;
         }
+        controls += is_control;
         in.at = found.body + found.size;
     }
-    return Py_BuildValue("Nn", items, (Py_ssize_t)(in.at - in.data));
+    return Py_BuildValue("Nnn", items, (Py_ssize_t)(in.at - in.data), controls);
 }
 
 /* -- continuations -------------------------------------------------------------------------------- */
@@ -171,8 +186,8 @@ static PyObject *
 continuations(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
     Input in;
-    if (read_arguments(args, count, "continuations(data: bytes, room: int, start: int = 0)", &in) <
-        0) {
+    if (read_arguments(args, count,
+                       "continuations(data: bytes, room: int, start: int, limit: int)", &in) < 0) {
         return NULL;
     }
     PyObject *payloads = PyList_New(0);
@@ -181,8 +196,8 @@ continuations(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
     }
     int is_last = 0;
     Found found;
-    while (!is_last && in.at < in.end && !(in.at[0] & ~FIN) &&
-           find_frame(in.at, in.end, in.max_size, &found)) {
+    for (; !is_last && in.limit > 0 && in.at < in.end && !(in.at[0] & ~FIN) &&
+           find_frame(in.at, in.end, in.max_size, &found); in.limit--) {
         if (append_payload(payloads, &found) < 0) {
             Py_DECREF(payloads);
             return NULL;

@@ -1,9 +1,10 @@
 """From what happens on connections to the application's handlers, in order.
 
 Owns the rule that handlers of one connection run one after another: a plain handler is a call, an
-`async def` one becomes a task, and while it runs this connection is not read and its further
-events wait in its backlog (bounded by what one read had brought). An exception in a handler becomes
-an Error event and a log record, never a dead shard.
+`async def` one becomes a task, and while it runs this connection is not parsed and its further
+events wait in its backlog (bounded by what one slice had brought). Whatever a handler raises becomes
+an Error event and a log record, never a dead shard and never a cut connection: what is called here
+does not let an exception of the application through.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from shardws import events, hotpath
+from shardws.close_reasons import HANDLER_FAILED
 from shardws.errors import ERROR_CODES, HandshakeError
 from shardws.events import DataIn, Handlers
 from shardws.log import Adapter
@@ -21,6 +23,7 @@ from shardws.protocol.closing import ABNORMAL
 from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
 from shardws.shard.tasks import Tasks, is_work, raise_if_ours
+from shardws.shard.turns import Turns
 from shardws.stats import ERRORS, HANDLER_ERRORS, PROTOCOL_ERRORS, Words
 
 make_data_in = hotpath.body.maker(DataIn)
@@ -44,12 +47,22 @@ def _next(backlog: list[Waiting], holds: int) -> int:
     return next((at for at, (name, _) in enumerate(backlog) if name != "on_data_in"), -1)
 
 
+def describe(error: BaseException) -> str:
+    """Return name and text of an exception; its `str()` is the application's code, and may fail."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except BaseException as second:
+        return f"{name} (its text cannot be had: {type(second).__name__})"
+
+
 class Dispatcher:
     """Runs handlers; one for each shard."""
 
-    # What a handler may raise without harm: it is reported. `sys.exit` in one handler is not meant
-    # to take the connections of all, and a CancelledError is of something that it awaited.
-    faults: tuple[type[BaseException], ...] = (Exception, SystemExit, asyncio.CancelledError)
+    # What a handler may raise without harm: it is reported. One handler's `sys.exit` or
+    # KeyboardInterrupt is not meant to take the connections of all, and a CancelledError is of
+    # something that it awaited.
+    faults: tuple[type[BaseException], ...] = (BaseException,)
 
     def __init__(
         self,
@@ -60,9 +73,13 @@ class Dispatcher:
         *,
         ended: ConnectionCallback,
         forget: ConnectionCallback,
+        turns: Turns,
     ) -> None:
         """`ended` is called before on_disconnected, `forget` when no handler needs the record."""
         self.loop = loop
+        self.turns = turns
+        self.closes_on_error = False  # OnHandlerError
+        self.cancels_on_disconnect = False
         self.handlers = handlers
         self.row = row
         self.counters = hotpath.counters(row)
@@ -80,7 +97,7 @@ class Dispatcher:
         connection_id = connection.id
         for kind, payload, eom in items:
             if kind <= BINARY:
-                if connection.state != OPEN:
+                if connection.state != OPEN and connection.state != LOST:
                     break  # its handler disconnected it: what came behind is as if never read
                 messages += eom
             elif not self._is_data(connection, kind, payload, len(items) == 1):
@@ -91,7 +108,7 @@ class Dispatcher:
                 try:
                     result = handler(make_data_in(connection_id, kind, payload, eom))
                 except self.faults as error:
-                    self.failed(connection_id, "on_data_in", error)
+                    self._handler_failed(connection, "on_data_in", error)
                 else:
                     if result is not None:
                         self.start(connection, "on_data_in", result)
@@ -127,7 +144,7 @@ class Dispatcher:
             self.failed(event.connection_id, name, error)
             return
         if is_work(result):
-            self.tasks.spawn(self._guard(event.connection_id, name, result))
+            self.tasks.spawn(self._guard(event.connection_id, name, result, None))
 
     def run(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler now; a coroutine it returns becomes this connection's task."""
@@ -146,7 +163,7 @@ class Dispatcher:
         try:
             result = handler(event)
         except self.faults as error:
-            self.failed(connection.id, name, error)
+            self._handler_failed(connection, name, error)
             return
         if result is not None:
             self.start(connection, name, result)
@@ -162,16 +179,26 @@ class Dispatcher:
         if not is_work(result):
             return
         self.take(connection, HOLD_TASK)
-        task = self.tasks.spawn(self._guard(connection.id, name, result))
+        task = self.tasks.spawn(self._guard(connection.id, name, result, connection))
         connection.task = task
         task.add_done_callback(lambda done: self._finished(connection, done))
 
-    async def _guard(self, connection_id: int, name: str, result: Awaitable[None]) -> None:
+    async def _guard(
+        self,
+        connection_id: int,
+        name: str,
+        result: Awaitable[None],
+        connection: Connection | None,
+    ) -> None:
+        """Wait for a handler; `connection`: whose it is, if it is one of this shard."""
         try:
             await self.tasks.within(result)
         except self.faults as error:
             raise_if_ours(error)
-            self.failed(connection_id, name, error)
+            if connection is None:
+                self.failed(connection_id, name, error)
+            else:
+                self._handler_failed(connection, name, error)
 
     def _finished(self, connection: Connection, task: asyncio.Task[None]) -> None:
         connection.task = None
@@ -179,17 +206,16 @@ class Dispatcher:
             connection.backlog = [one for one in connection.backlog if one[0] != "on_data_in"]
         connection.active = connection.owner.now  # while it was not read it could not be idle
         self.release(connection, HOLD_TASK)
-        if connection.state == LOST and connection.task is None and not connection.backlog:
+        is_idle = connection.task is None and not connection.backlog
+        if connection.state == LOST and is_idle and not connection.has_input:
             self._forget(connection)
 
     def take(self, connection: Connection, hold: int) -> None:
-        """Stop reading a connection for one more reason."""
-        if not connection.holds:
-            connection.set_reading(False)
+        """Have what comes for a connection wait, for one more reason."""
         connection.holds |= hold
 
     def release(self, connection: Connection, hold: int) -> None:
-        """Drop a reason; what waited for it runs, and with the last one reading goes on."""
+        """Drop a reason; what waited for it runs, and with the last one the connection goes on."""
         connection.holds &= ~hold
         while connection.backlog:
             position = _next(connection.backlog, connection.holds)
@@ -199,7 +225,7 @@ class Dispatcher:
             self.run(connection, name, event)
         connection.backlog = None
         if not connection.holds:
-            connection.set_reading(True)
+            connection.go_on()
 
     # -- decisions before a connection is open ---------------------------------------------
 
@@ -224,7 +250,8 @@ class Dispatcher:
             decided(connection, event)
             return
         self.take(connection, HOLD_DECISION)
-        self.tasks.spawn(self._decide_later(connection, name, event, decided, result))
+        task = self.tasks.spawn(self._decide_later(connection, name, event, decided, result))
+        connection.task = task
 
     async def _decide_later(
         self,
@@ -237,15 +264,26 @@ class Dispatcher:
         try:
             await self.tasks.within(result)
         except self.faults as error:
+            connection.task = None
             raise_if_ours(error)
             self.failed(connection.id, name, error)
             connection.refuse(HandshakeError(500, "the application failed"))
             self.release(connection, HOLD_DECISION)
         else:
+            connection.task = None
             self.release(connection, HOLD_DECISION)
             decided(connection, event)
 
     # -- the end ---------------------------------------------------------------------------
+
+    def left(self, connection: Connection) -> None:
+        """TCP is over: cancel what runs for the client, if that is wanted."""
+        if self.cancels_on_disconnect:
+            connection.drop_input()
+            if connection.backlog:
+                connection.backlog = [one for one in connection.backlog if one[0] != "on_data_in"]
+            if connection.task is not None:
+                connection.task.cancel()
 
     def lost(self, connection: Connection, ending: Ending | None) -> None:
         """Fire Disconnected, once and last; the record goes when its handler is done."""
@@ -278,6 +316,12 @@ class Dispatcher:
 
     # -- errors ----------------------------------------------------------------------------
 
+    def _handler_failed(self, connection: Connection, name: str, error: BaseException) -> None:
+        """Report an exception of a connection's handler, and do what OnHandlerError says."""
+        self.failed(connection.id, name, error)
+        if self.closes_on_error:
+            connection.disconnect(HANDLER_FAILED.code, HANDLER_FAILED.text)
+
     def failed(self, connection_id: int, name: str, error: BaseException) -> None:
         """Report an exception of a handler."""
         self.row[HANDLER_ERRORS] += 1
@@ -286,7 +330,7 @@ class Dispatcher:
         extra = {"connection_id": connection_id}
         log.error("%s of connection %d raised", name, connection_id, exc_info=error, extra=extra)
         if name != "on_error":
-            self.error(connection_id, 436, f"{name}: {type(error).__name__}: {error}")
+            self.error(connection_id, 436, f"{name}: {describe(error)}")
 
     def error(self, connection_id: int, code: int, description: str = "") -> None:
         """Fire an Error event: trouble with no caller to raise to."""

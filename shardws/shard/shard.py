@@ -41,13 +41,16 @@ from shardws.shard.dispatch import Dispatcher
 from shardws.shard.flushing import Flusher
 from shardws.shard.log_events import EventLog
 from shardws.shard.opening import Opening
+from shardws.shard.partial_messages import PartialMessages
 from shardws.shard.routing_sink import ALL_IDS, ShardRoutingSink
 from shardws.shard.tls import ShardTLS
+from shardws.shard.turns import Turns
 from shardws.shard.view import ConnectionView
 from shardws.stats import (
     DISCONNECTED,
     GENERATION,
     HEARTBEAT,
+    INBOUND_BYTES,
     LOOP_LAG,
     PID,
     QUEUE_BYTES,
@@ -84,8 +87,18 @@ class Shard:
         self.clock = loop.time
         self.now = loop.time()
         self.interned = InternedTexts()
+        self.turns = Turns(loop, self.log)
+        self.wait_turn = self.turns.add  # of Owner
+        self.partial_messages = PartialMessages()
+        self.holding = self.partial_messages.add  # of Owner, too
         self.dispatch = dispatcher(
-            loop, handlers, self.row, self.log, ended=self._leave, forget=self._forget
+            loop,
+            handlers,
+            self.row,
+            self.log,
+            ended=self._leave,
+            forget=self._forget,
+            turns=self.turns,
         )
         self.counters = self.dispatch.counters
         self.joiner = Joiner()
@@ -154,6 +167,8 @@ class Shard:
                 for connection in self._full
                 if connection.transport is not None
             )
+        if self.partial_messages or row[INBOUND_BYTES]:
+            row[INBOUND_BYTES] = self.partial_messages.look(now)
         for connection in self._wheel.advance(now):
             connection.expire(now)
         self.admission.look()
@@ -171,7 +186,11 @@ class Shard:
 
     def _limit(self) -> None:
         self.router.limit_groups(self.settings[table.MAX_GROUPS])
-        self.dispatch.tasks.limit_to(self.settings[table.HANDLER_TIMEOUT])
+        settings = self.settings
+        self.dispatch.tasks.limit_to(settings[table.HANDLER_TIMEOUT])
+        self.dispatch.closes_on_error = settings[table.ON_HANDLER_ERROR] == "close"
+        self.dispatch.cancels_on_disconnect = settings[table.CANCEL_ON_DISCONNECT]
+        self.partial_messages.limit_to(settings[table.MESSAGE_TIMEOUT])
 
     def find(self, connection_id: int) -> Connection:
         """Return a connection here that has an id, open or not; NoSuchConnection (1117)."""
@@ -227,6 +246,9 @@ class Shard:
     def refused(self, connection: Connection, error: HandshakeError) -> None:
         self.row[REFUSED] += 1
         self.log_events.refused(connection, error)
+
+    def left(self, connection: Connection) -> None:
+        self.dispatch.left(connection)
 
     def lost(self, connection: Connection, ending: Ending | None) -> None:
         """Count a TCP connection out and fire Disconnected when Connected was fired."""

@@ -5,7 +5,7 @@
     OPEN      Connected was fired
     CLOSING   our close frame is queued; the peer's is awaited for close_timeout
     ENDING    nothing more is read as frames; TCP ends once everything is written, or at a deadline
-    LOST      TCP is over
+    LOST      TCP is over; what came before may still wait to be told
 
 States only rise, so `state >= ENDING` means that the end has begun.
 """
@@ -19,10 +19,16 @@ CLOSING: Final = 3
 ENDING: Final = 4
 LOST: Final = 5
 
-# Reasons not to read: bits of `holds`, set and cleared by shard.dispatch.
+# Reasons why no handler may run: bits of `holds`, set and cleared by shard.dispatch. What comes from
+# the peer meanwhile is kept as it is, up to a bound.
 HOLD_TASK: Final = 1  # an async handler of the connection runs
 HOLD_APPLICATION: Final = 2  # AcceptData is False
 HOLD_DECISION: Final = 4  # its address or its opening request is being decided on
+
+# Reasons why the socket is not read: bits of `stops`.
+STOP_TURN: Final = 1  # it has had its turn, or waits for the next one in the queue of turns
+STOP_FULL: Final = 2  # as much as may be kept was read while something holds it
+STOP_OVER: Final = 4  # its end was told
 
 # Reasons not to take a message: bits of `blocked`.
 BLOCKED_WIRE: Final = 1  # the transport is above its high mark

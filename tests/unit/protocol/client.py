@@ -65,11 +65,19 @@ class Heard:
         return whole(self.items)
 
 
+def read(session: Session, data: bytes) -> list[Item]:
+    """Have a session read all of it, slice by slice."""
+    items = session.receive(data)
+    while session.has_more:
+        items += session.go_on()
+    return items
+
+
 def talk(session: Session, data: bytes, size: int = 0) -> Heard:
     """Feed the data in reads of `size` bytes and collect what comes out."""
     heard = Heard()
     for piece in pieces_of(data, size):
-        heard.items += session.receive(piece)
+        heard.items += read(session, piece)
     heard.replies += session.replies
     session.replies.clear()
     return heard

@@ -13,6 +13,7 @@ from shardws.net.connection import Connection
 from shardws.net.connection.states import LOST
 from shardws.protocol.session import Ending
 from shardws.shard.dispatch import Dispatcher
+from shardws.shard.turns import Turns
 from shardws.stats import Stats
 
 DEADLINE_S = 10.0
@@ -37,7 +38,9 @@ class FakeConnection:
         self.task: asyncio.Task[None] | None = None
         self.owner = FakeOwner()
 
-    def set_reading(self, is_reading: bool) -> None:
+        self.has_input = False
+
+    def go_on(self) -> None:
         pass
 
 
@@ -56,6 +59,7 @@ class Stage:
             shard_logger("shard", 0),
             ended=self.ended.append,
             forget=self.forgotten.append,
+            turns=Turns(loop, shard_logger("shard", 0)),
         )
         self.connection = cast(Connection, FakeConnection())
         self.did: list[str] = []
