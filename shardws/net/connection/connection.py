@@ -233,7 +233,11 @@ class Connection(asyncio.Protocol):
         session = self.session
         if session is None or session.state is State.CLOSED:
             return False
-        return session.has_more or (self.extras is not None and bool(self.extras.raw))
+        return session.has_more or self._has_raw
+
+    @property
+    def _has_raw(self) -> bool:
+        return self.extras is not None and bool(self.extras.raw)
 
     def await_turn(self) -> None:
         """Stop reading until all others had their turn."""
@@ -244,7 +248,10 @@ class Connection(asyncio.Protocol):
     def take_turn(self) -> None:
         """Work the next slice of what was read; called by the queue of turns."""
         session = self.session
-        if session is not None and self._can_work:
+        if session is None:
+            if self.state == OPENING and not self.holds:
+                self.feed_early()
+        elif self._can_work:
             begin = time.monotonic()
             count = self._work(session)
             session.pace(count, time.monotonic() - begin)
@@ -272,7 +279,7 @@ class Connection(asyncio.Protocol):
 
     def go_on(self) -> None:
         """Nothing holds the connection any more: work what was read, then read on."""
-        if self.has_input:
+        if self.has_input or (self.session is None and self._has_raw):
             self.await_turn()
         else:
             self._set_stops(self.stops & ~STOP_FULL)
@@ -675,7 +682,7 @@ class Connection(asyncio.Protocol):
     def schedule_keepalive(self, now: float) -> None:
         """Ping, give up or wait, by the keepalive rules and the idle timeout."""
         heard = self.seen
-        if self.stops:  # while nothing is read, silence says nothing about the peer
+        if not self.is_read:  # silence says nothing about the peer
             heard, self.ping_at = now, 0.0
         idle_at = self._idle_at(now)
         if now >= idle_at:
