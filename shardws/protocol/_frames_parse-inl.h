@@ -22,8 +22,9 @@ typedef struct {
 } Found;
 
 /* Read the header of a masked frame that is complete in [at, end), whatever its first byte says;
- * 1 found; 0 anything else, or a length above max_size or not in its shortest form. */
-static int
+ * 1 found; 0 anything else, or a length above max_size or not in its shortest form. A call for each
+ * frame would be seen in the cost of a message. */
+Py_ALWAYS_INLINE static inline int
 find_frame(const uint8_t *at, const uint8_t *end, Py_ssize_t max_size, Found *found)
 {
     if (end - at < 6 || !(at[1] & MASKED)) {
@@ -145,11 +146,14 @@ parse(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     Py_ssize_t controls = 0;
     for (; in.at < in.end && in.limit > 0; in.limit--) {
         int first = in.at[0];
-        int is_control = first == FIN_PING || first == FIN_PONG;
-        if (!is_control && first != FIN_TEXT && first != FIN_BINARY) {
-            break;
+        Py_ssize_t max_size = in.max_size;
+        if (first != FIN_BINARY && first != FIN_TEXT) {
+            if (first != FIN_PING && first != FIN_PONG) {
+                break;
+            }
+            max_size = MAX_CONTROL;
         }
-        if (!find_frame(in.at, in.end, is_control ? MAX_CONTROL : in.max_size, &found)) {
+        if (!find_frame(in.at, in.end, max_size, &found)) {
             break;
         }
         int appended = append_item(items, &found, first);
@@ -160,7 +164,7 @@ parse(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
         if (!appended) {
             break;
         }
-        controls += is_control;
+        controls += first >= FIN_PING;
         in.at = found.body + found.size;
     }
     return Py_BuildValue("Nnn", items, (Py_ssize_t)(in.at - in.data), controls);

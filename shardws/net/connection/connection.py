@@ -69,6 +69,8 @@ PONG_BYTE: Final = 0x8A
 # A plain name: looking up a member of an enumeration would be seen in the cost of a message.
 IN_SESSION: Final = State.OPEN
 
+# A read from here on may bring many messages, and handlers are timed; below the clock is not read.
+LARGE_READ: Final = 1024
 # A read from here on ends the turn: libuv reads one socket up to 32 times in a row, 256,000 bytes
 # at a time, before it looks at another.
 LONG_READ: Final = 64 * 1024
@@ -177,12 +179,10 @@ class Connection(asyncio.Protocol):
         self.corked = True
         size = len(data)
         items = session.receive(data)
-        if len(items) == 1:
-            owner.received(self, items, size)
+        if size >= LARGE_READ:
+            self._tell_large(session, items, size)
         elif items:
-            begin = time.monotonic()
             owner.received(self, items, size)
-            session.pace(len(items), time.monotonic() - begin)
         else:
             owner.counters.received(0, size)
         # What follows is `settle`, without the call.
@@ -191,6 +191,12 @@ class Connection(asyncio.Protocol):
             self.settle(session)
         elif self.outbox:
             self.flush()
+
+    def _tell_large(self, session: Session, items: list[Item], size: int) -> None:
+        """Have the items of a read told that may have many, and see how long that takes."""
+        begin = time.monotonic()
+        self.owner.received(self, items, size)
+        session.pace(len(items), time.monotonic() - begin)
         if size >= LONG_READ:
             self.await_turn()
 
