@@ -63,9 +63,9 @@ find_frame(const uint8_t *at, const uint8_t *end, Py_ssize_t max_size, Found *fo
     return 1;
 }
 
-/* 1: appended; 0: not valid as text; -1: an exception is set. */
-static int
-append_item(PyObject *items, const Found *found, int first)
+/* 1: appended; 0: not valid as text; -1: an exception is set. `kind`: its number, borrowed. */
+Py_ALWAYS_INLINE static inline int
+append_item(PyObject *items, const Found *found, int first, PyObject *kind)
 {
     PyObject *payload = PyBytes_FromStringAndSize(NULL, found->size);
     if (payload == NULL) {
@@ -80,14 +80,12 @@ append_item(PyObject *items, const Found *found, int first)
             return 0;
         }
     }
-    PyObject *kind = PyLong_FromLong(first & 0x0F);
-    PyObject *item = kind != NULL ? PyTuple_New(3) : NULL;
+    PyObject *item = PyTuple_New(3);
     if (item == NULL) {
-        Py_XDECREF(kind);
         Py_DECREF(payload);
         return -1;
     }
-    PyTuple_SET_ITEM(item, 0, kind);
+    PyTuple_SET_ITEM(item, 0, Py_NewRef(kind));
     PyTuple_SET_ITEM(item, 1, payload);
     Py_INCREF(Py_True);
     PyTuple_SET_ITEM(item, 2, Py_True);
@@ -130,6 +128,65 @@ read_arguments(PyObject *const *args, Py_ssize_t count, const char *usage, Input
     return 0;
 }
 
+/* A tuple of three, by a fifth of the instructions of Py_BuildValue; takes both references. */
+static PyObject *
+made_of(PyObject *list, Py_ssize_t at, PyObject *last)
+{
+    PyObject *position = PyLong_FromSsize_t(at);
+    PyObject *tuple = position != NULL && last != NULL ? PyTuple_New(3) : NULL;
+    if (tuple == NULL) {
+        Py_DECREF(list);
+        Py_XDECREF(position);
+        Py_XDECREF(last);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(tuple, 0, list);
+    PyTuple_SET_ITEM(tuple, 1, position);
+    PyTuple_SET_ITEM(tuple, 2, last);
+    return tuple;
+}
+
+/* Append the ordinary messages that come next; 0, or -1 with an exception. */
+static int
+append_run(PyObject *items, Input *in)
+{
+    const uint8_t *at = in->at;
+    PyObject *kind = NULL; /* borrowed: small numbers live as long as the interpreter */
+    int appended = 1, last = 0;
+    Found found;
+    while (at < in->end && (at[0] == FIN_TEXT || at[0] == FIN_BINARY) &&
+           PyList_GET_SIZE(items) < in->limit && find_frame(at, in->end, in->max_size, &found)) {
+        if (at[0] != last) {
+            last = at[0];
+            kind = PyLong_FromLong(last & 0x0F);
+            Py_DECREF(kind);
+        }
+        appended = append_item(items, &found, last, kind);
+        if (appended <= 0) {
+            break;
+        }
+        at = found.body + found.size;
+    }
+    in->at = at;
+    return appended < 0 ? -1 : 0;
+}
+
+/* Append the ping or pong that comes next; 1, 0 when there is none, or -1 with an exception. */
+Py_NO_INLINE static int
+append_control(PyObject *items, Input *in)
+{
+    Found found;
+    if (in->at == in->end || (in->at[0] != FIN_PING && in->at[0] != FIN_PONG) ||
+        !find_frame(in->at, in->end, MAX_CONTROL, &found)) {
+        return 0;
+    }
+    PyObject *kind = PyLong_FromLong(in->at[0] & 0x0F);
+    int appended = append_item(items, &found, in->at[0], kind);
+    Py_DECREF(kind);
+    in->at = found.body + found.size;
+    return appended;
+}
+
 static PyObject *
 parse(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
@@ -142,32 +199,20 @@ parse(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     if (items == NULL) {
         return NULL;
     }
-    Found found;
     Py_ssize_t controls = 0;
-    for (; in.at < in.end && in.limit > 0; in.limit--) {
-        int first = in.at[0];
-        Py_ssize_t max_size = in.max_size;
-        if (first != FIN_BINARY && first != FIN_TEXT) {
-            if (first != FIN_PING && first != FIN_PONG) {
-                break;
-            }
-            max_size = MAX_CONTROL;
+    int taken;
+    do {
+        taken = append_run(items, &in);
+        if (taken >= 0 && PyList_GET_SIZE(items) < in.limit) {
+            taken = append_control(items, &in);
+            controls += taken > 0;
         }
-        if (!find_frame(in.at, in.end, max_size, &found)) {
-            break;
-        }
-        int appended = append_item(items, &found, first);
-        if (appended < 0) {
-            Py_DECREF(items);
-            return NULL;
-        }
-        if (!appended) {
-            break;
-        }
-        controls += first >= FIN_PING;
-        in.at = found.body + found.size;
+    } while (taken > 0);
+    if (taken < 0) {
+        Py_DECREF(items);
+        return NULL;
     }
-    return Py_BuildValue("Nnn", items, (Py_ssize_t)(in.at - in.data), controls);
+    return made_of(items, in.at - in.data, PyLong_FromSsize_t(controls));
 }
 
 /* -- continuations -------------------------------------------------------------------------------- */
@@ -210,7 +255,7 @@ continuations(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
         in.max_size -= found.size;
         in.at = found.body + found.size;
     }
-    return Py_BuildValue("NnO", payloads, (Py_ssize_t)(in.at - in.data), is_last ? Py_True : Py_False);
+    return made_of(payloads, in.at - in.data, Py_NewRef(is_last ? Py_True : Py_False));
 }
 
 #endif

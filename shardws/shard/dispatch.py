@@ -213,6 +213,7 @@ class Dispatcher:
     def take(self, connection: Connection, hold: int) -> None:
         """Have what comes for a connection wait, for one more reason."""
         connection.holds |= hold
+        connection.wait()
 
     def release(self, connection: Connection, hold: int) -> None:
         """Drop a reason; what waited for it runs, and with the last one the connection goes on."""

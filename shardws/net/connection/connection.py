@@ -45,9 +45,12 @@ from shardws.net.connection.states import (
     ENDING,
     HOLD_APPLICATION,
     LOST,
+    NOT_READ,
     OPEN,
     OPENING,
     STOP_FULL,
+    STOP_HELD,
+    STOP_OPENING,
     STOP_OVER,
     STOP_TURN,
 )
@@ -55,7 +58,7 @@ from shardws.net.options import UNTOUCHED
 from shardws.net.tcp import acknowledged, unacknowledged
 from shardws.outcomes import DROPPED, GONE, QUEUED, Outcome, SendOutcome
 from shardws.protocol import codec, handshake
-from shardws.protocol.frames import BINARY, CLOSE, Frame, header
+from shardws.protocol.frames import BINARY, CLOSE, Frame, Item, header
 from shardws.protocol.keepalive import NEVER, Action, Ahead, round_trip, token
 from shardws.protocol.request import Request
 from shardws.protocol.session import Session, State
@@ -70,7 +73,7 @@ PONG_BYTE: Final = 0x8A
 IN_SESSION: Final = State.OPEN
 
 # A read from here on may bring many messages, and handlers are timed; below the clock is not read.
-LARGE_READ: Final = 1024
+TIMED_READ: Final = 1024
 # A read from here on ends the turn: libuv reads one socket up to 32 times in a row, 256,000 bytes
 # at a time, before it looks at another.
 LONG_READ: Final = 64 * 1024
@@ -142,7 +145,7 @@ class Connection(asyncio.Protocol):
         self.corked = False  # inside data_received, whose end will flush
         self.blocked = 0  # states.BLOCKED_*
         self.holds = 0  # states.HOLD_*
-        self.stops = 0  # states.STOP_*
+        self.stops = STOP_OPENING  # states.STOP_*
         self.seen = 0.0  # owner.now when the peer was last heard
         self.active = 0.0  # owner.now when something other than our pings last left
         # The cold half.
@@ -168,18 +171,16 @@ class Connection(asyncio.Protocol):
     # -- reading -----------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        session, owner = self.session, self.owner
-        if session is None:
-            self._read_request(data)
+        session = self.session
+        if self.stops or session is None:
+            self._read_ahead(data)
             return
+        owner = self.owner
         self.seen = owner.now
-        if self.holds or self.stops:
-            self._read_ahead(session, data)
-            return
         self.corked = True
         size = len(data)
         items = session.receive(data)
-        if size >= LARGE_READ:
+        if size >= TIMED_READ:
             self._tell_large(session, items, size)
         elif items:
             owner.received(self, items, size)
@@ -231,7 +232,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_read(self) -> bool:
         """Whether what the peer sends is worked at once: if not, it is not the peer who is late."""
-        return not self.holds and not self.stops
+        return not self.stops
 
     @property
     def has_input(self) -> bool:
@@ -285,15 +286,25 @@ class Connection(asyncio.Protocol):
 
     def go_on(self) -> None:
         """Nothing holds the connection any more: work what was read, then read on."""
+        self.stops &= ~STOP_HELD
         if self.has_input or (self.session is None and self._has_raw):
             self.await_turn()
         else:
             self._set_stops(self.stops & ~STOP_FULL)
             self._tell_late_end()
 
-    def _read_ahead(self, session: Session, data: bytes) -> None:
-        """Take what comes while it is held or has to wait for its turn."""
-        if session.state is State.CLOSED:
+    def wait(self) -> None:
+        """Something holds the connection: keep what comes, until `go_on`."""
+        self.stops |= STOP_HELD
+
+    def _read_ahead(self, data: bytes) -> None:
+        """Take what comes before there is a session, while it is held, or before its turn."""
+        session = self.session
+        if session is None:
+            self._read_request(data)
+            return
+        self.seen = self.owner.now
+        if session.state is State.CLOSED or self.state >= ENDING:
             return
         raw = self.extra().raw
         raw += data
@@ -310,9 +321,9 @@ class Connection(asyncio.Protocol):
             self.session.forget_rest()
 
     def _set_stops(self, stops: int) -> None:
-        before, self.stops = self.stops, stops
-        if bool(before) != bool(stops) and self.transport is not None:
-            if stops:
+        before, self.stops = self.stops & NOT_READ, stops
+        if bool(before) != bool(stops & NOT_READ) and self.transport is not None:
+            if not before:
                 self.transport.pause_reading()
             else:
                 self.transport.resume_reading()
@@ -613,6 +624,7 @@ class Connection(asyncio.Protocol):
         The answer leaves in one write with what on_connected sends: `settle` follows.
         """
         self.state = OPEN
+        self.stops &= ~STOP_OPENING
         self.session = session
         self.was_opened = True
         self.corked = True
@@ -688,7 +700,7 @@ class Connection(asyncio.Protocol):
     def schedule_keepalive(self, now: float) -> None:
         """Ping, give up or wait, by the keepalive rules and the idle timeout."""
         heard = self.seen
-        if not self.is_read:  # silence says nothing about the peer
+        if self.stops:  # silence says nothing about the peer
             heard, self.ping_at = now, 0.0
         idle_at = self._idle_at(now)
         if now >= idle_at:
@@ -879,7 +891,7 @@ class Connection(asyncio.Protocol):
         self._begin_end()
         self.reader = None
         transport = cast(asyncio.Transport, self.transport)
-        self._set_stops(0)
+        self._set_stops(self.stops & ~NOT_READ)
         if transport.can_write_eof():
             transport.write_eof()
         else:

@@ -25,10 +25,13 @@ HOLD_TASK: Final = 1  # an async handler of the connection runs
 HOLD_APPLICATION: Final = 2  # AcceptData is False
 HOLD_DECISION: Final = 4  # its address or its opening request is being decided on
 
-# Reasons why the socket is not read: bits of `stops`.
+# Reasons why what is read is not worked at once: bits of `stops`.
 STOP_TURN: Final = 1  # it has had its turn, or waits for the next one in the queue of turns
 STOP_FULL: Final = 2  # as much as may be kept was read while something holds it
 STOP_OVER: Final = 4  # its end was told
+STOP_HELD: Final = 8  # `holds` has a reason
+STOP_OPENING: Final = 16  # there is no session yet
+NOT_READ: Final = STOP_TURN | STOP_FULL | STOP_OVER  # with these the socket is not read either
 
 # Reasons not to take a message: bits of `blocked`.
 BLOCKED_WIRE: Final = 1  # the transport is above its high mark

@@ -40,6 +40,9 @@ class FakeConnection:
 
         self.has_input = False
 
+    def wait(self) -> None:
+        pass
+
     def go_on(self) -> None:
         pass
 
