@@ -57,14 +57,13 @@ class Turns:
             self._loop.call_soon(self._run)
 
     def _run(self) -> None:
-        self._is_scheduled = False
         queue = self._queue
         end = self._clock() + TURN_S
-        # Who comes back within this run waits for the next one when all others have had a turn.
         while queue and not self._is_paused:
             self._give(queue.popleft())
             if self._clock() >= end:
                 break
+        self._is_scheduled = False
         self._schedule()
 
     def _give(self, connection: Waiting) -> None:

@@ -891,7 +891,7 @@ class Connection(asyncio.Protocol):
         self._begin_end()
         self.reader = None
         transport = cast(asyncio.Transport, self.transport)
-        self._set_stops(self.stops & ~NOT_READ)
+        self._set_stops(self.stops & ~STOP_FULL)  # in its turn it is read on, too
         if transport.can_write_eof():
             transport.write_eof()
         else:

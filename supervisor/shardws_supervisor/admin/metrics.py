@@ -43,6 +43,12 @@ class Row:
 MEMORY_ROWS: Final = (
     Row("shardws_connections", "connections", "Open connections, opening ones included.", False),
     Row("shardws_queue_bytes", "queue_bytes", "Bytes waiting in outgoing queues.", False),
+    Row(
+        "shardws_inbound_bytes",
+        "inbound_bytes",
+        "Bytes held of incoming messages that are not whole yet.",
+        False,
+    ),
     Row("shardws_link_queue_bytes", "link_bytes", "Bytes waiting for other shards.", False),
     Row("shardws_loop_lag_seconds", "loop_lag", "How late the last beat was.", False, 1e-6),
     Row("shardws_accepted_connections", "accepted", "TCP connections accepted."),
