@@ -80,7 +80,15 @@ HANDLER_FAILED: Final = CloseReason(
 
 CLOSE_REASONS: Final[dict[int, CloseReason]] = {
     row.number: row
-    for row in (SERVER_STOPS, SERVER_RESTARTS, IDLE, QUEUE_FULL, OPERATOR, SHARD_DIED, HANDLER_FAILED)
+    for row in (
+        SERVER_STOPS,
+        SERVER_RESTARTS,
+        IDLE,
+        QUEUE_FULL,
+        OPERATOR,
+        SHARD_DIED,
+        HANDLER_FAILED,
+    )
 }
 
 # Those that a shard may be told to drain for.

@@ -229,7 +229,12 @@ class TLSFlow(asyncio.Protocol):
         if self._sealed and not self._waits:
             sealed, self._sealed = self._sealed, b""
             self.data_received(sealed)
-        if not self._waits and not self._sealed and self._raw is not None and not self._raw.is_closing():
+        if (
+            not self._waits
+            and not self._sealed
+            and self._raw is not None
+            and not self._raw.is_closing()
+        ):
             self._raw.resume_reading()
 
     # -- the end -----------------------------------------------------------------------------------

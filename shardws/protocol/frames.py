@@ -131,7 +131,7 @@ def parse(
             items.append((BINARY, payload, True))
         elif first == FIN_TEXT and (payload.isascii() or _is_text(payload)):
             items.append((TEXT, payload, True))
-        elif first == FIN_PING or first == FIN_PONG:
+        elif first in (FIN_PING, FIN_PONG):
             items.append((first & 0x0F, payload, True))
             controls += 1
         else:

@@ -9,8 +9,8 @@ turn. A single message may exceed the bytes: it is then the last of its slice.
     bytes      of payload after inflating; uncompressed ones are bounded by the read they came in
 
 Pings, pongs and empty fragments cost a peer nothing to make and tell an application nothing. A
-session forgives BURST of them at once and RATE a second; beyond that it is a storm (1008). Fragments
-that carry a byte are bounded by the message they belong to, and an empty last one ends a message.
+session forgives BURST of them at once and RATE a second; beyond that it is a storm (1008).
+Fragments that carry a byte are bounded by their message, and an empty last one ends a message.
 """
 
 from typing import Final
@@ -51,7 +51,7 @@ class Slice:
 
     @property
     def left(self) -> int:
-        """How many more frames may be taken that make an item each; `units` of those that do not."""
+        """How many more frames may be taken that make an item each; else `units` says it."""
         return max(0, min(self.units, self.limit - len(self.items)))
 
     @property

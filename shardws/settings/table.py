@@ -1,6 +1,6 @@
-"""THE settings: one row each (SPEC sections 1 and 4, and extras of ours).
+"""The settings: one row each.
 
-Owns names, defaults, bounds and interned, and nothing that runs. Properties, `config()`, the command
+Owns names, defaults, bounds and texts, and nothing that runs. Properties, `config()`, the command
 line, the environment, TOML files, listings and the pages of docs/reference are made from these
 rows. A row is read by one module only, the one it names; a test sees to that.
 """

@@ -1,20 +1,19 @@
 """From what happens on connections to the application's handlers, in order.
 
 Owns the rule that handlers of one connection run one after another: a plain handler is a call, an
-`async def` one becomes a task, and while it runs this connection is not parsed and its further
-events wait in its backlog (bounded by what one slice had brought). Whatever a handler raises becomes
-an Error event and a log record, never a dead shard and never a cut connection: what is called here
-does not let an exception of the application through.
+`async def` one becomes a task, and while it runs nothing of this connection is parsed and its
+further events wait in its backlog (bounded by what one slice had brought). Whatever a handler
+raises becomes an Error event and a log record: no exception of the application gets through.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from shardws import events, hotpath
 from shardws.close_reasons import HANDLER_FAILED
-from shardws.errors import ERROR_CODES, HandshakeError
+from shardws.errors import HandshakeError
 from shardws.events import DataIn, Handlers
 from shardws.log import Adapter
 from shardws.net.connection import Connection
@@ -22,9 +21,10 @@ from shardws.net.connection.states import HOLD_APPLICATION, HOLD_DECISION, HOLD_
 from shardws.protocol.closing import ABNORMAL
 from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
+from shardws.shard.reports import Reports
 from shardws.shard.tasks import Tasks, is_work, raise_if_ours
 from shardws.shard.turns import Turns
-from shardws.stats import ERRORS, HANDLER_ERRORS, PROTOCOL_ERRORS, Words
+from shardws.stats import PROTOCOL_ERRORS, Words
 
 make_data_in = hotpath.body.maker(DataIn)
 
@@ -47,21 +47,11 @@ def _next(backlog: list[Waiting], holds: int) -> int:
     return next((at for at, (name, _) in enumerate(backlog) if name != "on_data_in"), -1)
 
 
-def describe(error: BaseException) -> str:
-    """Return name and text of an exception; its `str()` is the application's code, and may fail."""
-    name = type(error).__name__
-    try:
-        return f"{name}: {error}"
-    except BaseException as second:
-        return f"{name} (its text cannot be had: {type(second).__name__})"
-
-
 class Dispatcher:
     """Runs handlers; one for each shard."""
 
-    # What a handler may raise without harm: it is reported. One handler's `sys.exit` or
-    # KeyboardInterrupt is not meant to take the connections of all, and a CancelledError is of
-    # something that it awaited.
+    # What a handler may raise without harm: it is reported. `sys.exit` in one of them is not meant
+    # to take the connections of all, and a CancelledError is of something that it awaited.
     faults: tuple[type[BaseException], ...] = (BaseException,)
 
     def __init__(
@@ -84,6 +74,9 @@ class Dispatcher:
         self.row = row
         self.counters = hotpath.counters(row)
         self.log = log
+        self._reports = Reports(row, log, self.fire_remote)
+        self.failed = self._reports.failed
+        self.error = self._reports.error
         self._ended = ended
         self._forget = forget
         self.tasks = Tasks(loop)
@@ -119,9 +112,8 @@ class Dispatcher:
         """Tell whether a control frame concerns the application: a pong it asked for does."""
         if kind == PING:
             connection.take_reply()
-            return False
-        if kind == CLOSE:
-            return False  # the connection follows the session
+        if kind in (PING, CLOSE):
+            return False  # of a close frame: the connection follows the session
         return not connection.take_pong(payload, is_alone)  # the reply to our own ping does not
 
     # -- any event -------------------------------------------------------------------------
@@ -144,7 +136,7 @@ class Dispatcher:
             self.failed(event.connection_id, name, error)
             return
         if is_work(result):
-            self.tasks.spawn(self._guard(event.connection_id, name, result, None))
+            self.tasks.spawn(self._guard(result, partial(self.failed, event.connection_id, name)))
 
     def run(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler now; a coroutine it returns becomes this connection's task."""
@@ -179,26 +171,19 @@ class Dispatcher:
         if not is_work(result):
             return
         self.take(connection, HOLD_TASK)
-        task = self.tasks.spawn(self._guard(connection.id, name, result, connection))
+        failed = partial(self._handler_failed, connection, name)
+        task = self.tasks.spawn(self._guard(result, failed))
         connection.task = task
         task.add_done_callback(lambda done: self._finished(connection, done))
 
     async def _guard(
-        self,
-        connection_id: int,
-        name: str,
-        result: Awaitable[None],
-        connection: Connection | None,
+        self, result: Awaitable[None], failed: Callable[[BaseException], None]
     ) -> None:
-        """Wait for a handler; `connection`: whose it is, if it is one of this shard."""
         try:
             await self.tasks.within(result)
         except self.faults as error:
             raise_if_ours(error)
-            if connection is None:
-                self.failed(connection_id, name, error)
-            else:
-                self._handler_failed(connection, name, error)
+            failed(error)
 
     def _finished(self, connection: Connection, task: asyncio.Task[None]) -> None:
         connection.task = None
@@ -206,8 +191,8 @@ class Dispatcher:
             connection.backlog = [one for one in connection.backlog if one[0] != "on_data_in"]
         connection.active = connection.owner.now  # while it was not read it could not be idle
         self.release(connection, HOLD_TASK)
-        is_idle = connection.task is None and not connection.backlog
-        if connection.state == LOST and is_idle and not connection.has_input:
+        waits = connection.task or connection.backlog or connection.has_input
+        if connection.state == LOST and not waits:
             self._forget(connection)
 
     def take(self, connection: Connection, hold: int) -> None:
@@ -291,10 +276,10 @@ class Dispatcher:
         if ending is not None and connection.was_opened:
             if ending.error is not None:
                 self.row[PROTOCOL_ERRORS] += 1
-                self._log_end(connection, "broke the protocol", ending)
+                self._reports.ended(connection, "broke the protocol", ending)
                 self.error(connection.id, ending.error.code, ending.error.description)
             elif ending.code == ABNORMAL:
-                self._log_end(connection, "ended without a close frame", ending)
+                self._reports.ended(connection, "ended without a close frame", ending)
             event = events.Disconnected(connection.id, ending.code, ending.reason)
             # What an application has paused (AcceptData) does not hold back the end.
             connection.holds &= HOLD_TASK
@@ -303,38 +288,13 @@ class Dispatcher:
                 self.fire(connection, name, waiting)
             self.fire(connection, "on_disconnected", event)
             if connection.task is not None:
-                self.tasks.expect(connection.task, lambda: self._outlived(connection.id))
+                outlived, patience = self._reports.outlived, self.tasks.patience
+                self.tasks.expect(connection.task, lambda: outlived(connection.id, patience))
         else:
             self._forget(connection)
-
-    def _outlived(self, who: int) -> None:
-        text = "a handler of connection %d still runs %g s after its client has gone"
-        self.log.warning(text, who, self.tasks.patience, extra={"connection_id": who})
-
-    def _log_end(self, connection: Connection, what: str, ending: Ending) -> None:
-        text = f"client %s (connection %d) {what}: %d %s"
-        self.log.about(connection, logging.INFO, text, connection.id, ending.code, ending.reason)
-
-    # -- errors ----------------------------------------------------------------------------
 
     def _handler_failed(self, connection: Connection, name: str, error: BaseException) -> None:
         """Report an exception of a connection's handler, and do what OnHandlerError says."""
         self.failed(connection.id, name, error)
         if self.closes_on_error:
             connection.disconnect(HANDLER_FAILED.code, HANDLER_FAILED.text)
-
-    def failed(self, connection_id: int, name: str, error: BaseException) -> None:
-        """Report an exception of a handler."""
-        self.row[HANDLER_ERRORS] += 1
-        # A line about on_log is not for on_log: it would raise again.
-        log = self.log if name != "on_log" else self.log.unwatched
-        extra = {"connection_id": connection_id}
-        log.error("%s of connection %d raised", name, connection_id, exc_info=error, extra=extra)
-        if name != "on_error":
-            self.error(connection_id, 436, f"{name}: {describe(error)}")
-
-    def error(self, connection_id: int, code: int, description: str = "") -> None:
-        """Fire an Error event: trouble with no caller to raise to."""
-        self.row[ERRORS] += 1
-        description = description or ERROR_CODES[code].text
-        self.fire_remote("on_error", events.Error(connection_id, code, description))

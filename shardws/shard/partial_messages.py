@@ -7,6 +7,7 @@ that holds nothing is not in it and costs nothing. What BufferMessage False pass
 from typing import Protocol
 
 from shardws.protocol.session import Session, State
+from shardws.stats import INBOUND_BYTES, Words
 
 
 class Holder(Protocol):
@@ -22,7 +23,8 @@ class Holder(Protocol):
 class PartialMessages:
     """Those of one shard."""
 
-    def __init__(self) -> None:
+    def __init__(self, row: Words) -> None:
+        self._row = row
         self._limit = 0.0
         # The message in progress, and since when: of it, or since we have been reading again.
         self._held: dict[Holder, tuple[object, float]] = {}
@@ -39,8 +41,12 @@ class PartialMessages:
         if connection not in self._held:
             self._held[connection] = None, 0.0
 
-    def look(self, now: float) -> int:
-        """End what has taken too long; return the bytes that all connections hold."""
+    def look(self, now: float) -> None:
+        """End what has taken too long, and show how many bytes all connections hold."""
+        if self._held or self._row[INBOUND_BYTES]:
+            self._row[INBOUND_BYTES] = self._look(now)
+
+    def _look(self, now: float) -> int:
         total = 0
         for connection, (message, since) in list(self._held.items()):
             session = connection.session

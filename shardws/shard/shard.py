@@ -1,13 +1,13 @@
 """One shard: a loop's share of the server, and what its connections ask of it.
 
-Owns the registry of its connections, their ids, the timer wheel and the loop's heartbeat;
-implements `net.connection.owner.Owner`. A forked process (shard.process) and a program that calls do_events
-(shard.embedded) each make one.
+Owns the registry of its connections, their ids, the timer wheel and the loop's heartbeat. A forked
+process (shard.process) and a program that calls do_events (shard.embedded) each make one.
 """
 
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from shardws import events, ids
@@ -50,7 +50,6 @@ from shardws.stats import (
     DISCONNECTED,
     GENERATION,
     HEARTBEAT,
-    INBOUND_BYTES,
     LOOP_LAG,
     PID,
     QUEUE_BYTES,
@@ -88,21 +87,14 @@ class Shard:
         self.now = loop.time()
         self.interned = InternedTexts()
         self.turns = Turns(loop, self.log)
-        self.wait_turn = self.turns.add  # of Owner
-        self.partial_messages = PartialMessages()
-        self.holding = self.partial_messages.add  # of Owner, too
-        self.dispatch = dispatcher(
-            loop,
-            handlers,
-            self.row,
-            self.log,
-            ended=self._leave,
-            forget=self._forget,
-            turns=self.turns,
-        )
+        self.partial_messages = PartialMessages(self.row)
+        self.wait_turn, self.holding = self.turns.add, self.partial_messages.add  # of Owner
+        make = partial(dispatcher, turns=self.turns, ended=self._leave, forget=self._forget)
+        self.dispatch = make(loop, handlers, self.row, self.log)
         self.counters = self.dispatch.counters
         self.joiner = Joiner()
-        self.received = self.dispatch.received  # of Owner: one call less for each message
+        # Of Owner, too: one call less for each message.
+        self.received, self.left = self.dispatch.received, self.dispatch.left
         self.registry = Registry()
         self.routing_sink = ShardRoutingSink(self.dispatch, self.registry, self.view)
         identity = Identity(
@@ -162,13 +154,9 @@ class Shard:
         row[HEARTBEAT] = int(now * 1e9)
         row[LOOP_LAG] = max(0, int((now - self._beat_due) * 1e6))
         if self._full or row[QUEUE_BYTES]:
-            row[QUEUE_BYTES] = sum(
-                connection.transport.get_write_buffer_size()
-                for connection in self._full
-                if connection.transport is not None
-            )
-        if self.partial_messages or row[INBOUND_BYTES]:
-            row[INBOUND_BYTES] = self.partial_messages.look(now)
+            wires = [one.transport for one in self._full if one.transport is not None]
+            row[QUEUE_BYTES] = sum(wire.get_write_buffer_size() for wire in wires)
+        self.partial_messages.look(now)
         for connection in self._wheel.advance(now):
             connection.expire(now)
         self.admission.look()
@@ -247,9 +235,6 @@ class Shard:
         self.row[REFUSED] += 1
         self.log_events.refused(connection, error)
 
-    def left(self, connection: Connection) -> None:
-        self.dispatch.left(connection)
-
     def lost(self, connection: Connection, ending: Ending | None) -> None:
         """Count a TCP connection out and fire Disconnected when Connected was fired."""
         self.admission.lost(connection)
@@ -277,8 +262,7 @@ class Shard:
 
     def idle(self, connection: Connection) -> None:
         """Fire Error for a connection that its Timeout ends."""
-        text = f"no data for {connection.timeout:g} s"
-        self.dispatch.error(connection.id, 301, text)
+        self.dispatch.error(connection.id, 301, f"no data for {connection.timeout:g} s")
 
     def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome:
         """Return the outcome of a local send that was not taken."""

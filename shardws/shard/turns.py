@@ -69,7 +69,7 @@ class Turns:
     def _give(self, connection: Waiting) -> None:
         try:
             connection.take_turn()
-        except Exception:
+        except Exception:  # noqa: BLE001
             # Whatever is wrong with one connection, the others must have their turns.
             self._log.exception("connection %d could not be read", connection.id)
             connection.abort()

@@ -1,4 +1,4 @@
-"""A client that leaves while a handler or a decision runs, or while it still takes what was sent."""
+"""A client that leaves while a handler or a decision runs, and one that reads slowly."""
 
 import asyncio
 import socket
@@ -53,8 +53,9 @@ def test_a_client_that_leaves_is_noticed_while_an_async_handler_runs(
                     reset(client)
             if cancels:
                 await recorder.wait_for("disconnected")
-            while not cancels and server.connections[client.id].connected:
-                await asyncio.sleep(0)  # until its end is noticed
+            # Nothing tells the application that the end was noticed.
+            while not cancels and server.connections[client.id].connected:  # noqa: ASYNC110
+                await asyncio.sleep(0)
             gate.set()
             assert await recorder.wait_for("disconnected") == [("disconnected", 1006)]
         names = [event[0] for event in recorder.events if event[0] not in ("ready", "connected")]
@@ -221,7 +222,9 @@ def test_who_takes_what_was_sent_lives_however_slowly(setting: str, seconds: flo
     ("setting", "seconds", "code"),
     [("ping_timeout", 0.6, 1006), ("default_timeout", 1, 1006), ("close_timeout", 0.6, 1006)],
 )
-def test_who_takes_nothing_is_given_up_all_the_same(setting: str, seconds: float, code: int) -> None:
+def test_who_takes_nothing_is_given_up_all_the_same(
+    setting: str, seconds: float, code: int
+) -> None:
     async def main() -> None:
         recorder = Recorder()
         server = recording_server(recorder)

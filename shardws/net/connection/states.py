@@ -19,8 +19,8 @@ CLOSING: Final = 3
 ENDING: Final = 4
 LOST: Final = 5
 
-# Reasons why no handler may run: bits of `holds`, set and cleared by shard.dispatch. What comes from
-# the peer meanwhile is kept as it is, up to a bound.
+# Reasons why no handler may run: bits of `holds`, set and cleared by shard.dispatch. What the peer
+# sends meanwhile is kept as it is, up to a bound.
 HOLD_TASK: Final = 1  # an async handler of the connection runs
 HOLD_APPLICATION: Final = 2  # AcceptData is False
 HOLD_DECISION: Final = 4  # its address or its opening request is being decided on

@@ -1,4 +1,4 @@
-"""The watchdog: a shard that is late in its state, or whose loop stands still, is aborted or killed.
+"""The watchdog: a shard that is late in its state, or whose loop stands still, is ended.
 
 A beat is written by the shard's own loop, never by a thread, so a handler that blocks stops it.
 Late: the shard gets ABRT, and faulthandler writes the stacks of all its threads; ABORT_GRACE

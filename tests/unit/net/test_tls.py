@@ -1,10 +1,12 @@
 """TLS between a transport and a Connection, with a client of the stdlib and no network."""
 
 import contextlib
+import itertools
 import ssl
 
 import pytest
 
+from shardws.net.tls import TURN_BYTES
 from shardws.tls.endings import Ending
 from shardws.tls.engine import TLSEngine
 from tests.unit.net.tls_wired import Stub, Wired
@@ -233,3 +235,32 @@ def test_a_flood_that_shows_when_we_write_ends_the_connection(
     wired.guard.turn()
     assert wired.upper.told() == "a renegotiation does not end"
     assert [ending.code for ending in wired.guard.endings] == [284]
+
+
+def test_a_long_read_is_decrypted_in_turns(wired: Wired) -> None:
+    """With records of one byte a read took 15 ms, and 32 reads came in a row."""
+    plain = bytes(range(256)) * 40
+    records = b"".join(wired.say(plain[at : at + 1]) for at in range(len(plain)))
+    assert len(records) > 3 * TURN_BYTES
+    wired.wire.data_received(records)
+    lengths = [0]
+    while len(wired.upper.received) < len(plain):
+        lengths.append(len(wired.upper.received))
+        assert not wired.raw.is_reading
+        assert wired.upper.turns == len(lengths) - 1
+        wired.wire.resume_reading()
+        wired.guard.turn()
+    lengths.append(len(plain))
+    taken = [now - before for before, now in itertools.pairwise(lengths)]
+    assert max(taken) <= TURN_BYTES // 22
+    assert wired.upper.received == plain
+    assert wired.raw.is_reading
+
+
+def test_an_end_behind_a_long_read_waits_for_its_turn(wired: Wired) -> None:
+    plain = bytes(3 * TURN_BYTES)
+    wired.wire.data_received(wired.say(plain) + wired.bye())
+    while wired.upper.reason is None:
+        wired.wire.resume_reading()
+        wired.guard.turn()
+    assert wired.upper.received == plain

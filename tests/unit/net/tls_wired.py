@@ -124,6 +124,7 @@ class Upper:
         self.received = b""
         self.reason: str | None = None
         self.is_lost = False
+        self.turns = 0  # that it awaited
         self.pauses: list[bool] = []
         self.extras: Extras | None = None
         self.on_data: Callable[[bytes], None] = lambda data: None
@@ -135,6 +136,11 @@ class Upper:
     def data_received(self, data: bytes) -> None:
         self.received += data
         self.on_data(data)
+
+    def await_turn(self) -> None:
+        assert self.wire is not None
+        self.turns += 1
+        self.wire.pause_reading()
 
     def broken(self, reason: str) -> None:
         self.reason = reason

@@ -11,8 +11,8 @@ from shardws.protocol.deflate import Deflate
 from shardws.protocol.frames import Item
 from shardws.protocol.inbound import Inbound
 from shardws.protocol.session import Session, SessionConfig, State
-from shardws.protocol.wsproto_fallback import WsprotoFallback
 from shardws.protocol.slices import ITEMS, Slice
+from shardws.protocol.wsproto_fallback import WsprotoFallback
 from tests.unit.protocol.client import close, frame, pieces_of, talk, whole
 from tests.unit.protocol.streams import CASES, LIMIT, VIOLATIONS, Case
 

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shardws.protocol.keepalive import JITTER, NEVER, Action, Ahead, Keepalive, Wheel, round_trip, token
+from shardws.protocol.keepalive import (
+    JITTER,
+    NEVER,
+    Action,
+    Ahead,
+    Keepalive,
+    Wheel,
+    round_trip,
+    token,
+)
 
 START = 1000.0
 

@@ -2,6 +2,7 @@
 
 from shardws.protocol.session import Session, SessionConfig, State
 from shardws.shard.partial_messages import PartialMessages
+from shardws.stats import INBOUND_BYTES, Stats
 from tests.unit.protocol.client import frame
 
 
@@ -27,23 +28,28 @@ class Holder:
 
 
 def test_the_bytes_of_all_are_summed() -> None:
-    partial = PartialMessages()
+    row = Stats(1).row(0)
+    partial = PartialMessages(row)
     one, other = Holder(), Holder()
     one.receive(frame(2, bytes(70)))
     other.receive(frame(0x82, bytes(1000))[:508])
     for holder in (one, other, one):
         partial.add(holder)
-    assert partial.look(0.0) == 570
+    partial.look(0.0)
+    assert row[INBOUND_BYTES] == 570
     one.receive(frame(0x80))
-    assert partial.look(1.0) == 500
+    partial.look(1.0)
+    assert row[INBOUND_BYTES] == 500
     other.session = None  # its record was dropped
-    assert partial.look(2.0) == 0
+    partial.look(2.0)
+    assert row[INBOUND_BYTES] == 0
     assert not partial
 
 
 def test_a_message_that_is_not_completed_in_time_ends_its_connection() -> None:
     """Messages that never end held 1 MiB each for as long as their clients liked (S05)."""
-    partial = PartialMessages()
+    row = Stats(1).row(0)
+    partial = PartialMessages(row)
     partial.limit_to(60.0)
     slow = Holder()
     slow.receive(frame(2, bytes(70)))
@@ -60,7 +66,8 @@ def test_a_message_that_is_not_completed_in_time_ends_its_connection() -> None:
 
 
 def test_one_message_after_the_other_is_not_one_message() -> None:
-    partial = PartialMessages()
+    row = Stats(1).row(0)
+    partial = PartialMessages(row)
     partial.limit_to(60.0)
     busy = Holder()
     busy.receive(frame(2, bytes(70)))
@@ -72,7 +79,8 @@ def test_one_message_after_the_other_is_not_one_message() -> None:
 
 
 def test_while_we_do_not_read_the_peer_is_not_late() -> None:
-    partial = PartialMessages()
+    row = Stats(1).row(0)
+    partial = PartialMessages(row)
     partial.limit_to(60.0)
     held = Holder()
     held.receive(frame(2, bytes(70)))
@@ -88,11 +96,13 @@ def test_while_we_do_not_read_the_peer_is_not_late() -> None:
 
 
 def test_without_a_limit_it_may_take_for_ever() -> None:
-    partial = PartialMessages()
+    row = Stats(1).row(0)
+    partial = PartialMessages(row)
     slow = Holder()
     slow.receive(frame(2, bytes(70)))
     partial.add(slow)
     for now in (0.0, 1e6, 2e6):
-        assert partial.look(now) == 70
+        partial.look(now)
+        assert row[INBOUND_BYTES] == 70
     assert slow.session is not None
     assert slow.session.state is State.OPEN
