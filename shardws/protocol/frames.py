@@ -18,6 +18,7 @@ after `limit` items as well: what one call may do is bounded, whatever lies in t
 import codecs
 import sys
 from collections.abc import Callable
+from itertools import repeat
 from struct import Struct
 from typing import Final, TypeAlias
 
@@ -110,7 +111,9 @@ def parse(
     if not 0 <= start <= end:
         raise ValueError("start is outside the data")
     last = end - 6
-    while at <= last and limit > 0:
+    for _ in repeat(None, max(0, limit)):  # half of what counting it down costs
+        if at > last:
+            break
         short = SHORT[data[at + 1]]
         if short is not None:
             read, size, whole, padded, factor = short
@@ -137,7 +140,6 @@ def parse(
         else:
             break
         at = stop
-        limit -= 1
     return items, at, controls
 
 
@@ -159,7 +161,9 @@ def continuations(
     if not 0 <= start <= end:
         raise ValueError("start is outside the data")
     last = end - 6
-    while at <= last and limit > 0:
+    for _ in repeat(None, max(0, limit)):  # half of what counting it down costs
+        if at > last:
+            break
         short = SHORT[data[at + 1]]
         if short is not None:
             read, size, whole, padded, factor = short
@@ -181,7 +185,6 @@ def continuations(
         payloads.append(payload)
         room -= len(payload)
         at = stop
-        limit -= 1
         if first:
             return payloads, at, True
     return payloads, at, False

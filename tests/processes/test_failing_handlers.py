@@ -22,7 +22,9 @@ class Speechless(Exception):
 class Own(BaseException):
     pass
 
-RAISED = {b"interrupt": KeyboardInterrupt, b"exit": SystemExit, b"own": Own, b"closed": GeneratorExit}
+RAISED = {
+    b"interrupt": KeyboardInterrupt, b"exit": SystemExit, b"own": Own, b"closed": GeneratorExit
+}
 
 def fail(text):
     raise RAISED.get(text, Speechless)(42)
@@ -83,7 +85,7 @@ def test_each_lost_connection_is_told_though_its_handler_fails(
     """The first failure ended the report, and the shard that told it (F06)."""
     server = run_server(write_app(APP), shards=1)
     clients = [server.connect() for _ in range(5)]
-    ids = [client.recv(timeout=DEADLINE) for client in clients]
+    ids = [int(client.recv(timeout=DEADLINE)) for client in clients]
     os.kill(server.shard_pids()[0], signal.SIGKILL)
     for identity in ids:
         server.wait_for_line(f"^told of {identity}$")

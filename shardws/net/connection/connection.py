@@ -171,10 +171,10 @@ class Connection(asyncio.Protocol):
     # -- reading -----------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        session = self.session
-        if self.stops or session is None:
+        if self.stops:
             self._read_ahead(data)
             return
+        session: Session = self.session  # type: ignore[assignment]  # else there is STOP_OPENING
         owner = self.owner
         self.seen = owner.now
         self.corked = True
