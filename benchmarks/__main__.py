@@ -1,7 +1,7 @@
-"""What a message, a connection and a shard cost; benchmarks/README.md tells how it is measured.
+"""What a message, a connection and a shard cost; benchmarks/README.md describes the method.
 
-The exit code is 0 when all is well, 1 when a run failed or a bound was missed, 2 when nothing could
-be run: an option is wrong, or a tool is missing.
+The exit code is 0 on success, 1 when a run failed or a limit was exceeded, 2 when nothing could be
+run: an option is wrong, or a tool is missing.
 """
 
 import argparse
@@ -17,7 +17,7 @@ FAILED, USAGE = 1, 2
 
 
 class Command(Protocol):
-    """What a module of benchmarks/commands has; its docstring is its help."""
+    """The interface of a module in benchmarks/commands; its docstring is its help text."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None: ...
     def run(self, args: argparse.Namespace) -> int: ...

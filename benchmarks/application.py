@@ -1,4 +1,4 @@
-"""shardws: echo; a text message that begins with * goes to everybody.
+"""shardws: echo; a text message that begins with * is sent to all.
 
 shardws run benchmarks.application:server --local-port N --shards 1
 """

@@ -1,4 +1,4 @@
-"""A self-signed certificate for the TLS section: made for each start, gone with its directory."""
+"""A self-signed certificate for the TLS section: made for each start, removed afterwards."""
 
 import datetime
 import ipaddress

@@ -1,9 +1,9 @@
-"""Who is measured: one row each, with how it is started and what it can take part in.
+"""The servers measured: one row each, with how it is started and the sections it takes part in.
 
-All serve with one process (cross: two), uvloop where it can be chosen, and otherwise as they come.
-None compresses, because the generator offers no extension. The servers of others are small files
-in servers/, run by what the Makefile installs: Python packages into .venv-bench, those of npm into
-build/bench/js. shardws is started as its users start it.
+All serve with one process (cross: two), uvloop where it can be chosen, and otherwise their
+defaults. None compresses, because the generator offers no extension. The other servers are small
+files in servers/, run by what the Makefile installs: Python packages into .venv-bench, npm packages
+into build/bench/js. shardws is started as its users start it.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from benchmarks.serving import Command, Commands, Place
 SERVERS = Path(__file__).resolve().parent / "servers"
 PYTHON = packages.VENV / "bin" / "python"
 BUN = packages.NODE_MODULES / ".bin" / "bun"
-BASE = "shardws"  # whom the ratios are to
+BASE = "shardws"  # the ratios are relative to it
 
 ALWAYS = frozenset({"quick", "default", "full"})
 USUAL = frozenset({"default", "full"})
@@ -33,19 +33,19 @@ BOTH = ALONE | {Section.CROSS}
 
 @dataclass(frozen=True)
 class Contestant:
-    """A server: `says` is for readers, `packages` are those whose versions count."""
+    """A server: `says` describes it, `packages` are those whose versions are reported."""
 
     name: str
     says: str
     packages: tuple[str, ...]
     commands: Commands
     sections: frozenset[Section] = ALONE
-    matrices: frozenset[str] = USUAL  # whose part it is without being named
+    matrices: frozenset[str] = USUAL  # the matrices it is part of by default
     needs: str = ""  # a program that must be installed
     has_two_ports: bool = False
 
     def versions(self) -> dict[str, str]:
-        """Of its program and packages by name; "" for what is not installed."""
+        """Versions of its program and packages by name; "" for what is not installed."""
         found = packages.own if self.packages[0] == BASE else packages.theirs
         programs = {self.needs: packages.program(self.needs)} if self.needs else {}
         return programs | {name: found(name) for name in self.packages}
@@ -61,7 +61,7 @@ class Contestant:
 
 
 def shardws(application: str, *options: str, codec: str = "") -> Commands:
-    """`shardws run` with as many shards as the place has."""
+    """`shardws run` with as many shards as the section asks for."""
 
     def commands(place: Place) -> Sequence[Command]:
         argv: list[str | Path] = [Path(sys.executable).parent / "shardws", "run", application]

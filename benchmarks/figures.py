@@ -1,6 +1,6 @@
 """From runs to figures: medians with their ranges, and ratios taken within each round.
 
-Pure. Failed runs are in no figure and are listed apart.
+Failed runs are not part of any figure and are listed separately.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def spread(runs: Sequence[Run], contestant: str, workload: Workload, name: str) 
 def ratio(
     runs: Sequence[Run], contestant: str, base: str, workload: Workload, name: str
 ) -> Spread | None:
-    """How many times the base's figure, round by round."""
+    """The ratio to the base's figure, per round."""
     own, others = good(runs, contestant, workload), good(runs, base, workload)
     return Spread.of(
         own[number].figures[name] / others[number].figures[name]
@@ -42,12 +42,12 @@ def ratio(
 
 
 def main_figure(workload: Workload) -> str:
-    """The name of the figure that a workload is about."""
+    """The name of a workload's main figure."""
     return "kib" if workload.mode == "hold" else "cpu_us"
 
 
 def is_generator_the_limit(runs: Sequence[Run], contestant: str, workload: Workload) -> bool:
-    """Whether rate and latency are the generator's own: it was busy and the server was not."""
+    """Whether the generator limited rate and latency: it was busy and the server was not."""
     client = spread(runs, contestant, workload, "client_share")
     server = spread(runs, contestant, workload, "server_share")
     return bool(client and server and client.middle >= SATURATED > server.middle)

@@ -1,8 +1,7 @@
-"""The load generator: built from generator/*.c when those are newer, run, its line of JSON read.
+"""The load generator: compiled from generator/*.c when needed, run, and its JSON output read.
 
-It is compiled so that the server is the busy side, and so that its own cost says little. It
-measures the CPU time of the server's processes itself, at the very moments when its measured time
-begins and ends.
+It is written in C so that the server is the busy side and its own cost matters little. It reads the
+CPU time of the server's processes itself, exactly when its measured time begins and ends.
 """
 
 import json
@@ -48,11 +47,11 @@ class Load:
 
     @property
     def cpu_us(self) -> float:
-        """CPU of the server for a message."""
+        """The server's CPU time per message."""
         return self.server_cpu_s / self.messages * 1e6
 
     def figures(self) -> dict[str, float]:
-        """Those of a report by name; shares are of a core."""
+        """The figures of a report by name; shares are of a core."""
         return {
             "cpu_us": self.cpu_us,
             "rate": self.messages / self.seconds,
@@ -64,7 +63,7 @@ class Load:
 
 
 def prepare() -> None:
-    """Build it, and raise the limit of descriptors, which it and servers inherit; as build()."""
+    """Build it, and raise the descriptor limit, which it and the servers inherit; as build()."""
     build()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -94,20 +93,20 @@ def command(mode: str, target: Target, options: Sequence[str]) -> list[str]:
 
 
 def parsed(line: str, errors: str = "") -> dict[str, Any]:
-    """The object in a line of output; raises RunFailed when it says so or says nothing."""
+    """The object in a line of output; raises RunFailed when it reports an error or nothing."""
     try:
         figures: dict[str, Any] = json.loads(line)
     except ValueError as error:
         raise RunFailed(f"no figures: {line[-200:]} {errors[-200:]}".strip()) from error
     if not figures.get("ok"):
-        raise RunFailed(str(figures.get("error", "no reason told")))
+        raise RunFailed(str(figures.get("error", "no reason given")))
     return figures
 
 
 def run(
     workload: Workload, target: Target, seconds: float, warmup_s: float, drain_s: float = DRAIN_S
 ) -> Load:
-    """One measured load; what was not answered `drain_s` after it is lost. Raises RunFailed."""
+    """One measured load; messages not back `drain_s` after it are lost. Raises RunFailed."""
     times = ["--seconds", str(seconds), "--warmup", str(warmup_s), "--drain", str(drain_s)]
     try:
         done = subprocess.run(
@@ -123,28 +122,28 @@ def run(
 
 
 class Held:
-    """Idle connections that are held by a generator."""
+    """Idle connections held by a generator."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.connect_s = float(self._told()["seconds"])
 
     def pings(self) -> int:
-        """How many pings have come until now; raises RunFailed when a connection is gone."""
+        """The number of pings received so far; raises RunFailed when a connection was lost."""
         stdin = self.process.stdin
-        assert stdin is not None  # because of PIPE
-        with suppress(BrokenPipeError):  # the answer says why
+        assert stdin is not None  # stdin is PIPE
+        with suppress(BrokenPipeError):  # its output says why
             stdin.write("?")
             stdin.flush()
         return int(self._told()["pings"])
 
     def end(self) -> None:
-        assert self.process.stdin is not None  # because of PIPE
+        assert self.process.stdin is not None  # stdin is PIPE
         self.process.stdin.close()
         self._told()
 
     def _told(self) -> dict[str, Any]:
-        assert self.process.stdout is not None  # because of PIPE
+        assert self.process.stdout is not None  # stdout is PIPE
         return parsed(self.process.stdout.readline())
 
 
@@ -152,7 +151,7 @@ class Held:
 def held(workload: Workload, target: Target) -> Iterator[Held]:
     """Idle connections inside the block; raises RunFailed unless all are there at its end.
 
-    The generator ends by itself after five minutes, so that no read here waits for ever.
+    The generator ends by itself after five minutes, so no read here waits forever.
     """
     words = command(workload.mode, target, workload.options)
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Facts about the machine and the software that a reader of figures needs."""
+"""Facts about the machine and the software that belong to the figures."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ class Ticks:
         return cls(counts[7], sum(counts))
 
     def stolen_percent(self) -> float:
-        """The share that was stolen since then."""
+        """The percentage stolen since then."""
         now = Ticks.now()
         return 100 * (now.stolen - self.stolen) / max(now.all - self.all, 1)
 

@@ -1,7 +1,7 @@
 """What is measured: workloads as data, and three matrices of them: quick, default, full.
 
-Pure. A workload belongs to a section (one table of the report), and says what the load generator is
-told; a section says how its servers are started.
+A workload belongs to a section (one table of the report) and defines the options of the load
+generator; a section defines how its servers are started.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Section(StrEnum):
     CROSS = "cross"
 
 
-# Sections that one start of a server serves, in this order. Memory needs a fresh process.
+# Sections measured with one start of a server, in this order. Memory needs a fresh process.
 STARTS = (
     (Section.ECHO, Section.STORM, Section.BROADCAST),
     (Section.MEMORY,),
@@ -35,7 +35,7 @@ STARTS = (
 
 @dataclass(frozen=True)
 class Workload:
-    """One measured load; size in bytes, depth is messages on the way."""
+    """One measured load; size in bytes, depth is messages in flight."""
 
     section: Section
     mode: str  # of the generator
@@ -43,16 +43,16 @@ class Workload:
     size: int = 32
     depth: int = 1
     is_text: bool = False
-    flags: tuple[str, ...] = ()  # further words for the generator
+    flags: tuple[str, ...] = ()  # further options of the generator
 
     @property
     def on_the_way(self) -> int:
-        """Bytes that are sent and not answered, at most."""
+        """The most bytes in flight."""
         return self.connections * self.depth * self.size
 
     @property
     def title(self) -> str:
-        """Words that name this workload within its section."""
+        """The title of this workload within its section."""
         count = f"{self.connections:,}"
         match self.mode:
             case "storm":
@@ -60,7 +60,7 @@ class Workload:
             case "hold":
                 return f"{count} idle"
             case "broadcast":
-                return f"{count} connections, {size_text(self.size)}, {self.depth} on the way"
+                return f"{count} connections, {size_text(self.size)}, {self.depth} in flight"
             case "pair":
                 return f"{plural(self.connections, 'pair')}, {self.shape}"
         return f"{plural(self.connections, 'connection')}, {self.shape}"
@@ -71,13 +71,13 @@ class Workload:
 
     @property
     def unit(self) -> str:
-        """What the figures are per."""
+        """The unit that the figures are per."""
         units = {"storm": "connection", "hold": "connection", "broadcast": "delivery"}
         return units.get(self.mode, "message")
 
     @property
     def options(self) -> list[str]:
-        """Words for the generator, behind its mode."""
+        """Options of the generator, after its mode."""
         words = ["--connections", str(self.connections), "--size", str(self.size)]
         words += ["--depth", str(self.depth)]
         if self.is_text:
@@ -89,7 +89,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Workloads and how often and how long; seconds are of one measured load."""
+    """Workloads, rounds and duration; seconds are of one measured load."""
 
     name: str
     workloads: tuple[Workload, ...]
@@ -135,7 +135,7 @@ def memory(connections: int) -> Workload:
 
 
 def quick() -> Matrix:
-    """Under two minutes: is anything badly off?"""
+    """Under two minutes: a sanity check."""
     workloads = (
         *(echo(64, 125, depth) for depth in (1, 16)),
         storm(),
@@ -148,7 +148,7 @@ def quick() -> Matrix:
 
 
 def default() -> Matrix:
-    """Some twenty minutes: the page of figures."""
+    """About twenty minutes: the published page."""
     workloads = (
         *(echo(64, size, depth) for size in (32, 125, KIB, 16 * KIB) for depth in (1, 16)),
         *(echo(1, 125, depth) for depth in (1, 16)),
@@ -165,7 +165,7 @@ def default() -> Matrix:
 
 
 def full_echoes() -> Iterator[Workload]:
-    """Every size with every depth and number of connections that stays in the limit."""
+    """Every size with every depth and number of connections within the limit."""
     for connections in (1, 64, 1000):
         for size in (32, 125, KIB, 16 * KIB, MIB):
             for depth in (1, 16):

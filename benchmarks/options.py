@@ -1,4 +1,4 @@
-"""Types of command line options that several commands have. Pure."""
+"""Types of command line options shared by several commands."""
 
 import argparse
 from collections.abc import Iterable, Sequence

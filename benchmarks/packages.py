@@ -29,13 +29,13 @@ def output(*words: str | Path) -> str:
 
 
 def program(name: str) -> str:
-    """The version that a program tells of itself, "" when it is not there."""
+    """The version that a program prints, "" when it is not installed."""
     found = re.search(r"\d+(\.\d+)+", output(name, "--version"))
     return found[0] if found else ""
 
 
 def own(name: str) -> str:
-    """The version in the environment that runs this, "" when it is not there."""
+    """The version in the running environment, "" when it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -43,7 +43,7 @@ def own(name: str) -> str:
 
 
 def theirs(name: str) -> str:
-    """The version of a contestant's package, "" when it is not there."""
+    """The version of a contestant's package, "" when it is not installed."""
     if name in NPM:
         file = NODE_MODULES / name / "package.json"
         return str(json.loads(file.read_text())["version"]) if file.exists() else ""

@@ -1,7 +1,6 @@
 """Processes that a measurement starts for itself: start, wait until it serves, stop.
 
-Owns the processes that it starts and their log file, and ends only those, by their number. Does not
-know what they serve.
+Owns the processes that it starts and their log file, and ends only those, by their pid.
 """
 
 import contextlib
@@ -26,7 +25,7 @@ LOG_TAIL = 800
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on; another program could take it before you do."""
+    """A free TCP port; another program could take it before it is used."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -39,12 +38,12 @@ def can_connect(port: int) -> bool:
 
 
 def end_on_term() -> None:
-    """Make TERM an exit that runs `finally`, so that no server is left behind; for programs."""
+    """Make TERM raise SystemExit, so that `finally` runs and no server is left; for programs."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 class Processes:
-    """Processes that belong together; a context manager that ends them and what they started."""
+    """Related processes; a context manager that ends them and their descendants."""
 
     def __init__(self) -> None:
         self.children: list[subprocess.Popen[bytes]] = []
@@ -60,7 +59,7 @@ class Processes:
         cores: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Start one and wait until `ready` (a port, or a file) is there; raises StartFailed."""
+        """Start one and wait until `ready` (a port, or a file) is available; raises StartFailed."""
         words = ["taskset", "-c", ",".join(map(str, cores))] if cores else []
         try:
             with self.log.open("ab") as log:
@@ -92,7 +91,7 @@ class Processes:
         return self.log.read_text(errors="replace")[-LOG_TAIL:].strip() if self.log.exists() else ""
 
     def pids(self) -> list[int]:
-        """All processes now, with those that our processes started."""
+        """All current processes, including those that ours started."""
         return [pid for child in self.children for pid in procfs.process_tree(child.pid)]
 
     def cpu_seconds(self) -> float:
@@ -102,7 +101,7 @@ class Processes:
         return procfs.memory_of_all(self.pids()).rss
 
     def stop(self) -> None:
-        """TERM to our processes, KILL to what of them is left after STOP_LIMIT_S; wait for it."""
+        """Send TERM to our processes, KILL to those left after STOP_LIMIT_S, and wait for them."""
         births = {pid: procfs.birth(pid) for pid in self.pids()}
         for child in self.children:
             child.terminate()

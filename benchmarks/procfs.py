@@ -1,4 +1,4 @@
-"""What the kernel says of processes: CPU, memory, descriptors, and its own memory. Linux only."""
+"""The kernel's figures of processes: CPU, memory, descriptors, and slab. Linux only."""
 
 import os
 import time
@@ -41,7 +41,7 @@ def process_tree(pid: int) -> list[int]:
 def birth(pid: int) -> str | None:
     """When a process started, in ticks since boot; None for none or a zombie.
 
-    Number and birth together name one process for good.
+    Pid and start time together identify a process uniquely.
     """
     with suppress(OSError):
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
@@ -50,10 +50,10 @@ def birth(pid: int) -> str | None:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and kernel time of processes with all their threads, also of those that ended.
+    """User and kernel time of processes with all their threads, including ended threads.
 
     The kernel's clock of a process (clock_getcpuclockid) in nanoseconds; /proc/PID/stat counts in
-    ticks of 10 ms. A process that is not there counts nothing.
+    ticks of 10 ms. A process that has ended counts as 0.
     """
     total = 0.0
     for pid in pids:
@@ -88,7 +88,7 @@ def memory_of(pid: int) -> Memory:
 
 
 def memory_of_all(pids: Iterable[int]) -> Memory:
-    """Of all that are there; who needs them to be there asks for that apart."""
+    """The sum over the processes that exist; whether all do is checked separately."""
     total = NOTHING
     for pid in pids:
         with suppress(OSError):
@@ -97,10 +97,10 @@ def memory_of_all(pids: Iterable[int]) -> Memory:
 
 
 def descriptors(pid: int) -> int:
-    """How many a process has open; raises OSError when there is no such process."""
+    """The number of open descriptors of a process; raises OSError when there is no such process."""
     return len(os.listdir(PROC / str(pid) / "fd"))
 
 
 def slab_kib() -> int:
-    """The kernel's small objects on the whole machine: sockets, files, inodes among them."""
+    """The kernel's slab of the whole machine: sockets, files, inodes and others."""
     return kib_fields((PROC / "meminfo").read_text())["Slab"]

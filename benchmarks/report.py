@@ -1,6 +1,6 @@
 """The report: tables for the terminal, and the page docs/benchmarks.md with its picture.
 
-Takes runs and facts, gives text; its words on the method are those of README.md. Rows are
+Turns runs and facts into text; the section on the method is that of README.md. Rows are
 workloads, columns contestants, the base first.
 """
 
@@ -30,7 +30,7 @@ PICTURED = (echo(64, 125, 1), echo(64, 125, 16), storm(), broadcast(8))
 
 @dataclass
 class Report:
-    """All that a page is made from."""
+    """The input of a page."""
 
     matrix: Matrix
     contestants: Sequence[Contestant]
@@ -47,7 +47,7 @@ class Report:
 
 
 def figure_name(workload: Workload) -> str:
-    """What the main figure is, as a heading."""
+    """The main figure as a heading."""
     return FIGURE_TITLES[figures.main_figure(workload)].format(unit=workload.unit)
 
 
@@ -62,7 +62,7 @@ def ratio_cell(report: Report, name: str, workload: Workload) -> str:
 
 
 def section_lines(report: Report, section: Section) -> list[str]:
-    """A heading, the figures, and the ratios; nothing when nothing was measured."""
+    """A heading, the figures, and the ratios; empty when nothing was measured."""
     workloads = report.workloads(section)
     if not workloads:
         return []
@@ -111,7 +111,7 @@ def trouble_lines(report: Report) -> list[str]:
 
 
 def line(run: Run) -> str:
-    """What is shown as a run is done."""
+    """The line printed after each run."""
     name = figures.main_figure(run.workload)
     result = run.failure or f"{run.figures[name]:9.2f} {name}"
     if "client_share" in run.figures:
@@ -128,23 +128,23 @@ def contestant_rows(report: Report) -> Iterable[list[str]]:
 
 
 def tables(report: Report) -> str:
-    """What the terminal shows at the end."""
+    """The text printed at the end."""
     lines = [line for section in Section for line in section_lines(report, section)]
     return "\n".join([*lines, *busy_lines(report), *trouble_lines(report)])
 
 
 def method() -> str:
-    """The part of README.md that tells how it is measured."""
+    """The section of README.md that describes the method."""
     return README.read_text().partition(f"{METHOD}\n")[2].partition("\n## ")[0].strip()
 
 
 def picture(report: Report) -> str:
-    """Bars of CPU per message, a panel for each workload that was measured."""
+    """Bars of CPU per message, a panel for each measured workload."""
     names = [one.name for one in report.contestants]
     panels = []
     for workload in PICTURED:
         found = {name: figures.spread(report.runs, name, workload, "cpu_us") for name in names}
-        title = f"{workload.section}: {workload.title}. {figure_name(workload)}, less is better"
+        title = f"{workload.section}: {workload.title}. {figure_name(workload)}, lower is better"
         panels.append(svg.bars(title, {name: one for name, one in found.items() if one}, BASE))
     return svg.picture(panels)
 

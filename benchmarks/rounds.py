@@ -1,7 +1,7 @@
-"""Measuring: start a server, load it, stop it; alternating, so that all meet the same machine.
+"""Measuring: start a server, load it, stop it; alternating, so that conditions are the same.
 
-A round starts every contestant once for every kind of start: A B C, A B C, A B C. What the machine
-does to one it does to its neighbours too, and a ratio is taken within a round.
+A round starts every contestant once for every kind of start: A B C, A B C, A B C. Other load on the
+machine affects neighbouring runs alike, and a ratio is taken within a round.
 """
 
 import time
@@ -33,7 +33,7 @@ class Run:
 
 
 def idle_memory(workload: Workload, target: Target, server: Server) -> dict[str, float]:
-    """Resident KiB per connection. One crowd per start: a second one reuses what the first left."""
+    """Resident KiB per connection. Once per start: a second set would reuse freed memory."""
     before = server.processes.resident_kib()
     with generator.held(workload, target):
         time.sleep(SETTLE_S)
@@ -76,7 +76,7 @@ def primed(contestant: Contestant, section: Section) -> Iterator[tuple[Server, T
 
 
 def in_brief(error: Exception) -> str:
-    """One line, and of a long log the end, where the reason stands."""
+    """One line; of a long log the end, which has the reason."""
     words = " ".join(str(error).split())
     return words if len(words) <= BRIEF else f"... {words[-BRIEF:]}"
 
@@ -84,7 +84,7 @@ def in_brief(error: Exception) -> str:
 def one_start(
     contestant: Contestant, workloads: Sequence[Workload], number: int, matrix: Matrix
 ) -> Iterator[Run]:
-    """All these workloads against one start of a server, of the kind that the first one needs."""
+    """All these workloads against one start of a server, as the first one needs it."""
     left = list(workloads)
     if not left:
         return
@@ -109,7 +109,7 @@ def alternate(
     matrix: Matrix,
     say: Callable[[Run], None],
 ) -> list[Run]:
-    """All rounds; `say` is told each run as it is done."""
+    """All rounds; `say` is called with each run as it finishes."""
     runs: list[Run] = []
     for number in range(matrix.rounds):
         for kinds in STARTS:

@@ -1,7 +1,7 @@
-"""The one way in which a measurement or a load test starts a server: `serving`.
+"""Starts the servers of all measurements and load tests: `serving`.
 
 A server is one process or several, started in order, with free ports, an empty directory, and a
-certificate if it is to serve TLS. What is started is a function of such a Place.
+certificate if it is to serve TLS. The commands are a function of such a Place.
 """
 
 import os
@@ -24,7 +24,7 @@ SETTLE_LIMIT_S = 10.0
 
 @dataclass(frozen=True)
 class Place:
-    """What one start may use: two ports, an empty directory, a certificate to serve TLS with."""
+    """The resources of one start: two ports, an empty directory, a certificate for TLS."""
 
     port: int
     port2: int
@@ -35,7 +35,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Command:
-    """A process to start; it is up when `ready`, a port or a file, is there."""
+    """A process to start; it is up when `ready`, a port or a file, is available."""
 
     argv: Sequence[str | Path]
     ready: int | Path
@@ -54,14 +54,14 @@ class Cores:
 
     @classmethod
     def of_this_machine(cls) -> "Cores":
-        """One core each when there are two that we may use."""
+        """One core each when two are available."""
         usable = sorted(os.sched_getaffinity(0))
         return cls((usable[0],), (usable[1],)) if len(usable) > 1 else cls()
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that serves."""
+    """A running server."""
 
     place: Place
     processes: Processes
@@ -77,7 +77,7 @@ class Server:
         return Target(self.place.port, self.pids, port2, cores)
 
     def settle(self) -> None:
-        """Wait until no more processes come and go; raises StartFailed."""
+        """Wait until its set of processes is stable; raises StartFailed."""
         deadline = time.monotonic() + SETTLE_LIMIT_S
         pids = self.pids
         while time.monotonic() < deadline:
@@ -85,10 +85,10 @@ class Server:
             before, pids = pids, self.pids
             if before == pids:
                 return
-        raise StartFailed("its processes come and go")
+        raise StartFailed("its processes keep changing")
 
     def run_on(self, cores: Sequence[int]) -> None:
-        """Keep all its processes on some cores from now on."""
+        """Pin all its processes to some cores."""
         for pid in self.pids:
             os.sched_setaffinity(pid, cores)
 

@@ -1,7 +1,7 @@
-"""Our server with N shards to be measured, all links up.
+"""Our server with N shards, all links up, ready to be measured.
 
 Connections are handed to the shard with the fewest (AcceptMode handoff), so that every shard has
-the same number: the kernel's own spreading gives one shard twice as many as another.
+the same number: with the kernel's spreading one shard gets twice as many as another.
 """
 
 import time
@@ -30,7 +30,7 @@ class ShardedServer(Server):
     start_s: float  # from its start until every link was up
 
     def slots(self) -> list[dict[str, Any]]:
-        """What `shardws status` says of each shard; raises RunFailed."""
+        """The shards in `shardws status`; raises RunFailed."""
         return slots_in(self.place.directory / "run")
 
     def check_shards(self) -> None:
@@ -40,7 +40,7 @@ class ShardedServer(Server):
 
 
 def slots_in(run_directory: Path) -> list[dict[str, Any]]:
-    """Ask anew each time: a client that is silent for long is dropped. Raises RunFailed."""
+    """Connect for each query: a client that is silent for long is dropped. Raises RunFailed."""
     try:
         with connect_blocking(run_directory) as client:
             found: list[dict[str, Any]] = client.ask("status")["shards"]
@@ -50,7 +50,7 @@ def slots_in(run_directory: Path) -> list[dict[str, Any]]:
 
 
 def is_meshed(slots: Sequence[dict[str, Any]], shards: int) -> bool:
-    """Whether all shards are there and every link is up, both ways."""
+    """Whether all shards are ready and every link is up in both directions."""
     ready = [slot for slot in slots if slot["state"] == "ready"]
     return len(ready) == shards and all(
         slot["links_out"] == slot["links_in"] == shards - 1 for slot in ready

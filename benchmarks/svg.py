@@ -1,6 +1,6 @@
-"""Pictures as SVG: panels of bars or of curves, one below the other. Pure.
+"""Charts as SVG: panels of bars or of curves, one below the other.
 
-Readable on light and dark pages: the text takes a grey that both bear.
+Readable on light and dark pages: the text is a grey that contrasts with both.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ LABEL = 16  # the height of one
 
 @dataclass(frozen=True)
 class Panel:
-    """Elements below each other, from 0 to a height; an empty one is left out of the picture."""
+    """Elements from y = 0 to a height; an empty panel is left out of the picture."""
 
     height: float = 0
     elements: Sequence[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ def title(words: str) -> str:
 
 
 def bars(words: str, spreads: Mapping[str, Spread], marked: str) -> Panel:
-    """A bar for each name, the shortest first; one name is marked by its colour."""
+    """A bar for each name, the shortest first; one name is highlighted."""
     if not spreads:
         return Panel()
     scale = (WIDTH - BARS_LEFT - BARS_RIGHT) / max(spread.high for spread in spreads.values())
@@ -78,7 +78,7 @@ def bar(name: str, spread: Spread, top: int, scale: float, colour: str) -> list[
 def curves(
     words: str, lines: Mapping[str, Mapping[int, Spread]], colours: Mapping[str, str]
 ) -> Panel:
-    """A line for each name through its medians; the numbers below stand evenly, in order."""
+    """A line for each name through its medians; the numbers below are evenly spaced, in order."""
     if not lines:
         return Panel()
     base = HEIGHT - BOTTOM
@@ -129,7 +129,7 @@ def labels(
 
 
 def apart(levels: Mapping[str, float]) -> dict[str, float]:
-    """Levels from top to bottom, moved down where two labels would lie on each other."""
+    """Levels from top to bottom, moved down where two labels would overlap."""
     found: dict[str, float] = {}
     lowest = float("-inf")
     for name, level in sorted(levels.items(), key=lambda one: one[1]):

@@ -1,4 +1,4 @@
-"""Figures of several rounds, and the one way to show them as a table. Pure."""
+"""Figures of several rounds, and their presentation as Markdown tables."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,18 +19,18 @@ class Spread:
         return cls(median(found), found[0], found[-1]) if found else None
 
     def text(self, digits: int) -> str:
-        """`12.3 (11.9-13.0)`; a single figure when they do not differ in so many digits."""
+        """`12.3 (11.9-13.0)`; a single figure when they are equal at that precision."""
         middle, low, high = (f"{one:,.{digits}f}" for one in (self.middle, self.low, self.high))
         return middle if low == high else f"{middle} ({low}-{high})"
 
 
 def digits_for(value: float) -> int:
-    """Three figures are what rounds agree on."""
+    """Three significant digits: rounds agree on no more."""
     return 0 if value >= 100 else 1 if value >= 10 else 2
 
 
 def cell(spread: Spread | None, digits: int | None = None, suffix: str = "") -> str:
-    """`12.3 (11.9-13.0)`, or `-` for what was not measured; three figures without `digits`."""
+    """`12.3 (11.9-13.0)`, or `-` when not measured; three significant digits by default."""
     if spread is None:
         return "-"
     if digits is None:
@@ -54,7 +54,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 class Sheet:
     """A row for each number of something, a column for each figure, a value for each round."""
 
-    corner: str = "shards"  # what the rows are numbers of
+    corner: str = "shards"  # what the row numbers count
     digits: int | None = None
     values: dict[str, dict[int, list[float]]] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ class Sheet:
         return Spread.of(self.values.get(column, {}).get(row, []))
 
     def spreads(self, column: str) -> dict[int, Spread]:
-        """By row, in order; without what was not measured."""
+        """By row, in order; rows not measured are left out."""
         found = {row: self.spread(column, row) for row in self.rows()}
         return {row: spread for row, spread in found.items() if spread}
 

@@ -1,8 +1,8 @@
-"""What a TLS handshake costs the server: ours beside the stdlib's `ssl`, which uvloop uses too.
+"""CPU time of a TLS handshake in the server: ours and the stdlib's `ssl`, which uvloop uses too.
 
 In memory, with a client of the stdlib in the same process: only the server's steps are timed, by
-the CPU time of the thread, so that other processes count only by what they do to the caches. The
-best of several batches is what noise does not move. Needs the file of certificate and key.
+the CPU time of the thread, so that other processes matter only through the caches. The best of
+several batches is reported, which noise affects least. Needs a file with certificate and key.
 """
 
 import ssl
@@ -93,7 +93,7 @@ def shake(
 
 
 def best_us(connect: Callable[[], Step], version: ssl.TLSVersion, is_resumed: bool) -> float:
-    """Return microseconds of the server for one handshake, of the best batch."""
+    """Return the server's microseconds for one handshake, of the best batch."""
     context = client_of(version)
     session = shake(connect, context, None)[1].session if is_resumed else None
     totals = []
@@ -108,7 +108,7 @@ def best_us(connect: Callable[[], Step], version: ssl.TLSVersion, is_resumed: bo
 
 
 def rows(chain: Path, key: Path) -> Iterator[list[str]]:
-    """Yield kind, then microseconds and how many a core can do in a second, of both."""
+    """Yield kind, then microseconds and handshakes per core and second, for both."""
     for version in VERSIONS:
         for is_resumed in (False, True):
             name = f"TLS {version.name[-3:].replace('_', '.')}"

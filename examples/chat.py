@@ -8,7 +8,7 @@ from shardws import Connected, DataIn, Disconnected, Outcome, WebSocketServer
 server = WebSocketServer()
 server.local_host = "127.0.0.1"
 server.local_port = 9001
-server.buffer_message = True  # one event for each message, not for each piece of it
+server.buffer_message = True  # one event per message, not per fragment
 
 names: dict[int, str] = {}  # of the connections of this shard: each shard has its own dictionary
 
@@ -38,7 +38,7 @@ async def on_data_in(e: DataIn) -> None:
 
 
 def on_disconnected(e: Disconnected) -> None:
-    # The names of a killed shard died with it; its successor reports who was connected.
+    # The names of a killed shard are lost; its successor reports who was connected.
     name = names.pop(e.connection_id, f"somebody ({e.connection_id})")
     server.publish("lobby", f"* {name} left: {e.status_code} {e.description}")
 

@@ -2,15 +2,15 @@
 
     make run                      # ws://127.0.0.1:9001
 
-On Connected the client gets {"connection_id": N, "shard": S, "pid": P}. Text that is JSON asks for:
+On Connected the client gets {"connection_id": N, "shard": S, "pid": P}. JSON text is a request:
 
     {"to": N, "text": T}          T to connection N of any shard, as {"from": M, "text": T}
     {"join": G}  {"leave": G}     membership of a group
     {"group": G, "text": T}       to each member, as {"group": G, "from": M, "text": T}
     {"broadcast": T}              to every connection, as {"from": M, "broadcast": T}
 
-A send that failed comes back as {"error": CODE, "to": N}, a group's name that cannot be one as
-{"error": 213}. All else is echoed as it came.
+A failed send is reported as {"error": CODE, "to": N}, an invalid group name as
+{"error": 213}. Everything else is echoed unchanged.
 """
 
 import json
@@ -37,7 +37,7 @@ def on_data_in(e: DataIn) -> None:
         try:
             if request is None or not is_done(e.connection_id, request):
                 server.send_text(e.connection_id, e.text)
-        except ShardwsError as error:  # a group's name that cannot be one
+        except ShardwsError as error:  # an invalid group name
             server.send_text(e.connection_id, json.dumps({"error": error.code}))
     elif e.data_format == 2:
         server.send(e.connection_id, e.text)
@@ -53,7 +53,7 @@ def parsed(text: bytes) -> dict[str, Any] | None:
 
 
 def is_done(me: int, request: dict[str, Any]) -> bool:
-    """Do what a request asks; False when it asks nothing of ours."""
+    """Carry out a request; False when it is not one of those above."""
     to, group, text = request.get("to"), request.get("group"), request.get("text")
     if type(to) is int and type(text) is str:
         sent = server.send_text(to, json.dumps({"from": me, "text": text}))

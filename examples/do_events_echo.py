@@ -1,9 +1,9 @@
-"""An echo server of the model's Python edition, with its import line changed.
+"""An echo server written for IPWorks WebSockets 2020, with only its import line changed.
 
     python examples/do_events_echo.py [PORT [CERTIFICATE.pem]]
 
 No supervisor and no coroutines: events are handled in `do_events`, and Ctrl-C ends the program.
-With a certificate (and its private key in the same file) it speaks wss.
+With a certificate (and its private key in the same file) it serves wss.
 """
 
 import sys

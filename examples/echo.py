@@ -1,4 +1,4 @@
-"""Echo: every message comes back as it came.
+"""Echo: every message is sent back unchanged.
 
 shardws run examples.echo:server --local-port 9001
 """

@@ -4,8 +4,8 @@
     python examples/push_from_backend.py 8080
     curl -d hello http://127.0.0.1:8080/to/134217729
 
-The few lines of HTTP stand for your framework: make the client once, when the backend starts, and
-share it among all requests.
+The few lines of HTTP stand in for your framework: create the client once, when the backend starts,
+and share it among all requests.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ STATUS = {Outcome.QUEUED: "200 OK", Outcome.GONE: "404 Not Found"}
 
 
 async def push(client: control.Client, path: str, text: str) -> tuple[str, str]:
-    """Send what was posted; return the status and body of the HTTP answer."""
+    """Send what was posted; return the status and body of the HTTP response."""
     kind, _, name = path.strip("/").partition("/")
     try:
         if kind == "to" and name.isdecimal():
@@ -26,7 +26,7 @@ async def push(client: control.Client, path: str, text: str) -> tuple[str, str]:
             outcome = await client.publish(name, text)
         else:
             outcome = await client.broadcast(text)
-    except control.ControlError as error:  # no server runs, or it does not answer
+    except control.ControlError as error:  # no server runs, or it does not reply
         return "502 Bad Gateway", error.description
     return STATUS.get(outcome, "503 Service Unavailable"), outcome.name
 

@@ -1,8 +1,8 @@
-"""A WebSocket client that tells locust what it did.
+"""A WebSocket client that reports its calls to locust.
 
 Owns one connection (websocket-client, which is blocking and therefore yields under gevent) and
-fires `environment.events.request` once for each call. It knows no locust class and no server's
-dialect, so it can be used for any server:
+fires `environment.events.request` once for each call. It depends on no locust class and no server
+protocol, so it can be used with any server:
 
     from loadtests.client import WebSocketClient
 
@@ -15,8 +15,8 @@ dialect, so it can be used for any server:
         def ask(self):
             self.client.exchange("hello", name="hello")
 
-What failed is fired with its exception and then raised: the task decides whether to go on. A user
-that is stopped in the middle of a call fires nothing.
+A failure is fired with its exception, which is then raised: the task decides whether to continue. A
+user that is stopped during a call fires nothing.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ NORMAL_CLOSURE = 1000
 
 
 class RequestEvent(Protocol):
-    """What is needed of locust's EventHook."""
+    """The part of locust's EventHook that is used."""
 
     def fire(self, **values: Any) -> None: ...
 
@@ -50,12 +50,12 @@ class ConnectionClosed(websocket.WebSocketException):
 
 
 class UnexpectedMessage(Exception):
-    """An answer is not what was asked for."""
+    """A reply is not the expected one."""
 
 
 @dataclass
 class Measurement:
-    """What a measured block may say about itself: its name and bytes received."""
+    """What a measured block may set: its name and the bytes received."""
 
     name: str
     length: int = 0
@@ -87,7 +87,7 @@ class WebSocketClient:
             self.socket = websocket.create_connection(url, **options)
 
     def send(self, message: str | bytes, *, name: str = "send") -> None:
-        """Hand one message to the kernel: a time that says little unless it blocks."""
+        """Pass one message to the kernel: the time says little unless it blocks."""
         with self.measured(name) as measurement:
             measurement.length = self.send_quietly(message)
 
@@ -121,7 +121,7 @@ class WebSocketClient:
             self.socket = None
 
     def leave(self) -> None:
-        """Say goodbye without waiting for the answer, and end TCP; no entry, no error."""
+        """Send a Close frame without waiting for the reply, and end TCP; no entry, no error."""
         if self.socket is not None:
             with contextlib.suppress(websocket.WebSocketException, OSError):
                 self.socket.send_close(NORMAL_CLOSURE)
@@ -152,7 +152,7 @@ class WebSocketClient:
 
     @staticmethod
     def shake_hands(opened: websocket.WebSocket, code: int) -> None:
-        """Send our close frame and read until the server's: messages on the way are skipped."""
+        """Send our Close frame and read until the server's: messages in flight are skipped."""
         opened.settimeout(CLOSE_TIMEOUT_S)
         opened.send_close(code)
         while opened.recv_frame().opcode != ABNF.OPCODE_CLOSE:
@@ -160,7 +160,7 @@ class WebSocketClient:
 
     @contextlib.contextmanager
     def measured(self, name: str) -> Iterator[Measurement]:
-        """Time the block and fire one entry for it; an exception makes it a failure and goes on."""
+        """Time the block and fire one entry, a failure if it raises; exceptions propagate."""
         measurement = Measurement(name)
         start = time.perf_counter()
         try:
@@ -172,7 +172,7 @@ class WebSocketClient:
 
     @contextlib.contextmanager
     def failures_as(self, name: str) -> Iterator[None]:
-        """Fire an entry only when the block fails; the exception goes on."""
+        """Fire an entry only when the block fails; the exception propagates."""
         start = time.perf_counter()
         try:
             yield

@@ -1,13 +1,13 @@
-"""When a load test is passed: error rate, slow entries, and whether the generator kept up.
+"""When a load test passes: error rate, slow entries, and whether the generator kept up.
 
-Pure: takes figures, gives sentences. locustfile.py feeds it at the end of a run and turns a missed
-gate into exit code 1.
+Pure functions from figures to sentences. locustfile.py calls them at the end of a run and turns a
+missed gate into exit code 1.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# Above this share of a core the generator measures itself: its event loop queues what arrived.
+# Above this share of a core the generator measures itself: messages wait in its event loop.
 SATURATED = 0.9
 
 
@@ -38,10 +38,10 @@ class Gates:
 def misses(
     entries: Sequence[Entry], gates: Gates, expected: Sequence[str] = (), exceptions: int = 0
 ) -> list[str]:
-    """Sentences on what was missed; empty when passed.
+    """Sentences about missed gates; empty when passed.
 
-    `expected` names entries that must be there: a user that never got to its point is no success.
-    `exceptions` counts those that escaped from tasks: a user that is broken is none either.
+    `expected` names entries that must exist: a user that never reached its goal is a failure.
+    `exceptions` counts those that escaped from tasks: a broken user is a failure too.
     """
     found = [f"{exceptions} exceptions escaped from users"] if exceptions else []
     requests = sum(entry.requests for entry in entries)
@@ -64,7 +64,7 @@ def generator_report(cpu: Mapping[str, float]) -> list[str]:
     """Sentences on the CPU of the generator's processes (shares of a core, 1.0 is a whole one)."""
     found = [f"generator {name}: {share:.0%} of a core" for name, share in sorted(cpu.items())]
     found += [
-        f"WARNING: generator {name} is saturated: times and rates are its own, not the server's;"
+        f"WARNING: generator {name} is saturated: it limits times and rates, not the server;"
         " use fewer users, or more workers"
         for name, share in sorted(cpu.items())
         if share >= SATURATED

@@ -1,9 +1,9 @@
-"""What locust loads: the users, the shape that SHAPE names, the gates as options.
+"""The locust file: the users, the load shape named by SHAPE, the gates as options.
 
     python -m locust -f loadtests/locustfile.py --headless --host ws://127.0.0.1:9001 -u 40 -t 30s
 
-Names of user classes behind the options choose some of them. At the end of the run the gates are
-judged; a missed one makes the exit code 1. The generator's CPU is printed with them.
+Names of user classes after the options select some of them. At the end of the run the gates are
+checked; a missed one makes the exit code 1. The generator's CPU use is printed with them.
 """
 
 import os
@@ -53,12 +53,14 @@ def add_options(parser: Any) -> None:
     group = parser.add_argument_group("shardws", "gates, and certificates for wss://")
     group.add_argument("--max-error-rate", type=float, default=0.001, help="share of requests, 0-1")
     group.add_argument("--max-p95", type=float, default=250.0, help="milliseconds, of each entry")
-    group.add_argument("--ca-file", default="", help="PEM file that the server's certificate needs")
+    group.add_argument(
+        "--ca-file", default="", help="PEM file of the CA of the server's certificate"
+    )
     group.add_argument("--insecure", action="store_true", help="accept any certificate")
 
 
 def prepare(environment: Any, **_: object) -> None:
-    """Measure the generator from the start of the users to their end, and judge at the end."""
+    """Measure the generator from the start of the users to their end, then check the gates."""
     options = environment.parsed_options
     limits = gates.Gates(options.max_error_rate, options.max_p95)
     clock = Clock.now()
@@ -123,7 +125,7 @@ if "SHAPE" in os.environ:
     )
 
     class Shape(LoadTestShape):
-        """The stages as locust asks for them, once a second."""
+        """The stages, queried by locust once a second."""
 
         def tick(self) -> tuple[int, float] | None:
             stage = shapes.stage_at(STAGES, time.perf_counter() - self.start_time)

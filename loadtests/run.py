@@ -1,11 +1,11 @@
-"""`make load` and `make load-ui`: a server of its own on a free port, locust against it, the end.
+"""`make load` and `make load-ui`: start a server on a free port and run locust against it.
 
     python -m loadtests.run [--host ws://HOST:PORT] [--ui] [--shards 2] [--tls]
         [-- OPTIONS OF LOCUST]
 
-With --host a running server is loaded and none is started; with --tls the one that is started
+With --host a running server is loaded and none is started; with --tls the started server
 serves wss, with a certificate made for it. The exit code is locust's: 1 when a
-gate was missed. The server's CPU is printed behind the generator's, so that one sees which side
+gate was missed. The server's CPU use is printed after the generator's, to show which side
 was busy.
 """
 
@@ -30,11 +30,11 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--host", default="", help="a running server (ws:// or wss://); none is started")
     add("--ui", action="store_true", help="locust's web page, on 127.0.0.1:8089, until Ctrl-C")
-    add("--shards", type=int, default=2, help="of the server that is started (%(default)s)")
-    add("--tls", action="store_true", help="wss to the server that is started")
+    add("--shards", type=int, default=2, help="shards of the started server (%(default)s)")
+    add("--tls", action="store_true", help="use wss for the started server")
     add("--users", type=int, default=30, help="(%(default)s)")
     add("--seconds", type=int, default=15, help="(%(default)s)")
-    add("locust", nargs="*", help="behind --: options of locust, e.g. --max-p95 100 Echo")
+    add("locust", nargs="*", help="after --: options of locust, e.g. --max-p95 100 Echo")
     return parser.parse_args(words)
 
 
@@ -59,7 +59,7 @@ def run_locust(args: argparse.Namespace, host: str) -> int:
 
 
 def run_with_server(args: argparse.Namespace) -> int:
-    """Load a server that ends with it; raises StartFailed."""
+    """Start a server, load it, stop it; raises StartFailed."""
     demo = shardws("examples.demo:server")
     with serving(demo, shards=args.shards, has_tls=args.tls) as server:
         if args.tls:

@@ -1,7 +1,7 @@
 """How the number of users changes during a run: ramp, step, spike, soak.
 
-Pure: a shape is a table of stages, and what to do at a moment is looked up. locustfile.py makes a
-LoadTestShape of the one that the environment names:
+A shape is a table of stages, in which the current stage is looked up. locustfile.py makes a
+LoadTestShape from the one named in the environment:
 
     SHAPE=spike SHAPE_USERS=200 SHAPE_SECONDS=120 make load
 """
@@ -18,7 +18,7 @@ RAMP_SHARE = 0.1  # of a soak
 
 @dataclass(frozen=True)
 class Stage:
-    """Until this moment (seconds from the start): so many users, started so many per second."""
+    """Until this time (seconds from the start): the number of users, and starts per second."""
 
     until_s: float
     users: int
@@ -29,12 +29,12 @@ Stages = tuple[Stage, ...]
 
 
 def ramp(users: int, seconds: float) -> Stages:
-    """From none to all, evenly over the whole time: where does it bend?"""
+    """From none to all, evenly over the whole time: at which load does latency rise?"""
     return (Stage(seconds, users, users / seconds),)
 
 
 def step(users: int, seconds: float) -> Stages:
-    """Up in equal steps, each long enough to be read off: what does each level cost?"""
+    """Up in equal steps, each long enough to read its figures: what does each level cost?"""
     counts = [max(1, users * number // STEPS) for number in range(1, STEPS + 1)]
     return tuple(
         Stage(seconds * number / STEPS, count, float(max(1, count)))
@@ -43,7 +43,7 @@ def step(users: int, seconds: float) -> Stages:
 
 
 def spike(users: int, seconds: float) -> Stages:
-    """A few, then all at once, then a few again: is it as before afterwards?"""
+    """A few, then all at once, then a few again: does the server recover?"""
     few = max(1, users // SPIKE_FACTOR)
     third = seconds / 3
     return (
@@ -54,7 +54,7 @@ def spike(users: int, seconds: float) -> Stages:
 
 
 def soak(users: int, seconds: float) -> Stages:
-    """Up gently, then the same for long: does memory or latency grow?"""
+    """Up slowly, then constant for long: does memory or latency grow?"""
     rising = seconds * RAMP_SHARE
     return (Stage(rising, users, users / rising), Stage(seconds, users, users / rising))
 
@@ -68,7 +68,7 @@ SHAPES: Mapping[str, Callable[[int, float], Stages]] = {
 
 
 def stages_of(name: str, users: int, seconds: float) -> Stages:
-    """The stages of a named shape; raises ValueError for a name or number that cannot be."""
+    """The stages of a named shape; raises ValueError for an unknown name or a bad number."""
     if name not in SHAPES:
         raise ValueError(f"no shape {name!r}: one of {', '.join(SHAPES)}")
     if users < 1 or seconds <= 0:
@@ -79,5 +79,5 @@ def stages_of(name: str, users: int, seconds: float) -> Stages:
 
 
 def stage_at(stages: Stages, elapsed_s: float) -> Stage | None:
-    """The stage of a moment; None when the run is over."""
+    """The stage at a time; None when the run is over."""
     return next((stage for stage in stages if elapsed_s < stage.until_s), None)

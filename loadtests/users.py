@@ -1,10 +1,10 @@
-"""Who loads the server: Echo, CrossShardPair, Broadcast, SlowReader, Reconnector.
+"""The users that load the server: Echo, CrossShardPair, Broadcast, SlowReader, Reconnector.
 
-They speak the dialect of examples/demo.py. All work over ws:// and wss://; the host is locust's
---host. WebSocketUser alone knows no dialect: derive from it for a server of your own.
+They use the JSON protocol of examples/demo.py. All work over ws:// and wss://; the host is locust's
+--host. WebSocketUser does not depend on that protocol: derive from it for a server of your own.
 
-A task that meets trouble has it recorded by its client and gives the connection up; the next task
-connects again, so that a server that comes back is loaded again.
+When a task fails, its client records the failure and drops the connection; the next task
+connects again, so that a server that recovers is loaded again.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ class WebSocketUser(User):
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[WebSocketClient]:
-        """The client, connected; trouble (recorded already) ends the connection and the block.
+        """The client, connected; a failure (recorded already) ends the connection and the block.
 
         Raises RescheduleTask when it cannot connect: locust waits and takes the next task.
         """
@@ -77,7 +77,7 @@ class WebSocketUser(User):
 
 
 def tls_options(parsed: Any) -> dict[str, Any]:
-    """What --ca-file and --insecure mean to websocket-client."""
+    """--ca-file and --insecure as options of websocket-client."""
     if getattr(parsed, "insecure", False):
         return {"sslopt": {"cert_reqs": 0, "check_hostname": False}}
     ca_file = getattr(parsed, "ca_file", None)
@@ -85,7 +85,7 @@ def tls_options(parsed: Any) -> dict[str, Any]:
 
 
 class DemoUser(WebSocketUser):
-    """Speaks the demo's dialect: JSON requests, a JSON greeting with connection_id and shard."""
+    """Uses the demo's protocol: JSON requests, a JSON greeting with connection_id and shard."""
 
     abstract = True
     has_greeting = True
@@ -98,7 +98,7 @@ class DemoUser(WebSocketUser):
 
 
 def next_own(client: WebSocketClient, timeout: float | None = None) -> tuple[str | bytes, int]:
-    """The next message that is no broadcast, which everybody gets; the message and its size."""
+    """The next message that is not a broadcast, which everyone gets; the message and its size."""
     while True:
         message, length = client.recv_quietly(timeout)
         if not (isinstance(message, str) and BROADCAST.match(message)):
@@ -122,7 +122,7 @@ def must_equal(answer: object, expected: object) -> None:
 
 
 class Echo(DemoUser):
-    """Messages of several sizes, text and binary, come back as they went."""
+    """Messages of several sizes, text and binary, must come back unchanged."""
 
     weight = 4
     wait_time = between(0.1, 0.3)
@@ -137,11 +137,13 @@ class Echo(DemoUser):
 
 
 class CrossShardPair(DemoUser):
-    """A connection sends to another one that a different shard owns; timed end to end."""
+    """A connection sends to another one on a different shard; timed end to end."""
 
     weight = 3
     wait_time = between(0.05, 0.15)
-    ATTEMPTS: ClassVar[int] = 30  # the kernel deals connections: with two shards one in 2^30 fails
+    ATTEMPTS: ClassVar[int] = (
+        30  # the kernel spreads connections by chance: with two shards one in 2^30 fails
+    )
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -161,7 +163,7 @@ class CrossShardPair(DemoUser):
                 self.receiver.drop()
 
     def deliver(self, sender: WebSocketClient) -> None:
-        """Raises UnexpectedMessage when what arrives is not what was sent, from who sent it."""
+        """Raises UnexpectedMessage when the message or its sender is not the expected one."""
         self.count += 1
         text = f"{self.count} {secrets.token_hex(16)}"
         with sender.measured("cross-shard send") as measurement:
@@ -188,10 +190,10 @@ class CrossShardPair(DemoUser):
 
 
 class Broadcast(DemoUser):
-    """Publishes to everybody now and then, and hears what everybody published.
+    """Publishes to everyone now and then, and receives what all published.
 
     Deliveries are timed only for messages of this process, whose clock is ours: with workers on
-    several machines the others are heard and not timed.
+    several machines the others are received but not timed.
     """
 
     weight = 1
@@ -204,7 +206,7 @@ class Broadcast(DemoUser):
     def listen(self) -> None:
         while True:
             self.listen_until_trouble()
-            gevent.sleep(1)  # the server is away: do not storm it
+            gevent.sleep(1)  # the server is down: do not flood it with connects
 
     def listen_until_trouble(self) -> None:
         with (
@@ -231,7 +233,7 @@ class Broadcast(DemoUser):
                 text = f"{self.ORIGIN} {time.perf_counter()}"
                 self.client.send(json.dumps({"broadcast": text}), name="broadcast")
             except TROUBLE:
-                return  # recorded; the listener meets it too and connects again
+                return  # recorded; the listener notices it too and reconnects
 
     def on_stop(self) -> None:
         self.listener.kill()
@@ -239,12 +241,12 @@ class Broadcast(DemoUser):
 
 
 class SlowReader(DemoUser):
-    """Asks for much, does not read for a while, then reads: the server must bear it.
+    """Requests a lot, does not read for a while, then reads: the server must cope with it.
 
-    Binary: websocket-client looks at each byte of a text in Python, 0.2 s for all of it.
+    Binary, because websocket-client validates each byte of a text in Python, 0.2 s in total.
 
-    The server may drop what does not fit its bound, or end the connection: both are its right and
-    counted under their names. What arrives must be in order.
+    The server may drop what exceeds its queue limit, or end the connection: both are allowed and
+    counted under their own names. What arrives must be in order.
     """
 
     weight = 1
@@ -285,7 +287,7 @@ class SlowReader(DemoUser):
 
 
 class Reconnector(DemoUser):
-    """Comes, says one thing, goes: opening and closing handshakes."""
+    """Connects, sends one message, leaves: opening and closing handshakes."""
 
     weight = 1
     wait_time = between(0.05, 0.2)

@@ -1,6 +1,6 @@
-"""ConnectionIds: who owns a connection is arithmetic, not a directory (DESIGN 2).
+"""ConnectionIds: who owns a connection is computed from the id, not looked up.
 
-Owns the bit layout; knows no registry. A ConnectionId is an int below 2**53, so that JSON and
+Owns the bit layout. A ConnectionId is an int below 2**53, so that JSON and
 JavaScript carry it unharmed:
 
     node 10 bits | slot 8 | generation 8 | serial 27

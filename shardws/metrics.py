@@ -103,6 +103,10 @@ METRICS: Final = (
         "Bytes waiting in outgoing queues: it grows with clients that do not read.",
     ),
     Metric(
+        "shardws_inbound_bytes", "inbound_bytes", Kind.GAUGE, "bytes",
+        "Bytes held of incoming messages that are not complete yet.",
+    ),
+    Metric(
         "shardws_link_queue_bytes", "link_bytes", Kind.GAUGE, "bytes",
         "Bytes waiting in the links to other shards.",
     ),
@@ -240,7 +244,7 @@ METRICS: Final = (
     ),
     Metric(
         "shardws_supervisor_up", "", Kind.GAUGE, "boolean",
-        "0 while the supervisor does not answer.", Scope.SUPERVISOR,
+        "0 while the supervisor does not reply.", Scope.SUPERVISOR,
     ),
     Metric(
         "shardws_build", "", Kind.INFO, "",

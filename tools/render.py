@@ -1,7 +1,7 @@
 """Write the generated pages, or compare them: `python -m tools.render [--check] [DIR]`.
 
-Owns the list of files; what is in them is the business of `pages`. With --check nothing is
-written, and the exit code is 1 when a page differs from what the tables say.
+Owns the list of files; `pages` makes their content. With --check nothing is
+written, and the exit code is 1 when a page differs from the tables.
 """
 
 import argparse

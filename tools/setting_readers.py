@@ -1,6 +1,6 @@
-"""Who reads which setting: `python -m tools.setting_readers` tells what the table has wrong.
+"""Which module reads which setting: `python -m tools.setting_readers` reports wrong rows.
 
-Owns the search for `table.NAME` in the source outside of the settings package. In a shard one
+Searches for `table.NAME` in the source outside of the settings package. In a shard one
 module reads a setting, the one its row names; the supervisor, another process, may have a reader of
 its own.
 """

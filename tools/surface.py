@@ -1,4 +1,4 @@
-"""Make docs/reference/surface.md, or compare it: `python -m tools.surface [--check]`.
+"""Write docs/reference/surface.md, or compare it: `python -m tools.surface [--check]`.
 
 Owns the search for `@pytest.mark.surface("LocalPort", ..., where="same-shard", over="tls")` in the
 tests: such a mark, on a function, a class or a module (`pytestmark`), says that the test shows

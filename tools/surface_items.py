@@ -1,7 +1,7 @@
 """The surface (docs/reference/model.md): every property, method, event and setting, by name.
 
-Data only. `python -m tools.surface` makes docs/reference/surface.md of it
-and of the tests that are marked `@pytest.mark.surface("LocalPort", ...)`.
+Data only. `python -m tools.surface` makes docs/reference/surface.md from it
+and from the tests that are marked `@pytest.mark.surface("LocalPort", ...)`.
 """
 
 from typing import Final, NamedTuple

@@ -1,8 +1,8 @@
 """`make tls-scan`: testssl.sh against the demo; fails for a finding above LOW.
 
-Owns a server with certificates of its own (ECDSA and RSA, 90 days, with an address for revocation
-lists as those of a public CA have), the run of testssl.sh (Debian package testssl.sh, two minutes)
-and the page docs/reference/tls-scan.txt. Nothing leaves this host.
+Starts a server with its own certificates (ECDSA and RSA, 90 days, with an address for revocation
+lists like those of a public CA), runs testssl.sh (Debian package testssl.sh, two minutes)
+and writes the page docs/reference/tls-scan.txt. All traffic stays on this host.
 """
 
 import argparse
@@ -28,7 +28,7 @@ ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "reference" / "tls-scan.txt"
 BINARIES: Final = ("testssl", "testssl.sh")
 LISTENING: Final = re.compile(r"listening on wss://127\.0\.0\.1:(\d+) ")
-ACCEPTED: Final = ("OK", "INFO", "LOW", "WARN", "DEBUG")  # WARN: a test could not be made
+ACCEPTED: Final = ("OK", "INFO", "LOW", "WARN", "DEBUG")  # WARN: a test could not be run
 UNSTEADY: Final = re.compile(
     r"Start 20|Done 20|Serial  |Fingerprints|SHA256 [0-9A-F]{64}|Validity|censys\.io"
 )
@@ -43,7 +43,7 @@ def name(common_name: str) -> x509.Name:
 
 
 def issue(key: Key, issuer: Key, authority: bool) -> x509.Certificate:
-    """Return a certificate for `key`: of the authority itself, or of the server."""
+    """Return a certificate for `key`: self-signed for the CA, or for the server."""
     now = datetime.datetime.now(datetime.UTC)
     subject = name("shardws scan CA" if authority else "localhost")
     builder = (
@@ -117,7 +117,7 @@ def scan(binary: str, directory: Path) -> tuple[str, list[dict[str, Any]]]:
 
 
 def steady(text: str) -> str:
-    """Leave out of the text what differs in every run: times, serials, fingerprints."""
+    """Remove from the text what differs in every run: times, serials, fingerprints."""
     kept = [line.rstrip() for line in text.splitlines() if not UNSTEADY.search(line)]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip() + "\n"
 

@@ -1,7 +1,7 @@
 """Compare this server with others, side by side, in one run.
 
-Prints tables; --write puts benchmarks.md and benchmarks.svg into a directory. Contestants whose
-tools are missing are named and left out.
+Prints tables; --write writes benchmarks.md and benchmarks.svg to a directory. Contestants whose
+tools are missing are listed and skipped.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from benchmarks.matrix import STARTS, Matrix, Section, Workload
 from benchmarks.options import check_names, count, seconds, words
 from benchmarks.rounds import Run, alternate
 
-# For the estimate of the time that all takes.
+# For the estimate of the total time.
 START_S = 2.0
 HELD_S = 1.5
 CONNECTING_S = 0.2
@@ -52,7 +52,7 @@ def seconds_of(workload: Workload, chosen: Matrix) -> float:
 
 
 def estimate_s(found: Sequence[Contestant], sections: Sequence[Section], chosen: Matrix) -> float:
-    """Seconds that the whole run takes, about."""
+    """The estimated duration of the whole run in seconds."""
     total = 0.0
     for one in found:
         for kinds in STARTS:

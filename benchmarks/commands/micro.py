@@ -1,7 +1,7 @@
-"""Time the hot paths one by one, by pytest-benchmark.
+"""Time the hot paths one by one with pytest-benchmark.
 
-Options of pytest stand behind `--`: micro -- -k handshake --benchmark-autosave. Times are of this
-machine with all else that runs on it; `check` counts instructions, which nothing can move.
+Options of pytest follow `--`: micro -- -k handshake --benchmark-autosave. Times depend on the other
+load of this machine; `check` counts instructions, which do not.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from benchmarks.packages import PROJECT
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pytest", nargs="*", metavar="OPTION", help="of pytest, behind --")
+    parser.add_argument("pytest", nargs="*", metavar="OPTION", help="options of pytest, after --")
 
 
 def run(args: argparse.Namespace) -> int:

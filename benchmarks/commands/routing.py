@@ -2,10 +2,10 @@
 
 One server of two shards, each with half of the connections. The demo's message from one connection
 to another, 100 B of JSON, is sent between two shards, then between connections of one shard, round
-by round, with all else alike: reading, JSON, `send_text`, writing. The difference of the CPU of all
-its processes is the cross-shard send: one more look-up, the message through a link, the wait for
-news of a failure, and the socket between the shards on both sides. With 16 on the way the median
-has to be within BUDGET_US: the exit code is 1 when it is not.
+by round, everything else being equal: reading, JSON, `send_text`, writing. The difference in CPU
+time of all processes is the cost of a cross-shard send: one more look-up, the message through a
+link, waiting for a failure report, and the socket between the shards on both sides. With 16 in
+flight the median must be within BUDGET_US; otherwise the exit code is 1.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def cost(server: Server, column: str, pairs: int, depth: int, seconds: float) ->
 
 
 def new_sheet() -> Sheet:
-    return Sheet("on the way", digits=2)
+    return Sheet("in flight", digits=2)
 
 
 def add_round(sheet: Sheet, depth: int, apart: float, together: float) -> None:
@@ -65,7 +65,7 @@ def measure(pairs: int, rounds: int, seconds: float) -> Sheet:
 
 
 def verdict(sheet: Sheet) -> int:
-    """Say whether the budget holds; the exit code."""
+    """Print whether the budget is kept; return the exit code."""
     found = sheet.middle(DIFFERENCE, BUDGET_DEPTH)
     is_held = found <= BUDGET_US
     print(f"routing: {found:.2f} us of {BUDGET_US:g} us, {'held' if is_held else 'MISSED'}")

@@ -1,7 +1,7 @@
-"""Measure what shards, links and idle connections cost, and what follows for more of them.
+"""Measure what shards, links and idle connections cost, and extrapolate to larger numbers.
 
-Prints tables; --write puts them into the page, docs/topics/scaling.md. All of it takes about seven
-minutes; the part that is computed needs all three parts that are measured.
+Prints tables; --write puts them into the page docs/topics/scaling.md. All parts take about seven
+minutes; the computed part needs all three measured parts.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from benchmarks.scaling import idle, links, messages, page
 from benchmarks.scaling.forecast import Forecast
 
 PARTS = ("messages", "links", "idle")
-MOST_SHARDS = 60  # so many processes and their supervisor a generator can watch
-LINKED = (32, 64)  # links are measured further than messages: two cores suffice for that
+MOST_SHARDS = 60  # the generator can watch that many processes and their supervisor
+LINKED = (32, 64)  # links are measured up to more shards than messages: two cores suffice for that
 IDLE_SHARDS = 2
 TARGET_SHARDS, TARGET_CONNECTIONS = 64, 1_000_000
 
@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--shards", type=counts, default=[1, 2, 4, 8, 16], help="1,2,4,8,16; links also 32,64")
     add("--rounds", type=count, default=3, help="(%(default)s)")
     add("--seconds", type=seconds, default=1.0, help="of a measured load (%(default)s)")
-    add("--connections", type=count, default=18_000, help="that are held idle (%(default)s)")
+    add("--connections", type=count, default=18_000, help="idle connections (%(default)s)")
     add("--watch", type=seconds, default=40.0, help="for how long (%(default)s)")
     add("--write", type=Path, metavar="FILE", help="the page with the parts")
 
@@ -47,7 +47,7 @@ def linked(args: argparse.Namespace) -> list[int]:
 
 
 def estimate_s(args: argparse.Namespace) -> float:
-    """Seconds that all takes, about."""
+    """The estimated duration in seconds."""
     times = {
         "messages": messages.estimate_s(args.shards, args.rounds, args.seconds),
         "links": links.estimate_s(linked(args), args.rounds),

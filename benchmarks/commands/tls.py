@@ -1,13 +1,13 @@
-"""Measure TLS by itself: ours beside uvloop's, under the same server.
+"""Measure TLS alone: ours and uvloop's, under the same server.
 
 Prints two tables, in a minute and a half: CPU of the server for each message and each new
-connection, and memory of an idle one; and handshakes beside the stdlib's, in memory. Ours is
+connection, and memory of an idle one; and in-memory handshakes, ours and the stdlib's. Ours is
 started by `shardws run` with one shard, uvloop's by uvloop_tls.py; they alternate.
 
-Uvloop's TLS reads into a new object of 256 KiB each time. In a fresh process glibc maps and unmaps
-that; when the first connection has closed, and with it a buffer of that size was freed, glibc keeps
-such memory, and the reads become cheap. So uvloop's is measured as it comes, behind some clients
-that have left, and `mapping`, with glibc told to go on as it begins, as if none had left yet.
+uvloop's TLS reads into a new object of 256 KiB each time. In a fresh process glibc maps and unmaps
+that; once the first connection has closed, and a buffer of that size was freed, glibc keeps such
+memory, and the reads become cheap. So uvloop's is measured twice: with defaults, after some clients
+have left, and as `mapping`, with glibc set to keep mapping, as if none had left yet.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def shown(runs: Sequence[Run], contestant: Contestant, workload: Workload) -> str:
-    """A figure; behind it the best of ours by the best of it, which noise does not move."""
+    """A figure, followed by the ratio of our best to its best, which noise affects least."""
     figure = figures.main_figure(workload)
     ours = figures.spread(runs, OURS.name, workload, figure)
     found = figures.spread(runs, contestant.name, workload, figure)

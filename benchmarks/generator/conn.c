@@ -116,7 +116,7 @@ void conn_opened(struct conn *c) {
     mode->opened(c);
 }
 
-/* The HTTP answer; what lies behind it is frames. */
+/* The HTTP response; what lies behind it is frames. */
 static void take_answer(struct conn *c, const uint8_t *data, size_t length, uint64_t now) {
     size_t before = c->text.end;
     if (before + length > HTTP_LIMIT + SCRATCH) fail("connection %d: endless answer", c->index);

@@ -18,7 +18,7 @@ uint64_t now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
 
 uint64_t own_cpu_ns(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
 
-/* User and kernel time of all threads of the server's processes, living and ended ones. */
+/* User and kernel time of all threads of the server's processes, running and ended ones. */
 uint64_t server_cpu_ns(void) {
     uint64_t sum = 0;
     for (int i = 0; i < options.pid_count; i++) {

@@ -1,6 +1,6 @@
-/* load.h: what the parts of the load generator share. See main.c for what it does.
+/* load.h: shared by the parts of the load generator. See main.c for what it does.
  *
- * One thread, one epoll, edge-triggered. Every fault is fatal: a run either ends with figures in
+ * One thread, one epoll, edge-triggered. Every error is fatal: a run either ends with figures in
  * which all messages arrived once, in order and byte by byte as sent, or with an error. */
 #ifndef LOAD_H
 #define LOAD_H
@@ -18,10 +18,10 @@ struct options {
     int port, port2;          /* port2: of the receiving half of a pair; 0: the same */
     int connections;          /* pair: pairs */
     size_t size;              /* payload bytes of a message */
-    int depth;                /* messages on the way per connection; broadcast: altogether */
+    int depth;                /* messages in flight per connection; broadcast: altogether */
     double warmup_s, seconds, drain_s;
     bool text, tls;
-    bool greeted;             /* the server speaks first, also in modes that do not need it */
+    bool greeted;             /* the server sends first, also in modes that do not need it */
     bool matched;             /* pair: partners are chosen when all are open */
     bool together;            /* pair: from the same shard instead of two */
     int pids[MAX_PIDS], pid_count;   /* of the server, for its CPU time */
@@ -58,9 +58,9 @@ struct conn {
     int fd, index;
     enum state state;
     unsigned generation;      /* of the socket: a handler may have replaced it */
-    bool dirty;               /* there is output that no write was tried for */
+    bool dirty;               /* there is output not written yet */
     void *ssl;
-    struct buffer out, text;  /* text: the HTTP answer, then the greeting */
+    struct buffer out, text;  /* text: the HTTP response, then the greeting */
     struct incoming in;
     struct content sends, expects;
     uint32_t sent, received;
@@ -75,7 +75,7 @@ struct conn {
 /* What a kind of load does when something happens. */
 struct mode {
     const char *name;
-    bool greeted;             /* the server speaks first */
+    bool greeted;             /* the server sends first */
     void (*prepare)(struct conn *);
     void (*opened)(struct conn *);
     void (*start)(void);      /* all are open */

@@ -4,24 +4,24 @@
  *             [--tls] [--greeted] [--matched] [--together] [--warmup S] [--seconds S]
  *             [--drain S] [--pids P,P,P]
  *
- *   echo       each connection keeps DEPTH messages on the way
- *   broadcast  connection 0 sends "*..."; all, itself too, must get it as it was sent
- *   pair       JSON in the demo's dialect from one shard to another; speaks after the greeting
+ *   echo       each connection keeps DEPTH messages in flight
+ *   broadcast  connection 0 sends "*..."; all, itself too, must receive it unchanged
+ *   pair       JSON in the demo's protocol from one shard to another; starts after the greeting
  *   storm      CONNECTIONS at a time: connect, opening and closing handshake, again
  *   hold       idle connections: prints a line when all are open, another
  *              for each byte on stdin, and when it ends
  *
- * --greeted: the server's first message on a connection is its own, of any content. --matched: the
- * halves of pairs are chosen by lot when all are open, from two shards where there are two; without
+ * --greeted: the server sends one message of any content first on each connection. --matched: the
+ * halves of pairs are chosen at random when all are open, from two shards where there are two; without
  * it a half that came to its partner's shard connects again, which does not help with a server that
  * gives each connection to the shard with the fewest. --together: matched within each shard, to
  * compare with.
  *
  * Prints one line of JSON: {"ok": true, "messages": N, "seconds": S, "server_cpu_s": ...,
  * "client_cpu_s": ..., "p50_us": ..., "p99_us": ...}, or {"ok": false, "error": "..."} and exit
- * status 1. What was not answered DRAIN seconds after the measured time is lost. CPU seconds are of
- * the measured time alone; what was on the way when it began or ended is in them for a part, which
- * is a share of depth * connections / messages. */
+ * status 1. Messages not back DRAIN seconds after the measured time are lost. CPU seconds are of the
+ * measured time only; messages in flight when it began or ended are included in part, at most a
+ * share of depth * connections / messages. */
 #include "load.h"
 
 #include <getopt.h>
@@ -70,7 +70,7 @@ static void turn(int timeout_ms) {
 static bool is_idle(void) { return in_flight == 0; }
 static bool never(void) { return false; }
 
-/* Turn until the time is over or `done`; whether it was done. */
+/* Run the loop until the time is over or `done`; return whether it was done. */
 static bool turn_until(uint64_t deadline, bool (*done)(void)) {
     for (uint64_t now; !done(); turn(now + 20000000u < deadline ? 20 : 1))
         if ((now = now_ns()) >= deadline) return false;

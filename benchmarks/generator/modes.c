@@ -1,4 +1,4 @@
-/* modes.c: what each kind of load does when a connection opens, a message arrives, a close comes. */
+/* modes.c: what each kind of load does when a connection opens, a message arrives, a Close frame arrives. */
 #include "load.h"
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ static uint64_t *new_ring(void) {
     return ring;
 }
 
-/* ---- echo: every connection keeps `depth` messages on the way ---- */
+/* ---- echo: every connection keeps `depth` messages in flight ---- */
 
 static void echo_prepare(struct conn *c) {
     c->sends = (struct content){.stream = (uint32_t)c->index, .payload = options.size};
@@ -45,9 +45,9 @@ static void echo_message(struct conn *c, uint64_t now) {
     if (!stopping) send_next(c, now);
 }
 
-/* ---- broadcast: connection 0 publishes, everybody gets it, `depth` are on the way ---- */
+/* ---- broadcast: connection 0 publishes, everyone gets it, `depth` are in flight ---- */
 
-static int *arrived;          /* by message on the way: how many have it */
+static int *arrived;          /* by message in flight: how many have it */
 
 static void broadcast_prepare(struct conn *c) {
     c->sends = (struct content){.prefix = "*", .prefix_length = 1, .payload = options.size - 1};
@@ -62,7 +62,7 @@ static void broadcast_start(void) {
     for (int k = 0; k < options.depth; k++) send_next(&conns[0], now_ns());
 }
 
-/* The next one leaves when all have the oldest: who is fast waits for who is slow. */
+/* The next one leaves when all have the oldest: fast ones wait for slow ones. */
 static void broadcast_message(struct conn *c, uint64_t now) {
     unsigned slot = c->received % (unsigned)options.depth;
     record(now - conns[0].sent_at[slot]);
@@ -131,7 +131,7 @@ static void swap(struct conn **a, struct conn **b) {
     *b = kept;
 }
 
-/* Pair i is lot[2i] and lot[2i + 1]; one of a single shard changes its second with another pair. */
+/* Pair i is lot[2i] and lot[2i + 1]; a pair on a single shard swaps its second with another. */
 static void part(struct conn **lot, int i) {
     for (int k = 0; k < conn_count; k += 2) {
         bool is_better = lot[i]->shard != lot[k + 1]->shard && lot[k]->shard != lot[i + 1]->shard;
@@ -143,7 +143,7 @@ static void part(struct conn **lot, int i) {
     fail("more than half of the connections are on shard %d", lot[i]->shard);
 }
 
-/* The halves of pair i get to one shard: its second changes with a later one. */
+/* Put both halves of pair i on one shard by swapping its second with a later one. */
 static void bring_together(struct conn **lot, int i) {
     for (int k = i + 2; k < conn_count && lot[i]->shard != lot[i + 1]->shard; k++)
         if (lot[k]->shard == lot[i]->shard) swap(&lot[i + 1], &lot[k]);

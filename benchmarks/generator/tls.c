@@ -1,6 +1,6 @@
 /* tls.c: TLS by the machine's libssl, opened at run time: no headers are needed to build.
  *
- * No certificate is checked: this is a generator for servers of one's own on loopback. */
+ * No certificate is checked: this is a generator for your own servers on loopback. */
 #include "load.h"
 
 #include <dlfcn.h>
@@ -40,7 +40,7 @@ void tls_setup(void) {
     *(void **)&err_clear = function(library, "ERR_clear_error");
     context = context_new(method());
     if (!context) fail("libssl makes no context");
-    control(context, CTRL_MODE, PARTIAL_MOVING, NULL);  /* a buffer may grow between two tries */
+    control(context, CTRL_MODE, PARTIAL_MOVING, NULL);  /* a buffer may grow between retries */
 }
 
 void tls_attach(struct conn *c) {
@@ -54,7 +54,7 @@ void tls_detach(struct conn *c) {
     c->ssl = NULL;
 }
 
-/* As read(2) and write(2) say it: 0 for the end, -1 and EAGAIN to come again. */
+/* As for read(2) and write(2): 0 for the end, -1 and EAGAIN to retry. */
 static long told(struct conn *c, int result) {
     if (result > 0) return result;
     int error = ssl_get_error(c->ssl, result);

@@ -77,7 +77,7 @@ def totals(texts: Sequence[str]) -> dict[str, int]:
 
 
 def per_message(found: Mapping[str, int]) -> Counts:
-    """Counts less what the marks cost; raises CannotRun when those are not there."""
+    """Counts minus the cost of the marks; raises CannotRun when there are no marks."""
     if EMPTY not in found:
         raise CannotRun("callgrind wrote no dump for the marks")
     messages = BATCHES * PER_BATCH
@@ -99,7 +99,7 @@ def count(names: Sequence[str]) -> Counts:
 
 
 def verdict(counted: int, stored: int | None) -> str:
-    """A word for a count: nothing when it is as stored."""
+    """A label for a count; "" when it is as stored."""
     if stored is None:
         return "new"
     allowed = stored * TOLERANCE + SLACK

@@ -1,4 +1,4 @@
-/* marks.c: lets the counted program tell callgrind where a scenario begins and ends. */
+/* marks.c: marks for callgrind where a scenario begins and ends. */
 #include <valgrind/callgrind.h>
 
 void mark_begin(void) { CALLGRIND_ZERO_STATS; }

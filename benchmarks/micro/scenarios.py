@@ -1,8 +1,8 @@
-"""What is counted and timed in the small: one row per hot path, each a function of batches.
+"""The micro benchmarks, counted and timed: one row per hot path, each a function of batches.
 
-A scenario is prepared once, then run for any number of batches of PER_BATCH messages; what it costs
-beyond that is not its own. All but `echo` are calls into sans-IO modules; `echo` is the whole way
-in one process, from a client's socket to the answer in it, with the kernel between.
+A scenario is prepared once, then run for any number of batches of PER_BATCH messages; preparation
+is not counted. All but `echo` are calls into sans-IO modules; `echo` is the whole path in one
+process, from a client's socket and back to it, including the kernel.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from shardws.protocol import codec, handshake
 from shardws.protocol.handshake import HandshakeConfig, HandshakeReader
 from shardws.protocol.session import Session, SessionConfig
 from shardws.shard.dispatch import Dispatcher
+from shardws.shard.turns import Turns
 from shardws.stats import Stats
 from shardws.wire.codec import Decoder, encode
 from shardws.wire.messages import DELIVER, SHARD
@@ -41,7 +42,7 @@ Batches = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Scenario:
-    """A name, what is done per message, and what makes a function of batches."""
+    """A name, what is done per message, and a factory of the function of batches."""
 
     name: str
     says: str
@@ -57,7 +58,7 @@ def masked_frame(payload: bytes) -> bytes:
 
 
 def segment(size: int) -> bytes:
-    """PER_BATCH frames as one read brings them."""
+    """PER_BATCH frames as delivered by one read."""
     return masked_frame(bytes(range(256)) * (size // 256) + bytes(size % 256)) * PER_BATCH
 
 
@@ -82,7 +83,7 @@ def parsing(implementation: str, size: int) -> Callable[[], object]:
     parse = codec.select(implementation).parse
 
     def once() -> None:
-        items, used = parse(data, LIMIT)
+        items, used, _ = parse(data, LIMIT)
         assert len(items) == PER_BATCH
         assert used == len(data)
 
@@ -134,7 +135,7 @@ def wiring() -> Callable[[], object]:
 
 
 class Nobody:
-    """As much of a connection as a dispatch needs that finds nothing in the way."""
+    """The part of a connection that an unobstructed dispatch uses."""
 
     id = CONNECTION_ID
     holds = 0
@@ -142,7 +143,7 @@ class Nobody:
 
 
 def ignore(connection: object) -> None:
-    """Stand in for the shard that keeps the connections."""
+    """A stand-in for the shard that owns the connections."""
 
 
 def dispatching() -> Callable[[], object]:
@@ -150,7 +151,8 @@ def dispatching() -> Callable[[], object]:
     handlers = Handlers()
     handlers.on_data_in = seen.append
     loop, log = cast(asyncio.AbstractEventLoop, None), cast(Adapter, None)
-    dispatcher = Dispatcher(loop, handlers, Stats(1).row(0), log, ended=ignore, forget=ignore)
+    row, turns = Stats(1).row(0), Turns(loop, log)
+    dispatcher = Dispatcher(loop, handlers, row, log, ended=ignore, forget=ignore, turns=turns)
     items = [(BINARY, bytes(125), True)] * PER_BATCH
 
     def once() -> None:
@@ -174,7 +176,7 @@ def connect(server: WebSocketServer, turn: Callable[[], None]) -> socket.socket:
 
 
 def receive(client: socket.socket, size: int, turn: Callable[[], None]) -> bytes:
-    """At least `size` bytes; raises TimeoutError when the server turns and turns."""
+    """At least `size` bytes; raises TimeoutError when the server's loop never delivers them."""
     found = b""
     for _ in range(TURNS_LIMIT):
         try:
@@ -200,7 +202,7 @@ class Wire:
 def echoing(is_lone: bool) -> Iterator[Batches]:
     """The application is examples/echo.py's, for binary messages.
 
-    With `is_lone` each message comes in a read of its own, and the kernel is left out. The loop
+    With `is_lone` each message comes in its own read, without the kernel. The loop
     runs as in a shard: a program that calls do_events has its handlers outside of it.
     """
     loop = uvloop.new_event_loop()
@@ -280,8 +282,8 @@ SCENARIOS = (
     ),
     Scenario("broadcast", "delivery to one of many", repeated(partial(broadcasting, PER_BATCH))),
     Scenario("dispatch", "item to a plain handler", repeated(dispatching)),
-    Scenario("echo_125", "the whole way: 125 B, 16 in a read", partial(echoing, False)),
-    Scenario("echo_lone", "the way of one message in a read, no kernel", partial(echoing, True)),
+    Scenario("echo_125", "whole path: 125 B, 16 in a read", partial(echoing, False)),
+    Scenario("echo_lone", "path of one message in a read, no kernel", partial(echoing, True)),
 )
 
 

@@ -1,4 +1,4 @@
-"""Scenarios of messages to elsewhere and to many: a link between two shards, and a broadcast.
+"""Scenarios of sends to another shard and to many: a link between two shards, and a broadcast.
 
 Both take the number of messages of one batch. The shards of the first are two sets of routing on
 one loop, with real Unix sockets between them and a connection that keeps nothing.
@@ -33,7 +33,7 @@ TEXT = 1
 
 
 class Drain:
-    """A connection that counts down what it is still to be sent."""
+    """A connection that counts down the messages it still expects."""
 
     groups: set[str] | None = None
 
@@ -54,7 +54,7 @@ class Drain:
 
 
 class Sink:
-    """Told of failures, and there are none."""
+    """Receives failures, of which there are none."""
 
     def fail(self, *told: Any) -> None:
         raise AssertionError(told)
@@ -63,7 +63,7 @@ class Sink:
 
 
 class Routing:
-    """One shard's routing, in a directory that it shares with the other."""
+    """One shard's routing, in a directory shared with the other."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, directory: str, slot: int) -> None:
         self.identity = Identity(0, slot, 0, os.getpid(), "0" * 16)
@@ -83,7 +83,7 @@ def fail(*told: Any) -> None:
 
 @contextmanager
 def sending_across(per_batch: int) -> Iterator[Callable[[int], None]]:
-    """Messages of 100 B whose failures are looked at, by id to a connection of the other shard."""
+    """Messages of 100 B with failure reports, by id to a connection of the other shard."""
     loop = uvloop.new_event_loop()
     directory = tempfile.mkdtemp(prefix="micro-")
     here, there = shards = [Routing(loop, directory, slot) for slot in (0, 1)]
@@ -119,7 +119,7 @@ def sending_across(per_batch: int) -> Iterator[Callable[[int], None]]:
 
 
 class Keeper:
-    """As much of a shard as its connections ask for when they send."""
+    """The part of a shard that its connections use when they send."""
 
     config = None
     now = 0.0
@@ -143,6 +143,7 @@ class Keeper:
         """In place of each connection's transport, as `write`."""
 
     def write(self, data: bytes) -> None:
+        """Replaces each connection's transport."""
         self.size += len(data)
 
 

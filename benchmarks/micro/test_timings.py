@@ -1,8 +1,8 @@
 """The scenarios against the clock, by pytest-benchmark: `make bench-micro`.
 
-Not part of the test suite. Times are per batch of PER_BATCH messages, and of this machine with all
-else that runs on it: compare with --benchmark-autosave and --benchmark-compare in one quiet hour,
-or use `make bench-check`, which counts instructions.
+Not part of the test suite. Times are per batch of PER_BATCH messages and depend on the other load
+of this machine: compare with --benchmark-autosave and --benchmark-compare while it is idle, or use
+`make bench-check`, which counts instructions.
 """
 
 from typing import Any

@@ -1,5 +1,5 @@
 """What a shard costs: messages, links and idle connections as shards grow; docs/topics/scaling.md.
 
 `messages`, `links` and `idle` measure one part each with a server of their own, and give a Sheet or
-figures; `forecast` computes from them; `page` puts tables into the document.
+figures; `forecast` extrapolates from them; `page` puts tables into the document.
 """

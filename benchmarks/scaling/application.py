@@ -1,4 +1,4 @@
-"""The demo, and text that begins with * goes to everybody: all loads of the generator in one.
+"""The demo, and text that begins with * is sent to all: serves all loads of the generator.
 
 shardws run benchmarks.scaling.application:server --shards N
 """

@@ -1,7 +1,7 @@
-"""Computed, not measured: what 64 shards and a million connections would take. Pure.
+"""Computed, not measured: what 64 shards and a million connections would take.
 
-Each figure is a medians' product or a straight line through them; `Forecast.lines` says which. Real
-machines differ where they have other caches, several sockets, and a network card.
+Each figure is a product of medians or a straight line fitted to them; `Forecast.lines` shows the
+formula. Real machines differ: other caches, several sockets, and a network card.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ EVERY_S = 20.0 * (1 - 0.25 / 2)  # a ping of a quiet connection: PingInterval an
 
 @dataclass(frozen=True)
 class Forecast:
-    """A machine with so many cores, each with a shard, and what is measured here."""
+    """A machine with `shards` cores, one shard each, and the measurements from here."""
 
     shards: int
     connections: int
@@ -25,7 +25,7 @@ class Forecast:
     idle: Idle
 
     def at_most(self, column: str) -> float:
-        """A cost per message at the largest number of shards that was measured."""
+        """A cost per message at the largest measured number of shards."""
         return self.messages.middle(column, max(self.messages.rows()))
 
     def private_kib(self) -> float:
@@ -35,7 +35,7 @@ class Forecast:
         return points[largest] + (self.shards - largest) * slope(points)
 
     def publish_s(self) -> float:
-        """CPU for one publish to all connections: a line for links, and the deliveries."""
+        """CPU for one publish to all connections: linear in links, plus the deliveries."""
         points = self.messages.middles(messages.PUBLISH_8)
         each = points[min(points)] / messages.FIXED  # one shard: no links in it
         return (slope(points) * (self.shards - 1) + each * self.connections) / 1e6
@@ -87,7 +87,7 @@ class Forecast:
         ]
 
     def rate(self, name: str, column: str) -> list[str]:
-        """Messages in a second when every core does nothing else."""
+        """Messages per second when every core does nothing else."""
         cost = self.at_most(column)
         return [name, f"S / {cost:.2f} us", f"{self.shards / cost:.1f} million/s at most"]
 

@@ -1,8 +1,8 @@
-"""Many idle connections with keepalive running: CPU each second, and memory for each.
+"""Many idle connections with keepalive: CPU per second, and memory per connection.
 
-A ping leaves each connection after 15 to 20 quiet seconds. All connected within a few seconds, so
-their pings still come in bursts, and a stretch of 10 s may have none or all: the figures are of the
-whole time, and of a ping.
+Each connection is sent a ping after 15 to 20 idle seconds. All connected within a few seconds, so
+the pings still come in bursts, and a window of 10 s may have none or all of them: the figures are
+for the whole time, and per ping.
 """
 
 import time
@@ -40,22 +40,22 @@ class Idle:
 
     @property
     def cpu_ms(self) -> float:
-        """CPU of the server in a second."""
+        """The server's CPU time per second."""
         return self.cpu_s / self.seconds * 1000
 
     @property
     def ping_us(self) -> float:
-        """CPU for a ping and its pong, what an empty server takes not counted."""
+        """CPU for a ping and its pong, without that of an idle server."""
         return (self.cpu_s - self.empty_ms / 1000 * self.seconds) / max(self.pings, 1) * 1e6
 
 
 def estimate_s(seconds: float) -> float:
-    """Seconds that all takes, about."""
+    """The estimated duration in seconds."""
     return CONNECT_S + BASELINE_S + INTERVAL_S + seconds
 
 
 def windows(pids: list[int], seconds: float) -> Iterator[tuple[float, float]]:
-    """Seconds and CPU seconds of stretches of WINDOW_S."""
+    """Seconds and CPU seconds of windows of WINDOW_S."""
     end = time.monotonic() + seconds
     while (now := time.monotonic()) < end:
         before = cpu_seconds(pids)

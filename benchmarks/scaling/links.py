@@ -1,8 +1,8 @@
 """Links, descriptors, memory and idle CPU as shards grow: what N * (N - 1) one-way links cost.
 
-No client is connected. Memory is what each process has for itself; CPU is what timers take, those
-of links among them. The kernel's part is the growth of its slab on the whole machine, so another
-program that opens or closes many files spoils it; a growth below 0 is shown as 0.
+No client is connected. Memory is private to each process; CPU is that of timers, including those of
+links. The kernel's part is the growth of its slab on the whole machine, so another program that
+opens or closes many files distorts it; a growth below 0 is shown as 0.
 """
 
 import time
@@ -29,12 +29,12 @@ COLUMNS = (LINKS, DESCRIPTORS, PRIVATE, PSS, ALL_PSS, SLAB, IDLE, START)
 
 
 def estimate_s(shards: Sequence[int], rounds: int) -> float:
-    """Seconds that all takes, about."""
+    """The estimated duration in seconds."""
     return rounds * len(shards) * (SECONDS_OF_START + SETTLE_S + WATCH_S)
 
 
 def beside_others(sheet: Sheet) -> dict[int, float]:
-    """Private KiB of a shard by the number of shards; a lone one shares no page with a sibling."""
+    """Private KiB of a shard by the number of shards; a single one shares no pages."""
     return {count: kib for count, kib in sheet.middles(PRIVATE).items() if count > 1}
 
 

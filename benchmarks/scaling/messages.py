@@ -1,8 +1,8 @@
-"""CPU per message as shards grow: of all shards, the supervisor and who accepts for them.
+"""CPU per message as shards grow: of all shards, the supervisor and the acceptor.
 
-Two questions. The same 64 connections on more and more shards: each has less to do in a turn of its
-loop, so less is done at once. And the same number of connections on each shard: what a machine with
-as many cores would see. Echo has the server on one core and the generator on the other, as in `make
+Two questions. The same 64 connections on more and more shards: each has less to do per turn of its
+loop, so less is batched. And the same number of connections per shard: what a machine with as many
+cores would see. Echo has the server on one core and the generator on the other, as in `make
 bench`; messages between shards use both, since they wake each other.
 """
 
@@ -43,7 +43,7 @@ class Measured:
 
     @property
     def is_alone(self) -> bool:
-        """Whether the server has a core for itself."""
+        """Whether the server has a core to itself."""
         return self.workload.mode == "echo"
 
 
@@ -60,7 +60,7 @@ def publish(depth: int) -> Workload:
 
 
 def loads(shards: int) -> list[Measured]:
-    """What a server with so many shards is loaded with."""
+    """The loads for a server with that many shards."""
     each = EACH * shards
     return [
         Measured(ECHO, echo(FIXED, 1)),
@@ -77,7 +77,7 @@ def loads(shards: int) -> list[Measured]:
 
 
 def estimate_s(shards: Sequence[int], rounds: int, seconds: float) -> float:
-    """Seconds that all takes, about."""
+    """The estimated duration in seconds."""
     one = seconds + WARMUP_S + 0.2
     return rounds * sum(SECONDS_OF_START + PRIME_S + one * len(loads(count)) for count in shards)
 
@@ -91,7 +91,7 @@ def one_load(server: Server, load: Measured, seconds: float) -> dict[str, float]
 
 
 def evenness(accepted: Sequence[int]) -> float:
-    """How many times as many connections one shard took than another."""
+    """The ratio of the most to the fewest connections of a shard."""
     return max(accepted) / max(min(accepted), 1)
 
 

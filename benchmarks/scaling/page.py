@@ -1,7 +1,7 @@
-"""The parts of the page that are measured: tables, put between its marks, and a picture. Pure.
+"""The measured parts of the page: tables, put between its marks, and a picture.
 
-A part stands between `<!-- NAME: ... -->` and `<!-- end of NAME -->`; words around are written by
-hand and stay.
+A part is between `<!-- NAME: ... -->` and `<!-- end of NAME -->`; the text around is handwritten
+and kept.
 """
 
 import re
@@ -69,7 +69,7 @@ def links_lines(sheet: Sheet) -> list[str]:
         *sheet.table(links.COLUMNS),
         "",
         f"One more shard costs each of the others {slope(links.beside_others(sheet)):.1f} KiB of"
-        " its own: a link to it and one from it.",
+        " private memory: a link to it and one from it.",
     ]
 
 
@@ -77,9 +77,9 @@ def idle_lines(idle: Idle) -> list[str]:
     memory, count = idle.memory, idle.connections
     rows = [
         ["CPU of the server, ms per second", f"{idle.cpu_ms:.1f}"],
-        [f"the same in stretches of {WINDOW_S:.0f} s", cell(Spread.of(idle.windows_ms), 1)],
+        [f"the same in windows of {WINDOW_S:.0f} s", cell(Spread.of(idle.windows_ms), 1)],
         ["the same without connections", f"{idle.empty_ms:.1f}"],
-        ["pings answered per second", f"{idle.pings / idle.seconds:,.0f}"],
+        ["pings and pongs per second", f"{idle.pings / idle.seconds:,.0f}"],
         ["CPU for a ping and its pong, us", f"{idle.ping_us:.1f}"],
         ["RSS, KiB per connection", f"{memory.rss / count:.2f}"],
         ["PSS, KiB per connection", f"{memory.pss / count:.2f}"],

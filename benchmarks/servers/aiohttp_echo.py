@@ -1,4 +1,4 @@
-"""aiohttp on uvloop: echo; a text message that begins with * goes to everybody.
+"""aiohttp on uvloop: echo; a text message that begins with * is sent to all.
 
 python aiohttp_echo.py PORT [CERTIFICATE KEY]
 """

@@ -1,4 +1,4 @@
-"""An ASGI application (uvicorn, granian): echo; text that begins with * goes to everybody."""
+"""An ASGI application (uvicorn, granian): echo; text that begins with * is sent to all."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

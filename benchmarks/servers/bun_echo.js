@@ -1,4 +1,4 @@
-// Bun's own server: echo; a text message that begins with * goes to everybody.
+// Bun's own server: echo; a text message that begins with * is sent to all.
 //
 // bun bun_echo.js PORT [CERTIFICATE KEY]
 const [port, certificate, key] = process.argv.slice(2);

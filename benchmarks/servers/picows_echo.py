@@ -1,4 +1,4 @@
-"""picows on uvloop: echo; a text message that begins with * goes to everybody.
+"""picows on uvloop: echo; a text message that begins with * is sent to all.
 
 python picows_echo.py PORT [CERTIFICATE KEY]
 """

@@ -2,10 +2,11 @@
 
     python redis_demo.py PORT NUMBER REDIS_SOCKET each|batch
 
-picows on uvloop, in the demo's dialect: a greeting, then {"to": N, "text": T}. Process 0 gives even
-ids, process 1 odd ones; what is for an id of the other process is published on its channel. `each`
-waits for Redis after every message; `batch` sends what has gathered meanwhile in one pipeline. The
-connections' own work is left to compiled code, so what remains is the way between the processes.
+picows on uvloop, with the demo's protocol: a greeting, then {"to": N, "text": T}. Process 0 assigns
+even ids, process 1 odd ones; a message for an id of the other process is published on its channel.
+`each` waits for Redis after every message; `batch` sends what has collected meanwhile in one
+pipeline. The connections themselves are compiled code, so what remains is the path between the
+processes.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ def hand_over(to: int, text: bytes) -> None:
 
 
 class Neighbour:
-    """The other process, as it is seen through Redis."""
+    """The other process, reached through Redis."""
 
     def __init__(self, redis: Redis, number: int) -> None:
         self.redis = redis
@@ -47,7 +48,7 @@ class Neighbour:
         self.queue.put_nowait(f"{to}:{text}")
 
     async def gathered(self) -> AsyncIterator[list[str]]:
-        """What waits, as soon as something does."""
+        """The queued messages, as soon as there are any."""
         while True:
             batch = [await self.queue.get()]
             while not self.queue.empty():
@@ -68,7 +69,7 @@ class Neighbour:
 
 
 class Demo(WSListener):
-    """A connection in the demo's dialect."""
+    """A connection with the demo's protocol."""
 
     def __init__(self, own_id: int, number: int, neighbour: Neighbour) -> None:
         self.own_id = own_id

@@ -1,4 +1,4 @@
-"""An RSGI application (granian): echo; text that begins with * goes to everybody."""
+"""An RSGI application (granian): echo; text that begins with * is sent to all."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""socketify, which is uWebSockets: echo; a text message that begins with * goes to everybody.
+"""socketify, which is uWebSockets: echo; a text message that begins with * is sent to all.
 
 python socketify_echo.py PORT [CERTIFICATE KEY]
 """

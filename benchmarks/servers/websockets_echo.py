@@ -1,4 +1,4 @@
-"""websockets on uvloop: echo; a text message that begins with * goes to everybody.
+"""websockets on uvloop: echo; a text message that begins with * is sent to all.
 
 python websockets_echo.py PORT [CERTIFICATE KEY]
 """

@@ -1,4 +1,4 @@
-// ws on node: echo; a text message that begins with * goes to everybody.
+// ws on node: echo; a text message that begins with * is sent to all.
 //
 // node ws_echo.js PORT [CERTIFICATE KEY]
 const { readFileSync } = require('fs');

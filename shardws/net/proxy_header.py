@@ -16,7 +16,7 @@ from shardws.protocol.proxy import Endpoint, ProxyReader
 
 
 class ProxyHeaderOwner(Protocol):
-    """What a preface asks of its shard."""
+    """What reading a PROXY header needs of its shard."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop: ...

@@ -11,6 +11,9 @@
 #define FIN 0x80
 #define FIN_TEXT 0x81
 #define FIN_BINARY 0x82
+#define FIN_PING 0x89
+#define FIN_PONG 0x8A
+#define MAX_CONTROL 125
 #define MASKED 0x80
 
 typedef struct {
@@ -19,8 +22,9 @@ typedef struct {
 } Found;
 
 /* Read the header of a masked frame that is complete in [at, end), whatever its first byte says;
- * 1 found; 0 anything else, or a length above max_size or not in its shortest form. */
-static int
+ * 1 found; 0 anything else, or a length above max_size or not in its shortest form. A call for each
+ * frame would be seen in the cost of a message. */
+Py_ALWAYS_INLINE static inline int
 find_frame(const uint8_t *at, const uint8_t *end, Py_ssize_t max_size, Found *found)
 {
     if (end - at < 6 || !(at[1] & MASKED)) {

@@ -1,6 +1,6 @@
-"""What an application gives to send, as a kind and a payload (SPEC 1: DataFormat).
+"""What an application gives to send, as a kind and a payload (setting DataFormat).
 
-Owns the meaning of the formats 0, 1, 2, 9 and 10; knows no connection.
+Owns the meaning of the formats 0, 1, 2, 9 and 10.
 """
 
 from shardws.errors import UsageError

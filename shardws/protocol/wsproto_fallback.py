@@ -1,8 +1,8 @@
-"""wsproto, as the wsproto_fallback for everything unusual: compressed fragments and broken frames.
+"""wsproto, as the fallback for everything unusual: compressed fragments and broken frames.
 
-The one file that imports wsproto. An WsprotoFallback is made when it is needed and dropped at the next
-boundary of a message, because its state takes about 5 KiB; it holds a cycle, so the collector's
-first generation frees it. Facts to have before reading, all about wsproto 1.3.2:
+The one file that imports wsproto. A WsprotoFallback is created when it is needed and dropped at the
+next message boundary, because its state takes about 5 KiB; it contains a reference cycle, so the
+collector's first generation frees it. Facts about wsproto 1.3.2:
 
 - It reports a close frame and a violation by the same event; only its state tells them apart.
 - It bounds nothing: `inbound` feeds it no byte beyond the present frame, and checks sizes first.

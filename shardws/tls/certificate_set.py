@@ -1,10 +1,10 @@
 """All certificates of a server: the default, those by server name, those chosen at run time.
 
-Owns which ServerContext a client gets; knows no connection. A CertificateSet is made before the
-fork and is immutable, so a reload makes another one: if that raises, the old CertificateSet stays.
-Contexts for SNI names have ticket keys of their own, so no session resumes under another name.
-Contexts chosen at run time (SSLConnectionRequest) are made in one shard: they use the default's
-ticket keys, and `Alternatives` keeps the last few, since making one costs 1 to 9 ms.
+Owns which ServerContext a client gets. A CertificateSet is made before the fork and is immutable,
+so a reload makes another one: if that raises, the old CertificateSet stays. Contexts for SNI names
+have ticket keys of their own, so no session resumes under another name. Contexts chosen at run time
+(SSLConnectionRequest) are made in one shard: they use the default's ticket keys, and `Alternatives`
+keeps the last few, since making one costs 1 to 9 ms.
 """
 
 import hashlib
@@ -61,9 +61,9 @@ def build(
     """Make the contexts of a server: the default, and one for each (pattern, configuration).
 
     With `before`, a CertificateSet of the same settings, only the certificates are new: each
-    context goes on under the ticket keys of the one before it, so that processes which make the
-    new CertificateSet each for themselves still resume each other's sessions. TLSSetupError 270 to
-    276 as `contexts.build`; 272 for a bad pattern.
+    context keeps the ticket keys of its predecessor, so that processes that each make the new
+    CertificateSet still resume each other's sessions. TLSSetupError 270 to 276 as
+    `contexts.build`; 272 for a bad pattern.
     """
     parents: SNIMap[ServerContext] = before.names if before else SNIMap()
     default = contexts.build(config, before.default if before else None)

@@ -4,7 +4,7 @@ Owns the assembly: which store, versions, suites, lists and callbacks make a pyO
 Facts: a Context is frozen by its first Connection, so another setting means another ServerContext.
 Ticket keys are made with the Context: made before the fork, they are the same in every shard and
 in every shard that is forked later, and sessions resume everywhere. The keys in force are those of
-the Context a Connection was made with. Callbacks find the connection's CallbackState as its app
+the Context a Connection was made with. Callbacks find the connection's CallbackState in its app
 data.
 """
 

@@ -1,4 +1,4 @@
-"""`shardws`, and `python -m shardws_supervisor`, which is the same."""
+"""`shardws`, and `python -m shardws_supervisor`, which does the same."""
 
 import sys
 from typing import Final
@@ -7,9 +7,9 @@ USAGE: Final = 2  # errors.EXIT_USAGE, which is not there yet
 
 
 def run() -> int:
-    """Run the command line; what keeps it from being loaded is one line, too.
+    """Run the command line; an error while loading it is also reported in one line.
 
-    Such as a word in SHARDWS_CODEC that is none, or a dependency that is not installed.
+    For example an invalid value of SHARDWS_CODEC, or a dependency that is not installed.
     """
     try:
         from shardws_supervisor.cli.main import main

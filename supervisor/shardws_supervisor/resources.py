@@ -23,7 +23,7 @@ from shardws_supervisor.plan.plan import MOST_SHARDS, Plan
 from shardws_supervisor.system import cpus, limits, logs, rundir, spawn, stdio
 from shardws_supervisor.system.notify import Notifier
 
-RESERVED = 16  # slots there are at least
+RESERVED = 16  # minimum number of slots
 ADMIN_BACKLOG = 64
 
 log = logging.getLogger("shardws.supervisor")
@@ -35,7 +35,7 @@ class Resources:
     def __init__(self, plan: Plan, all_descriptors: Callable[[], list[spawn.Closeable]]) -> None:
         """Acquire everything; StartError leaves nothing acquired.
 
-        `all_descriptors` are those of the whole supervisor, called when a child is forked.
+        `all_descriptors` returns those of the whole supervisor; called when a child is forked.
         """
         self.log_handler = logs.configure(plan.log_level, plan.log_format, plan.log_file)
         descriptors = limits.raise_descriptor_limit()
@@ -60,11 +60,11 @@ class Resources:
         self.is_tls = plan.is_tls
 
     def _shared_memory(self, shards: int) -> tuple[stats.Stats, Census]:
-        """Map what all processes share: it cannot grow after the first fork.
+        """Map the shared memory, which cannot grow after the first fork.
 
-        Slots to scale, but not as many as possible, because each accept sums the connections over
-        all rows. A shard may get more than its share of the connections, so a page of the census
-        holds all that fit one shard.
+        There are slots to scale up, but not as many as possible, because each accept sums the
+        connections over all rows. A shard may get more than its share of the connections, so a
+        page of the census holds as many as fit in one shard.
         """
         try:
             memory = stats.Stats(min(MOST_SHARDS, max(RESERVED, 2 * shards)))
@@ -78,7 +78,7 @@ class Resources:
 
     @staticmethod
     def _bind_admin(address: str) -> socket.socket | None:
-        """Listen for the admin child here: a port in use must fail the start.
+        """Listen for the admin child in the supervisor, so that a port in use fails the start.
 
         It listens at once, so it needs no lock, and an early probe waits until the child is up.
         """
@@ -101,7 +101,7 @@ class Resources:
         return [self.admin_listener] if self.admin_listener else []
 
     def fds_to_close(self) -> list[spawn.Closeable]:
-        """Return the descriptors no child may keep, except listening sockets."""
+        """Return the descriptors that no child may keep, except listening sockets."""
         return [self.run_directory, self.notifier]
 
     def _close_sockets(self) -> None:
@@ -137,7 +137,7 @@ class Resources:
             )  # fmt: skip
 
     def announce(self, plan: Plan, shards: int) -> None:
-        """Log that clients can connect; who starts the server waits for this line on stderr."""
+        """Log that clients can connect; scripts wait for this line on stderr."""
         line = f"listening on {self.url} with {shards} shards (pid {os.getpid()})"
         log.info("%s", line)
         if plan.log_file or not plan.log_level:

@@ -1,11 +1,11 @@
 """The supervisor: one loop that decides which processes run.
 
-Owns the phases of the server (starting, serving, stopping) and the reaction to a signal, a death or
-a command; shards/ carries it out, and reload/ has the order of a reload. It has no thread and no
-asyncio event loop, so that fork is safe, and it never imports the application.
+Owns the phases of the server (starting, serving, stopping) and the reaction to a signal, an exit or
+a command; shards/ carries it out, and reload/ has the steps of a reload. It has no threads and no
+asyncio event loop, so that fork is safe, and never imports the application.
 
     TERM   stop gracefully; again: at once; again: by force     INT, QUIT   at once; again: by force
-    HUP    reload; TERM when the terminal was closed            TTIN, TTOU  one shard more, less
+    HUP    reload; as TERM when the terminal was closed         TTIN, TTOU  one shard more, less
     USR1   reopen the log file                                  CHLD        a child ended
 """
 
@@ -36,9 +36,9 @@ from shardws_supervisor.system.backoff import Policy
 from shardws_supervisor.system.signals import Signals
 from shardws_supervisor.system.terminal import Terminal
 
-TICK: Final = 0.5  # seconds between two looks at heartbeats
-START_GRACE: Final = 1.0  # seconds beyond StartTimeout until the port must be listened on
-QUICK: Final = 0.02  # seconds between two looks at something that sends no event
+TICK: Final = 0.5  # seconds between two checks of the heartbeats
+START_GRACE: Final = 1.0  # seconds beyond StartTimeout until the port must be listening
+QUICK: Final = 0.02  # seconds between two polls of things that send no event
 
 log = logger("supervisor")
 
@@ -47,7 +47,7 @@ class Supervisor:
     """See the module docstring."""
 
     def __init__(self, planner: Planner, plan: Plan) -> None:
-        """Acquire port, run directory and memory; StartError says what prevents it."""
+        """Acquire port, run directory and memory; StartError when one is not available."""
         self.planner = planner
         self.plan = plan
         self.resources = Resources(plan, self.fds_to_close)
@@ -104,7 +104,7 @@ class Supervisor:
         return self.has_served and not self.level and self._shards.is_serving
 
     def run(self) -> int:
-        """Serve until told to stop; return the exit code. StartError when it cannot start."""
+        """Serve until stopped; return the exit code. StartError when it cannot start."""
         self._signals.install()
         self._selector.register(self._signals, selectors.EVENT_READ, lambda: None)
         try:
@@ -113,7 +113,7 @@ class Supervisor:
                 self._scaling.grow(index, self.plan)
                 if self.table[index].leader is None:
                     self._cannot_start(f"shard {index} cannot be forked")
-                    break  # a shard begun now would not hear of the stop
+                    break  # a shard started now would miss the stop
             while not self._is_over():
                 self._turn()
         finally:
@@ -143,7 +143,7 @@ class Supervisor:
         self.resources.notifier.update(commands.phase(self), lambda: commands.summary(self), now)
 
     def _patience(self) -> float:
-        """Return how long the loop may sleep: to the next deadline, a tick at most."""
+        """Return how long the loop may sleep: until the next deadline, at most a tick."""
         if not self.has_served and self.table.are_all(State.READY):
             return QUICK
         now = time.monotonic()
@@ -171,16 +171,16 @@ class Supervisor:
                 self._shards.start(slot, self.plan, now)
 
     def _announce_listening(self, now: float) -> None:
-        """Announce the server once a client can connect: all sockets listen."""
+        """Announce the server once clients can connect: all sockets listen."""
         if not self.table.are_all(State.READY):
             return
         if self.resources.accepting.are_listening():
             self.has_served = True
             self.resources.announce(self.plan, len(self.table))
         elif now - self.started > self.plan.start_timeout + START_GRACE:
-            self._cannot_start(f"nothing listens on {self.resources.url} in time")
+            self._cannot_start(f"{self.resources.url} is not listening in time")
 
-    # What happened to shards (shards.Observer)
+    # Events of shards (shards.Observer)
 
     def shard_ready(self, process: ShardProcess) -> None:
         if self.has_served:
@@ -216,7 +216,7 @@ class Supervisor:
         self.stop(Level.NOW)
 
     def shard_leaving(self, process: ShardProcess) -> None:
-        """Start a successor; when that is ready, `shard_ready` retires this one."""
+        """Have a successor started; when that is ready, `shard_ready` retires this one."""
         if self.has_served and not self.level:
             respawn.leaving(self.table[process.slot], process, time.monotonic())
 
@@ -226,7 +226,7 @@ class Supervisor:
             log.info("%s (pid %d) asks the server to stop", process.name, process.pid)
             self.stop(Level.GRACEFUL)
 
-    # What is asked for, by signals and by control/
+    # Requests, by signals and by control/
 
     def _handle_signal(self, number: int) -> None:
         if number in ASKED:
@@ -242,7 +242,7 @@ class Supervisor:
             self.reopen_logs()
 
     def stop(self, asked: Level) -> None:
-        """Stop the server at this level or a harsher one it is at; repeating changes nothing."""
+        """Stop the server at this level, or the harsher one in effect; repeating has no effect."""
         if asked <= self.level:
             return
         now = time.monotonic()
@@ -265,8 +265,8 @@ class Supervisor:
             self._shards.kill_all()
 
     def reload(self) -> str:
-        """Begin a reload with the present code and settings; return why not, or ""."""
-        refusal = "no reload while the server starts or stops"
+        """Start a reload with the current code and settings; return why it cannot be, or ""."""
+        refusal = "no reload while the server is starting or stopping"
         if self.has_served and not self.level:
             refusal = self.reloads.begin()
         if refusal:
@@ -274,7 +274,7 @@ class Supervisor:
         return refusal
 
     def scale(self, count: int) -> None:
-        """Change the number of shards; ValueError when it is out of bounds."""
+        """Change the number of shards; ValueError when it is out of range."""
         log.info("scaling from %d to %d shards", self._scaling.to(count, self.plan), count)
 
     def _step(self, step: int) -> None:
@@ -297,7 +297,7 @@ class Supervisor:
         self._shards.drain(process, SERVER_RESTARTS, self.plan, time.monotonic())
 
     def fds_to_close(self) -> list[spawn.Closeable]:
-        """Return every descriptor that a child other than a shard must close."""
+        """Return all descriptors that a child other than a shard must close."""
         return [*self._own_descriptors(), *self._shards.fds_to_close()]
 
     def _known_children(self) -> set[int]:

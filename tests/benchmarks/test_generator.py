@@ -225,7 +225,7 @@ def test_sees_a_held_connection_go() -> None:
         ("", "no figures"),
         ("Segmentation fault", "no figures: Segmentation"),
         ('{"ok": false, "error": "3 messages were lost"}', "3 messages were lost"),
-        ("{}", "no reason told"),
+        ("{}", "no reason given"),
     ],
 )
 def test_output_that_is_no_result(line: str, words: str) -> None:

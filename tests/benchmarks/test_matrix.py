@@ -51,7 +51,7 @@ def test_full_covers_every_size_depth_and_number_of_connections() -> None:
         (echo(1, MIB, 1), "1 connection, 1 MiB, depth 1", "message", "1 1048576 1"),
         (storm(), "32 at a time", "connection", "32 32 1"),
         (memory(5000), "5,000 idle", "connection", "5000 32 1"),
-        (broadcast(8), "1,000 connections, 125 B, 8 on the way", "delivery", "1000 125 8 --text"),
+        (broadcast(8), "1,000 connections, 125 B, 8 in flight", "delivery", "1000 125 8 --text"),
         (cross(64, 1), "64 pairs, 100 B, depth 1", "message", "64 100 1 --text"),
         (tls_echo(1, 32, 1), "1 connection, 32 B, depth 1", "message", "1 32 1 --tls"),
     ],

@@ -72,7 +72,7 @@ def test_the_picture_shows_who_was_measured() -> None:
     root = ElementTree.fromstring(picture(report()))
     words = [element.text or "" for element in root.findall(".//{*}text")]
     assert words == [
-        "echo: 64 connections, 125 B, depth 1. CPU us per message, less is better",
+        "echo: 64 connections, 125 B, depth 1. CPU us per message, lower is better",
         *("shardws", "11.00", "websockets", "30.00"),
     ]
     bars = [float(element.attrib["width"]) for element in root.findall(".//{*}rect")]

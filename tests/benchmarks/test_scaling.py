@@ -187,7 +187,7 @@ def test_lines_of_each_part() -> None:
     )
     assert "10.0 us for one more shard at depth 1, 10.0 at depth 8" in costs
     assert "each of the others 10.0 KiB" in mesh
-    assert re.search(r"pings answered per second +\| 50 ", crowd)
+    assert re.search(r"pings and pongs per second +\| 50 ", crowd)
     assert re.search(r"private, KiB per connection +\| 2.00 ", crowd)
     assert re.search(r"kernel slab, KiB per end of a connection +\| 4.00 ", crowd)
 

@@ -272,7 +272,7 @@ def test_it_stays_up_while_the_supervisor_is_silent(run_server: RunServer) -> No
         assert eventually(lambda: get(port, "/livez")[0] == 503)
         for path in ("/livez", "/readyz", "/status", "/connections"):
             status, text = get(port, path)
-            assert (status, text[:31]) == (503, "the supervisor does not answer:"), path
+            assert (status, text[:30]) == (503, "the supervisor does not reply:"), path
         assert get(port, "/")[0] == 200
         body = get(port, "/metrics")[1]
         assert "shardws_supervisor_up 0.0" in body

@@ -150,8 +150,8 @@ loop = asyncio.new_event_loop()
 task = loop.create_task(ticker())
 """)
     server = run_server(reference, shards=1)
-    server.wait_for_line(r"warning .*ticker \(.*app.py:5\) was begun while the application was")
-    assert server.log.count("was begun while") == 1
+    server.wait_for_line(r"warning .*ticker \(.*app.py:5\) was started while the application was")
+    assert server.log.count("was started while") == 1
 
 
 def test_a_codec_that_is_none_is_one_line() -> None:

@@ -57,7 +57,7 @@ def test_kick_by_id_and_by_address(run_server: RunServer) -> None:
     nonsense = command(server, "kick", "--ip", "nonsense")
     assert (nonsense.returncode, nonsense.stderr) == (
         1,
-        "shardws: 'nonsense' is no IP address\n",
+        "shardws: 'nonsense' is not an IP address\n",
     )
     assert command(server, "kick", "--ip", "127.0.0.1").stdout == "2 connections closed\n"
     for client in others:
@@ -162,12 +162,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no group": ({"do": "publish", "text": "x"}, "group must be text"),
     "bad limit": ({"do": "conns", "limit": "many"}, "limit must be a whole number"),
     "negative limit": ({"do": "conns", "limit": -1}, "limit must be a whole number of 0 or more"),
-    "no address": ({"do": "kick", "address": "nonsense"}, "'nonsense' is no IP address"),
-    "a number": ({"do": "kick", "address": 7}, "7 is no IP address"),
-    "nobody": ({"do": "kick"}, "None is no IP address"),
+    "no address": ({"do": "kick", "address": "nonsense"}, "'nonsense' is not an IP address"),
+    "a number": ({"do": "kick", "address": 7}, "7 is not an IP address"),
+    "nobody": ({"do": "kick"}, "None is not an IP address"),
     "bad page": ({"do": "conns", "after": "x"}, "id must be a whole number"),
     "bad sort": ({"do": "conns", "sort": "luck"}, "sort by one of id, queue_bytes"),
-    "bad shard": ({"do": "conns", "shard": 77}, "no shard 77 serves now"),
+    "bad shard": ({"do": "conns", "shard": 77}, "shard 77 is not serving"),
     "bad code": ({"do": "kick", "address": "127.0.0.1", "code": 1005}, "a close frame cannot"),
 }
 
@@ -210,6 +210,6 @@ def test_a_shard_that_stands_still_holds_up_nobody_else(
         assert quick.ask("status")["ready"]
         assert select.select([slow], [], [], 0)[0] == [], "it still waits for its reply"
         answer = read_line(slow)
-    reason = "its shard is down or does not answer"
+    reason = "its shard is down or does not reply"
     assert answer == {"ok": False, "error": reason, "code": 10065}
     server.signal(signal.SIGINT)

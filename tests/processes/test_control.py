@@ -84,12 +84,12 @@ def test_status_in_words_and_as_json(run_server: RunServer) -> None:
 def test_who_asks_for_a_change_is_in_the_log(run_server: RunServer) -> None:
     server = run_server(shards=1)
     command(server, "disconnect", "12345678", "--reason", "a\nb")
-    found = server.wait_for_line(rf"user {os.getuid()} \(pid \d+\) asks for disconnect (.*)")
+    found = server.wait_for_line(rf"user {os.getuid()} \(pid \d+\) requests disconnect (.*)")
     assert found[1] == """'{"id": 12345678, "code": 1000, "reason": "a\\\\nb"}'"""
     command(server, "status")
     command(server, "scale", "2")
-    server.wait_for_line(r"asks for scale '\{\"shards\": 2\}'")
-    assert server.log.count(" asks for ") == 2
+    server.wait_for_line(r"requests scale '\{\"shards\": 2\}'")
+    assert server.log.count(" requests ") == 2
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(run_server: RunServer) -> None:
@@ -129,7 +129,7 @@ def test_reload_waits_for_its_outcome(run_server: RunServer) -> None:
 
 def test_scale_and_stop(run_server: RunServer) -> None:
     server = run_server(shards=1)
-    assert command(server, "scale", "3").stdout == "the server goes to 3 shards\n"
+    assert command(server, "scale", "3").stdout == "scaling to 3 shards\n"
     assert len(server.status()["shards"]) == 3
     refused = command(server, "scale", "0")
     assert (refused.returncode, refused.stderr) == (1, "shardws: shards must be 1 to 16, not 0\n")
@@ -194,11 +194,11 @@ def test_the_only_server_is_found(run_server: RunServer, tmp_path: Path) -> None
 
 
 NONSENSE = {
-    "no JSON": (b"hello\n", "the request is no JSON"),
-    "binary": (b"\x00\xff\xfe\n", "the request is no JSON"),
+    "no JSON": (b"hello\n", "the request is not valid JSON"),
+    "binary": (b"\x00\xff\xfe\n", "the request is not valid JSON"),
     "no object": (b"[1]\n", 'a request is a JSON object like {"do": "status"}'),
     "no command": (b'{"x": 1}\n', 'a request is a JSON object like {"do": "status"}'),
-    "deep": (b"[" * 30_000 + b"\n", "the request is no JSON"),
+    "deep": (b"[" * 30_000 + b"\n", "the request is not valid JSON"),
     "unknown": (b'{"do": "dance"}\n', "unknown command 'dance'; there are status, stop"),
     "bad count": (b'{"do": "scale", "shards": "many"}\n', "shards must be a whole number"),
     "bad flag": (b'{"do": "stop", "now": 1}\n', "now must be true or false"),
@@ -241,7 +241,7 @@ def test_a_client_that_never_reads_is_dropped(shared: RunningServer) -> None:
             return False
 
         eventually(ask_more)
-    shared.wait_for_line("a control client does not read its answers and is dropped")
+    shared.wait_for_line("a control client does not read its replies: dropped")
     assert shared.status()["ready"]
 
 
@@ -265,7 +265,7 @@ def test_operators_and_probes_get_through_when_backends_hold_every_place(
             sock = stack.enter_context(dial(server))
             sock.sendall(b'{"do": "publish", "group": "g", "text": "x"}\n')
             read_line(sock)
-        server.wait_for_line("256 control clients are served")
+        server.wait_for_line("256 control clients are connected")
         assert command(server, "status").returncode == 0
         for path in ("/livez", "/readyz"):
             with urllib.request.urlopen(f"http://{admin}{path}", timeout=DEADLINE) as answer:

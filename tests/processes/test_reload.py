@@ -1,4 +1,4 @@
-"""Reload and scale: the successor is ready before the incumbent drains; bad code stops nothing."""
+"""Reload and scale: the successor is ready before the old shard drains; bad code stops nothing."""
 
 import signal
 from pathlib import Path
@@ -164,10 +164,10 @@ def test_a_reload_during_a_reload(run_server: RunServer, write_app: WriteApp) ->
     write_app("import time, os\nwhile not os.path.exists('go'): time.sleep(0.02)\n" + ECHOES)
     server.signal(signal.SIGHUP)
     server.wait_for_status(lambda report: report["phase"] == "reloading")
-    with pytest.raises(Refused, match="a reload is under way already"):
+    with pytest.raises(Refused, match="a reload is already in progress"):
         server.ask("reload")
     server.signal(signal.SIGHUP)
-    server.wait_for_line("a reload is under way already; another follows")
+    server.wait_for_line("a reload is already in progress; another follows")
     server.signal(signal.SIGHUP)
     write_version(write_app, "two")
     (server.run_dir.parent / "go").touch()

@@ -98,7 +98,7 @@ def test_a_run_directory_that_was_cleaned_out_is_mended(
         file.unlink()
     if is_directory_gone:
         server.run_dir.rmdir()
-    server.wait_for_line("files of the run directory had been removed: made anew")
+    server.wait_for_line("files of the run directory had been removed: restored")
     server.wait_for_line(f"shard-{other['shard'] * 2}.sock had been removed")
     os.kill(victim, signal.SIGKILL)
     wait_for_new_pid(server, 0, victim)
@@ -193,7 +193,7 @@ def test_a_crash_loop_is_quarantined_and_the_others_go_on(
 
 
 HALF = "ModuleNotFoundError: No module named 'a_module_that_comes_later'"
-WAITS = rf"slot 0 waits for code that can be imported: app:server cannot be imported: {HALF}"
+WAITS = rf"slot 0 waits for importable code: app:server cannot be imported: {HALF}"
 
 
 def test_a_slot_waits_for_code_that_can_be_imported(
@@ -212,7 +212,7 @@ def test_a_slot_waits_for_code_that_can_be_imported(
     assert HALF in report["shards"][0]["waits_for_code"]
     assert report["ready"]
     assert_echo(witness, "fine")
-    assert server.log.count("waits for code") == 1
+    assert server.log.count("waits for importable code") == 1
     half.unlink()
     wait_for_new_pid(server, 0, hello["pid"])
     assert server.shard(0)["waits_for_code"] == ""

@@ -47,7 +47,7 @@ FAILURES = {
     "no such module": ("nosuch:server", "", 3, r"no module named 'nosuch' \(looked in "),
     "no such attribute": ("app:sever", "x = 1", 3, "module 'app' has no attribute 'sever'"),
     "not a server": ("app:x", "x = 1", 3, "app:x is not a WebSocketServer object but int"),
-    "no attribute named": ("app", "", 2, "'app' names no application: say MODULE:ATTR"),
+    "no attribute named": ("app", "", 2, "'app' is not an application: use MODULE:ATTR"),
     "exception in the import": (
         "app:server",
         "import os\nraise RuntimeError('no database')",
@@ -230,7 +230,7 @@ def test_a_signal_while_the_application_is_probed_is_one_line(
     probe = int(server.wait_for_line(r"importing (\d+)")[1])
     server.signal(number)
     assert server.wait_for_exit(10) == code
-    assert server.lines[-1] == f"shardws: told to end by {number.name} while it started"
+    assert server.lines[-1] == f"shardws: received {number.name} during startup"
     assert "Traceback" not in server.log
     eventually(lambda: not is_alive(probe))
 
@@ -272,6 +272,6 @@ def test_a_port_that_somebody_takes_during_the_start_stops_it(
         env={"PORT": str(port)},
     )
     assert server.wait_for_exit() == 1
-    server.wait_for_line("^shardws: (cannot listen on port|nothing listens on)")
+    server.wait_for_line(r"^shardws: (cannot listen on port|\S+ is not listening in time)")
     server.wait_for_line("cannot listen.*: Address already in use")
     assert "Traceback" not in server.log

@@ -152,5 +152,5 @@ def test_a_socket_of_another_kind_is_refused(launch: RunServer, tmp_path: Path) 
         sock.bind(str(tmp_path / "s"))
         server = launch(passed=sock)
         assert server.wait_for_exit() == 3
-    server.wait_for_line("^shardws: the socket that was passed is no TCP socket")
+    server.wait_for_line("^shardws: the socket that was passed is not a TCP socket")
     assert os.path.exists(tmp_path / "s")

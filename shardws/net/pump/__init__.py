@@ -50,4 +50,4 @@ else:
     _module: Final = select(os.environ.get("SHARDWS_CODEC", ""))
     Pump = _module.Pump
     Wire = _module.Wire
-    IMPLEMENTATION = _module.BODY
+    IMPLEMENTATION = _module.IMPLEMENTATION

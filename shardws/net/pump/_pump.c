@@ -130,6 +130,7 @@ static PyMemberDef wire_members[] = {
     {"state", T_UBYTE, offsetof(Wire, state), 0, NULL},
     {"blocked", T_UBYTE, offsetof(Wire, blocked), 0, NULL},
     {"holds", T_UBYTE, offsetof(Wire, holds), 0, NULL},
+    {"stops", T_USHORT, offsetof(Wire, stops), 0, NULL},
     {"is_at_rest", T_BOOL, offsetof(Wire, is_at_rest), 0, NULL},
     {"is_plain", T_BOOL, offsetof(Wire, is_plain), 0, NULL},
     {"max_size", T_PYSSIZET, offsetof(Wire, max_size), 0, NULL},
@@ -399,7 +400,7 @@ PyInit__pump(void)
     wire_type = add_type(module, &wire_spec);
     pump_type = wire_type != NULL ? add_type(module, &pump_spec) : NULL;
     if (pump_type == NULL || PyObject_SetAttrString((PyObject *)pump_type, "owns_sockets", Py_True) < 0 ||
-        PyModule_AddStringConstant(module, "BODY", "c") < 0) {
+        PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0) {
         Py_DECREF(module);
         return NULL;
     }

@@ -6,9 +6,6 @@
 #include "../../protocol/_frames_find-inl.h"
 #include "wire-inl.h"
 
-#define FIN_PING 0x89
-#define FIN_PONG 0x8A
-
 /* What one slice may still do. */
 typedef struct {
     int items;
@@ -41,9 +38,10 @@ read_on(Wire *wire)
     if (wire->via == VIA_TRANSPORT) {
         call_transport(wire, "resume_reading");
     }
-    else if (wire->flags & DISARMED) {
-        wire->flags &= ~DISARMED;
-        watch(wire, EPOLL_CTL_MOD);
+    else if (wire->flags & (DISARMED | UNWATCHED)) {
+        int how = wire->flags & UNWATCHED ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+        wire->flags &= ~(DISARMED | UNWATCHED);
+        watch(wire, how);
     }
 }
 
@@ -175,7 +173,7 @@ follow_handler(Wire *wire, PyObject *result)
 static int
 is_fast(const Wire *wire)
 {
-    return wire->state == OPEN && wire->is_at_rest && !wire->holds && !(wire->flags & (GONE | PAUSED));
+    return wire->state == OPEN && wire->is_at_rest && !wire->stops && !(wire->flags & (GONE | PAUSED));
 }
 
 /* Serve whole text and binary frames in [at, end) while the budget lasts; return where it stopped.
@@ -232,13 +230,12 @@ serve_direct(Wire *wire, const uint8_t *at, const uint8_t *end, Budget *budget)
     return stopped;
 }
 
-/* Whether the rest is for a later turn. A wire that is not at rest has its bytes in the session,
- * which keeps its own bounds. */
+/* Whether the rest is for a later turn. What is not read here at all goes to Python, which keeps its
+ * own bounds. */
 static int
 must_wait(const Wire *wire, const Budget *budget)
 {
-    return wire->is_at_rest && wire->state == OPEN &&
-           (wire->holds || wire->flags & PAUSED || budget->items <= 0);
+    return budget->items <= 0 && is_fast(wire);
 }
 
 /* One slice of input that belongs to this turn; what is left is kept for the next. The caller keeps
@@ -261,11 +258,11 @@ serve(Wire *wire, const uint8_t *at, const uint8_t *end)
     }
     wire->flags &= ~busy;
     if (!wire->input_len) {
-        if (wire->flags & DISARMED) { /* something came meanwhile */
+        if (wire->flags & (DISARMED | UNWATCHED)) { /* something came meanwhile */
             read_on(wire);
         }
     }
-    else if (!wire->holds && !(wire->flags & (PAUSED | GONE)) && later(wire) < 0) {
+    else if (!(wire->flags & (PAUSED | GONE)) && later(wire) < 0) {
         report(wire->pump, wire);
     }
 }

@@ -219,13 +219,16 @@ static void
 watch(Wire *wire, int how)
 {
     struct epoll_event event = {.data.ptr = wire};
+    if (wire->flags & UNWATCHED) {
+        return;
+    }
     if (!(wire->flags & (DISARMED | SAW_EOF))) {
         event.events |= EPOLLIN;
     }
     if (wire->flags & WANT_OUT) {
         event.events |= EPOLLOUT;
     }
-    if (epoll_ctl(wire->pump->epoll, how, wire->fd, &event) < 0 && how == EPOLL_CTL_MOD) {
+    if (epoll_ctl(wire->pump->epoll, how, wire->fd, &event) < 0) {
         lose(wire, errno);
     }
 }

@@ -44,6 +44,7 @@ enum {
     GONE = 128,     /* the socket is closed; connection_lost is due or done */
     HAS_MORE = 256, /* in Pump.more: input is left for the next turn */
     BUSY = 512,     /* a call into Python serves its input: what comes meanwhile waits behind it */
+    UNWATCHED = 1024, /* over while paused: not in the epoll instance, which would report it for ever */
 };
 
 typedef struct Chunk {
@@ -109,6 +110,7 @@ struct Wire {
     int fd;
     int lost_error;          /* errno of its loss, 0 for none */
     uint16_t flags;
+    uint16_t stops;     /* why Python keeps what is read for later (net.connection.states), 0: nothing */
     uint8_t via, state, blocked, holds;
     uint8_t is_at_rest; /* the session holds nothing: whole frames are read here */
     uint8_t is_plain;   /* a message leaves as one frame, as it is */

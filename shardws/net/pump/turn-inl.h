@@ -13,8 +13,7 @@ close_socket(Wire *wire)
     shutdown(wire->fd, SHUT_RDWR); /* a copy in a forked child must not keep the connection */
     close(wire->fd);
     wire->fd = -1;
-    clear_outbox(wire->pump, &wire->out);
-    drop_input(wire);
+    clear_outbox(wire->pump, &wire->out); /* what it sent before (`input`) is still told: tell_lost */
 }
 
 /* Have `after_turn` called soon, where an exception that is set now has a caller to go to. */
@@ -61,6 +60,20 @@ schedule(Pump *pump)
     return 0;
 }
 
+/* Hand over what came before the loss and waits for its turn. */
+static void
+give_kept(Wire *wire)
+{
+    uint8_t *input = wire->input;
+    size_t size = wire->input_len;
+    wire->input = NULL;
+    wire->input_len = 0;
+    if (size) {
+        give_bytes(wire, input, size);
+    }
+    PyMem_RawFree(input);
+}
+
 static void
 tell_lost(Pump *pump)
 {
@@ -68,6 +81,7 @@ tell_lost(Pump *pump)
         WireList lost = list_take(&pump->lost);
         for (size_t at = 0; at < lost.count; at++) {
             Wire *wire = lost.items[at];
+            give_kept(wire);
             PyObject *error = wire->lost_error ? PyObject_CallFunction(PyExc_OSError, "is", wire->lost_error,
                                                                        strerror(wire->lost_error))
                                                : Py_NewRef(Py_None);
@@ -133,8 +147,8 @@ serve_more(Pump *pump, double until)
         pump->more.count--;
         memmove(pump->more.items, pump->more.items + 1, pump->more.count * sizeof *pump->more.items);
         wire->flags &= ~HAS_MORE;
-        /* One that is paused, held or busy comes back when that ends. */
-        if (wire->input_len && !(wire->flags & (GONE | PAUSED | BUSY)) && !wire->holds) {
+        /* One that is paused or busy comes back when that ends. */
+        if (wire->input_len && !(wire->flags & (GONE | PAUSED | BUSY))) {
             serve_kept(wire);
         }
         Py_DECREF(wire);
@@ -222,11 +236,9 @@ handle_event(Pump *pump, Wire *wire, uint32_t events)
         }
     }
     else if (wire->flags & (PAUSED | BUSY) || wire->input_len) {
-        if (is_over && wire->flags & HAS_MORE) {
-            return; /* what came before the end is served first, in this turn or one of the next */
-        }
-        if (is_over) {
-            lose_with_error(wire);
+        if (is_over) { /* what came before the end is served first; reading then finds the end */
+            wire->flags |= UNWATCHED;
+            epoll_ctl(pump->epoll, EPOLL_CTL_DEL, wire->fd, NULL);
         }
         else if (!(wire->flags & DISARMED)) {
             wire->flags |= DISARMED;

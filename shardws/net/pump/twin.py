@@ -23,7 +23,7 @@ from shardws.protocol import codec
 from shardws.protocol.frames import BINARY, Frame, header
 from shardws.stats import Words
 
-BODY: Final = "python"
+IMPLEMENTATION: Final = "python"
 
 # More than this in one turn is written at once, so that one handler cannot pile up the turn.
 TURN_BYTES: Final = 256 * 1024
@@ -177,6 +177,7 @@ class Wire(asyncio.Protocol):
         "seen",
         "size",
         "state",
+        "stops",
         "transport",
     )
 
@@ -188,6 +189,7 @@ class Wire(asyncio.Protocol):
         self.state = 0
         self.blocked = 0
         self.holds = 0
+        self.stops = 0
         self.seen = 0.0
         self.active = 0.0
         self.size = 0

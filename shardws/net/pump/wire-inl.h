@@ -312,13 +312,28 @@ wire_setsockopt(Wire *wire, PyObject *args)
     Py_RETURN_NONE;
 }
 
+#define LONGEST_OPTION 1024
+
+/* getsockopt(level, name[, size]): a number, or bytes when `size` says how many. */
 static PyObject *
 wire_getsockopt(Wire *wire, PyObject *args)
 {
-    int level, name, value = 0;
+    int level, name, value = 0, most = 0;
     socklen_t size = sizeof value;
-    if (!PyArg_ParseTuple(args, "ii:getsockopt", &level, &name)) {
+    if (!PyArg_ParseTuple(args, "ii|i:getsockopt", &level, &name, &most)) {
         return NULL;
+    }
+    if (most) {
+        char option[LONGEST_OPTION];
+        if (most < 0 || most > LONGEST_OPTION) {
+            PyErr_SetString(PyExc_ValueError, "the size of an option is 1 to 1024");
+            return NULL;
+        }
+        size = (socklen_t)most;
+        if (getsockopt(wire->fd, level, name, option, &size) < 0) {
+            return PyErr_SetFromErrno(PyExc_OSError);
+        }
+        return PyBytes_FromStringAndSize(option, (Py_ssize_t)size);
     }
     if (getsockopt(wire->fd, level, name, &value, &size) < 0) {
         return PyErr_SetFromErrno(PyExc_OSError);

@@ -1,10 +1,10 @@
-"""Who may ask the admin server.
+"""Access control of the admin server.
 
-Owns the token and the check of Host; knows no path. Without a token the server is bound to loopback
-(settings/cross_checks.py sees to that), and then only requests that name a loopback host are
-answered: a page of the web cannot read it by giving its own name our address (DNS rebinding). With
-a token nobody who lacks it gets anything, whatever the name; the page alone takes it in its
-address, since a browser sends no Authorization for what is typed there.
+Owns the token and the check of the Host field. Without a token the server is bound to loopback
+(settings/cross_checks.py enforces that) and answers only requests that name a loopback host, so
+that a web page cannot read it by making its own name resolve to our address (DNS rebinding). With
+a token every request must present it, whatever the host name. The dashboard page alone also accepts
+it in its URL, since a browser sends no Authorization field for a typed address.
 """
 
 import hashlib
@@ -21,30 +21,30 @@ PAGE: Final = "/"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Answers for one token; "" is none."""
+    """Checks requests against one token; "" means no token is set."""
 
     token: str
 
     def refusal(self, request: Request) -> Response | None:
-        """Return the answer to somebody who may not ask, None for who may."""
+        """Return the response that refuses a request, None when it is allowed."""
         if not self.token:
             return None if is_loopback_name(request.headers.get("host", "")) else FOREIGN
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        given = secret.encode("latin-1", "replace")  # a header's octets, as they came
+        given = secret.encode("latin-1", "replace")  # the header's octets as received
         if request.path == PAGE and not scheme and "token" in request.query:
             scheme, given = "bearer", request.query["token"].encode(errors="replace")
-        # The scheme is no secret (RFC 9110 11.1).
+        # The scheme is not secret (RFC 9110 11.1).
         is_right = is_same_secret(given, self.token.encode())
         return None if is_right and scheme.lower() == "bearer" else UNKNOWN
 
 
 def is_same_secret(given: bytes, secret: bytes) -> bool:
-    """Compare in a time that tells nothing, not even how long the secret is."""
+    """Compare in constant time, independent of the secret's length."""
     return hmac.compare_digest(hashlib.sha256(given).digest(), hashlib.sha256(secret).digest())
 
 
 def is_loopback_name(host: str) -> bool:
-    """Tell whether a Host field names this host as only this host can; any port."""
+    """Tell whether a Host field names the loopback interface; any port."""
     name = host.lower()
     if not name.endswith("]"):
         name = name.rpartition(":")[0] or name

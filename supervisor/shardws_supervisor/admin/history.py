@@ -1,6 +1,7 @@
-"""The last minutes, so that a dashboard that is opened now has its charts filled.
+"""The last minutes of the charts, so that a dashboard is filled as soon as it is opened.
 
-Owns KEPT points, one per period; reads shared memory alone, so it goes on when nobody answers.
+Owns KEPT points, one per period. Reads shared memory only, so it continues while the supervisor
+does not reply.
 """
 
 from collections import deque
@@ -15,7 +16,7 @@ Point = dict[str, Any]
 
 
 class History:
-    """Points as the page's script has them: `at` in seconds, per shard what the charts show."""
+    """Points as the page's script expects them: `at` in seconds, per shard the charted values."""
 
     def __init__(self, memory: stats.Stats) -> None:
         self._memory = memory

@@ -1,7 +1,7 @@
-"""A small HTTP/1.1 server for operators and their machines: one request, one answer, closed.
+"""A small HTTP/1.1 server for operators and monitoring: one request, one response, then close.
 
-Owns the grammar of a request and of an answer; serving.py has the connections. Only GET and HEAD,
-and POST for the paths that take it. It is not for the public: see access.py for who may ask.
+Owns parsing requests and encoding responses; serving.py has the connections. Only GET and HEAD,
+and POST for the paths that accept it. Not meant for the public: see access.py.
 """
 
 import re
@@ -23,7 +23,7 @@ LENGTH: Final = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked; header names in lower case."""
+    """A request; header names in lower case."""
 
     method: str
     path: str
@@ -34,7 +34,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What is answered."""
+    """A response."""
 
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
@@ -58,7 +58,7 @@ class Response:
 
 
 class BadRequest(Exception):
-    """A request that is answered with `status` and closed."""
+    """A request that gets an error response with `status`; the connection is then closed."""
 
     def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         self.status = status
@@ -66,16 +66,16 @@ class BadRequest(Exception):
         super().__init__(text)
 
     def response(self) -> Response:
-        """Return the answer."""
+        """Return the error response."""
         return Response(f"{self}\n".encode(), status=self.status, headers=self.headers)
 
 
 def parse(head: bytes, posts: Collection[str] = ()) -> Request:
-    """Read a request's head, without the empty line; BadRequest when it is none we take.
+    """Parse a request's head, without the empty line; BadRequest when it is invalid or unsupported.
 
-    Strict, as RFC 9112 lets a server be: visible ASCII in the target, no folded or repeated Host,
-    Host present (3.2), origin-form only (3.2.1); a body and POST only for the paths `posts`. One
-    empty line in front is ignored (2.2).
+    As strict as RFC 9112 allows: visible ASCII in the target, no folded or repeated Host,
+    Host present (3.2), origin-form only (3.2.1); a body and POST only for the paths in `posts`. One
+    leading empty line is ignored (2.2).
     """
     first, *rest = head.removeprefix(b"\r\n").decode("latin-1").split("\r\n")
     line = REQUEST_LINE.fullmatch(first)
@@ -103,7 +103,7 @@ def parse(head: bytes, posts: Collection[str] = ()) -> Request:
 
 
 def body_length(headers: dict[str, str]) -> int:
-    """Return the length of a request's body; BadRequest for one that is not told, or too long."""
+    """Return the length of a request's body; BadRequest when it is missing, invalid or too long."""
     if "transfer-encoding" in headers:
         raise BadRequest(400, "a body has a Content-Length here")
     length = headers.get("content-length", "0")
@@ -115,7 +115,7 @@ def body_length(headers: dict[str, str]) -> int:
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
-    """Return the fields by lower-case name; BadRequest for what is none, or a second Host."""
+    """Return the fields by lower-case name; BadRequest for a malformed one or a second Host."""
     headers: dict[str, str] = {}
     for line in lines:
         field = HEADER.fullmatch(line)

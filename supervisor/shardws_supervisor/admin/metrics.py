@@ -1,9 +1,9 @@
 """/metrics: the Prometheus exposition.
 
-Owns the way from the table in `shardws.metrics` to samples; asks nobody. Counters and amounts come
-from shared memory, so they are there while the supervisor is silent; states, ages and CPU time come
-from its report. Of prometheus_client only the format is used, not its multiprocess mode with a file
-per process.
+Turns the table in `shardws.metrics` into samples. Counters and gauges come from shared memory, so
+they are available while the supervisor does not reply; states, ages and CPU time come from its
+report. Only the format of prometheus_client is used, not its multiprocess mode with a file per
+process.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,10 +32,10 @@ FAMILIES: Final[dict[Kind, Callable[..., Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What one scrape is made of."""
+    """The input of one scrape."""
 
     words: dict[str, dict[str, int]]  # of shared memory, by slot
-    report: Report | None  # None while the supervisor is silent
+    report: Report | None  # None while the supervisor does not reply
 
 
 def _of_words(metric: Metric, scrape: Scrape) -> Iterator[Sample]:
@@ -49,9 +49,9 @@ def _of_shards(metric: Metric, report: Report) -> Iterator[Sample]:
 
 
 def _of_cpu(metric: Metric, scrape: Scrape, report: Report) -> Iterator[Sample]:
-    """Yield the CPU time per shard; of a slot that was removed, what is in shared memory."""
+    """Yield the CPU time per shard; for a removed slot, the value in shared memory."""
     seconds = {slot: accounting.ended_cpu(words) for slot, words in scrape.words.items()}
-    # The report's own sum: shared memory may know of an end that the report does not.
+    # The report's own sum: shared memory may already count an exit that the report does not.
     seconds |= {str(shard["shard"]): shard[metric.key] for shard in report["shards"]}
     for slot, value in seconds.items():
         yield [slot], value
@@ -90,7 +90,7 @@ OF_REPORT: Final[dict[Scope, Callable[[Metric, Report], Iterator[Sample]]]] = {
 
 
 def _samples(metric: Metric, scrape: Scrape) -> Iterator[Sample]:
-    """Yield the samples of a metric, none when what it needs is not there."""
+    """Yield the samples of a metric, none when their source is not available."""
     report = scrape.report
     if metric.scope is Scope.WORD:
         yield from _of_words(metric, scrape)
@@ -103,7 +103,7 @@ def _samples(metric: Metric, scrape: Scrape) -> Iterator[Sample]:
 
 
 class Collector:
-    """Makes the metrics of one scrape; `report` is None while the supervisor is silent."""
+    """Makes the metrics of one scrape; `report` is None while the supervisor does not reply."""
 
     def __init__(self, memory: stats.Stats, report: Report | None) -> None:
         self._memory = memory
@@ -128,7 +128,7 @@ class Collector:
 
 
 class Exposition:
-    """Makes the page, scrape after scrape."""
+    """Renders the metrics page for each scrape."""
 
     def __init__(self, memory: stats.Stats) -> None:
         self._memory = memory

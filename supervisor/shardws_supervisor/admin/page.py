@@ -1,7 +1,7 @@
-"""The dashboard: one file of HTML, and the header that lets nothing else run in it.
+"""The dashboard: one HTML file, and a Content-Security-Policy that lets nothing else run in it.
 
-Owns page.html and its Content-Security-Policy. Script and style are allowed by their hashes, so
-text that came from a client cannot become either, even if the page forgot to escape it (CSP 3).
+Script and style are allowed by their hashes, so text from a client cannot become either, even if
+the page failed to escape it (CSP 3).
 """
 
 import base64
@@ -17,13 +17,13 @@ INLINE: Final = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
 def load() -> Response:
-    """Return the answer to `/`; OSError when the file is missing from the installation."""
+    """Return the response to `/`; OSError when the file is missing from the installation."""
     text = FILE.read_text(encoding="utf-8")
     return Response(text.encode(), "text/html; charset=utf-8", headers=headers(text))
 
 
 def headers(text: str) -> dict[str, str]:
-    """Return what a browser is told about the page."""
+    """Return the page's response headers."""
     hashes = {name: f"'sha256-{digest(body)}'" for name, body in INLINE.findall(text)}
     policy = (
         "default-src 'none'",
@@ -43,5 +43,5 @@ def headers(text: str) -> dict[str, str]:
 
 
 def digest(body: str) -> str:
-    """Return the SHA-256 of an inline element as CSP writes it."""
+    """Return the SHA-256 of an inline element in CSP notation."""
     return base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()

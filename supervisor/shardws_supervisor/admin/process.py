@@ -1,8 +1,8 @@
-"""The admin child itself: from the fork until it is killed.
+"""The admin child process, from the fork until it is killed.
 
-Owns its loop and the order in which its parts are made. A TERM for the whole process group
-(systemd, timeout) must not end it: while the shards drain, /readyz says so; the supervisor kills
-it last.
+Owns its event loop and the order in which its parts are created. It ignores a SIGTERM sent to the
+whole process group (systemd, timeout): while the shards drain, /readyz reports it; the supervisor
+kills this child last.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from shardws_supervisor.admin.supervision import Supervision
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the child is given by its supervisor."""
+    """What the supervisor passes to the child."""
 
-    listener: socket.socket  # bound; the supervisor keeps it open, so no connect is ever refused
+    listener: socket.socket  # bound and kept open by the supervisor: no connect is refused
     run_directory: Path
     token: str
     memory: stats.Stats
-    started: float  # of the server, monotonic seconds
+    started: float  # start time of the server, monotonic seconds
 
 
 def run(context: Context) -> int:
-    """Be the admin child until killed."""
+    """Run the admin child until it is killed."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     asyncio.run(_serve(context))
     return 0

@@ -1,18 +1,18 @@
 """The paths of the admin server.
 
-Owns what each answers; who may ask is in access.py. Nothing here changes the server; /send alone
-has an effect, on a client.
+Owns the response of each path; access control is in access.py. No path changes the server; only
+/send has an effect, on a client.
 
-    /livez        200 while the supervisor answers  for probes: no token, no data
-    /readyz       200 when new clients should come here; 503 before, while draining, after
+    /livez        200 while the supervisor replies  for probes: no token, no data
+    /readyz       200 while the server takes new clients; 503 before, while draining, after
     /status       the report of `shardws status --json`
-    /metrics      for Prometheus: shared memory, and what the supervisor says of states
+    /metrics      for Prometheus: shared memory, and states from the supervisor's report
     /             the dashboard
     /connections  the newest connections of all shards; ?limit=N
-    /history      the last minutes, for its charts
+    /history      the last minutes, for the charts
     /send         POST: a text to one connection; only with a token (sending.py)
 
-While the supervisor does not answer, / and /metrics go on; the others are 503.
+While the supervisor does not reply, / and /metrics still work; the others return 503.
 """
 
 import json
@@ -35,12 +35,12 @@ Route = Callable[[Request], Awaitable[Response]]
 
 
 def as_json(value: Any) -> Response:
-    """Return a JSON answer."""
+    """Return a JSON response."""
     return Response(json.dumps(value).encode() + b"\n", "application/json")
 
 
 class Routes:
-    """Answers requests (http.Handler)."""
+    """Handles requests (http.Handler)."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Routes:
         }
 
     async def handle(self, request: Request) -> Response:
-        """Answer one request."""
+        """Return the response to one request."""
         probe = self._probes.get(request.path)
         if probe is not None:
             return await probe(request)
@@ -126,14 +126,14 @@ class Routes:
 
 
 def number(text: str, most: int) -> int:
-    """Read a number of a query; BadRequest unless it is 1 to `most`."""
+    """Parse a number in a query; BadRequest unless it is 1 to `most`."""
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most):
         raise http.BadRequest(400, f"limit must be 1 to {most}")
     return int(text)
 
 
 def reason_of(report: dict[str, Any]) -> str:
-    """Return in a few words why a server is not ready."""
+    """Return a short reason why the server is not ready."""
     if report["phase"] not in ("serving", "reloading"):
         return str(report["phase"])
     if any(
@@ -145,5 +145,5 @@ def reason_of(report: dict[str, Any]) -> str:
 
 
 def unanswered(error: Unanswered) -> Response:
-    """Return what is said while the supervisor is silent."""
-    return Response(f"the supervisor does not answer: {error}\n".encode(), status=503)
+    """Return the response while the supervisor does not reply."""
+    return Response(f"the supervisor does not reply: {error}\n".encode(), status=503)

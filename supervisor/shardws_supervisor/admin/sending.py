@@ -1,8 +1,8 @@
 """POST /send: the dashboard's "Send to this id", by the control command `send`.
 
-Owns the reading of its body, {"id": N, "text": "..."}, and who may do it: only who has the token.
-Without one the admin server answers every user of this host, who may look, but must not speak to
-clients; the control socket, which is the server's user's own, is there for that.
+Owns parsing of the body, {"id": N, "text": "..."}, and the permission, which requires a token.
+Without one every user of this host can read the admin server, but must not be able to send to
+clients; the control socket, restricted to the server's own user, is there for that.
 """
 
 import json
@@ -20,7 +20,7 @@ SHAPE: Final = 'the body is a JSON object like {"id": 5, "text": "hello"}'
 
 
 async def send(supervision: Supervision, request: Request, *, has_token: bool) -> Response:
-    """Send one text to one connection; 409 says why it was not done. BadRequest, Unanswered."""
+    """Send one text to one connection; 409 says why it was not sent. BadRequest, Unanswered."""
     if request.method != "POST":
         return NOT_POST
     if not has_token:
@@ -34,7 +34,7 @@ async def send(supervision: Supervision, request: Request, *, has_token: bool) -
 
 
 def read(body: bytes) -> tuple[int, str]:
-    """Return id and text of a body; BadRequest when it is none."""
+    """Return id and text of a body; BadRequest when it is invalid."""
     try:
         given = json.loads(body)
         connection_id, text = given["id"], given["text"]

@@ -1,9 +1,10 @@
-"""The connections of the admin server: who is read, who is answered, and who goes first.
+"""The connections of the admin server and their limits.
 
-Owns their bounds; knows no path. A stranger can hold nothing: a connection takes a place when its
-request is complete, which it must be HEAD_SECONDS after the connect. Before that, and when its
-answer has left, it is in a crowd whose oldest is closed when it grows too large. Probes have places
-of their own, so that whatever else is asked does not make a server look unhealthy.
+A client that has sent no complete request cannot keep others out: a connection takes one of the
+MOST_CLIENTS places only when its request is complete, which must be within HEAD_SECONDS of the
+connect. Before that, and after its response was sent, it is in a `Crowd`, whose oldest connection
+is closed when it grows too large. Probes have places of their own, so that other requests cannot
+make the server look unhealthy.
 """
 
 import asyncio
@@ -23,12 +24,12 @@ from shardws_supervisor.admin.http import (
 )
 
 HEAD_SECONDS: Final = 2.0  # from the connect to the end of the request
-PATIENCE: Final = 10.0  # seconds from there to the end of the answer
+PATIENCE: Final = 10.0  # seconds from there to the end of the response
 LINGER: Final = 1.0  # seconds for the client to close first
-MOST_CLIENTS: Final = 64  # requests that are being answered, probes not counted
+MOST_CLIENTS: Final = 64  # requests in progress, probes not counted
 MOST_PROBES: Final = 64
-MOST_SILENT: Final = 256  # connections without a complete request; they cost a descriptor each
-MOST_LINGERING: Final = 256  # that have their answer and do not close
+MOST_SILENT: Final = 256  # connections without a complete request; each costs a descriptor
+MOST_LINGERING: Final = 256  # connections whose response was sent and that do not close
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -38,14 +39,14 @@ FAILED: Final = Response(b"internal error\n", status=500)
 
 
 class Crowd:
-    """Connections that wait for their clients; when there are too many, the oldest is closed."""
+    """Connections waiting for their clients; when there are too many, the oldest is closed."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._waiting: dict[asyncio.WriteTransport, None] = {}  # the oldest first
 
     def enter(self, transport: asyncio.WriteTransport) -> None:
-        """Take one in, for which another may have to go."""
+        """Add a connection; the oldest is closed when there are too many."""
         self._waiting[transport] = None
         if len(self._waiting) > self._most:
             oldest = next(iter(self._waiting))
@@ -53,14 +54,14 @@ class Crowd:
             oldest.abort()
 
     def leave(self, transport: asyncio.WriteTransport) -> None:
-        """Let one out; nothing when it has left."""
+        """Remove a connection; no effect when it was removed already."""
         self._waiting.pop(transport, None)
 
 
 class Server:
-    """Answers with what `handler` returns; a handler that raises is a 500 and a log record.
+    """Responds with what `handler` returns; an exception in it becomes a 500 and a log record.
 
-    `probes` are the paths with places of their own, `posts` those that take POST and a body.
+    `probes` are the paths with places of their own, `posts` those that accept POST and a body.
     """
 
     def __init__(
@@ -71,23 +72,23 @@ class Server:
         self._posts = posts
         self._silent = Crowd(MOST_SILENT)
         self._lingering = Crowd(MOST_LINGERING)
-        self._answered = {False: 0, True: 0}  # requests under way, by whether they are probes
+        self._answered = {False: 0, True: 0}  # requests in progress, by whether they are probes
         self.log = Adapter(logger("supervisor.admin"))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one connection from accept to close; never raises."""
+        """Handle one connection from accept to close; never raises."""
         transport = writer.transport
-        # So that drained means that the kernel has it all: an answer that is not read has an end.
+        # So that drain() waits until the kernel has it all: a response that is not read times out.
         transport.set_write_buffer_limits(0)
         try:
             await self._serve(reader, writer)
             self._lingering.enter(transport)
             async with asyncio.timeout(LINGER):
-                # Closing with unread bytes would reset the connection and the answer with it.
+                # Closing with unread bytes would reset the connection and lose the response.
                 while await reader.read(LONGEST_HEAD):
                     pass
         except (TimeoutError, OSError):
-            # It said nothing in time, reads too slowly, or has gone.
+            # It sent nothing in time, reads too slowly, or has gone.
             if transport.get_write_buffer_size():
                 transport.abort()
         finally:
@@ -96,7 +97,7 @@ class Server:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Read a request and write its answer; TimeoutError, OSError when that does not go on."""
+        """Read a request and write its response; TimeoutError or OSError when the client fails."""
         request, response = await self._read(reader, writer)
         async with asyncio.timeout(PATIENCE):
             if request is None:
@@ -109,7 +110,7 @@ class Server:
     async def _read(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> tuple[Request | None, Response]:
-        """Return the request; or None, and what is answered to what is none."""
+        """Return the request; or None and the error response when it is invalid."""
         self._silent.enter(writer.transport)
         response = TOO_LONG
         try:
@@ -129,7 +130,7 @@ class Server:
         return None, response
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        """Answer one request while it has a place."""
+        """Respond to one request while it holds a place."""
         is_probe = request.path in self._probes
         if self._answered[is_probe] >= (MOST_PROBES if is_probe else MOST_CLIENTS):
             await _write(writer, TOO_MANY)
@@ -151,10 +152,10 @@ class Server:
             return FAILED
 
     def _tell_refusal(self, writer: asyncio.StreamWriter, response: Response) -> None:
-        """Write who was refused, and why: anybody who reaches the port can cause that."""
+        """Log who was refused and why, rate limited: anyone who reaches the port can cause it."""
         peer = writer.get_extra_info("peername")
         kind = f"admin requests refused with {response.status}"
-        text = "refused an admin request of %s: %d %s"
+        text = "refused an admin request from %s: %d %s"
         told = (peer[0] if peer else "?", response.status, cut(response.body.decode().strip()))
         self.log.stranger(kind, logging.INFO, text, *told)
 

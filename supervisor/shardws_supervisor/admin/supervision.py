@@ -1,8 +1,9 @@
-"""What the supervisor says, over the control socket: its report, and who is connected.
+"""Queries to the supervisor over the control socket: its report, and the connections.
 
-Owns a client of it for each question, the deadlines, and a short memory, so that ten dashboards
-cost the supervisor no more than one. It never waits for us: what we do not read in time, its
-control socket drops. A shard that stands still delays the list of connections, never the report.
+Owns one client per kind of query, the deadlines, and a short cache, so that ten dashboards cost
+the supervisor no more than one. The supervisor never waits for this process: its control socket
+drops a client that does not read in time. A blocked shard delays the list of connections, never the
+report.
 """
 
 from collections.abc import Callable
@@ -13,29 +14,29 @@ from shardws import control, ids
 
 DEADLINE: Final = 2.0  # seconds for a report
 LIST_DEADLINE: Final = 6.0  # shards have shard_requests.DEADLINE, a second less
-FRESH: Final = 0.2  # seconds for which a report is as good as new
-MOST_LISTED: Final = 4000  # connections in one answer of the supervisor: its bound is 4 MiB
+FRESH: Final = 0.2  # seconds for which a report is cached
+MOST_LISTED: Final = 4000  # connections in one reply of the supervisor, which is at most 4 MiB
 
 Report = dict[str, Any]
 
 
 class Unanswered(Exception):
-    """The supervisor did not answer."""
+    """The supervisor did not reply."""
 
 
 class Declined(Unanswered):
-    """The supervisor answered that it will not, and why."""
+    """The supervisor refused the request; the text says why."""
 
 
 class Line:
-    """A client that is made anew after each failure."""
+    """A control client that reconnects after each failure."""
 
     def __init__(self, run_directory: Path) -> None:
         self._run_directory = run_directory
         self._client: control.Client | None = None
 
     async def ask(self, do: str, deadline: float, **arguments: Any) -> Report:
-        """Return the answer; Unanswered when none comes in `deadline` seconds, or Declined."""
+        """Return the reply; Unanswered after `deadline` seconds, Declined when refused."""
         client = self._client
         if client is None:
             client = self._client = control.connect(self._run_directory, timeout=deadline)
@@ -44,21 +45,21 @@ class Line:
         except control.Refused as error:
             raise Declined(error.description) from None
         except control.ControlError as error:
-            # Others that wait on it have waited as long, or ask of the same supervisor.
+            # Others waiting on it have waited as long, or query the same supervisor.
             client.close()
             if self._client is client:
                 self._client = None
             raise Unanswered(error.description) from None
 
     def close(self) -> None:
-        """Close the connection; the next question opens another."""
+        """Close the connection; the next query opens another."""
         if self._client is not None:
             self._client.close()
             self._client = None
 
 
 class Supervision:
-    """What can be asked."""
+    """The queries of the admin server."""
 
     def __init__(self, run_directory: Path, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -79,12 +80,12 @@ class Supervision:
         """Return the newest connections, at most `limit`, and how many there are; Unanswered.
 
         {"total": N, "connections": [shard.connection_list.entry and its shard, ...]}, and under
-        "silent_shards" how many did not answer.
+        "silent_shards" how many did not reply.
         """
         report = await self.status()
         per_shard = max(1, min(limit, MOST_LISTED // max(1, len(report["shards"]))))
         found = await self._lists.ask("conns", LIST_DEADLINE, limit=per_shard)
-        # The serial rises with each connection of a shard: so all shards take turns in the list.
+        # The serial rises with each connection of a shard, so the shards alternate in the list.
         found["connections"].sort(key=lambda row: ids.unpack(row["id"]).serial, reverse=True)
         del found["connections"][limit:]
         return found

@@ -1,7 +1,7 @@
-"""What the supervisor keeps of the admin child: how to start it, and the line in the log.
+"""The supervisor's side of the admin child: how to start it, and its log line.
 
-Owns that alone; auxiliary.py keeps it alive. The child's own modules are imported after the fork:
-the supervisor and the shards need no HTTP and no prometheus_client.
+auxiliary.py keeps it running. The child's own modules are imported after the fork, so that the
+supervisor and the shards do not load HTTP and prometheus_client.
 """
 
 import socket
@@ -26,7 +26,7 @@ class Directory(Protocol):
 
 
 class Resources(Protocol):
-    """What the admin child takes of what the server has."""
+    """The resources that the admin child uses."""
 
     memory: Stats
     admin_listener: socket.socket | None
@@ -43,12 +43,12 @@ def auxiliaries(
 ) -> list[Auxiliary]:
     """Return the admin child, not yet started, when AdminAddress is set; else nothing.
 
-    `started` is the server's, in monotonic seconds.
+    `started` is the server's start time in monotonic seconds.
     """
     listener = resources.admin_listener
     if listener is None:
         return []
-    token = plan.admin_token  # of the boot: a reload does not change it
+    token = plan.admin_token  # set at boot: a reload does not change it
 
     def body() -> int:
         from shardws_supervisor.admin import process

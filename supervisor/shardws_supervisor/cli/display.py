@@ -1,7 +1,7 @@
 """Status as text: columns for a plain terminal, the same lines when piped.
 
-Owns the words and widths; asks nobody. Reports have been checked (shapes), lines are escaped when
-they are written (output). Rates need two reports: `Rates` keeps the one before.
+Owns the words and widths. Reports were validated before (shapes) and lines are escaped when they
+are written (output). Rates need two reports: `Rates` keeps the previous one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -53,7 +53,7 @@ def duration(seconds: float) -> str:
 
 
 def lag(microseconds: int) -> str:
-    """Return the loop's lateness: 250us, 3.4ms, 1.2s."""
+    """Return the event loop's lag: 250us, 3.4ms, 1.2s."""
     if microseconds < 1000:
         return f"{microseconds}us"
     if microseconds < 1_000_000:
@@ -69,7 +69,7 @@ class Rates:
         self._at = 0.0
 
     def update(self, report: Report) -> dict[int, Report]:
-        """Return per shard msg, in, out and cpu per second since the report before."""
+        """Return per shard msg, in, out and cpu per second since the previous report."""
         now = float(report["uptime"])
         passed = now - self._at
         rates = {}
@@ -96,7 +96,7 @@ def _rates(before: Report, after: Report, passed: float) -> Report:
 
 
 def status(report: Report, rates: dict[int, Report]) -> list[str]:
-    """Return the lines of `shardws status` and of one picture of `shardws top`."""
+    """Return the lines of `shardws status` and of one refresh of `shardws top`."""
     totals = report["totals"]
     lines = [
         f"{report['url']}  {report['phase']}{'' if report['ready'] else ', not ready'}"
@@ -107,7 +107,7 @@ def status(report: Report, rates: dict[int, Report]) -> list[str]:
         "",
         *columns([HEADINGS, *(_row(shard, rates) for shard in report["shards"])]),
     ]
-    if report.get("auxiliaries"):  # a server of an older version says nothing of them
+    if report.get("auxiliaries"):  # a server of an older version does not report them
         lines += ["", *(_auxiliary(auxiliary) for auxiliary in report["auxiliaries"])]
     ends = [shard for shard in report["shards"] if shard["last_end"]]
     if ends:
@@ -120,10 +120,8 @@ def status(report: Report, rates: dict[int, Report]) -> list[str]:
 
 
 def _last_end(shard: Report) -> str:
-    if shard.get("waits_for_code"):  # an older server says nothing of it
-        return (
-            f"slot {shard['shard']} waits for code that can be imported: {shard['waits_for_code']}"
-        )
+    if shard.get("waits_for_code"):  # an older server does not report it
+        return f"slot {shard['shard']} waits for importable code: {shard['waits_for_code']}"
     return f"shard {shard['shard']} last {shard['last_end']}"
 
 
@@ -131,7 +129,7 @@ def _auxiliary(auxiliary: Report) -> str:
     where = (
         f"pid {auxiliary['pid']}  up {duration(auxiliary['uptime'])}"
         if auxiliary["pid"]
-        else "does not run"
+        else "not running"
     )
     restarts = f"  {auxiliary['restarts']} restarts" if auxiliary["restarts"] else ""
     last = f"  last {auxiliary['last_end']}" if auxiliary["last_end"] else ""
@@ -148,14 +146,14 @@ def _certificates(tls: Report) -> list[str]:
 
 
 def _validity(found: Report) -> str:
-    """Say how long a certificate goes on; nothing of one that has expired."""
+    """Return how long a certificate is still valid; "" when it has expired."""
     return "" if found["days_left"] < 0 else f"{found['days_left']} days, "
 
 
 def _alarm(found: Report) -> str:
     if found["days_left"] < 0:
         return f"  EXPIRED at {found['expires']}"
-    if found.get("validity") == "not yet valid":  # an older server says nothing of it
+    if found.get("validity") == "not yet valid":  # an older server does not report it
         return f"  NOT VALID before {found.get('valid_from')}"
     return "  EXPIRES SOON" if found["is_expiring"] else ""
 
@@ -205,7 +203,7 @@ def connections(report: Report) -> list[str]:
 
 
 def connection(report: Report) -> list[str]:
-    """Return the lines of `shardws conn`; whatever a server says of it, one fact on each."""
+    """Return the lines of `shardws conn`: one line per key, known or not."""
     shown = {printable(name): str(value) for name, value in report.items() if name != "more_groups"}
     names = report.get("group_names")
     if isinstance(names, list):
@@ -216,13 +214,13 @@ def connection(report: Report) -> list[str]:
 
 
 def silence(report: Report) -> str:
-    """Say how many shards did not answer, or nothing."""
+    """Return how many shards did not reply, as text; "" for none."""
     silent = report.get("silent_shards")
-    return f", {silent} shards did not answer" if silent else ""
+    return f", {silent} shards did not reply" if silent else ""
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return lines of aligned columns: the first two to the left, numbers to the right."""
+    """Return lines of aligned columns: the first two left-aligned, numbers right-aligned."""
     table = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
     return [

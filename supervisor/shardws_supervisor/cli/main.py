@@ -1,8 +1,7 @@
 """The command line `shardws`: parse, call, print, exit code.
 
-Owns argument parsing and what people see of an error: one line on stderr, exit code 2 for a wrong
-command line or setting, 3 for a server that cannot start. Knows no more of a command than its
-name.
+Owns argument parsing and the report of errors: one line on stderr, exit code 2 for a wrong command
+line or setting, 3 for a server that cannot start.
 """
 
 import argparse
@@ -31,7 +30,7 @@ from shardws_supervisor.system import signals, stdio, versions
 Command = Callable[[argparse.Namespace], int]
 
 LEAST_INTERVAL: Final = 0.1
-MOST_INTERVAL: Final = 20.0  # the server drops who is silent for 30 s
+MOST_INTERVAL: Final = 20.0  # the server drops clients that are silent for 30 s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,16 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Command | None = getattr(namespace, "command", None)
         return EXIT_USAGE if command is None else command(namespace)
     except output.OutputError as error:
-        # Its reader has seen enough, as in `shardws conns | head -3`: that is no failure.
+        # The reader closed the pipe, as in `shardws conns | head -3`: not a failure.
         return EXIT_OK if error.is_reader_gone else complain(str(error), EXIT_FAILED)
-    except signals.Interrupted as error:  # before the supervisor runs: while the probe imports
+    except signals.Interrupted as error:  # such as while the probe imports
         code = EXIT_OK if error.number is signal.SIGTERM else 128 + error.number
-        return complain(f"told to end by {error.number.name} while it started", code)
+        return complain(f"received {error.number.name} during startup", code)
     except KeyboardInterrupt:
         return complain("interrupted", 128 + signal.SIGINT)
     except ShardwsError as error:
         return complain(*_line_and_code(error))
-    except OSError as error:  # what the system refused, such as a pipe: no descriptors are left
+    except OSError as error:  # refused by the system, such as a pipe when no descriptors are left
         where = f"{error.filename}: " if error.filename else ""
         return complain(f"{where}{error.strerror or error}", EXIT_FAILED)
 
@@ -69,10 +68,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _line_and_code(error: ShardwsError) -> tuple[str, int]:
-    """Return what is said of an error, and the exit code."""
+    """Return the text for an error, and the exit code."""
     match error:
         case TLSSetupError():
-            return str(error), error.exit_code  # with its code, which is documented
+            return str(error), error.exit_code  # with its documented code
         case StartError():
             return error.description, error.exit_code
         case SettingError():
@@ -101,28 +100,28 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND")
     _add_run(commands)
     settings.add_commands(commands)
-    _add_operation(
-        commands, "status", operate.status, "what the server does, per shard"
-    ).add_argument("--json", action="store_true", help="as JSON")
-    top = _add_operation(commands, "top", operate.top, "the same, live, with rates")
+    _add_operation(commands, "status", operate.status, "state and figures, per shard").add_argument(
+        "--json", action="store_true", help="as JSON"
+    )
+    top = _add_operation(commands, "top", operate.top, "like status, refreshed, with rates")
     top.add_argument("--interval", type=_interval, default=1.0, metavar="SECONDS")
     top.add_argument(
-        "--count", type=_number, default=None, metavar="N", help="stop after N pictures"
+        "--count", type=_number, default=None, metavar="N", help="stop after N refreshes"
     )
     _add_operation(commands, "reload", operate.reload, "replace the shards one by one")
     scale = _add_operation(commands, "scale", operate.scale, "change the number of shards")
     scale.add_argument("shards", type=int, metavar="N")
-    stop = _add_operation(commands, "stop", operate.stop, "stop the server and wait for its end")
+    stop = _add_operation(commands, "stop", operate.stop, "stop the server and wait for its exit")
     stop.add_argument("--now", action="store_true", help="without waiting for clients")
     stop.add_argument("--no-wait", action="store_true", help="return at once")
-    _add_operation(commands, "drain", operate.drain, "begin a graceful stop, return at once")
-    _add_operation(commands, "reopen-logs", operate.reopen_logs, "open the log file anew")
+    _add_operation(commands, "drain", operate.drain, "begin a graceful stop and return at once")
+    _add_operation(commands, "reopen-logs", operate.reopen_logs, "reopen the log file")
     _add_connection_commands(commands)
     return parser
 
 
 def _interval(text: str) -> float:
-    """Read seconds to sleep; a server is asked at most ten times a second."""
+    """Parse seconds between refreshes; a server is queried at most ten times a second."""
     seconds = float(text)
     if not LEAST_INTERVAL <= seconds <= MOST_INTERVAL:  # nor is nan
         what = f"{LEAST_INTERVAL:g} to {MOST_INTERVAL:g} seconds, not {text}"
@@ -131,7 +130,7 @@ def _interval(text: str) -> float:
 
 
 def _number(text: str) -> int:
-    """Read a number of things to show."""
+    """Parse a number of items to show."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"1 or more, not {text}")
@@ -141,13 +140,13 @@ def _number(text: str) -> int:
 def _add_connection_commands(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
 ) -> None:
-    conns = _add_operation(commands, "conns", operate.conns, "list connections, the newest")
-    conns.add_argument("--shard", type=int, default=None, metavar="N", help="of one shard")
+    conns = _add_operation(commands, "conns", operate.conns, "list the newest connections")
+    conns.add_argument("--shard", type=int, default=None, metavar="N", help="of this shard only")
     conns.add_argument("--sort", choices=connections.SORTED_BY, default="id")
     most = f"of each shard, at most {connections.MOST_LISTED}"
     conns.add_argument("--limit", type=_number, default=100, metavar="N", help=most)
     conns.add_argument(
-        "--after", type=int, default=None, metavar="ID", help="the next ones of its shard, older"
+        "--after", type=int, default=None, metavar="ID", help="older ones of the same shard"
     )
     conns.add_argument("--json", action="store_true", help="as JSON")
     conn = _add_operation(commands, "conn", operate.conn, "show one connection")
@@ -165,7 +164,7 @@ def _add_disconnect(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     )
     who = disconnect.add_mutually_exclusive_group(required=True)
     who.add_argument("id", type=int, nargs="?", metavar="ID")
-    who.add_argument("--ip", default="", metavar="ADDRESS", help="every one from this address")
+    who.add_argument("--ip", default="", metavar="ADDRESS", help="all from this address")
     disconnect.add_argument("--code", type=int, default=1000, metavar="N", help="close code")
     disconnect.add_argument("--reason", default="closed by the operator", metavar="TEXT")
 
@@ -180,9 +179,9 @@ def _add_operation(
     parser = commands.add_parser(
         name, help=text, description=text.capitalize() + ".", aliases=aliases
     )
-    parser.add_argument("--run-dir", default="", metavar="DIR", help="of the server that is meant")
+    parser.add_argument("--run-dir", default="", metavar="DIR", help="of the server to operate")
     parser.add_argument(
-        "--local-port", type=int, default=None, metavar="N", help="of the server that is meant"
+        "--local-port", type=int, default=None, metavar="N", help="of the server to operate"
     )
     parser.set_defaults(command=command)
     return parser
@@ -203,7 +202,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def _run(namespace: argparse.Namespace) -> int:
-    stdio.complete()  # other commands say that standard output is closed; a server serves
+    stdio.complete()  # other commands report a closed standard output; a server runs without it
     told: set[str] = set()
 
     def gather() -> list[Assignment]:

@@ -1,7 +1,7 @@
-"""The commands for a server that runs: status, top, reload, scale, stop, conns, disconnect ...
+"""The commands for a running server: status, top, reload, scale, stop, conns, disconnect ...
 
-Owns what each prints and its exit code; asks over the control socket. Every command that changes
-something says in one line what it did.
+Owns what each prints and its exit code; the server is reached over the control socket. Every
+command that changes something prints one line that says what it did.
 """
 
 import argparse
@@ -14,11 +14,11 @@ from shardws.outcomes import Outcome
 from shardws_supervisor.cli import display, output, picture, shapes
 from shardws_supervisor.cli.shapes import checked
 
-PAUSE = 0.1  # seconds between two looks at something under way
+PAUSE = 0.1  # seconds between two polls of an operation in progress
 
 
 def connect(namespace: argparse.Namespace) -> control.BlockingClient:
-    """Return a client of the server the options name; it raises ControlError when there is none."""
+    """Return a client of the server that the options name; ControlError when there is none."""
     named = namespace.run_dir or None
     return control.connect_blocking(named, port=namespace.local_port)
 
@@ -34,7 +34,7 @@ def status(namespace: argparse.Namespace) -> int:
 
 
 def top(namespace: argparse.Namespace) -> int:
-    """Show the status again and again; to a pipe, one picture after the other."""
+    """Show the status, refreshed; to a pipe, one report after the other."""
     rates = display.Rates()
     left = namespace.count
     with connect(namespace) as server:
@@ -70,7 +70,7 @@ def reload(namespace: argparse.Namespace) -> int:
 def scale(namespace: argparse.Namespace) -> int:
     with connect(namespace) as server:
         reply = checked(server.ask("scale", shards=namespace.shards), shapes.SCALED)
-    output.lines([f"the server goes to {reply['shards']} shards"])
+    output.lines([f"scaling to {reply['shards']} shards"])
     return EXIT_OK
 
 
@@ -102,7 +102,7 @@ def _told_phase(reply: display.Report) -> int:
 def reopen_logs(namespace: argparse.Namespace) -> int:
     with connect(namespace) as server:
         server.ask("reopen-logs")
-    output.lines(["the log file was opened anew"])
+    output.lines(["the log file was reopened"])
     return EXIT_OK
 
 
@@ -134,7 +134,7 @@ def conn(namespace: argparse.Namespace) -> int:
 
 
 def send(namespace: argparse.Namespace) -> int:
-    """Send a text and say what became of it; exit code 1 when it did not arrive."""
+    """Send a text and print the outcome; exit code 1 when it was not delivered."""
     with connect(namespace) as server:
         outcome = _outcome(server.ask("send", id=namespace.id, text=namespace.text))
     output.lines([outcome.name])

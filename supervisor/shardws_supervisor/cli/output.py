@@ -1,8 +1,8 @@
-"""What the command line writes: to standard output, and its one line to standard error.
+"""What the command line writes: standard output, and one line on standard error.
 
-Owns both streams. Text that somebody else chose (a server, a client, a certificate) is escaped
-here, so that no command can forget it: it must not play with the terminal. What cannot be written
-is an OutputError; standard error may fail in silence, since there is nowhere left to say it.
+Owns both streams. Text from elsewhere (a server, a client, a certificate) is escaped here, so that
+no command can forget it and nothing can send control sequences to the terminal. A failed write is
+an OutputError; a failure of standard error is ignored, since there is nowhere to report it.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from shardws_supervisor.system import stdio
 
 
 class OutputError(Exception):
-    """Standard output is closed, full, or nobody reads it any more."""
+    """Standard output is closed, full, or no longer read."""
 
     def __init__(self, error: OSError) -> None:
         self.is_reader_gone = isinstance(error, BrokenPipeError)
@@ -35,8 +35,8 @@ def as_json(value: Any) -> None:
 
 
 def raw(text: str) -> None:
-    """Write text that is ours to the last character; OutputError."""
-    stream: TextIO | None = sys.stdout  # None: its descriptor was closed when Python started
+    """Write text that contains nothing from elsewhere, unescaped; OutputError."""
+    stream: TextIO | None = sys.stdout  # None when its descriptor was closed at Python's start
     try:
         if stream is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -48,12 +48,12 @@ def raw(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Write one line to standard error, now or never: the server says its last word by it, too."""
+    """Write one line to standard error without waiting; also the server's last line."""
     stdio.say(f"shardws: {printable(' '.join(text.split()))}")
 
 
 def to_stderr(text: str) -> None:
-    """Write text of ours to standard error."""
+    """Write text to standard error, unescaped."""
     stream: TextIO | None = sys.stderr
     if stream is None:
         return
@@ -65,7 +65,7 @@ def to_stderr(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return text with everything escaped that could move a terminal's cursor."""
+    """Return text with all control characters escaped."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(ord(char)) for char in text)
@@ -81,7 +81,7 @@ def _encodable(text: str, stream: TextIO) -> str:
 
 
 def _discard(stream: TextIO | None) -> None:
-    """Have what is left in the stream go nowhere: Python would complain of it at its end."""
+    """Discard what is left in the stream: Python would report it when it exits."""
     if stream is not None:
         with contextlib.suppress(OSError, ValueError):  # ValueError: it has no descriptor
             null = os.open(os.devnull, os.O_WRONLY)

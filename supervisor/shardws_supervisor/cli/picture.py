@@ -1,6 +1,6 @@
-"""One picture of `shardws top`: as many lines and columns as the terminal has.
+"""One refresh of `shardws top`: as many lines and columns as the terminal has.
 
-Owns the terminal's size and the codes that draw without flicker; the lines are display's.
+Owns the terminal's size and the escape sequences that draw without flicker; display has the lines.
 """
 
 import os
@@ -11,27 +11,27 @@ from typing import Final
 
 from shardws_supervisor.cli import output
 
-# Home, each line cleared to its end, then what is below.
+# Cursor home, clear each line to its end, then clear everything below.
 _HOME: Final = "\x1b[H"
 _END_OF_LINE: Final = "\x1b[K\n"
 _BELOW: Final = "\x1b[J"
 
 
 def draw(lines: Sequence[str]) -> None:
-    """Draw over the picture before; to a pipe, write the lines and an empty one. OutputError."""
+    """Draw over the previous output; to a pipe, write the lines and an empty one. OutputError."""
     if sys.stdout is None or not sys.stdout.isatty():
         output.lines([*lines, ""])
         return
-    size = os.get_terminal_size(sys.stdout.fileno())  # each time: it may have changed
-    # The cursor stands in the line behind the last one: that is one line less for us.
+    size = os.get_terminal_size(sys.stdout.fileno())  # queried each time: it may have changed
+    # The cursor is on the line after the last one, which leaves one line less.
     shown = fit(lines, size.columns, size.lines - 1)
     output.raw(_HOME + "".join(line + _END_OF_LINE for line in shown) + _BELOW)
 
 
 def fit(lines: Sequence[str], columns: int, rows: int) -> list[str]:
-    """Return what of the lines a terminal can show, escaped; it says how many are left out.
+    """Return the lines that fit the terminal, escaped; the last says how many are left out.
 
-    A size below 1 is one that the terminal does not tell: nothing is left out for it.
+    A size below 1 means that the terminal does not report it: nothing is left out then.
     """
     shown = list(lines)
     if 0 < rows < len(shown):

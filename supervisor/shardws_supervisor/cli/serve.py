@@ -1,4 +1,4 @@
-"""`shardws run`: from the command line's wishes to a serving supervisor.
+"""`shardws run`: from the command line to a serving supervisor.
 
 Owns the sequence: settings known without the application are checked, a probe child imports the
 application, its settings and the others make the plan, the supervisor takes over.
@@ -19,7 +19,7 @@ log = logger("supervisor")
 
 
 def warn(warnings: Sequence[str]) -> None:
-    """Log what the environment holds that is no setting."""
+    """Log the environment variables that look like settings and are not."""
     for warning in warnings:
         log.warning("%s", warning)
 
@@ -27,7 +27,7 @@ def warn(warnings: Sequence[str]) -> None:
 def serve(reference: str, gather: Callable[[], Sequence[Assignment]]) -> int:
     """Run the server and return its exit code; ShardwsError when it cannot start.
 
-    signals.Interrupted when it is told to end before the supervisor runs.
+    signals.Interrupted when a signal ends it before the supervisor runs.
     """
     signals.end_the_start()
     planner = Planner(reference, gather)
@@ -38,7 +38,7 @@ def serve(reference: str, gather: Callable[[], Sequence[Assignment]]) -> int:
         explicit = probe.run(early.load, early.start_timeout)
     except probe.ProbeError as error:
         if error.detail:
-            # To a terminal the last line says enough; a log file is for the whole story.
+            # On a terminal the last line is enough; a log file gets the whole traceback.
             level = logging.ERROR if early.log_file else logging.DEBUG
             log.log(level, "%s", error.description, extra={BLOCK: error.detail})
         raise

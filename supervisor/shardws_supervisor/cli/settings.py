@@ -1,4 +1,4 @@
-"""`shardws settings` and `shardws check`: what a server would go by, without starting one.
+"""`shardws settings` and `shardws check`: the settings of a server, without starting one.
 
 Owns what these two print and their exit codes. `settings` reads the same sources as `run` does, in
 the same way; with MODULE:ATTR a probe child imports the application too.
@@ -31,16 +31,16 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     shown.set_defaults(command=settings)
     checked = commands.add_parser(
         "check",
-        help="tell what is wrong with a settings file",
-        description=f"Tell what is wrong with a TOML file of settings; exit code {EXIT_USAGE} if"
-        " anything is.",
+        help="check a settings file",
+        description=f"Check a TOML file of settings, print each problem; exit code {EXIT_USAGE} if"
+        " there are any.",
     )
     checked.add_argument("file", metavar="FILE")
     checked.set_defaults(command=check)
 
 
 def settings(namespace: argparse.Namespace) -> int:
-    """Print the settings; SettingError and StartError as `run` has them."""
+    """Print the settings; SettingError and StartError as for `run`."""
     given, warnings = sources.gather(namespace, os.environ, namespace.config)
     shown = Settings()
     if namespace.application:
@@ -64,5 +64,5 @@ def check(namespace: argparse.Namespace) -> int:
     for problem in problems:
         output.complain(str(problem))
     if not problems:
-        output.lines([f"{namespace.file}: nothing is wrong"])
+        output.lines([f"{namespace.file}: no problems found"])
     return EXIT_USAGE if problems else EXIT_OK

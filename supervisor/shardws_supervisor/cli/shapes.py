@@ -1,7 +1,7 @@
-"""What the commands need of a reply: its keys and the types of their values.
+"""The shapes of replies: the keys that the commands need, and the types of their values.
 
-Owns the shapes and the check; prints nothing. A server of another version, or what is none, may
-answer anything: that is one line of a ControlError, here, before somebody counts on a key.
+A server of another version, or another program, may reply anything. That is reported here as one
+line of a ControlError, before a command relies on a key.
 """
 
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 from shardws import ids
 from shardws.control import failures
 
-NUMBER: Final = "a number"  # that can be counted with: finite, below 2^63
+NUMBER: Final = "a number"  # usable in arithmetic: finite, below 2^63
 ID: Final = "a ConnectionId"
 MOST: Final = 1 << 63
 
@@ -27,7 +27,7 @@ _CERTIFICATE: Final = {
 _AUXILIARY: Final = {
     "name": str, "pid": NUMBER, "uptime": NUMBER, "restarts": NUMBER, "last_end": str,
 }  # fmt: skip
-# "?": a server of an older version says nothing of it, or it is null.
+# "?": a server of an older version does not report it, or it is null.
 STATUS: Final = {
     "url": str, "phase": str, "ready": bool, "pid": NUMBER, "uptime": NUMBER,
     "max_connections": NUMBER, "reload_outcome": str,
@@ -55,7 +55,7 @@ CLOSED: Final = {"count": NUMBER, "silent_shards?": NUMBER}
 
 
 def checked(reply: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
-    """Return a reply that has the shape; ControlError names what is wrong with it."""
+    """Return the reply if it has the shape; otherwise ControlError names the first mismatch."""
     _check(reply, shape, "")
     return reply
 

@@ -1,7 +1,7 @@
-"""The control socket's file, and that it stays in its place.
+"""The control socket's file, bound with mode 0600 in the run directory (0700).
 
-Owns the binding (0600, in the 0700 run directory); knows no client. A cleaner of temporary files
-may remove the file: the socket goes on listening, and nobody finds it.
+A cleaner of temporary files may remove the file: the socket still listens, but nobody can find it.
+`is_in_place` detects that.
 """
 
 import os
@@ -12,7 +12,7 @@ from shardws.errors import StartError, code_of_errno
 
 
 class BoundSocket:
-    """A listening Unix socket and the file by which it is found."""
+    """A listening Unix socket and its file."""
 
     def __init__(self, path: Path, backlog: int) -> None:
         """Bind and listen; StartError when the path cannot be bound."""
@@ -31,14 +31,14 @@ class BoundSocket:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether who looks by the path finds this very socket."""
+        """Whether the path still leads to this socket."""
         try:
             return os.path.samestat(self._path.lstat(), self._file)
         except OSError:
             return False
 
     def successor(self, backlog: int) -> "BoundSocket":
-        """Return another one in its place, whatever is there; StartError as the constructor."""
+        """Return a new socket bound to the path, replacing what is there; StartError as above."""
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:

@@ -1,6 +1,6 @@
-"""One client of the control socket: its connection, who it is, and what is under way for it.
+"""One client of the control socket: its connection, its identity and its pending requests.
 
-Owns the buffers and the pid and user that the kernel names (SO_PEERCRED); knows no command.
+Owns the buffers and the pid and uid that the kernel reports (SO_PEERCRED).
 """
 
 import selectors
@@ -16,7 +16,7 @@ _CREDENTIALS: Final = struct.Struct("iII")  # struct ucred of unix(7): pid, uid,
 
 
 def peer_of(sock: socket.socket) -> tuple[int, int]:
-    """Return pid and uid of the process that connected, as the kernel knows them."""
+    """Return pid and uid of the process that connected, as reported by the kernel."""
     data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(data)
     return pid, uid
@@ -48,15 +48,15 @@ class Client:
         self.received = bytearray()
         self.unsent = bytearray()
         self.waiting: deque[Pending] = deque()  # in the order of the requests
-        self.is_busy = False  # its requests are being looked at, further down the stack
+        self.is_busy = False  # its requests are being processed further up the call stack
         self.events = selectors.EVENT_READ
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is under way, and nothing of it waits to be read."""
+        """Whether no request is pending and nothing from it waits to be read."""
         if self.is_busy or self.waiting or self.unsent:
             return False
         try:
             return not self.sock.recv(1, socket.MSG_PEEK)
-        except OSError:  # BlockingIOError, or an end that nobody has seen yet
+        except OSError:  # BlockingIOError, or an end of stream not read yet
             return True

@@ -1,10 +1,9 @@
-"""The places at the control socket: who may have one, and who gives way.
+"""The client limit of the control socket: who is accepted, and who is dropped for a newcomer.
 
-Owns the kinds of places and their bounds; knows no request and no command. An ORDINARY place is for
-whoever comes, MOST_CLIENTS of them. When all are taken, a newcomer gets a RESERVED one: it may look
-and steer, but not push, so that backends cannot lock the operator out. A CHILD place is for the
-server's own children (the admin child), known by the pid that the kernel names. Of RESERVED and
-CHILD places the client that has been silent for longest gives way to the next one.
+There are MOST_CLIENTS ORDINARY places for anyone. When all are taken, a newcomer gets a RESERVED
+one: it may query and operate, but not push, so that backends cannot lock out the operator. A CHILD
+place is for the server's own children (the admin child), recognised by the pid that the kernel
+reports. Among RESERVED and CHILD places the client idle for longest is dropped for the next one.
 """
 
 import enum
@@ -14,9 +13,10 @@ from typing import Final, Protocol, TypeVar
 from shardws.control.endpoint import MOST_CLIENTS
 from shardws.log import logger
 
-RESERVED_CLIENTS: Final = 8  # each for a person with a command, or for `top`
+RESERVED_CLIENTS: Final = 8  # each for an operator's command, or for `top`
 CHILD_CLIENTS: Final = 4  # the admin child has two connections
-ROOM_AGAIN: Final = MOST_CLIENTS * 7 // 8  # said then: a table at its bound must not fill the log
+# Below MOST_CLIENTS, so that a number of clients around the limit does not fill the log.
+ROOM_AGAIN: Final = MOST_CLIENTS * 7 // 8
 
 log = logger("supervisor.control")
 
@@ -37,10 +37,10 @@ BOUNDS: Final = {
 
 
 class Client(Protocol):
-    """A client, as far as its place goes."""
+    """A client, as far as the quota needs it."""
 
     kind: ClientKind
-    last: float  # when it was heard of
+    last: float  # when it last sent something
 
     @property
     def is_idle(self) -> bool: ...
@@ -58,13 +58,13 @@ class ClientQuota:
 
     def kind_for(self, pid: int, clients: Iterable[Client]) -> ClientKind:
         """Return the kind of place for a newcomer."""
-        if pid and pid in self._family():  # 0: in another namespace of pids
+        if pid and pid in self._family():  # 0: in another pid namespace
             return ClientKind.CHILD
         if _count(clients, ClientKind.ORDINARY) < MOST_CLIENTS:
             return ClientKind.ORDINARY
         if not self._is_told:
             self._is_told = True
-            what = "%d control clients are served: newcomers can look and steer, but not push"
+            what = "%d control clients are connected: new ones can query and operate, but not push"
             log.warning(what, MOST_CLIENTS)
         return ClientKind.RESERVED
 
@@ -73,18 +73,18 @@ class ClientQuota:
         return _count(clients, kind) >= BOUNDS[kind]
 
     def left(self, clients: Collection[Client]) -> None:
-        """A client has left: who has waited longest in a spare place gets an ordinary one."""
+        """A client has left: the one longest in a reserved place gets an ordinary one."""
         ordinary = _count(clients, ClientKind.ORDINARY)
         waiting = [client for client in clients if client.kind is ClientKind.RESERVED]
         if waiting and ordinary < MOST_CLIENTS:
             min(waiting, key=lambda client: client.last).kind = ClientKind.ORDINARY
         elif self._is_told and ordinary <= ROOM_AGAIN:
             self._is_told = False
-            log.info("the control socket has room for every client again")
+            log.info("the control socket accepts all clients again")
 
 
 def idlest(kind: ClientKind, clients: Iterable[G]) -> G | None:
-    """Return the client of that kind that has been silent for longest with nothing under way."""
+    """Return the client of that kind that has been idle for longest, None when all are busy."""
     idle = [client for client in clients if client.kind is kind and client.is_idle]
     return min(idle, key=lambda client: client.last, default=None)
 

@@ -1,6 +1,6 @@
 """The commands of the control socket: one function each.
 
-Owns their names and checks their arguments; the supervisor does what they ask.
+Owns their names and the checks of their arguments; the supervisor carries them out.
 """
 
 import os
@@ -35,7 +35,7 @@ class LogHandler(Protocol):
 
 
 class Resources(Protocol):
-    """What `status` shows of what the server took before its first fork."""
+    """What `status` shows of the resources acquired before the first fork."""
 
     memory: stats.Stats
     max_connections: int
@@ -75,7 +75,7 @@ class Server(Protocol):
 
 
 def phase(server: Server) -> str:
-    """Return the phase of the server in one word."""
+    """Return the phase of the server as one word."""
     if server.level:
         return "draining" if server.level is Level.GRACEFUL else "stopping"
     if server.reloads.is_running:
@@ -84,7 +84,7 @@ def phase(server: Server) -> str:
 
 
 def summary(server: Server) -> str:
-    """Return the same in a line, for `systemctl status`."""
+    """Return the phase and figures in one line, for `systemctl status`."""
     resources = server.resources
     connections = resources.memory.total(stats.CONNECTIONS)
     return (
@@ -140,7 +140,7 @@ def _scale(server: Server, request: Request) -> Reply:
     if not isinstance(count, int) or isinstance(count, bool):
         raise ValueError("shards must be a whole number")
     if server.level or not server.has_served:
-        raise ValueError("the server starts or stops")
+        raise ValueError("the server is starting or stopping")
     server.scale(count)
     return {"shards": count}
 
@@ -165,7 +165,7 @@ CHANGES = frozenset({*COMMANDS, *connections.COMMANDS}) - PUSHES - {"status", "c
 
 
 def run(server: Server, request: Request) -> Reply | Pending:
-    """Do what a request asks; ValueError when it cannot be done."""
+    """Carry out a request; ValueError when it cannot be done."""
     name = request["do"]
     if name in COMMANDS:
         return COMMANDS[name](server, request)

@@ -1,8 +1,8 @@
-"""The commands of the control socket that are about connections.
+"""The control commands that concern connections.
 
-Owns their names, the choice of the shards that are asked, and the joining of what they answer; the
-doing is in shardws.shard.operator_commands. An id tells its owner by arithmetic: nobody else is
-asked.
+Owns their names, the choice of the shards that are asked, and the merging of their replies; the
+shards' side is shardws.shard.operator_commands. The owner of a connection is computed from its id,
+so no other shard is asked.
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ MOST_LISTED: Final = 500  # of each shard: shard.connection_list.MOST
 MOST_IN_ALL: Final = 6000  # of all shards in one reply: at 600 bytes each below LONGEST_REPLY
 CLOSING: Final = ("code", "reason")
 PAYLOAD: Final = ("text", "data")
-PUSHES: Final = frozenset({"send", "publish", "broadcast"})  # what other programs are there for
+PUSHES: Final = frozenset({"send", "publish", "broadcast"})  # for other programs
 SORTED_BY: Final = ("id", "queue_bytes", "silent", "address")
 
 
@@ -53,10 +53,10 @@ def _ask(
 
 
 def _only(answers: list[Answer | None]) -> Reply:
-    """Return what the one shard that was asked answered; ShardwsError when it refused."""
+    """Return the reply of the one shard that was asked; ShardwsError when it refused."""
     answer = answers[0]
     if answer is None:
-        raise ShardwsError("its shard is down or does not answer", code=10065)
+        raise ShardwsError("its shard is down or does not reply", code=10065)
     if not answer.is_ok:
         raise _refusal(answer)
     reply: Reply = json.loads(answer.body)
@@ -64,7 +64,7 @@ def _only(answers: list[Answer | None]) -> Reply:
 
 
 def _refusal(answer: Answer) -> ShardwsError:
-    """Return the error that a shard refused with."""
+    """Return the error with which a shard refused."""
     refused = json.loads(answer.body)
     return ShardwsError(refused["error"], code=refused["code"])
 
@@ -77,7 +77,7 @@ def _to_owner(server: Server, request: Request, do: str, *names: str) -> Pending
 
 
 def _owner(server: Server, connection_id: Any) -> ShardProcess:
-    """Return the process an id belongs to; NoSuchConnection, ValueError."""
+    """Return the process that owns an id; NoSuchConnection, ValueError."""
     if not isinstance(connection_id, int) or isinstance(connection_id, bool):
         raise ValueError("id must be a whole number")
     try:
@@ -114,7 +114,7 @@ def _disconnect(server: Server, request: Request) -> Pending:
 
 
 def _address(request: Request) -> str:
-    """Return the address to kick as shards know it; UsageError 213 when it is none."""
+    """Return the IP address as shards write it; UsageError 213 when it is invalid."""
     text = request.get("address")
     try:
         if isinstance(text, str):
@@ -122,7 +122,7 @@ def _address(request: Request) -> str:
             return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
     except ValueError:
         pass
-    raise UsageError(f"{text!r:.60} is no IP address", code=213)
+    raise UsageError(f"{text!r:.60} is not an IP address", code=213)
 
 
 def _sum(answers: list[Answer | None]) -> Reply:
@@ -130,7 +130,7 @@ def _sum(answers: list[Answer | None]) -> Reply:
 
 
 def _parts(answers: list[Answer | None]) -> list[Reply]:
-    """Return what was answered; ShardwsError when somebody refused."""
+    """Return the replies that came; ShardwsError when a shard refused."""
     refusals = [answer for answer in answers if answer is not None and not answer.is_ok]
     if refusals:
         raise _refusal(refusals[0])
@@ -149,7 +149,7 @@ def _conns(server: Server, request: Request) -> Pending:
     if shard is not None:
         processes = [process for process in processes if process.slot == shard]
         if not processes:
-            raise ValueError(f"no shard {shard!r:.20} serves now")
+            raise ValueError(f"shard {shard!r:.20} is not serving")
     key = request.get("sort", SORTED_BY[0])
     if key not in SORTED_BY:
         raise ValueError(f"sort by one of {', '.join(SORTED_BY)}")
@@ -163,7 +163,7 @@ def _conns(server: Server, request: Request) -> Pending:
         rows = [row for part in parts for row in part["connections"]]
         for row in rows:
             row["shard"] = ids.unpack(row["id"]).slot
-        # Large numbers first where the large ones are of interest.
+        # Descending where large values are of interest.
         rows.sort(key=lambda row: row[key], reverse=key in ("queue_bytes", "silent"))
         total = sum(part["total"] for part in parts)
         following = [part["next"] for part in parts if "next" in part]
@@ -174,11 +174,11 @@ def _conns(server: Server, request: Request) -> Pending:
 
 
 def _by_any_shard(server: Server, request: Request, do: str, *names: str) -> Pending:
-    """Have one shard do what reaches all of them."""
-    # Rather not one that is about to end: it might do it and end before it says so.
+    """Have one shard do what takes effect on all shards."""
+    # Preferably not one that is about to end: it might do it and end before it replies.
     processes = (server.table.processes(State.READY) or _serving(server))[:1]
     if not processes:
-        raise ValueError("no shard serves now")
+        raise ValueError("no shard is serving")
     return _ask(server, processes, 0, _shard_request(request, do, *names), _only)
 
 
@@ -195,7 +195,7 @@ COMMANDS: Final[dict[str, Callable[[Server, Request], Pending]]] = {
     "conn": _conn,
     "send": _send,
     "disconnect": _disconnect,
-    "kick": _disconnect,  # an earlier name that users still type
+    "kick": _disconnect,  # former name, still typed by users
     "publish": _publish,
     "broadcast": _broadcast,
 }

@@ -1,12 +1,12 @@
-"""The control socket: operators ask the supervisor, one JSON object a line each way.
+"""The control socket: operators query the supervisor with one JSON object per line each way.
 
-Owns the clients of the Unix socket (bound_socket); knows no command: a `Commands` answers. Every
-client is bounded: LONGEST_REQUEST of a line and of lines that wait, MOST_AT_ONCE requests under
-way, LONGEST_REPLY unread, PATIENCE seconds of silence, MOST_CLIENTS at once
+Owns the clients of the Unix socket (bound_socket); `Commands` carries out the requests. Every
+client is bounded: LONGEST_REQUEST bytes of a line and of buffered lines, MOST_AT_ONCE pending
+requests, LONGEST_REPLY bytes unread, PATIENCE seconds of silence, MOST_CLIENTS at once
 (shardws.control.endpoint) and some beyond that for operators (client_quota); all of them together
-MOST_UNREAD. What a client does wrong, it is told once and closed; the supervisor's loop never waits
-for one. Answers keep the order of the requests. Who asks for a change is written into the log: the
-pid and user that the kernel names.
+MOST_UNREAD. A client that breaks a rule gets one error and is closed; the supervisor's loop never
+waits for one. Replies keep the order of the requests. Who requests a change is logged, with the pid
+and uid that the kernel reports.
 
     {"do": "status"}            -> {"ok": true, ...}
     {"do": "scale", "shards": 4} -> {"ok": true} or {"ok": false, "error": "..."}
@@ -28,10 +28,10 @@ from shardws_supervisor.control.client_quota import ClientKind, ClientQuota, idl
 from shardws_supervisor.shards.replies import Pending, Reply, Request, guarded, refusal, settled
 from shardws_supervisor.system.spawn import Closeable
 
-MOST_AT_ONCE: Final = 32  # requests of one client under way; the next ones wait in its buffer
-PIECE: Final = 64 << 10  # bytes of replies that are gathered for one write
-MOST_UNREAD: Final = 32 << 20  # bytes of replies that all clients together leave unread
-DEAF_SECONDS: Final = 1.0  # without a descriptor for a newcomer
+MOST_AT_ONCE: Final = 32  # pending requests of one client; further ones wait in its buffer
+PIECE: Final = 64 << 10  # bytes of replies that are collected for one write
+MOST_UNREAD: Final = 32 << 20  # bytes of unread replies of all clients together
+DEAF_SECONDS: Final = 1.0  # seconds without accepting, when no descriptor is left
 NO_PLACE: Final = 10024  # in errors.ERROR_CODES: too many
 TOO_LONG: Final = 135
 
@@ -55,7 +55,7 @@ class ControlServer:
     ) -> None:
         """Bind and listen; StartError when the path cannot be bound.
 
-        `pushes` are the commands that clients beyond MOST_CLIENTS are refused; `family` returns the
+        `pushes` are the commands refused to clients beyond MOST_CLIENTS; `family` returns the
         pids of children that always have a place; `changes` are the commands that are logged.
         """
         self._selector = selector
@@ -66,13 +66,13 @@ class ControlServer:
         self._quota = ClientQuota(family)
         self._clients: set[Client] = set()
         self._unread = 0  # bytes of replies, of all clients
-        self._deaf_until = 0.0  # nobody is accepted before; 0: it listens
+        self._deaf_until = 0.0  # nobody is accepted before this time; 0 while it listens
         self._bound = BoundSocket(path, MOST_CLIENTS)
         self._sock = self._bound.sock
         selector.register(self._sock, selectors.EVENT_READ, self._accept)
 
     def mend(self) -> bool:
-        """Bind anew when the socket was removed; StartError when that fails. Clients stay."""
+        """Bind again when the socket was removed; StartError when that fails. Clients stay."""
         if self._bound.is_in_place:
             return False
         self._bound = self._bound.successor(MOST_CLIENTS)
@@ -84,7 +84,7 @@ class ControlServer:
         return True
 
     def fds_to_close(self) -> list[Closeable]:
-        """Return the descriptors a forked child must let go of."""
+        """Return the descriptors that a forked child must close."""
         return [self._sock, *(client.sock for client in self._clients)]
 
     def _accept(self) -> None:
@@ -92,9 +92,9 @@ class ControlServer:
             sock, _ = self._sock.accept()
         except ConnectionError:  # it is gone again
             return
-        except OSError:  # no descriptors: the next turn tries again, with one more
+        except OSError:  # no descriptor left: one was freed, so the next turn tries again
             if not self._make_room(ClientKind.ORDINARY):
-                self._selector.unregister(self._sock)  # else it would wake the loop for ever
+                self._selector.unregister(self._sock)  # otherwise it would spin the loop
                 self._deaf_until = self._clock() + DEAF_SECONDS
             return
         sock.setblocking(False)
@@ -110,7 +110,7 @@ class ControlServer:
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._turn(client))
 
     def _make_room(self, kind: ClientKind) -> bool:
-        """See to it that a place of that kind is free; False when all are in use."""
+        """Free a place of that kind if need be; False when all are in use."""
         if kind is not ClientKind.ORDINARY and not self._quota.is_taken(kind, self._clients):
             return True
         client = idlest(kind, self._clients)
@@ -120,7 +120,7 @@ class ControlServer:
         return True
 
     def _drop_gone(self) -> None:
-        """Drop clients whose end waits to be read: the kernel may tell of a newcomer first."""
+        """Drop clients that have disconnected: the kernel may report a newcomer first."""
         for client in list(self._clients):
             try:
                 is_gone = not client.sock.recv(1, socket.MSG_PEEK)
@@ -132,7 +132,7 @@ class ControlServer:
                 self._drop(client)
 
     def _turn(self, client: Client) -> None:
-        """Read, answer and write for one client; the events of one turn may have dropped it."""
+        """Read, process and write for one client, unless an earlier event dropped it."""
         if client not in self._clients:
             return
         try:
@@ -150,7 +150,7 @@ class ControlServer:
         self._answer(client)
 
     def _answer(self, client: Client) -> None:
-        """Take whole lines as far as there is room, and reply to what is settled, in order."""
+        """Start requests up to the limit, and send the replies that are ready, in order."""
         if client.is_busy:
             return
         client.is_busy = True
@@ -168,7 +168,7 @@ class ControlServer:
             self._drop(client)
 
     def _take_line(self, client: Client) -> bool:
-        """Begin the next request; False when there is none, or no room for it."""
+        """Start the next request; False when there is none, or the limit is reached."""
         if client not in self._clients or len(client.waiting) >= MOST_AT_ONCE:
             return False
         end = client.received.find(b"\n")
@@ -187,29 +187,29 @@ class ControlServer:
             self._answer(client)
 
     def _reply_to_first(self, client: Client) -> bool:
-        """Reply to the oldest request if its answer is there."""
+        """Send the reply to the oldest request if it is ready."""
         if client not in self._clients or not client.waiting or not client.waiting[0].is_settled:
             return False
         self._reply(client, guarded(client.waiting.popleft().reply))
         return True
 
     def _audit(self, client: Client, request: Request) -> None:
-        """Write who asks for a change, and for what: JSON cut and escaped."""
+        """Log who requests a change, and which: JSON, truncated and escaped."""
         if request["do"] in self._changes:
             told = {name: value for name, value in request.items() if name != "do"}
             arguments = f" {shown(json.dumps(told))}" if told else ""
             who = (client.uid, client.pid)
-            log.info("user %d (pid %d) asks for %s%s", *who, request["do"], arguments)
+            log.info("user %d (pid %d) requests %s%s", *who, request["do"], arguments)
 
     def _reply_to(self, client: Client, line: bytes) -> Pending:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
-            return settled(refusal("the request is no JSON"))
+            return settled(refusal("the request is not valid JSON"))
         if not isinstance(request, dict) or not isinstance(request.get("do"), str):
             return settled(refusal('a request is a JSON object like {"do": "status"}'))
         if client.kind is ClientKind.RESERVED and request["do"] in self._pushes:
-            return settled(refusal(f"{MOST_CLIENTS} clients are served already", NO_PLACE))
+            return settled(refusal(f"{MOST_CLIENTS} clients are connected already", NO_PLACE))
         self._audit(client, request)
         pending: list[Pending] = []
 
@@ -238,12 +238,12 @@ class ControlServer:
             self._drop_unread(max(self._clients, key=lambda one: len(one.unsent)))
 
     def _drop_unread(self, client: Client) -> None:
-        log.warning("a control client does not read its answers and is dropped")
+        log.warning("a control client does not read its replies: dropped")
         self._drop(client)
 
     def _write_some(self, client: Client) -> None:
         if client in self._clients:
-            with contextlib.suppress(OSError):  # seen when it is read from
+            with contextlib.suppress(OSError):  # noticed at the next read
                 self._write(client)
 
     def _write(self, client: Client) -> None:
@@ -267,7 +267,7 @@ class ControlServer:
             self._quota.left(self._clients)
 
     def expire(self, now: float) -> None:
-        """Drop clients that have been silent for too long; listen again after want of room."""
+        """Drop clients that have been silent for too long; accept again after a pause."""
         if self._deaf_until and now >= self._deaf_until:
             self._deaf_until = 0.0
             self._selector.register(self._sock, selectors.EVENT_READ, self._accept)

@@ -1,7 +1,7 @@
-"""The run directory and the control socket, looked after while the server runs.
+"""Restores the run directory and the control socket when their files are removed.
 
-Owns when they are looked for and the log lines. The shards look after their own sockets
-(shardws.routing.mesh_socket); they need the directory, which is made again here.
+Owns when they are checked and the log lines. The shards look after their own sockets
+(shardws.routing.mesh_socket); they need the directory, which is restored here.
 """
 
 from typing import Final, Protocol
@@ -15,23 +15,23 @@ log = logger("supervisor.control")
 
 
 class Mendable(Protocol):
-    """Something on disk that may be taken away."""
+    """Something on disk that may be removed."""
 
     def mend(self) -> bool:
-        """Restore it; True when there was something to do. StartError says why it cannot be."""
+        """Restore it; True when something was missing. StartError when it cannot be restored."""
 
 
 class SocketWatch:
     """See the module docstring; time is an argument."""
 
     def __init__(self, *mendables: Mendable) -> None:
-        """Those are mended in this order, and none when one before it cannot be."""
+        """Mended in this order; the first failure ends the attempt."""
         self._mendables = mendables
         self._due = 0.0
-        self._told = ""  # the trouble that is in the log already
+        self._told = ""  # the problem that was logged last
 
     def advance(self, now: float) -> None:
-        """Look when it is due."""
+        """Check when it is due."""
         if now < self._due:
             return
         self._due = now + PERIOD
@@ -44,4 +44,4 @@ class SocketWatch:
             return
         self._told = ""
         if any(mended):
-            log.warning("files of the run directory had been removed: made anew")
+            log.warning("files of the run directory had been removed: restored")

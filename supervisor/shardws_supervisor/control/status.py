@@ -1,8 +1,8 @@
 """What `status`, `top`, /status and /metrics show: slots and shared memory as plain data.
 
-Owns the shape of the report; changes nothing. The figures are those of the table in
-`shardws.metrics`, under their keys. CPU time does not fall at a respawn either: shared memory has
-that of the processes that have ended, the kernel that of the living.
+Owns the shape of the report. The figures are those of the table in `shardws.metrics`, under their
+keys. CPU time never decreases, not even at a respawn: shared memory has that of ended processes,
+the kernel that of running ones.
 """
 
 import os
@@ -21,7 +21,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the kernel says of a process."""
+    """What the kernel reports of a process."""
 
     rss_bytes: int
     cpu_seconds: float
@@ -31,7 +31,7 @@ def usage_of(pid: int, proc: Path = Path("/proc")) -> Usage:
     """Return memory and CPU time of a process, zeros when it is gone."""
     try:
         pages = int((proc / str(pid) / "statm").read_text().split()[1])
-        # The name in parentheses may hold blanks: fields are counted behind it.
+        # The name in parentheses may contain blanks: count fields after it.
         fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
         return Usage(pages * _PAGE, (int(fields[11]) + int(fields[12])) / _TICKS)
     except (OSError, ValueError, IndexError):
@@ -78,7 +78,7 @@ def totals(memory: stats.Stats) -> dict[str, int]:
 
 
 def report(table: SlotTable, memory: stats.Stats) -> dict[str, Any]:
-    """Return the part of the report that speaks of shards."""
+    """Return the part of the report about shards."""
     now = time.monotonic()
     shards = [shard_report(slot, memory, now) for slot in sorted(table, key=lambda s: s.index)]
     return {"shards": shards, "totals": totals(memory)}

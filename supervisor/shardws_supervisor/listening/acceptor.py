@@ -1,11 +1,11 @@
-"""The acceptor: with AcceptMode handoff it alone accepts, and hands each socket to a shard.
+"""The acceptor: with AcceptMode handoff it alone accepts, and passes each socket to a shard.
 
-Owns the choice of the shard (`Balance`) and the handing over (`Acceptor`); reads and writes nothing
+Owns the choice of the shard (`Balance`) and the handoff (`Acceptor`); it reads and writes nothing
 on the sockets it accepts. The kernel spreads connections by chance; here the shard with the fewest
 gets the next one, counted from shared memory plus what is in flight to it. It is a process of its
-own, because the supervisor must not be kept busy by a burst of connects. The supervisor keeps the
-listening socket and the other ends open, so a killed acceptor costs the one connection it held and
-a pause, in which connects wait in the backlog.
+own, so that a burst of connects cannot keep the supervisor busy. The supervisor keeps the listening
+socket and the other ends open, so a killed acceptor costs the one connection it held and a pause,
+during which connects wait in the backlog.
 """
 
 import errno
@@ -23,7 +23,7 @@ from shardws.log import logger
 ORDER: Final = struct.Struct("<BH")  # what, row; ADD carries the descriptor to hand sockets over
 ADD: Final = 1
 DROP: Final = 2
-AT_ONCE: Final = 64  # accepts between two looks at the orders
+AT_ONCE: Final = 64  # accepts between two checks for orders
 PAUSE: Final = 0.05  # seconds without accepting: no descriptors, or every shard's queue is full
 CARGO: Final = b"c"  # a message has to carry a byte
 
@@ -39,11 +39,11 @@ class Balance:
 
     def __init__(self, memory: stats.Stats) -> None:
         self._memory = memory
-        self._handed: dict[int, int] = {}  # by row, since it was added
+        self._handed: dict[int, int] = {}  # connections handed to each row since it was added
         self._accepted_before: dict[int, int] = {}
 
     def add(self, row: int) -> None:
-        """Let a row take part."""
+        """Add a row."""
         self._handed[row] = 0
         self._accepted_before[row] = self._memory.row(row)[stats.ACCEPTED]
 
@@ -77,14 +77,14 @@ class Acceptor:
         self._orders = orders
         self._balance = Balance(memory)
         self._shards: dict[int, socket.socket] = {}  # by row
-        self._held: socket.socket | None = None  # accepted, and no shard took it yet
+        self._held: socket.socket | None = None  # accepted, but not yet taken by a shard
         self._pause_until = 0.0
         self._is_told = False
         self._selector = selectors.DefaultSelector()
         self._is_accepting = False
 
     def run(self) -> None:
-        """Accept until the supervisor is gone."""
+        """Accept until the supervisor has closed `orders`."""
         self._listener.setblocking(False)
         self._selector.register(self._orders, selectors.EVENT_READ)
         while True:
@@ -97,7 +97,7 @@ class Acceptor:
                 self._accept()
 
     def _arrange(self) -> None:
-        """Watch the listener only while a shard can take what it gives."""
+        """Watch the listener only while a shard can take a connection."""
         now = time.monotonic()
         if now >= self._pause_until:
             self._pause_until = 0.0
@@ -114,7 +114,7 @@ class Acceptor:
     def _listen(self) -> None:
         try:
             self._listener.listen(self._backlog)
-        except OSError as error:  # another program listens on the port since we bound it
+        except OSError as error:  # another program has listened on the port since it was bound
             raise ListenError(f"cannot listen: {error.strerror}") from None
 
     def _obey(self) -> bool:
@@ -148,20 +148,20 @@ class Acceptor:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     self._pause(f"cannot accept: {error.strerror}")
                     return
-                continue  # this one is gone again (accept(2): treat like EAGAIN)
+                continue  # the connection was reset already (accept(2): treat like EAGAIN)
             self._hand(client)
             if self._held is not None:
                 return
 
     def _hand(self, client: socket.socket) -> None:
-        """Give a connection to the first shard that takes it; else hold it and pause."""
+        """Pass a connection to the first shard that takes it; otherwise hold it and pause."""
         for row in self._balance.order():
             try:
                 socket.send_fds(self._shards[row], [CARGO], [client.fileno()])
             except BlockingIOError:
                 continue
             except OSError:
-                self._forget(row)  # the shard has died; the supervisor notices as well
+                self._forget(row)  # the shard has died; the supervisor notices it too
                 continue
             self._balance.note(row)
             self._held = None
@@ -179,8 +179,8 @@ class Acceptor:
 
 
 def run(listener: socket.socket, backlog: int, orders: socket.socket, memory: stats.Stats) -> int:
-    """Be the acceptor until the supervisor closes `orders`."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # for the group; the supervisor ends it
+    """Run the acceptor until the supervisor closes `orders`."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to the group; the supervisor ends us
     try:
         Acceptor(listener, backlog, orders, memory).run()
     except ListenError as error:

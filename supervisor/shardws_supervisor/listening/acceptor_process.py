@@ -1,9 +1,9 @@
 """The acceptor as a child of the supervisor, and the sockets that lead from it to the shards.
 
-Owns the child and, per process, a socket pair (SOCK_SEQPACKET: each message is whole and carries
-one descriptor). The shard has one end; the acceptor gets a copy of the other while the shard is
-ready, and the supervisor keeps it, so that the next acceptor gets it too. When a shard drains, both
-copies are closed: it reads to the end and takes what was already handed over.
+Owns the child and, per shard process, a socket pair (SOCK_SEQPACKET: each message is whole and
+carries one descriptor). The shard has one end; the acceptor gets a copy of the other while the
+shard is ready, and the supervisor keeps it, so that the next acceptor gets it too. When a shard
+drains, both copies are closed: it reads to the end and takes what was already handed over.
 """
 
 import socket
@@ -28,7 +28,7 @@ class AcceptorProcess(Auxiliary):
         memory: stats.Stats,
         fds_to_close: Callable[[], list[Closeable]],
     ) -> None:
-        """`fds_to_close` are the descriptors the child must close, without the listener."""
+        """`fds_to_close` returns the descriptors the child must close, without the listener."""
         super().__init__("acceptor", self._run, fds_to_close, QUICK, process_name="shardws-accept")
         self._listener = listener
         self._memory = memory
@@ -42,14 +42,14 @@ class AcceptorProcess(Auxiliary):
         return acceptor.run(self._listener, BACKLOG, self._theirs, self._memory)
 
     def _prepare(self) -> list[Closeable]:
-        """Make the order channel of a new acceptor (Auxiliary)."""
+        """Create the order channel of a new acceptor (Auxiliary)."""
         if self._orders is not None:
             self._orders.close()
         self._orders, self._theirs = _pair()
         return list(self.descriptors())
 
     def _forked(self) -> None:
-        """Name every ready shard to the new acceptor (Auxiliary)."""
+        """Pass every ready shard to the new acceptor (Auxiliary)."""
         assert self._theirs is not None
         self._theirs.close()
         for row in self._ready:
@@ -76,7 +76,7 @@ class AcceptorProcess(Auxiliary):
             end.close()
 
     def _order(self, what: int, row: int) -> None:
-        """Tell the acceptor; one that does not read is killed, and the next one told everything."""
+        """Send an order; an acceptor that does not read is killed, and the next gets them all."""
         if self._orders is None or not self.pid:
             return
         descriptors = [self._ends[row].fileno()] if what == acceptor.ADD else []
@@ -86,7 +86,7 @@ class AcceptorProcess(Auxiliary):
             self.kill()
 
     def descriptors(self) -> list[socket.socket]:
-        """Return what is open here: no child may keep it."""
+        """Return the sockets open here: no child may keep them."""
         orders = [self._orders] if self._orders is not None else []
         return [*orders, *self._ends.values()]
 

@@ -1,7 +1,7 @@
 """A listening socket that was passed in: socket activation, sd_listen_fds(3).
 
-Owns the taking of it and the sharing between slots; never accepts. All shards accept on the one
-socket, which somebody else keeps open: a connect waits in its queue while the whole server is
+Owns taking the socket and sharing it between slots; never accepts. All shards accept on the one
+socket, which the service manager keeps open: a connect waits in its queue while the whole server is
 restarted, and none is refused. The price is that the kernel spreads connections less evenly than
 over one socket per slot (measured: 235/319/27/19 of 600, against 139/163/125/173).
 """
@@ -29,7 +29,7 @@ class PassedSocket(AcceptStrategy):
 
     @contextmanager
     def source(self, slot: int, row: int) -> Iterator[ConnectionSource]:
-        """Give every process the same socket."""
+        """Pass every process the same socket."""
         yield ListeningSocket(self._sock)
 
     def fds_to_close(self, slot: int | None = None) -> list[socket.socket]:
@@ -37,19 +37,19 @@ class PassedSocket(AcceptStrategy):
         return [self._sock] if slot is None else []
 
     def are_listening(self) -> bool:
-        """Tell whether somebody listens; who passed the socket usually has."""
+        """Tell whether the socket listens; whoever passed it has usually called `listen`."""
         return bool(self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
     def close(self) -> None:
-        """Close our copy; the port is not ours to close."""
+        """Close our copy; the port itself stays open with whoever passed it."""
         self._sock.close()
 
 
 def take(environment: MutableMapping[str, str], pid: int) -> socket.socket | None:
     """Return the socket that was passed to process `pid`, None when there is none.
 
-    The variables are taken out of the environment: a program that the application starts must not
-    believe that they are meant for it. StartError for anything but one TCP socket.
+    The variables are removed from the environment, so that a program started by the application
+    does not take them as its own. StartError for anything but one TCP socket.
     """
     owner, number, _ = (environment.pop(name, "") for name in VARIABLES)
     if owner != str(pid) or not number.isdecimal() or number == "0":
@@ -60,10 +60,10 @@ def take(environment: MutableMapping[str, str], pid: int) -> socket.socket | Non
         sock = socket.socket(fileno=FIRST)
         is_stream = sock.type == socket.SOCK_STREAM
     except OSError as error:
-        raise StartError(f"descriptor {FIRST} is no socket: {error.strerror}") from None
+        raise StartError(f"descriptor {FIRST} is not a socket: {error.strerror}") from None
     if not is_stream or sock.family not in (socket.AF_INET, socket.AF_INET6):
         sock.detach()
-        raise StartError("the socket that was passed is no TCP socket (ListenStream=PORT)")
+        raise StartError("the socket that was passed is not a TCP socket (ListenStream=PORT)")
     sock.set_inheritable(False)
     sock.setblocking(False)
     return sock

@@ -1,4 +1,4 @@
-"""AcceptMode handoff: one socket that nobody can join, and a child that alone accepts on it.
+"""AcceptMode handoff: one exclusive socket, and a child that alone accepts on it.
 
 Owns the socket and the port's lock; `acceptor_process` owns the child and its links to the shards.
 """
@@ -17,7 +17,7 @@ from shardws_supervisor.system.spawn import Closeable
 
 
 class Handoff(AcceptStrategy):
-    """See the module docstring. Slots need nothing: the acceptor knows living shards only."""
+    """See the module docstring. Slots need nothing: the acceptor only has ready shards."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Handoff(AcceptStrategy):
     ) -> None:
         """Bind the socket, unless one was passed in; StartError when the port is not free.
 
-        `fds_to_close` are all descriptors of the supervisor; the acceptor keeps the socket of them.
+        `fds_to_close` returns all descriptors of the supervisor; the acceptor keeps the socket.
         """
         self._lock: socket.socket | None = None
         if passed is not None:
@@ -47,7 +47,7 @@ class Handoff(AcceptStrategy):
 
     @contextmanager
     def source(self, slot: int, row: int) -> Iterator[ConnectionSource]:
-        """Give a process its end of a new pair, and close our copy of it after the fork."""
+        """Pass a process its end of a new pair, and close our copy of it after the fork."""
         with self._acceptor.connect(row) as end:
             yield HandoffSocket(end, self.address.port)
 
@@ -58,7 +58,7 @@ class Handoff(AcceptStrategy):
         self._acceptor.drop(row)
 
     def fds_to_close(self, slot: int | None = None) -> list[socket.socket]:
-        """Return everything: a shard gets its own end from `source`."""
+        """Return all of them: a shard gets its own end from `source`."""
         locks = [] if self._lock is None else [self._lock]
         return [*locks, self.sock, *self._acceptor.descriptors()]
 
@@ -67,7 +67,7 @@ class Handoff(AcceptStrategy):
         return bool(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
     def close(self) -> None:
-        """End the acceptor, too."""
+        """Close the port and end the acceptor."""
         self.sock.close()
         if self._lock is not None:
             self._lock.close()

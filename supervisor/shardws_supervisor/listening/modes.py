@@ -1,6 +1,6 @@
 """The choice of the accept strategy, made once, before the first fork.
 
-Owns the only place that looks at AcceptMode and at a passed socket.
+The only place that looks at AcceptMode and at a passed socket.
 """
 
 import socket
@@ -25,7 +25,7 @@ def strategy_for(
 ) -> AcceptStrategy:
     """Return the strategy for the settings; StartError when the port is not free.
 
-    `passed` is a socket that replaces `address`; `fds_to_close` are all descriptors of the
+    `passed` is a socket that replaces `address`; `fds_to_close` returns all descriptors of the
     supervisor, those of the strategy included.
     """
     if plan.accept_mode == "handoff":

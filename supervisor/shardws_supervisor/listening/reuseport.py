@@ -1,8 +1,8 @@
 """AcceptMode reuseport: one listening socket per slot, among which the kernel spreads connections.
 
-Owns the sockets, bound by the supervisor and kept for as long as the slot; never listens or
+Owns the sockets, which the supervisor binds and keeps for as long as the slot; never listens or
 accepts. A shard calls `listen` on the socket it inherits, so before the first shard is ready a
-connect is refused; from then on the socket listens through every death and respawn, because the
+connect is refused; from then on the socket listens through every crash and respawn, because the
 supervisor keeps it open (measured: 40 of 40 waiting connections survive a kill -9, against 20 of 40
 lost with a socket of the shard's own).
 """
@@ -25,7 +25,7 @@ class ReusePort(AcceptStrategy):
     """One bound socket per slot, all on one address."""
 
     def __init__(self, address: Address, *, is_exclusive: bool) -> None:
-        """Prove that the port is free, when it is to be exclusive."""
+        """Check that the port is free if it is to be exclusive."""
         self.address = address
         self._sockets: dict[int, socket.socket] = {}
         self._is_exclusive = is_exclusive
@@ -35,7 +35,7 @@ class ReusePort(AcceptStrategy):
             sock.close()
 
     def add_slot(self, slot: int) -> None:
-        """Bind the socket of a slot; the first one settles a LocalPort of 0."""
+        """Bind the socket of a slot; the first one determines the port for a LocalPort of 0."""
         if slot in self._sockets:
             return
         sock = self._sockets[slot] = sockets.bind(self.address, is_shared=True)
@@ -49,32 +49,32 @@ class ReusePort(AcceptStrategy):
 
     @contextmanager
     def source(self, slot: int, row: int) -> Iterator[ConnectionSource]:
-        """Give a process the socket of its slot."""
+        """Pass a process the socket of its slot."""
         yield ListeningSocket(self.socket_of(slot))
 
     def remove_slot(self, slot: int) -> None:
-        """Close the socket of a slot that is given up."""
+        """Close the socket of a removed slot."""
         sock = self._sockets.pop(slot, None)
         if sock:
             sock.close()
 
     def slot_rests(self, slot: int) -> None:
-        """Bind the socket anew: clients that wait at it are reset, and the others get the rest.
+        """Bind a new socket: clients waiting in the old one are reset, new ones go to other slots.
 
-        The kernel gives no client to a socket that is bound and does not listen.
+        The kernel passes no connection to a socket that is bound but does not listen.
         """
         old = self._sockets.get(slot)
         if old is None:
             return
         try:
             self._sockets[slot] = sockets.bind(self.address, is_shared=True)
-        except StartError as error:  # the address has left this host, for instance
+        except StartError as error:  # for example, the host no longer has the address
             log.warning("slot %d keeps its socket, where clients may wait: %s", slot, error)
             return
         old.close()
 
     def are_listening(self) -> bool:
-        """Tell whether a shard has called `listen` on each."""
+        """Tell whether a shard has called `listen` on each socket."""
         return all(
             sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
             for sock in self._sockets.values()
@@ -86,7 +86,7 @@ class ReusePort(AcceptStrategy):
         return locks + [sock for index, sock in self._sockets.items() if index != slot]
 
     def close(self) -> None:
-        """Close them all, and the lock."""
+        """Close all sockets and the lock."""
         for sock in self._sockets.values():
             sock.close()
         self._sockets.clear()

@@ -1,9 +1,8 @@
-"""How connections reach the shards: what every way of accepting them provides.
+"""How connections reach the shards: the interface of every way to accept them.
 
-Owns the interface. `reuseport`, `activation` and `handoff` implement it and `modes` chooses one of
-them when the server starts; the shards and the supervisor use what they are given and never ask
-which one it is. Hooks that only some implementations need do nothing here; the `return` in them
-tells mypy that they are no abstract methods.
+`reuseport`, `activation` and `handoff` implement it and `modes` chooses one of them when the server
+starts; the shards and the supervisor never ask which one it is. Hooks that only some
+implementations need do nothing here; the `return` in them tells mypy that they are not abstract.
 
 Order of calls: `add_slot`, then for each process of the slot `source` (around the fork),
 `shard_ready` and `shard_leaves`, `slot_rests` while no process serves there, and `remove_slot`.
@@ -20,17 +19,17 @@ from shardws_supervisor.system.spawn import Closeable
 
 
 class AcceptStrategy(Protocol):
-    """One way to accept; a row is a process (ids.row_of)."""
+    """One way to accept; a row stands for a shard process (ids.row_of)."""
 
-    address: Address  # with the port that the system picked for 0
-    auxiliaries: tuple[Auxiliary, ...] = ()  # children it needs; the supervisor keeps them alive
+    address: Address  # with the port the kernel chose for port 0
+    auxiliaries: tuple[Auxiliary, ...] = ()  # children it needs; the supervisor restarts them
 
     def source(self, slot: int, row: int) -> AbstractContextManager[ConnectionSource]:
-        """Return what a new process of a slot inherits; leave the context after the fork."""
+        """Return what a new process of a slot inherits; exit the context after the fork."""
         ...
 
     def fds_to_close(self, slot: int | None = None) -> Sequence[Closeable]:
-        """Return the descriptors that the shard of a slot, or with None any child, must close."""
+        """Return the descriptors that the shard of a slot, or any child for None, must close."""
         ...
 
     def are_listening(self) -> bool:
@@ -38,27 +37,27 @@ class AcceptStrategy(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the port up, more than once if need be.
+        """Close the port; may be called more than once.
 
-        Connects are refused as soon as the shards have closed their copies too.
+        Connects are refused once the shards have closed their copies too.
         """
         ...
 
     @property
     def is_accepting(self) -> bool:
-        """Whether accepting works as far as the supervisor's own children are concerned."""
+        """Whether the children that accepting depends on are running."""
         return True
 
     def add_slot(self, slot: int) -> None:
-        """Take a slot into use; StartError when its socket cannot be bound."""
+        """Add a slot; StartError when its socket cannot be bound."""
         return
 
     def remove_slot(self, slot: int) -> None:
-        """Send no new connection to a slot that is given up."""
+        """Send no new connections to a removed slot."""
         return
 
     def slot_rests(self, slot: int) -> None:
-        """Let no client wait at a slot that will not serve soon."""
+        """Keep clients from waiting in the backlog of a slot that will not serve soon."""
         return
 
     def shard_ready(self, row: int) -> None:
@@ -66,5 +65,5 @@ class AcceptStrategy(Protocol):
         return
 
     def shard_leaves(self, row: int) -> None:
-        """A shard drains, stops or is gone: give it no more connections."""
+        """A shard drains, stops or has ended: pass it no more connections."""
         return

@@ -1,6 +1,6 @@
-"""What works and is probably not meant: told at the start and at each reload.
+"""Warnings about settings that work but are probably not intended, logged at start and reload.
 
-Owns the list; refuses nothing.
+Nothing is refused here.
 """
 
 import ipaddress
@@ -12,11 +12,11 @@ from shardws.settings import table
 from shardws.settings.values import Settings
 from shardws.shard import certificates
 
-LONGEST = 1 << 20  # bytes of a store that are looked through for a private key
+LONGEST = 1 << 20  # bytes of a store that are searched for a private key
 
 
 def found(settings: Settings, *, is_tls: bool) -> list[str]:
-    """Return one line for each; missing files are somebody else's finding."""
+    """Return one line for each; missing files are reported elsewhere."""
     return [*(_open_keys(settings) if is_tls else ()), *_open_proxies(settings)]
 
 
@@ -37,7 +37,7 @@ def _mode_of(path: str) -> int:
 
 
 def _may_hold_key(path: str) -> bool:
-    """Tell whether a store holds a key: a PEM file says so, the others are made for it."""
+    """Tell whether a store may hold a key: PEM files are searched, other formats always may."""
     try:
         with Path(path).expanduser().open("rb") as file:
             data = file.read(LONGEST)
@@ -49,7 +49,7 @@ def _may_hold_key(path: str) -> bool:
 def _open_proxies(settings: Settings) -> list[str]:
     blocks = settings[table.TRUSTED_PROXIES]
     return [
-        f"TrustedProxies {block} believes everybody: any client may then choose the address that"
+        f"TrustedProxies {block} trusts everyone: any client may then choose the address that"
         " AllowedClients and the log see"
         for block in blocks
         if ipaddress.ip_network(block.partition("%")[0], strict=False).prefixlen == 0

@@ -1,10 +1,10 @@
-"""The application: MODULE:ATTR becomes a WebSocketServer object, or one clear line says why not.
+"""The application: imports MODULE:ATTR and returns the server object, or says in one line why not.
 
-Owns the import and the wording of what can go wrong in it; knows no process. It runs in children
-alone: the supervisor never imports the application, so that a reload sees the files of the day.
+Owns the import and the wording of its errors. It runs in children only: the supervisor never
+imports the application, so that a reload sees the current files.
 
-An error that may pass by itself (no database yet) ends a start with EXIT_FAILED, which a service
-manager retries; code that cannot run as it is written with EXIT_CANNOT_START.
+An error that may be temporary (no database yet) ends a start with EXIT_FAILED, on which a service
+manager retries; code that cannot run as written ends it with EXIT_CANNOT_START.
 """
 
 import importlib
@@ -25,23 +25,23 @@ NOT_THEIRS: Final = (
     os.path.join(os.path.dirname(shardws.__file__), ""),
     os.path.join(os.path.dirname(os.path.dirname(__file__)), ""),
 )
-LASTING: Final = (ImportError, SyntaxError, NameError, UsageError)  # no second try helps
+LASTING: Final = (ImportError, SyntaxError, NameError, UsageError)  # errors that a retry cannot fix
 
 
 def split(reference: str) -> tuple[str, str]:
-    """Return module and attribute of MODULE:ATTR; StartError (usage) when it is none."""
+    """Return module and attribute of MODULE:ATTR; StartError (usage) when it is malformed."""
     module, mark, attribute = reference.partition(":")
     parts = [*module.split("."), *attribute.split(".")]
     if not mark or not all(part.isidentifier() for part in parts):
         raise StartError(
-            f"{reference!r} names no application: say MODULE:ATTR, {_hint(module, attribute)}",
+            f"{reference!r} is not an application: use MODULE:ATTR, {_hint(module, attribute)}",
             exit_code=EXIT_USAGE,
         )
     return module, attribute
 
 
 def _hint(module: str, attribute: str) -> str:
-    """Return what was probably meant: a file was named, or no attribute, or a call."""
+    """Return what was probably meant: for a file name, a missing attribute or a call."""
     path = module.removesuffix(".py").removeprefix("./").replace("/", ".")
     name = attribute.removesuffix("()") or "server"
     if all(part.isidentifier() for part in [*path.split("."), *name.split(".")]):
@@ -50,7 +50,7 @@ def _hint(module: str, attribute: str) -> str:
 
 
 def load(reference: str, directory: Directory) -> Application:
-    """Go to the directory and import the application from it; StartError tells why it cannot be.
+    """Change to the directory and import the application; StartError when that fails.
 
     The traceback of an error inside the application is the `__cause__`.
     """
@@ -64,7 +64,7 @@ def load(reference: str, directory: Directory) -> Application:
         if error.name and (module == error.name or module.startswith(error.name + ".")):
             missing = f"no module named {error.name!r} (looked in {directory.name} first)"
             if module.endswith(".py"):
-                missing += f"; say {module.removesuffix('.py')}:{attribute}"
+                missing += f"; use {module.removesuffix('.py')}:{attribute}"
             raise StartError(missing) from None
         raise _broken(reference, error) from error
     except (Exception, SystemExit) as error:
@@ -73,7 +73,7 @@ def load(reference: str, directory: Directory) -> Application:
 
 
 def _hide_secrets() -> None:
-    """Take secret settings out of the environment: the supervisor has read them."""
+    """Remove secret settings from the environment: the supervisor has read them."""
     for row in ROWS:
         if row.sensitive and row.variable:
             os.environ.pop(row.variable, None)
@@ -104,20 +104,20 @@ def _broken(reference: str, error: BaseException) -> StartError:
 
 
 def _line(error: BaseException) -> str:
-    """Return kind and text of an error; its text is the application's code and may fail."""
+    """Return type and text of an error; `str` of it is the application's code and may fail."""
     try:
         return traceback.format_exception_only(error)[-1].strip()
     except Exception:  # noqa: BLE001 - the wording of an error must not replace it
-        return f"{type(error).__name__} without a readable text"
+        return f"{type(error).__name__} (its text could not be read)"
 
 
 def _place(error: BaseException) -> str:
     """Return file:line of an error: of the bad source for SyntaxError, else where it was raised.
 
-    For an error that this library raised, as for a bad setting: the line that asked for it.
+    For an error that this library raised, as for a bad setting: the line that called it.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if not frame.filename.startswith(NOT_THEIRS)]
-    return f"{theirs[-1].filename}:{theirs[-1].lineno}" if theirs else "in no file of its own"
+    return f"{theirs[-1].filename}:{theirs[-1].lineno}" if theirs else "in no source file"

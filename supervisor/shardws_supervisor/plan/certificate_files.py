@@ -1,18 +1,15 @@
-"""Whether certificate files have changed: their stamps.
-
-Owns what is compared; reads no content.
-"""
+"""Detects changed certificate files by their stat values; does not read them."""
 
 from pathlib import Path
 
 from shardws.settings.values import Settings
 from shardws.shard import certificates
 
-Stamps = dict[str, tuple[int, int, int]]  # by path: time of change, size, inode
+Stamps = dict[str, tuple[int, int, int]]  # by path: modification time, size, inode
 
 
 def stamps_of(settings: Settings) -> Stamps:
-    """Return the files that the certificates come from as they are now; missing ones left out."""
+    """Return the stamps of the certificate files; missing files are left out."""
     found = {}
     for path in certificates.files(settings):
         try:

@@ -1,10 +1,9 @@
-"""The application's directory: how it is named, and how a process goes there.
+"""The application's directory: its name, and how a process changes to it.
 
-Owns the choice of the name and what is first in sys.path. The name counts, not the inode: a deploy
-that lets a symbolic link `current` point to another release, or replaces the directory, must be
-seen by the next probe and shard, whose own working directory is still the old one. Without
-AppDirectory the name is the one the shell went by, $PWD, as long as it leads to where the process
-really is.
+Owns the choice of the name and the first entry of sys.path. The name counts, not the inode: a
+deployment that points a symbolic link `current` to another release, or replaces the directory, must
+be seen by the next probe and shard, whose own working directory is still the old one. Without
+AppDirectory the name is the shell's, $PWD, as long as it leads to the real working directory.
 """
 
 import importlib
@@ -18,13 +17,13 @@ from shardws.errors import StartError, code_of_errno
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory by its name; `started_in` is where the process began, without symbolic links."""
+    """A directory by name; `started_in` is the initial working directory, symlinks resolved."""
 
     name: str
     started_in: str
 
     def below(self, path: str) -> "Directory":
-        """Return another directory, named from here unless `path` is absolute; "" is this one."""
+        """Return the directory at `path`, relative to this one; "" is this one."""
         return replace(self, name=os.path.join(self.name, path) if path else self.name)
 
     def go(self) -> None:
@@ -39,10 +38,10 @@ class Directory:
         os.environ["PWD"] = self.name
 
     def enter(self) -> None:
-        """Go there and have imports look there first; for the child that imports."""
+        """Change to it and put it first in sys.path; for the child that imports."""
         self.go()
-        # `python -m` put the real one there at the start: an old release must not fill the gaps of
-        # a new one.
+        # `python -m` added the resolved path at the start: modules missing from a new release must
+        # not be imported from the old one.
         if sys.path and sys.path[0] in ("", self.started_in):
             del sys.path[0]
         sys.path[:] = [self.name, *(entry for entry in sys.path if entry != self.name)]
@@ -50,7 +49,7 @@ class Directory:
 
 
 def current(environ: Mapping[str, str]) -> Directory:
-    """Return the current directory as it was named; StartError when it is gone."""
+    """Return the current directory under its shell name; StartError when it is gone."""
     try:
         here = os.getcwd()
     except OSError as error:

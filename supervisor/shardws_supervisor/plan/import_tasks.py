@@ -1,8 +1,8 @@
-"""Coroutines that an application began while it was imported, and that nobody will ever run.
+"""Coroutines that an application started while it was imported, and that will never run.
 
-Owns finding and naming them; for the probe, right after the import. A module that calls
-`create_task` on a loop of its own is no error to Python: the loop that serves is another one, which
-the shard makes later, so the task never takes its first step, without a word.
+Run by the probe, right after the import. A module that calls `create_task` on a loop of its own
+gets no error from Python: the loop that serves is another one, created later by the shard, so the
+task silently never runs.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from typing import Any
 
 
 def found() -> list[str]:
-    """Return a name and a place for each coroutine that has not begun and has no loop that runs."""
+    """Return name and source position of each coroutine not begun that no running loop has."""
     objects = gc.get_objects()
-    # By type(): isinstance would ask proxies of the application what they stand for.
+    # type(), since isinstance would call __class__ of the application's proxy objects.
     tasks = [one for one in objects if issubclass(type(one), asyncio.Task)]
     running = {task.get_coro() for task in tasks if task.get_loop().is_running()}
     coroutines = [one for one in objects if type(one) is CoroutineType and one not in running]

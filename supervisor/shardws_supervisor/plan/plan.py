@@ -1,8 +1,8 @@
-"""The plan: what the supervisor goes by, read once from the settings.
+"""The plan: what the supervisor works by, read once from the settings.
 
-Owns the way from an application and the settings given outside of it to one frozen object; knows
-no process. A reload makes a new plan; what can only be settled at boot stays as it was then
-(`changed_at_boot_only` names what the operator changed in vain).
+Turns an application and the settings given outside of it into one frozen object. A reload makes a
+new plan; what can only be set at boot stays as it was (`changed_at_boot_only` names the settings
+whose change has no effect).
 """
 
 import os
@@ -42,7 +42,7 @@ class Plan:
     is_exclusive: bool
     accept_mode: str
     is_tls: bool
-    max_connections: int  # 0: as many as fit
+    max_connections: int  # 0: as many as descriptors allow
     run_directory: str
     heartbeat_timeout: float
     start_timeout: float
@@ -57,16 +57,16 @@ class Plan:
     admin_token: str
     certificate_watch: float
     site: CertificateSet | None = (
-        None  # certificates and ticket keys of all shards begun by this plan
+        None  # certificates and ticket keys of all shards started by this plan
     )
-    stamps: Stamps = field(default_factory=dict)  # their files, as they were when they were read
+    stamps: Stamps = field(default_factory=dict)  # stamps of their files when they were read
 
 
 class Planner:
-    """Makes plans for one application; `gather` reads file, environment and flags anew."""
+    """Makes plans for one application; `gather` reads file, environment and flags again."""
 
     def __init__(self, reference: str, gather: Callable[[], Sequence[Assignment]]) -> None:
-        """StartError when the reference is none, or the current directory is gone."""
+        """StartError when the reference is malformed, or the current directory is gone."""
         application.split(reference)
         self.reference = reference
         self._gather = gather
@@ -81,7 +81,7 @@ class Planner:
         """Return the plan as far as it is known without the application.
 
         SettingError; StartError when the current directory is gone: relative paths of files in the
-        settings are looked up anew, as the application is.
+        settings are resolved again, as the application's directory is.
         """
         self._directory.go()
         settings = Settings()
@@ -97,13 +97,13 @@ class Planner:
         cross_checks.check(settings)
         if settings.source(table.APP_DIRECTORY) is Source.CODE:
             raise SettingError(
-                "AppDirectory says where the application is: it cannot set it itself"
+                "AppDirectory says where the application is, so the application cannot set it"
             )
         overrides = tuple((name, value, source) for name, value, source, _ in given)
         plan = read(settings, self._loader(settings), overrides + console_origins(settings))
         for line in advice.found(settings, is_tls=plan.is_tls):
             log.warning("%s", line)
-        stamps = stamps_of(settings)  # first: what changes while it is read is seen later
+        stamps = stamps_of(settings)  # first, so that a change during the read is noticed
         return renewed(plan, certificates.build(settings), stamps)
 
 
@@ -112,7 +112,7 @@ def read(
     load: Callable[[], Application],
     overrides: tuple[tuple[str, object, Source], ...],
 ) -> Plan:
-    """Read the rows that concern the supervisor."""
+    """Read the settings that concern the supervisor."""
     return Plan(
         load=load,
         overrides=overrides,
@@ -148,15 +148,15 @@ def renewed(plan: Plan, site: CertificateSet | None, stamps: Stamps) -> Plan:
 
 
 def effective(max_connections: int) -> list[tuple[str, object, Source]]:
-    """Return what shards read back where the plan left a number open."""
+    """Return the settings that shards get in place of automatic values."""
     return [(table.MAX_CONNECTIONS.name, max_connections, Source.RUNTIME)]
 
 
 def console_origins(settings: Settings) -> tuple[tuple[str, object, Source], ...]:
-    """Return what lets the dashboard's console connect: its page has a port of its own.
+    """Return the allowed origins that let the dashboard's console connect from its own port.
 
-    Only beside the default, pages of the same host: a list that somebody gave is exact, and holds
-    for this page as for any. Only for a page whose origin is known: one bound to a host of its own,
+    Only in addition to the default, pages of the same host: a list that was set is exact, and holds
+    for this page too. Only for a page whose origin is known: one bound to a host of its own,
     on a fixed port.
     """
     host, _, port = settings[table.ADMIN_ADDRESS].rpartition(":")

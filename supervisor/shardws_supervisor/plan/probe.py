@@ -1,9 +1,9 @@
 """The probe: a short-lived child that imports the application and reports what it set.
 
-Owns the child and the pipe; knows not what the settings mean. Before the first fork and at each
-reload, so broken code or a bad setting is refused while whatever serves goes on serving. The child
-reports one JSON object and exits: `{"settings": {...}}`, or `{"error", "code", "exit_code",
-"detail"}`. A deadline covers an import that never ends; the report is bounded.
+Owns the child and the pipe. It runs before the first fork and at each reload, so that broken code
+or a bad setting is refused while the running shards keep serving. The child reports one JSON object
+and exits: `{"settings": {...}}`, or `{"error", "code", "exit_code", "detail"}`. A deadline covers
+an import that never ends; the report is bounded.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ class ProbeError(StartError):
 
 
 class Probe:
-    """A running probe; `fileno()` is readable when there is something to take."""
+    """A running probe; `fileno()` is readable when there is something to receive."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Probe:
         timeout: float,
         fds_to_close: Iterable[spawn.Closeable] = (),
     ) -> None:
-        """Fork the child; OSError when there can be none. `timeout` is StartTimeout in seconds."""
+        """Fork the child; OSError when fork fails. `timeout` is StartTimeout in seconds."""
         self._timeout = timeout
         self._reader, writer = os.pipe2(os.O_CLOEXEC)
         self.started = time.monotonic()
@@ -64,7 +64,7 @@ class Probe:
         return self._reader
 
     def receive(self) -> bool:
-        """Take what has arrived; True when the report is complete, or longer than it may be."""
+        """Read what has arrived; True when the report is complete, or too long."""
         with contextlib.suppress(BlockingIOError):
             while not self._is_complete and len(self._data) <= LONGEST:
                 piece = os.read(self._reader, 65536)
@@ -76,7 +76,7 @@ class Probe:
         return now - self.started >= self._timeout
 
     def finish(self) -> dict[str, object]:
-        """End the child and return the settings it reported; ProbeError when it could not."""
+        """End the child and return the reported settings; ProbeError when it reported an error."""
         os.close(self._reader)
         if not self._is_complete:
             os.kill(self.pid, signal.SIGKILL)
@@ -91,7 +91,7 @@ class Probe:
         return _settings_of(bytes(self._data), status)
 
     def abandon(self) -> None:
-        """End the child without waiting for what it has to say."""
+        """End the child without waiting for its report."""
         os.close(self._reader)
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
@@ -105,8 +105,8 @@ def _report(load: Callable[[], Application], writer: int) -> int:
         report = {"settings": load().settings.explicit()}
         for name in import_tasks.found():
             log.warning(
-                "%s was begun while the application was imported and never runs:"
-                " the loop that serves is made later",
+                "%s was started while the application was imported and never runs:"
+                " the event loop that serves is created later",
                 name,
             )
     except StartError as error:
@@ -142,7 +142,7 @@ def _settings_of(data: bytes, status: int) -> dict[str, object]:
 
 
 def run(load: Callable[[], Application], timeout: float) -> dict[str, object]:
-    """Run a probe to its end, for the first start, when there is nothing else to serve.
+    """Run a probe to its end; for the first start, when there is nothing else to serve.
 
     StartError when it cannot be forked.
     """

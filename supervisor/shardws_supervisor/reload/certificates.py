@@ -1,10 +1,10 @@
-"""Certificates while they serve: renewed when their files change, watched for their expiry.
+"""Certificates of a running server: renewed when their files change, checked for their expiry.
 
 Owns the watch and its log lines, and what status shows of certificates;
 `shardws.shard.certificates` builds them. A renewed certificate needs no reload: this process makes
-the new contexts under the ticket keys of the old ones, for shards that are forked from now on, and
-each living shard makes its own. Open connections continue. A certificate that cannot be used is
-refused and the old one stays, until the file changes again.
+the new contexts with the ticket keys of the old ones, for shards forked from now on, and each
+running shard makes its own. Open connections continue. A certificate that cannot be used is refused
+and the old one stays, until the file changes again.
 
 A change counts once the files have been the same for two checks, so a store is not read while it is
 being written; a file that is missing counts as unchanged.
@@ -35,7 +35,7 @@ log = logger("supervisor.certificates")
 
 
 class Validity(enum.Enum):
-    """How a certificate stands at a time; clients refuse it unless it is valid."""
+    """The validity of a certificate at a time; clients refuse it unless it is valid."""
 
     NOT_YET = "not yet valid"
     VALID = "valid"
@@ -123,7 +123,7 @@ class CertificateWatch:
         self._pending.then(self._renewed)
 
     def _renewed(self) -> None:
-        """Log what the shards answered."""
+        """Log the shards' replies."""
         assert self._pending is not None
         reply, self._pending = self._pending.reply(), None
         for line in reply["refusals"]:

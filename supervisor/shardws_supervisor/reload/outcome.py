@@ -1,4 +1,4 @@
-"""How a reload ended, as data; the sentence about it is made here and nowhere else."""
+"""How a reload ended, as data; `str` of it is the one sentence about it."""
 
 import enum
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ class Kind(enum.Enum):
     """How a reload ended."""
 
     DONE = "done"  # every shard was replaced
-    REFUSED = "refused"  # before anything was forked but the probe: code or settings are bad
-    FAILED = "failed"  # a new shard did not become ready; the others serve with the old code
+    REFUSED = "refused"  # code or settings are bad; nothing was forked but the probe
+    FAILED = "failed"  # a new shard did not become ready; the others serve the old code
     CANCELLED = "cancelled"  # the server stops
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadOutcome:
-    """One reload that is over."""
+    """The result of one reload."""
 
     kind: Kind
     replaced: int = 0  # shards

@@ -1,8 +1,7 @@
 """A reload: the probe first, then slot by slot.
 
-Owns the sequence; knows the supervisor as an `Owner`. Whatever goes wrong before the first
-successor is ready leaves the server as it was: broken code or a bad setting is refused with its
-reason.
+Owns the sequence; uses the supervisor as an `Owner`. A failure before the first successor is ready
+leaves the server as it was: broken code or a bad setting is refused with its reason.
 """
 
 import logging
@@ -25,7 +24,7 @@ log = logger("supervisor.reload")
 
 
 class Owner(Protocol):
-    """What a reload needs of the supervisor; a rolling.ShardStarter as well."""
+    """What a reload needs of the supervisor; also a rolling.ShardStarter."""
 
     plan: plans.Plan
     planner: plans.Planner
@@ -52,7 +51,7 @@ class Reload:
         self._probe: Probe | None = None
         try:
             early = owner.planner.early()  # a bad file is refused before anything is forked
-            # The application may have set StartTimeout itself, which is known since the start.
+            # The application may have set StartTimeout itself, which the first plan knows.
             timeout = max(early.start_timeout, owner.plan.start_timeout)
             self._probe = Probe(early.load, timeout, owner.fds_to_close())
         except (ShardwsError, OSError) as error:
@@ -110,7 +109,7 @@ class Reload:
         log.log(logging.INFO if outcome.is_success else logging.ERROR, "%s", outcome)
 
     def cancel(self) -> None:
-        """Cancel it: the server stops. Shards that were begun are ended with all others."""
+        """Cancel it: the server stops. Shards it started are ended with all others."""
         if self._probe is not None:
             self._selector.unregister(self._probe)
             self._probe.abandon()
@@ -125,8 +124,8 @@ class Reloads:
     """The reloads of a server, one at a time."""
 
     def __init__(self, owner: Owner, selector: selectors.BaseSelector) -> None:
-        self.count = 0  # how many were begun
-        self.outcome: ReloadOutcome | None = None  # of the last one that ended
+        self.count = 0  # how many were started
+        self.outcome: ReloadOutcome | None = None  # the outcome of the last one that ended
         self.certificates = certificates.CertificateWatch(owner)
         self._owner = owner
         self._selector = selector
@@ -139,25 +138,25 @@ class Reloads:
 
     @property
     def pids(self) -> set[int]:
-        """The pid of a probe under way."""
+        """The pid of a running probe."""
         return self._current.pids if self._current else set()
 
     def begin(self) -> str:
-        """Begin one; return why not, or ""."""
+        """Start one; return why it cannot be started, or ""."""
         if self._current is not None:
-            return "a reload is under way already"
+            return "a reload is already in progress"
         self.count += 1
         self._current = Reload(self._owner, self._selector)
         return ""
 
     def follow(self) -> None:
-        """Begin another when this one is over: what it reads may have changed meanwhile."""
+        """Start another when this one is over: what it reads may have changed meanwhile."""
         if not self._is_followed:
-            log.info("a reload is under way already; another follows")
+            log.info("a reload is already in progress; another follows")
         self._is_followed = True
 
     def advance(self, now: float) -> None:
-        """Continue the one that is under way; without one, renew certificates."""
+        """Continue the one in progress; without one, check the certificates."""
         if self._current is None:
             self.certificates.advance(now)
         elif self._current.advance(now):

@@ -1,8 +1,8 @@
-"""A rolling restart: one slot after the other, the successor ready before the incumbent drains.
+"""A rolling restart: one slot after the other, the successor ready before the old shard drains.
 
-Owns the order and nothing else: a `ShardStarter` does what it wants done, the slots tell what has
-happened, and time does not matter. A successor that does not become ready ends the whole restart;
-the incumbent was not touched and keeps serving, and so do the slots that were not reached.
+Owns the order only: a `ShardStarter` starts and ends shards, and the slots show what has happened.
+A successor that does not become ready ends the whole restart; the old shard was not touched and
+keeps serving, and so do the slots that were not reached.
 """
 
 import enum
@@ -19,7 +19,7 @@ class ShardStarter(Protocol):
 
 
 class Progress(enum.Enum):
-    """Where a rolling restart stands."""
+    """The progress of a rolling restart."""
 
     RUNNING = "running"
     DONE = "done"
@@ -27,7 +27,7 @@ class Progress(enum.Enum):
 
 
 class Rolling:
-    """A rolling restart over the slots that there were when it began."""
+    """A rolling restart of the slots that existed when it began."""
 
     def __init__(self, table: SlotTable) -> None:
         self._waiting = [slot.index for slot in table]
@@ -37,7 +37,7 @@ class Rolling:
         self.failed: ShardProcess | None = None  # the successor that did not become ready
 
     def advance(self, table: SlotTable, starter: ShardStarter) -> Progress:
-        """Continue as far as possible; call it whenever something about a shard changed."""
+        """Continue as far as possible; called whenever something about a shard changed."""
         while True:
             if self._slot is None:
                 if not self._waiting:

@@ -1,8 +1,8 @@
 """The supervisor's end of the socket pair to one shard, with messages of `shardws.wire`.
 
-Owns the descriptor, the decoder and the bytes a slow shard has not read yet; does not interpret the
-messages. Both directions are bounded: a message above `LONGEST_MESSAGE` or a shard that leaves
-more than `LONGEST_QUEUE` bytes unread breaks the channel, and the owner ends that shard.
+Owns the descriptor, the decoder and the bytes a slow shard has not read yet. Both directions are
+bounded: a message above `LONGEST_MESSAGE` or a shard that leaves more than `LONGEST_QUEUE` bytes
+unread breaks the channel, and the owner ends that shard.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ PIECE: Final = 64 << 10
 
 
 class ChannelError(Exception):
-    """The channel is broken: it carried garbage, or the shard does not read."""
+    """The channel is broken: it carried invalid data, or the shard does not read."""
 
 
 class Channel:
@@ -39,9 +39,9 @@ class Channel:
         return bool(self._queue)
 
     def receive(self) -> list[tuple[Any, ...]]:
-        """Return the messages that arrived; `is_closed` turns true at the end of the stream.
+        """Return the messages that arrived; `is_closed` becomes true at the end of the stream.
 
-        ChannelError for bytes that are no messages.
+        ChannelError for bytes that are not valid messages.
         """
         try:
             data = self._sock.recv(PIECE)

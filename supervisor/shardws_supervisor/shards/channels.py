@@ -1,8 +1,8 @@
 """The channels to all shards.
 
 Owns the channel of each process, from its fork until it is reaped, and its registration with the
-supervisor's loop; does not interpret the messages. A shard whose channel breaks is killed; one that
-closes it, as each does at its end, has GONE_DEADLINE left.
+supervisor's loop. A shard whose channel breaks is killed; one that closes it, as each does when it
+ends, is killed if it has not exited after GONE_DEADLINE.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from shardws_supervisor.shards.channel import Channel, ChannelError
 from shardws_supervisor.shards.slots import ShardProcess
 from shardws_supervisor.shards.watchdog import send
 
-GONE_DEADLINE = 5.0  # seconds from the end of its channel to SIGKILL
+GONE_DEADLINE = 5.0  # seconds from the close of its channel to SIGKILL
 
 log = logger("supervisor.shards")
 
@@ -40,7 +40,7 @@ class Channels:
         self._selector.register(stream, selectors.EVENT_READ, lambda: self._readable(process))
 
     def all(self) -> list[Channel]:
-        """Return every channel: no child may keep their descriptors."""
+        """Return all channels: no child may keep their descriptors."""
         return list(self._streams.values())
 
     def tell(self, process: ShardProcess, kind: int, *fields: Any) -> None:
@@ -55,7 +55,7 @@ class Channels:
             self._kill(process, str(error))
 
     def close(self, process: ShardProcess) -> list[tuple[Any, ...]]:
-        """Forget a dead shard; return the messages still in its channel, such as a FAILED."""
+        """Remove a dead shard; return the messages still in its channel, such as a FAILED."""
         stream = self._streams.pop(process.pid)
         last: list[tuple[Any, ...]] = []
         with contextlib.suppress(ChannelError, OSError):

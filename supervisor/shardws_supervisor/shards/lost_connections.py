@@ -1,9 +1,9 @@
-"""Lost connections: Connected was told, and the shard died before it told Disconnected.
+"""Lost connections: Connected was fired, and the shard died before it fired Disconnected.
 
-Owns the ids found in a dead shard's page of the census, until a living shard has been asked to
+Owns the ids found in a dead shard's page of the census, until a running shard has been asked to
 fire the event: the successor in the slot, or any ready shard when there will be none, because the
-slot is removed or quarantined or the server ends. Knows no process and no channel. Each id is
-handed over once; when the shard that got it dies before it has fired the event, that event is lost.
+slot is removed or quarantined or the server ends. Each id is handed over once; when the shard that
+got it dies before it has fired the event, that event is lost.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ log = logger("supervisor.lost_connections")
 
 
 class LostConnections:
-    """Ids still owed a Disconnected, by slot."""
+    """Ids whose Disconnected is still due, by slot."""
 
     def __init__(self, census: Census, tell: Callable[..., None]) -> None:
         self.census = census
@@ -29,7 +29,7 @@ class LostConnections:
         self._owed: dict[int, list[int]] = {}
 
     def ended(self, process: ShardProcess, node: int) -> None:
-        """Collect the ids of a dead shard; one that ended in order leaves none."""
+        """Collect the ids of a dead shard; one that exited in order leaves none."""
         left = [
             ids.pack(node, process.slot, process.generation, serial)
             for serial in self.census.collect(process.row)
@@ -39,9 +39,9 @@ class LostConnections:
             self._owed.setdefault(process.slot, []).extend(left)
 
     def settle(self, table: SlotTable, *, is_ending: bool = False) -> None:
-        """Hand over ids to shards that are ready.
+        """Hand over ids to ready shards.
 
-        While the server ends there is no waiting for a successor, and a draining shard will do.
+        While the server ends, no successor is awaited and a draining shard may get them too.
         """
         ready = {process.slot: process for process in table.processes(State.READY)}
         if is_ending and not ready:
@@ -56,7 +56,7 @@ class LostConnections:
                 and slot in table.slots
                 and table[slot].has_future
             ):
-                continue  # its successor will report them
+                continue  # the successor in the slot will report them
             self._hand_over(reporter or next(iter(ready.values())), self._owed.pop(slot))
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """Replies to requests of the control socket, given at once or later.
 
-Owns the shape of requests, replies and refusals; knows no socket and no command.
+Owns the shape of requests, replies and refusals.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ Reply = dict[str, Any]
 
 
 class Pending:
-    """A reply that comes later; the client's next requests are answered after it."""
+    """A reply that comes later; the replies to the client's next requests follow it."""
 
     def __init__(self) -> None:
         self._make: Callable[[], Reply] | None = None
         self._then: Callable[[], None] | None = None
 
     def fill(self, make: Callable[[], Reply]) -> None:
-        """Settle it: `make` returns the reply, or raises as a command does."""
+        """Settle it: `make` returns the reply, or raises like a command."""
         self._make = make
         if self._then is not None:
             self._then()
@@ -30,31 +30,31 @@ class Pending:
         return self._make is not None
 
     def then(self, call: Callable[[], None]) -> None:
-        """Call `call` when it is settled, at once if it is already."""
+        """Call `call` when it is settled, immediately if it already is."""
         self._then = call
         if self._make is not None:
             call()
 
     def reply(self) -> Reply:
-        """Return the reply when it is settled, or raise as the command did."""
+        """Return the settled reply, or raise what the command raised."""
         assert self._make is not None
         return self._make()
 
 
 def refusal(reason: str, code: int | None = None) -> Reply:
-    """Return the reply to a request that cannot be served."""
+    """Return the reply that refuses a request."""
     return {"ok": False, "error": reason, **({} if code is None else {"code": code})}
 
 
 def settled(reply: Reply) -> Pending:
-    """Return a reply that is known already as a Pending."""
+    """Return a Pending that is settled with `reply`."""
     pending = Pending()
     pending.fill(lambda: reply)
     return pending
 
 
 def guarded(make: Callable[[], Reply]) -> Reply:
-    """Return a reply with "ok"; an error that a command raises becomes a refusal."""
+    """Return the reply with "ok" added; an error of the command becomes a refusal."""
     try:
         return {"ok": True, **make()}
     except ShardwsError as error:

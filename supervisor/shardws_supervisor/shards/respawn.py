@@ -1,13 +1,13 @@
 """What happens to a slot whose shard died, or asked for a successor.
 
-Owns the decision (retry after a delay, or quarantine) and its log lines; knows no process, and time
-is an argument. Both count as failures: a shard that asks for a successor as soon as it runs is a
-crash loop too, and must not keep the supervisor forking.
+Owns the decision (retry after a delay, or quarantine) and its log lines; time is an argument. Both
+count as failures: a shard that asks for a successor as soon as it runs is a crash loop too, and
+must not keep the supervisor forking.
 
-An application that cannot be imported counts as none: its files may be half deployed, or a wrong
-version may be taken back, and then the slot has to serve again without an operator. So it is tried
-for ever, also when no shard is left that serves: a server that ended would be started again by its
-service manager at best, and would then be refused by the very same code.
+An application that cannot be imported does not count as a failure: its files may be half deployed,
+or a bad release may be rolled back, and then the slot has to serve again without an operator. So
+the import is retried without limit, also when no shard serves any more: if the server ended, its
+service manager would at best restart it, and that start would be refused for the same code.
 """
 
 import logging
@@ -19,8 +19,8 @@ log = logger("supervisor")
 
 
 def died(slot: Slot, process: ShardProcess, reason: str, now: float) -> None:
-    """Decide what follows an unexpected death."""
-    if slot.leader is not None or slot.rest is not State.VACANT:  # what follows is decided already
+    """Decide what follows an unexpected exit."""
+    if slot.leader is not None or slot.rest is not State.VACANT:  # already replaced
         log.warning("%s (pid %d) %s", process.name, process.pid, reason)
         return
     if process.lacks_code:
@@ -34,13 +34,13 @@ def died(slot: Slot, process: ShardProcess, reason: str, now: float) -> None:
 def _wait(slot: Slot, process: ShardProcess, reason: str, now: float) -> None:
     is_news = not slot.backoff.postponements or process.complaint != slot.lacks
     delay = slot.wait_for_code(process, reason, now)
-    what = "slot %d waits for code that can be imported: %s; next try in %.2f s"
+    what = "slot %d waits for importable code: %s; next try in %.2f s"
     level = logging.ERROR if is_news else logging.DEBUG
     log.log(level, what, slot.index, slot.lacks, delay)
 
 
 def leaving(slot: Slot, process: ShardProcess, now: float) -> None:
-    """Decide when to start the successor of a shard that serves until then."""
+    """Decide when to start the successor of a shard that keeps serving until then."""
     if slot.leader is not None:
         return
     delay = _decide(slot, process, "asked for a successor", now)

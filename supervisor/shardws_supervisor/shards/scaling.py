@@ -1,8 +1,8 @@
-"""More shards or fewer, while serving.
+"""Scaling up and down while serving.
 
-Owns the choice of slots: the lowest free numbers are added, the highest removed. A slot that is
-removed takes no new connection from that moment on; its clients are closed with 1012 at the drain
-rate, and reconnect to the other shards.
+Owns the choice of slots: the lowest free numbers are added, the highest removed. A removed slot
+takes no new connections from that moment on; its clients are closed with 1012 at the drain rate,
+and reconnect to the other shards.
 """
 
 import time
@@ -23,11 +23,11 @@ class Scaling:
 
     @property
     def count(self) -> int:
-        """How many shards there should be now."""
+        """The intended number of shards."""
         return sum(not slot.is_retiring for slot in self._shards.table)
 
     def to(self, count: int, plan: Plan) -> int:
-        """Bring the number of shards to `count`, return what it was; ValueError: out of bounds."""
+        """Set the number of shards, return the old one; ValueError when `count` is out of range."""
         if not 1 <= count <= self.most:
             raise ValueError(f"shards must be 1 to {self.most}, not {count}")
         table = self._shards.table
@@ -40,7 +40,7 @@ class Scaling:
         return len(active)
 
     def grow(self, index: int, plan: Plan) -> None:
-        """Take a slot into use and start its shard; StartError when its socket cannot be bound."""
+        """Add a slot and start its shard; StartError when its socket cannot be bound."""
         slot = self._shards.add_slot(index, self._policy)
         self._shards.start(slot, plan, time.monotonic())
 

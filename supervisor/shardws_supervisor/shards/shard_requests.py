@@ -1,8 +1,8 @@
-"""Requests to shards: questions and commands that a control client has for them.
+"""Requests to shards, made on behalf of control clients.
 
-Owns the requests under way and their deadline; does not interpret them. Each is one QUERY on a
-shard's channel and one REPLY; a shard that ends, or is late, counts as one without an answer. The
-supervisor's loop never waits: a `Pending` is filled when the last answer has come.
+Owns the pending requests and their deadline. Each is one QUERY on a shard's channel and one REPLY;
+a shard that ends, or is late, counts as one without a reply. The supervisor's loop never waits: a
+`Pending` is settled when the last reply has come.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,14 +14,14 @@ from shardws.wire import messages
 from shardws_supervisor.shards.replies import Pending, Reply
 from shardws_supervisor.shards.slots import ShardProcess
 
-DEADLINE: Final = 5.0  # seconds for all answers
-MOST: Final = 1024  # requests under way, of all clients
-MOST_BYTES: Final = 512 << 10  # of them: a shard that leaves 1 MiB of its channel unread is killed
+DEADLINE: Final = 5.0  # seconds for all replies
+MOST: Final = 1024  # pending requests of all clients
+MOST_BYTES: Final = 512 << 10  # bytes in all: a shard with 1 MiB unread is killed
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of one shard; `body` is JSON, and operator_commands.refusal when it refused."""
+    """The reply of one shard; `body` is JSON, an operator_commands.refusal when it refused."""
 
     process: ShardProcess
     is_ok: bool
@@ -41,7 +41,7 @@ class Round:
     deadline: float
     answers: list[Answer | None]
     missing: int
-    size: int  # bytes of the question
+    size: int  # bytes of the request
 
 
 class ShardRequests:
@@ -51,7 +51,7 @@ class ShardRequests:
         self._tell = tell
         self._token = 0
         self._bytes = 0
-        # By token; the number is the index among the answers.
+        # By token; the number is the index among the replies.
         self._open: dict[int, tuple[ShardProcess, Round, int]] = {}
 
     def begin(
@@ -62,14 +62,14 @@ class ShardRequests:
         finish: Finish,
         now: float,
     ) -> Pending:
-        """Send one request to each process; `finish` makes the reply from their answers.
+        """Send one request to each process; `finish` makes the client's reply from theirs.
 
-        ShardwsError 135 when too many are under way.
+        ShardwsError 135 when too many are pending.
         """
         asked = list(processes)
         size = len(what)
         if len(self._open) + len(asked) > MOST or self._bytes + size > MOST_BYTES:
-            raise ShardwsError("too many requests to shards are under way", code=135)
+            raise ShardwsError("too many pending requests to shards", code=135)
         pending = Pending()
         round_ = Round(pending, finish, now + DEADLINE, [None] * len(asked), len(asked), size)
         self._bytes += size
@@ -82,18 +82,18 @@ class ShardRequests:
         return pending
 
     def replied(self, process: ShardProcess, token: int, is_ok: bool, body: bytes) -> None:
-        """Take a REPLY; one that is late, or answers another shard's question, is ignored."""
+        """Handle a REPLY; one that is late, or to another shard's request, is ignored."""
         found = self._open.get(token)
         if found is not None and found[0] is process:
             del self._open[token]
             self._take(found[1], found[2], Answer(process, is_ok, body))
 
     def ended(self, process: ShardProcess) -> None:
-        """Give up what a dead shard was asked."""
+        """Give up the requests to a dead shard."""
         self._give_up([token for token, (owner, _, _) in self._open.items() if owner is process])
 
     def expire(self, now: float) -> None:
-        """Give up what took too long."""
+        """Give up requests past their deadline."""
         late = [token for token, (_, round_, _) in self._open.items() if now >= round_.deadline]
         self._give_up(late)
 

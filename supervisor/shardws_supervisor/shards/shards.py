@@ -1,9 +1,9 @@
-"""The shards as processes: forked, heard, watched, ended and reaped.
+"""The shards as processes: forked, monitored, ended and reaped.
 
-Owns the processes in the slots and the meaning of their messages; why a shard is started or
-stopped is decided above (supervisor.py, reload/rolling.py). An `Observer` hears what happens. Every
-wait has a deadline: STARTING StartTimeout, DRAINING the drain deadline plus DRAIN_GRACE, STOPPING
-STOP_DEADLINE; what is late is killed. Only pids of this table are reaped.
+Owns the processes in the slots and the handling of their messages; why a shard is started or
+stopped is decided above (supervisor.py, reload/rolling.py). An `Observer` is told what happens.
+Every wait has a deadline: STARTING StartTimeout, DRAINING the drain deadline plus DRAIN_GRACE,
+STOPPING STOP_DEADLINE; a process that misses it is killed. Only pids of this table are reaped.
 """
 
 import os
@@ -32,15 +32,15 @@ from shardws_supervisor.system import spawn
 from shardws_supervisor.system.backoff import Backoff, Policy
 
 DRAIN_GRACE = 5.0  # seconds beyond the shard's own drain deadline, as STOP_DEADLINE
-LISTEN_PATIENCE = 1.0  # seconds that clients may wait at a slot for the next shard
+LISTEN_PATIENCE = 1.0  # seconds that clients may wait in a slot's backlog for the next shard
 START_FAILURES = (messages.FAILED, messages.NOT_IMPORTED)
-FORK_PAUSE = 1.0  # seconds until a fork that failed is tried again
+FORK_PAUSE = 1.0  # seconds before a failed fork is retried
 
 log = logger("supervisor.shards")
 
 
 class Observer(Protocol):
-    """Who hears what happens to the processes of shards."""
+    """Is told what happens to shard processes."""
 
     def shard_ready(self, process: ShardProcess) -> None: ...
     def shard_leaving(self, process: ShardProcess) -> None: ...
@@ -69,7 +69,7 @@ class Shards:
         self._memory = memory
         self._boot_nonce = boot_nonce
         self._run_directory = run_directory
-        self._effective = effective  # settings as they turned out to be
+        self._effective = effective  # settings resolved at boot, such as the port
         self._fds_to_close = fds_to_close  # the supervisor's other descriptors
         self._channels = Channels(selector, self._understand)
         self.shard_requests = ShardRequests(self._channels.tell)
@@ -84,14 +84,14 @@ class Shards:
         return self._accepting.is_accepting and bool(self.table.processes(State.READY))
 
     def add_slot(self, index: int, policy: Policy) -> Slot:
-        """Take a slot into use; StartError when its socket cannot be bound."""
+        """Add a slot; StartError when its socket cannot be bound."""
         self._accepting.add_slot(index)
         slot = Slot(index, Backoff(policy, random.random))
         self.table.add(slot)
         return slot
 
     def retire_slot(self, index: int) -> None:
-        """Begin to remove a slot: it gets no new connection from now on."""
+        """Begin to remove a slot: it gets no new connections from now on."""
         self.table[index].is_retiring = True
         self._accepting.remove_slot(index)
 
@@ -101,15 +101,15 @@ class Shards:
         self.lost_connections.settle(self.table, is_ending=self._is_ending)
 
     def rest(self, slot: Slot, now: float) -> None:
-        """Let no client wait at a slot that will not serve soon."""
+        """Keep clients from waiting in the backlog of a slot that will not serve soon."""
         if slot.rests_until(now) > LISTEN_PATIENCE:
             self._accepting.slot_rests(slot.index)
 
     def close_port(self) -> None:
-        """Begin the end: connects are refused once the shards have closed their sockets too."""
+        """Close the port: connects are refused once the shards have closed their sockets too."""
         self._accepting.close()
         self._is_ending = True
-        # Before those who report them are told to drain.
+        # Before the shards that report them are told to drain.
         self.lost_connections.settle(self.table, is_ending=True)
 
     # Starting
@@ -117,7 +117,7 @@ class Shards:
     def start(self, slot: Slot, plan: Plan, now: float) -> ShardProcess | None:
         """Fork a process into the slot; None while both of its rows are in use.
 
-        None also when the system has no process for it: then the slot rests for FORK_PAUSE.
+        None also when fork fails: then the slot waits for FORK_PAUSE.
         """
         generation = slot.next_generation()
         if generation is None:
@@ -162,7 +162,7 @@ class Shards:
         context: shard_process.ForkContext,
         ours: channel.Channel,
     ) -> int:
-        """Return the pid of a new shard; OSError when the system has no more processes."""
+        """Fork a shard and return its pid; OSError when fork fails."""
         return spawn.fork(
             lambda: shard_process.run(plan.load, context),
             name=f"shardws-{slot}",
@@ -171,10 +171,10 @@ class Shards:
         )
 
     def fds_to_close(self, slot: int | None = None) -> list[spawn.Closeable]:
-        """Return the descriptors the shard of a slot, or with None any child, must close."""
+        """Return the descriptors that the shard of a slot, or any child for None, must close."""
         return [*self._channels.all(), *self._accepting.fds_to_close(slot)]
 
-    # Listening to them
+    # Messages from shards
 
     def _understand(self, process: ShardProcess, kind: int, fields: list[Any]) -> None:
         if kind == messages.HELLO:
@@ -197,7 +197,7 @@ class Shards:
             self._observer.stop_wanted(process)
 
     def announce(self) -> None:
-        """Tell every shard who is in the mesh now."""
+        """Send every shard the current members of the mesh."""
         peers = self.table.peers()
         for process in self.table.processes():
             if process.is_meshed:
@@ -206,7 +206,7 @@ class Shards:
     # Ending
 
     def drain(self, process: ShardProcess, reason: CloseReason, plan: Plan, now: float) -> None:
-        """Have a shard close its clients for `reason` at the plan's rate, then end."""
+        """Have a shard close its connections for `reason` at the plan's rate, then end."""
         self._accepting.shard_leaves(process.row)
         if process.state is State.STARTING:
             self.stop(process, now)
@@ -218,7 +218,7 @@ class Shards:
             self._channels.tell(process, messages.DRAIN, *fields)
 
     def stop(self, process: ShardProcess, now: float) -> None:
-        """Have a shard end at once; what does not within STOP_DEADLINE is killed."""
+        """Have a shard end at once; it is killed if it has not after STOP_DEADLINE."""
         self._accepting.shard_leaves(process.row)
         if process.state is not State.STOPPING:
             process.is_expected_to_end = True
@@ -226,12 +226,12 @@ class Shards:
             self._channels.tell(process, messages.STOP, True)
 
     def kill_all(self) -> None:
-        """End every shard by force; they are reaped as always."""
+        """Kill every shard; they are reaped as usual."""
         for process in self.table.processes():
             send(process, signal.SIGKILL)
 
     def leave(self) -> None:
-        """Kill what is left, which happens only after an error of our own."""
+        """Kill the remaining shards; there are some only after an internal error."""
         self.kill_all()
         self.lost_connections.close()
 
@@ -240,7 +240,7 @@ class Shards:
         for process in self.table.processes():
             if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
-            spawn.kill_group(process.pid)  # while the zombie keeps its number from being reused
+            spawn.kill_group(process.pid)  # while the zombie keeps its pid from being reused
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 accounting.ended(self._memory, process, status, usage)
@@ -267,7 +267,7 @@ class Shards:
     # Watchdog
 
     def check(self, now: float) -> None:
-        """Kill what is late, abort what has stopped turning its loop."""
+        """Kill shards past their deadline, abort shards whose event loop is blocked."""
         self.shard_requests.expire(now)
         for process in self.table.processes():
             self._watchdog.look(process, now)

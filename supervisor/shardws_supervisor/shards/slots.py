@@ -1,18 +1,18 @@
 """Slots and the processes in them: the supervisor's state machine.
 
-Owns every state and every move between them; starts no process and sends no signal: a pid is a
-number here, and time is an argument.
+Owns every state and every transition between them; starts no process and sends no signal: a pid is
+a number here, and time is an argument.
 
-A slot is a shard's place for life. Each process in it is one generation and uses row
+A slot is a shard's permanent place. Each process in it is one generation and uses row
 `ids.row_of(slot, generation)`, so a slot holds at most two processes, one per row: a successor can
 start while its predecessor drains. One table governs both:
 
     VACANT ---> STARTING ---> READY ---> DRAINING ---> STOPPING ---> VACANT
                    |            |            |
-                   +------------+------------+-- any of them may end at once: VACANT
+                   +------------+------------+-- a process may exit in any state: VACANT
     VACANT ---> BACKOFF ------> VACANT       the slot waits before the next start
-    VACANT ---> WAITING ------> VACANT       the application cannot be imported: tried now and then
-    VACANT ---> QUARANTINED --> VACANT       a crash loop: it takes a reload to end it
+    VACANT ---> WAITING ------> VACANT       the application cannot be imported: retried
+    VACANT ---> QUARANTINED --> VACANT       a crash loop: ended only by a reload
 
 A process is never in BACKOFF, WAITING or QUARANTINED; a slot is in one of these, or VACANT, only
 while no process leads it.
@@ -55,7 +55,7 @@ RESTING: Final = (State.BACKOFF, State.WAITING)  # with an end
 
 
 def moved(old: State, new: State) -> State:
-    """Return `new`; ValueError when the table has no such move."""
+    """Return `new`; ValueError when the table has no such transition."""
     if new not in TRANSITIONS[old]:
         raise ValueError(f"no move from {old.value} to {new.value}")
     return new
@@ -70,14 +70,14 @@ class ShardProcess:
     pid: int
     started: float  # monotonic seconds
     state: State = State.STARTING
-    since: float = 0.0  # when the present state began
-    deadline: float | None = None  # when the present state must have ended
+    since: float = 0.0  # when the current state began
+    deadline: float | None = None  # when the current state must have ended
     is_meshed: bool = False  # it sent HELLO: peers may connect to it
-    is_leaving: bool = False  # it serves until its successor is ready, and leads no more
-    is_gone: bool = False  # it closed its channel: its loop need not turn any more
-    is_expected_to_end: bool = False  # it was asked to, so its end is no failure
-    exit_code: int | None = None  # once it has ended; negative: minus the signal
-    complaint: str = ""  # why it ends, as told by itself or seen by its supervisor
+    is_leaving: bool = False  # it serves until its successor is ready, but no longer leads
+    is_gone: bool = False  # it closed its channel: its loop no longer has to run
+    is_expected_to_end: bool = False  # it was asked to end, so its exit is not a failure
+    exit_code: int | None = None  # exit code once it has ended; negative: minus the signal number
+    complaint: str = ""  # why it ends, as reported by itself or detected by the supervisor
     lacks_code: bool = False  # it could not import the application
 
     @property
@@ -89,7 +89,7 @@ class ShardProcess:
         return f"shard {self.slot}"
 
     def move(self, state: State, now: float, deadline: float | None = None) -> None:
-        """Enter a state with its deadline; ValueError when the table has no such move."""
+        """Enter a state with its deadline; ValueError when the table has no such transition."""
         self.state = moved(self.state, state)
         self.since = now
         self.deadline = deadline
@@ -100,23 +100,23 @@ class ShardProcess:
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A shard's place for life, with the processes in it."""
+    """A shard's permanent place, with the processes in it."""
 
     index: int
     backoff: Backoff
     processes: list[ShardProcess] = field(default_factory=list)
-    rest: State = State.VACANT  # what the slot is in while no process leads it
+    rest: State = State.VACANT  # the slot's state while no process leads it
     until: float = 0.0  # end of BACKOFF or WAITING
-    generation: int = -1  # the last one used
+    generation: int = -1  # the last generation used
     is_retiring: bool = False  # scaled down: it is removed when its last process has ended
-    lacks: str = ""  # why the last process could not import the application
-    last_end: str = ""  # how the last process ended that was not asked to
+    lacks: str = ""  # why the last process failed to import the application
+    last_end: str = ""  # how the last process that was not asked to end ended
 
     @property
     def leader(self) -> ShardProcess | None:
-        """The process new connections go to: the ready one, else the one that starts.
+        """The process that new connections go to: the ready one, else the starting one.
 
-        One that asked for a successor takes connections until that is ready, but leads no more.
+        One that asked for a successor takes connections until that is ready, but no longer leads.
         """
         for state in (State.READY, State.STARTING):
             for process in self.processes:
@@ -126,7 +126,7 @@ class Slot:
 
     @property
     def state(self) -> State:
-        """The state to show: the leader's, else how the slot rests, else that of who leaves."""
+        """The state to show: the leader's, else the slot's wait, else the leaving process's."""
         leader = self.leader
         if leader:
             return leader.state
@@ -136,12 +136,12 @@ class Slot:
 
     @property
     def has_future(self) -> bool:
-        """Whether a process will be started here soon, without an operator."""
+        """Whether a process will be started here without an operator."""
         return self.rest not in (State.WAITING, State.QUARANTINED) and not self.is_retiring
 
     @property
     def waits_for(self) -> str:
-        """Why the application cannot be imported, while that is what the slot waits for."""
+        """Why the application cannot be imported, while the slot waits for that; else ""."""
         return self.lacks if self.state is State.WAITING else ""
 
     def rests_until(self, now: float) -> float:
@@ -162,7 +162,7 @@ class Slot:
         return None
 
     def begin(self, generation: int, pid: int, now: float, deadline: float) -> ShardProcess:
-        """Record a fork; ValueError when the slot rests or the row is in use."""
+        """Record a fork; ValueError when the slot is waiting or the row is in use."""
         moved(self.rest, State.STARTING)
         if any(process.generation & 1 == generation & 1 for process in self.processes):
             raise ValueError(f"the row of slot {self.index}, generation {generation} is in use")
@@ -179,7 +179,7 @@ class Slot:
         return state
 
     def fail(self, process: ShardProcess, reason: str, now: float) -> float | None:
-        """Let a slot rest that lost its leader; return the seconds, None for quarantine."""
+        """Back off after losing the leader; return the seconds, None for quarantine."""
         self.last_end = reason
         delay = self.backoff.failed(now - process.started)
         if delay is None:
@@ -190,9 +190,9 @@ class Slot:
         return delay
 
     def wait_for_code(self, process: ShardProcess, reason: str, now: float) -> float:
-        """Let a slot rest whose process could not import the application; return the seconds.
+        """Wait after a failed import of the application; return the seconds.
 
-        However often that happens, it is no crash loop: it may end when files are complete.
+        However often that happens, it is not a crash loop: it may work once files are complete.
         """
         self.last_end, self.lacks = reason, process.complaint
         self.rest = moved(self.rest, State.WAITING)
@@ -201,18 +201,18 @@ class Slot:
         return delay
 
     def pause(self, until: float) -> None:
-        """Rest without counting a failure: it was not the shard's fault."""
+        """Back off without counting a failure: it was not the shard's fault."""
         if not self.leader:
             self.rest = moved(self.rest, State.BACKOFF)
             self.until = until
 
     def wake(self) -> None:
-        """End the rest: a process may be started."""
+        """End the wait: a process may be started."""
         if self.rest is not State.VACANT:
             self.rest = moved(self.rest, State.VACANT)
 
     def is_due(self, now: float) -> bool:
-        """Tell whether to start a process: none leads, and the slot neither rests nor retires."""
+        """Tell whether to start a process: none leads, and the slot neither waits nor retires."""
         if self.leader or self.is_retiring or self.rest is State.QUARANTINED:
             return False
         return self.rest is State.VACANT or now >= self.until
@@ -234,7 +234,7 @@ class SlotTable:
         return self.slots[index]
 
     def add(self, slot: Slot) -> None:
-        """Take a slot into use; ValueError when its number is taken."""
+        """Add a slot; ValueError when its number is taken."""
         if slot.index in self.slots:
             raise ValueError(f"slot {slot.index} exists")
         self.slots[slot.index] = slot
@@ -255,7 +255,7 @@ class SlotTable:
         ]
 
     def ends_of_rest(self) -> list[float]:
-        """Return when the rest of each slot ends that is not quarantined."""
+        """Return when the wait ends, for each waiting slot that is not quarantined."""
         resting = [slot for slot in self if slot.rest in RESTING and not slot.is_retiring]
         return [slot.until for slot in resting]
 
@@ -268,5 +268,5 @@ class SlotTable:
         ]
 
     def are_all(self, state: State) -> bool:
-        """Tell whether there are slots and each is in that state."""
+        """Tell whether there are slots and all are in that state."""
         return bool(self.slots) and all(slot.state is state for slot in self.slots.values())

@@ -1,8 +1,8 @@
-"""How a stop gets harsher: graceful, at once, by force.
+"""The levels of a stop: graceful, at once, by force.
 
-Owns the levels; knows no process. A second signal escalates: whoever sends it is out of patience.
-Nothing else escalates by repetition: `drain` and `stop` over the control socket, and the first
-signal after them (`systemctl stop` after `shardws drain`), leave a graceful stop alone.
+A second signal escalates: whoever sends it does not want to wait. Nothing else escalates when
+repeated: `drain` and `stop` over the control socket, and the first signal after them (`systemctl
+stop` after `shardws drain`), leave a graceful stop as it is.
 """
 
 import enum
@@ -13,7 +13,7 @@ class Level(enum.IntEnum):
     """How a shard is asked to end."""
 
     NONE = 0
-    GRACEFUL = 1  # DRAIN: close frames with 1001, then the drain deadline
+    GRACEFUL = 1  # DRAIN: Close frames with 1001, then the drain deadline
     NOW = 2  # STOP: without waiting for clients
     KILL = 3  # SIGKILL
 
@@ -26,12 +26,12 @@ ASKED = {
 
 
 def harsher(level: Level, asked: Level) -> Level:
-    """Return the level after a request: the one asked for, at least one more than before."""
+    """Return the level after a request: the one asked for, but at least one above `level`."""
     return Level(min(Level.KILL, max(asked, level + 1)))
 
 
 class Escalation:
-    """The signals so far."""
+    """Counts the signals so far."""
 
     def __init__(self) -> None:
         self._is_asked = False

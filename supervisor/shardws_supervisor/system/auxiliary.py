@@ -1,7 +1,7 @@
-"""A child that helps and is no shard: kept alive, replaced when it dies, ended last.
+"""An auxiliary child, which is not a shard: kept running, replaced when it dies, ended last.
 
-Owns its one process; knows not what it does. It dies with the supervisor (SIGKILL by the kernel),
-and nothing depends on it: a death costs a line in the log and a growing pause.
+Owns its one process. The child dies with the supervisor (SIGKILL by the kernel). The server keeps
+serving without it: its death costs a line in the log and a growing delay before the restart.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ log = logger("supervisor.auxiliary")
 
 
 class Auxiliary:
-    """One helping child."""
+    """One auxiliary child."""
 
     def __init__(
         self,
@@ -33,10 +33,10 @@ class Auxiliary:
         *,
         process_name: str = "",
     ) -> None:
-        """`process_name` is what ps shows, 15 characters of it; without it, `name` with ours."""
+        """`process_name` is shown by ps, truncated to 15 characters; default: prefixed `name`."""
         self.name = name
         self._process_name = process_name or f"shardws-{name}"
-        self.pid = 0  # 0 while it does not run
+        self.pid = 0  # 0 while it is not running
         self.last_end = ""
         self._body = body
         self._fds_to_close = fds_to_close
@@ -54,11 +54,11 @@ class Auxiliary:
             self._start(now)
 
     def _prepare(self) -> list[spawn.Closeable]:
-        """Make ready what a new child needs; return what it must close besides."""
+        """Prepare for a new child; return additional descriptors that it must close."""
         return []
 
     def _forked(self) -> None:
-        """A new child is there."""
+        """A new child has been forked."""
 
     def _start(self, now: float) -> None:
         prepared = self._prepare()
@@ -88,10 +88,10 @@ class Auxiliary:
 
     def _postpone(self, now: float) -> None:
         self._failures += 1
-        self._due = now + self._policy.delay(self._failures, random.random())  # noqa: S311 - no secret
+        self._due = now + self._policy.delay(self._failures, random.random())  # noqa: S311 - not a secret
 
     def report(self, now: float) -> dict[str, Any]:
-        """Return what `status` shows of it; `now` is monotonic seconds."""
+        """Return its part of `status`; `now` is monotonic seconds."""
         return {
             "name": self.name,
             "pid": self.pid,
@@ -101,7 +101,7 @@ class Auxiliary:
         }
 
     def kill(self) -> None:
-        """End the present child; another follows."""
+        """Kill the current child; a new one follows."""
         if self.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)

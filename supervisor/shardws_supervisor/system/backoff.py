@@ -1,10 +1,10 @@
-"""When a slot whose shard died may try again, and when it is given up.
+"""When a slot whose shard died is retried, and when it is quarantined.
 
-Owns the delays and the verdict; knows no process and no clock: time is an argument, and so is the
-source of chance. A process that lasted `stable` seconds clears the record. The first retry comes
-after `first` seconds, each further one after `factor` times as long up to `longest`, every delay
-shortened by up to `jitter` of itself so that slots that fell together do not rise together. After
-`attempts` failures in a row the verdict is a crash loop: the slot is quarantined, the others go on.
+Owns the delays and the verdict; time and the random source are arguments. A process that ran for
+`stable` seconds resets the record. The first retry comes after `first` seconds, each further one
+after `factor` times as long up to `longest`; every delay is shortened by up to `jitter` of itself
+so that slots that failed together do not restart together. After `attempts` consecutive failures
+the verdict is a crash loop: the slot is quarantined, the others continue.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 class Policy:
     """Seconds, and numbers without a unit."""
 
-    first: float = 0.1  # a shard that died once is replaced before its clients have reconnected
+    first: float = 0.1  # a shard that crashed once is replaced before its clients have reconnected
     factor: float = 2.0
     longest: float = 30.0
     jitter: float = 0.5
@@ -23,25 +23,25 @@ class Policy:
     attempts: int = 9  # 0.1 s to 25.6 s of delays: about half a minute of trying
 
     def delay(self, failures: int, chance: float) -> float:
-        """Return the seconds to wait after the given number of failures in a row (1 or more)."""
-        exponent = min(failures - 1, 32)  # beyond, a float would only grow towards overflow
+        """Return the seconds to wait after the given number of consecutive failures (1 or more)."""
+        exponent = min(failures - 1, 32)  # more would only make the float overflow
         whole = min(self.longest, self.first * self.factor**exponent)
         return whole * (1.0 - self.jitter * chance)
 
 
 class Backoff:
-    """The record of one slot."""
+    """The failures of one slot."""
 
     __slots__ = ("_chance", "failures", "policy", "postponements")
 
     def __init__(self, policy: Policy, chance: Callable[[], float]) -> None:
         self.policy = policy
         self.failures = 0
-        self.postponements = 0  # in a row
+        self.postponements = 0  # consecutive
         self._chance = chance  # 0.0 <= chance() < 1.0
 
     def failed(self, lived: float) -> float | None:
-        """Note a death after `lived` seconds; return the seconds to wait, None for a crash loop."""
+        """Record an exit after `lived` seconds; return the delay, None for a crash loop."""
         self.postponements = 0
         if lived >= self.policy.stable:
             self.failures = 0
@@ -51,10 +51,10 @@ class Backoff:
         return self.policy.delay(self.failures, self._chance())
 
     def postponed(self) -> float:
-        """Note a start that was not possible yet; return the seconds to wait, and never give up."""
+        """Record a start that was not possible yet; return the delay. There is no limit."""
         self.postponements += 1
         return self.policy.delay(self.postponements, self._chance())
 
     def pardon(self) -> None:
-        """Forget the failures: an operator asked for a new start, or new code came."""
+        """Reset the failures: an operator asked for a new start, or there is new code."""
         self.failures = self.postponements = 0

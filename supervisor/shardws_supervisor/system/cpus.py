@@ -1,30 +1,30 @@
-"""How many CPUs this process may really use, and how much memory.
+"""How many CPUs and how much memory this process may use.
 
-Owns the reading of affinity and of the cgroup's limits; knows no shard. A container with a quota of
-two CPUs on a machine of 64 shows 64 CPUs everywhere else. cgroup v2 keeps the quota in `cpu.max`
-("max 100000" or "150000 100000") and the memory in `memory.max`, v1 in `cpu.cfs_quota_us` and
-`cpu.cfs_period_us`, and in `memory.limit_in_bytes`; every group on the way up to the root may set
-one, and the smallest counts.
+Reads the CPU affinity and the cgroup's limits: a container with a quota of two CPUs on a machine of
+64 shows 64 CPUs everywhere else. cgroup v2 keeps the quota in `cpu.max` ("max 100000" or "150000
+100000") and the memory in `memory.max`, v1 in `cpu.cfs_quota_us` and `cpu.cfs_period_us`, and in
+`memory.limit_in_bytes`; every group on the path to the root may set one, and the smallest applies.
 """
 
 import math
 import os
 from pathlib import Path, PurePosixPath
 
-MINIMUM = 2  # so that sends between shards are exercised everywhere, and one crash is not all
+# So that sends between shards are exercised everywhere, and one crash does not hit all clients.
+MINIMUM = 2
 GROUPS = Path("/proc/self/cgroup")
 ROOT = Path("/sys/fs/cgroup")
-NO_LIMIT = 1 << 60  # v1 says no limit by a number above all memory
+NO_LIMIT = 1 << 60  # v1 expresses "no limit" by a number above all memory
 
 
 def automatic_shards(limit: int) -> int:
-    """Return what `--shards auto` means: one per usable CPU, at least 2, at most `limit`."""
+    """Return the shards for `--shards auto`: one per usable CPU, at least 2, at most `limit`."""
     affinity = len(os.sched_getaffinity(0))
     return shards_for(affinity, quota(GROUPS, ROOT), limit)
 
 
 def shards_for(affinity: int, allowed: float | None, limit: int) -> int:
-    """Return the shards for so many CPUs and a quota in CPUs, rounded up."""
+    """Return the shards for a number of CPUs and a quota in CPUs, rounded up."""
     cpus = affinity if allowed is None else min(affinity, math.ceil(allowed))
     return min(limit, max(MINIMUM, cpus))
 
@@ -39,7 +39,7 @@ def quota(groups: Path, root: Path) -> float | None:
 
 
 def memory_limit(groups: Path = GROUPS, root: Path = ROOT) -> int | None:
-    """Return the cgroup's limit of memory in bytes, None when there is none."""
+    """Return the cgroup's memory limit in bytes, None when there is none."""
     found = [
         _memory(folder / ("memory.max" if is_v2 else "memory.limit_in_bytes"))
         for is_v2, folder in _folders(groups, root, "memory")
@@ -48,7 +48,7 @@ def memory_limit(groups: Path = GROUPS, root: Path = ROOT) -> int | None:
 
 
 def _folders(groups: Path, root: Path, controller: str) -> list[tuple[bool, Path]]:
-    """Return the groups from those in /proc/self/cgroup up to the root, and which are of v2."""
+    """Return the groups from /proc/self/cgroup up to the root, and whether each is of v2."""
     try:
         lines = groups.read_text().splitlines()
     except OSError:
@@ -67,7 +67,7 @@ def _folders(groups: Path, root: Path, controller: str) -> list[tuple[bool, Path
 def _memory(file: Path) -> int | None:
     try:
         allowed = int(file.read_text())
-    except (OSError, ValueError):  # "max" is none
+    except (OSError, ValueError):  # "max": no limit
         return None
     return allowed if 0 < allowed < NO_LIMIT else None
 

@@ -1,7 +1,7 @@
-"""Children that nobody here started: only the first process of a container has them.
+"""Reaps orphans when the supervisor is process 1 of a container.
 
-Owns nothing but their reaping. When a process dies, the kernel gives its children to process 1;
-an application that starts programs of its own would fill a container with zombies.
+When a process dies, the kernel makes its children those of process 1; an application that starts
+programs of its own would otherwise fill a container with zombies.
 """
 
 import contextlib
@@ -10,9 +10,9 @@ from collections.abc import Container
 
 
 def reap(known: Container[int]) -> int:
-    """Reap every ended child that is not `known`; return how many. For process 1 only.
+    """Reap every ended child that is not in `known`; return how many. For process 1 only.
 
-    A known one that has ended hides those behind it until its owner has reaped it.
+    An ended known child hides those after it until its owner has reaped it.
     """
     reaped = 0
     with contextlib.suppress(ChildProcessError):  # no children at all
@@ -26,5 +26,5 @@ def reap(known: Container[int]) -> int:
 
 
 def is_first_process() -> bool:
-    """Tell whether the kernel gives us the orphans."""
+    """Tell whether the kernel makes orphans children of this process."""
     return os.getpid() == 1

@@ -1,10 +1,9 @@
-"""How many connections the descriptors of this host allow, and what they take of its memory.
+"""How many connections the descriptor limit allows, and how much memory they need.
 
-Owns the arithmetic and the raising of RLIMIT_NOFILE; knows no settings. The limit counts per
-process, so each shard has it for itself: what is left after its own needs is room for clients.
-What a shard does when it has none left all the same is in shardws.shard.descriptors. Some hosts
-set no limit worth the name (2^30 in many containers), so there is a bound of our own as well:
-tables are sized by it.
+Owns the arithmetic and the raising of RLIMIT_NOFILE. The limit is per process, so it applies to
+each shard: what is left after its own needs is available to clients. What a shard does when it runs
+out all the same is in shardws.shard.descriptors. Some hosts set no useful limit (2^30 in many
+containers), so there is a bound of our own too: tables are sized by it.
 """
 
 import resource
@@ -17,7 +16,7 @@ from shardws.shard.descriptors import OWN
 # Per other row of the mesh: the link dialed and the link accepted; two rows a slot while reloading.
 PER_PEER = 4
 MOST_PER_SHARD = 1 << 20  # connections, unless MaxConnections asks for more
-MOST_DESCRIPTORS = 1 << 22  # a soft limit that is lower is raised so far and no further
+MOST_DESCRIPTORS = 1 << 22  # a lower soft limit is raised to this, not beyond
 # Resident, measured (docs/topics/memory.md); a shard's own pages, without those it shares.
 SHARD_BYTES = 14 << 20
 IDLE_BYTES = 2_300
@@ -26,7 +25,7 @@ TLS_IDLE_BYTES = 30_000
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many connections fit."""
+    """The number of connections possible."""
 
     descriptors: int  # per process
     per_shard: int
@@ -36,7 +35,7 @@ class Room:
 def room_for(descriptors: int, shards: int, wanted: int = 0) -> Room:
     """Return the connections possible; StartError when not even one fits a shard.
 
-    `wanted` is MaxConnections; 0 for as many as fit, up to MOST_PER_SHARD in each shard.
+    `wanted` is MaxConnections; 0: as many as fit, up to MOST_PER_SHARD in each shard.
     """
     reserved = OWN + PER_PEER * shards
     most = min(max(wanted, MOST_PER_SHARD), ids.SERIALS)
@@ -51,7 +50,7 @@ def room_for(descriptors: int, shards: int, wanted: int = 0) -> Room:
 
 
 def effective_connections(wanted: int, room: Room) -> int:
-    """Return MaxConnections as it will be: all that fit for 0, else the number wanted.
+    """Return the effective MaxConnections: as many as fit for 0, else the number wanted.
 
     StartError when more is wanted than the descriptors allow.
     """
@@ -65,15 +64,15 @@ def effective_connections(wanted: int, room: Room) -> int:
 
 
 def memory_needed(connections: int, shards: int, *, is_tls: bool) -> int:
-    """Return about how many bytes so many idle connections take, with the processes."""
+    """Return roughly how many bytes the processes and that many idle connections take."""
     return shards * SHARD_BYTES + connections * (TLS_IDLE_BYTES if is_tls else IDLE_BYTES)
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft RLIMIT_NOFILE towards the hard one; return the descriptors a process may have.
+    """Raise the soft RLIMIT_NOFILE towards the hard one; return the effective limit.
 
-    Programs that the application starts may walk through all descriptors up to the soft limit, so
-    it is not raised beyond what can be used.
+    Programs that the application starts may loop over all descriptors up to the soft limit, so
+    it is not raised beyond what is useful.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
@@ -82,5 +81,5 @@ def raise_descriptor_limit() -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
         except (ValueError, OSError):
-            pass  # above fs.nr_open it cannot be taken: the soft one stays
+            pass  # above fs.nr_open it cannot be set: the soft limit stays
     return soft if soft != resource.RLIM_INFINITY else MOST_DESCRIPTORS

@@ -1,8 +1,8 @@
-"""How a log record becomes a line: as text or as JSON.
+"""Formats a log record as one line of text or JSON.
 
-Owns both formats. Texts come from clients and applications as well, so no record can look like
-two, and none gives orders to a terminal: control characters are escaped, and the lines of a
-traceback are indented, while a record begins at the edge.
+Text comes from clients and applications as well, so control characters are escaped: a record
+cannot imitate two, nor send control sequences to a terminal. The lines of a traceback are
+indented, while a record begins in the first column.
 """
 
 import json
@@ -13,9 +13,9 @@ from typing import Final
 from shardws.log import UNSAFE, escaped
 
 ATTRIBUTES: Final = ("shard", "connection_id")  # of log.Adapter
-BLOCK: Final = "block"  # attribute of a record: a text of several lines below it
+BLOCK: Final = "block"  # attribute of a record: text of several lines, written below it
 INDENT: Final = "    "
-# json.dumps leaves DEL, C1 and the line breaks of Unicode.
+# json.dumps does not escape DEL, C1 and the Unicode line breaks.
 _JSON_ESCAPES: Final = {number: f"\\u{number:04x}" for number in UNSAFE}
 
 
@@ -41,7 +41,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, pid, message, and the adapter's attributes."""
+    """One JSON object per line: time, level, logger, pid, message, the adapter's attributes."""
 
     converter = staticmethod(time.gmtime)
 

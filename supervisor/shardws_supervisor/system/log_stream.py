@@ -1,10 +1,10 @@
-"""Where the bytes of log lines go, without ever waiting for who reads them.
+"""Writes the bytes of log lines without ever waiting for their reader.
 
 Owns one descriptor and how it is written. O_NONBLOCK belongs to the open file description, which
 stderr shares with other programs (the shell, a container's runtime), so it is never set on that:
-a pipe and a terminal are opened anew by /proc/self/fd, which makes a description of our own, and a
-socket is asked by MSG_DONTWAIT with each write. Where neither is possible (a pipe of another user)
-it is asked whether it takes PIPE_BUF bytes before each piece of that size.
+a pipe and a terminal are reopened through /proc/self/fd, which makes a description of our own, and
+a socket is written with MSG_DONTWAIT. Where neither is possible (a pipe of another user), the
+stream is polled before each piece of PIPE_BUF bytes.
 """
 
 import contextlib
@@ -16,17 +16,17 @@ import socket
 import stat
 from typing import Final
 
-PIPE_BUF: Final = select.PIPE_BUF  # a pipe takes so much as a whole, or nothing
+PIPE_BUF: Final = select.PIPE_BUF  # a pipe takes that much atomically, or nothing
 
 
 class Stream:
-    """Takes bytes at once, or says by OSError that it does not; what `write` returns may be less.
+    """Non-blocking writer: `write` may take fewer bytes than given, or raise OSError.
 
-    `fileno()` is for programs that write by themselves, such as faulthandler.
+    `fileno()` is for code that writes to the descriptor itself, such as faulthandler.
     """
 
     def __init__(self, file: int) -> None:
-        """Write to `file`, which stays open for others."""
+        """Write to the descriptor `file`, which is not closed here."""
         self._given = file
         self._file = file
         self._sock: socket.socket | None = None
@@ -46,7 +46,7 @@ class Stream:
         return self._file
 
     def write(self, data: bytes) -> int:
-        """Write what is taken at once; OSError, such as EAGAIN, when nothing is."""
+        """Write what fits without waiting; OSError, such as EAGAIN, when nothing does."""
         if self._sock is not None:
             return self._sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         if self._is_asked_first:
@@ -69,7 +69,7 @@ class Stream:
         return written
 
     def _write_from_behind(self, data: bytes) -> int:
-        """Write to a terminal whose foreground is another group's, also under `stty tostop`."""
+        """Write to a terminal from a background process group, also under `stty tostop`."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTOU,))
         try:
             return os.write(self._file, data)
@@ -77,7 +77,7 @@ class Stream:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def close(self) -> None:
-        """Give back what was opened here."""
+        """Close what was opened here."""
         if self._sock is not None:
             self._sock.close()
         if self._file != self._given:

@@ -1,11 +1,11 @@
 """Where log lines go: stderr or a file.
 
-Owns the one handler on the loggers `shardws` and `asyncio`; knows not who logs. Every process of
-the server writes to the same file, opened for appending, one write per line, so lines of two
-processes do not mix. A file that was moved away (logrotate) is noticed at the next line, so USR1
-has only to be obeyed by the supervisor. A full disk, and a pipe that nobody reads, cost lines,
-never the server: each process tells how many when it is over, and all together are counted for
-`status`. For a file the begin is told on stderr.
+Owns the one handler on the loggers `shardws` and `asyncio`. Every process of the server writes to
+the same file, opened for appending, one write per line, so lines of two processes do not mix. A
+renamed file (logrotate) is noticed at the next line, so only the supervisor has to handle USR1. A
+full disk, and a pipe that nobody reads, cost log lines but never stop the server: each process logs
+how many were lost once it can write again, and `status` shows the total. The start of a server that
+logs to a file is also reported on stderr.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from shardws_supervisor.system.log_stream import Stream
 
 # The setting LogLevel: 0 none (still warnings and errors), 1 info, 2 verbose, 3 debug.
 LEVELS: Final = {0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
-STDERR: Final = 2  # sys.stderr may be None or somebody else's
+STDERR: Final = 2  # sys.stderr may be None or replaced
 OURS: Final = "shardws"
-LOOP: Final = "asyncio"  # what went wrong in callbacks and in tasks of nobody
+LOOP: Final = "asyncio"  # exceptions in callbacks and in tasks that nobody awaits
 
 
 class LineHandler(logging.Handler):
@@ -33,11 +33,11 @@ class LineHandler(logging.Handler):
     def __init__(self, path: Path | None) -> None:
         super().__init__()
         self.path = path
-        self.lost = 0  # lines of this process that nobody was told of yet
-        self._is_torn = False  # the last line that was written is not whole
-        self._stream = Stream(STDERR)  # also for what the file cannot take
+        self.lost = 0  # lost lines of this process that were not reported yet
+        self._is_torn = False  # the last line was written only in part
+        self._stream = Stream(STDERR)  # also when the file cannot be written
         self._file = STDERR if path is None else self._open(path)
-        # The kernel adds what all processes write to it, without a lock.
+        # An eventfd: the kernel adds up what all processes write, without a lock.
         self._counter = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._counted = 0
 
@@ -64,7 +64,7 @@ class LineHandler(logging.Handler):
             self._lose(error)
 
     def _write(self, line: bytes) -> None:
-        """Write a line behind whole ones; OSError when not all of it could be."""
+        """Write a line, first ending one written in part; OSError when it was not written whole."""
         mend, self._is_torn = b"\n" if self._is_torn else b"", False
         data = mend + line
         written = self._stream.write(data) if self.path is None else os.write(self._file, data)
@@ -73,7 +73,7 @@ class LineHandler(logging.Handler):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _lose(self, error: OSError) -> None:
-        """Count a line that could not be written; the first one is told where that still can be."""
+        """Count a line that could not be written; report the first one on stderr."""
         if not self.lost and self.path is not None:
             text = f"shardws: log file {self.path} cannot be written: {error.strerror}\n"
             self._tell_stderr(text)
@@ -86,7 +86,7 @@ class LineHandler(logging.Handler):
             self._stream.write(text.encode("utf-8", "backslashreplace"))
 
     def _follow(self) -> None:
-        """Open the file anew when the path no longer leads to it."""
+        """Reopen the file when the path no longer leads to it."""
         if self.path is None:
             return
         try:
@@ -109,7 +109,7 @@ class LineHandler(logging.Handler):
         self._write((self.format(told) + "\n").encode("utf-8", "backslashreplace"))
 
     def reopen(self) -> None:
-        """Open the file anew; the old one stays when that fails."""
+        """Reopen the file; the old one stays when that fails."""
         if self.path is None:
             return
         try:
@@ -121,17 +121,17 @@ class LineHandler(logging.Handler):
         self._file = new
 
     def fileno(self) -> int:
-        """Return where lines go now: for what writes without the logging module."""
+        """Return the current descriptor, for code that writes without the logging module."""
         return self._stream.fileno() if self.path is None else self._file
 
     def count_lost(self) -> int:
-        """Return how many lines all processes lost so far; for the supervisor alone."""
+        """Return how many lines all processes lost so far; for the supervisor only."""
         with contextlib.suppress(BlockingIOError):
             self._counted += os.eventfd_read(self._counter)
         return self._counted
 
     def give_back(self) -> None:
-        """Give the descriptors back. Not `close`: logging.config calls that on all handlers."""
+        """Close the descriptors. Not named `close`: logging.config calls that on all handlers."""
         self._stream.close()
         os.close(self._counter)
         if self.path is not None:
@@ -139,7 +139,7 @@ class LineHandler(logging.Handler):
 
 
 def descriptor() -> int:
-    """Return where lines go now: for what writes without the logging module."""
+    """Return the current descriptor, for code that writes without the logging module."""
     for handler in logging.getLogger(OURS).handlers:
         if isinstance(handler, LineHandler):
             return handler.fileno()
@@ -170,10 +170,10 @@ def _replace(logger: logging.Logger, old: list[logging.Handler], new: logging.Ha
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Keep our lines coming over the import of an application.
+    """Keep our logging configured during the import of an application.
 
-    By default logging.config switches off every logger that it does not name and takes away the
-    handlers of those it names. What the application adds to ours stays.
+    By default logging.config disables every logger that it does not name and removes the handlers
+    of those it names. Handlers that the application adds to ours stay.
     """
     loggers = [logging.getLogger(name) for name in (OURS, LOOP)]
     before = [(one, list(one.handlers), one.level) for one in loggers]

@@ -1,10 +1,9 @@
-"""Telling systemd how the server is: sd_notify(3) with Type=notify.
+"""Reports the state of the server to systemd: sd_notify(3) with Type=notify.
 
-Owns what is sent and when; knows no process. READY=1 when clients can connect, RELOADING=1 and
-READY=1 around a reload, STOPPING=1 from the begin of a drain, STATUS= for `systemctl status`,
-WATCHDOG=1 from the supervisor's own loop at half of WatchdogSec. A message that cannot be sent is
-lost and nothing waits for it: the next turn says what is true then. Without NOTIFY_SOCKET nothing
-is ever sent.
+Owns what is sent and when. READY=1 when clients can connect, RELOADING=1 and READY=1 around a
+reload, STOPPING=1 from the start of a drain, STATUS= for `systemctl status`, WATCHDOG=1 from the
+supervisor's own loop at half of WatchdogSec. A message that cannot be sent is dropped: the next
+turn sends the state of that time. Without NOTIFY_SOCKET nothing is sent.
 """
 
 import contextlib
@@ -12,7 +11,7 @@ import socket
 from collections.abc import Callable, MutableMapping
 from typing import Final
 
-STATUS_PERIOD: Final = 5.0  # seconds between two lines of numbers alone
+STATUS_PERIOD: Final = 5.0  # seconds between two STATUS lines in which only numbers changed
 RELOADING: Final = "reloading"
 SERVING: Final = frozenset({"serving", RELOADING})
 ENDING: Final = frozenset({"draining", "stopping"})
@@ -21,10 +20,10 @@ Environment = MutableMapping[str, str]
 
 
 class Notifier:
-    """Speaks to whoever started the server, if it listens."""
+    """Sends notifications to the service manager, if there is one."""
 
     def __init__(self, environment: Environment, pid: int) -> None:
-        """Take the variables out of the environment: they are not for the application."""
+        """Remove the variables from the environment: they are not for the application."""
         self._address = address(environment.pop("NOTIFY_SOCKET", ""))
         self._watchdog = watchdog_period(environment, pid)
         self._sock: socket.socket | None = None
@@ -38,7 +37,7 @@ class Notifier:
         self._alive_at = float("-inf")
 
     def update(self, phase: str, describe: Callable[[], str], now: float) -> None:
-        """Tell what has changed; `phase` is that of `shardws status`, `now` monotonic seconds."""
+        """Send what has changed; `phase` is that of `shardws status`, `now` monotonic seconds."""
         if self._sock is None:
             return
         lines = transition(self._phase, phase, now)
@@ -64,33 +63,33 @@ class Notifier:
         return False
 
     def close(self) -> None:
-        """Let go of the descriptor."""
+        """Close the descriptor."""
         if self._sock is not None:
             self._sock.close()
             self._sock = None
 
 
 def transition(old: str, new: str, now: float) -> list[str]:
-    """Return what the manager must hear of a change of phase."""
+    """Return the notifications for a change of phase."""
     if new == old:
         return []
     if new in ENDING:
         return [] if old in ENDING else ["STOPPING=1"]
     if new == RELOADING:
-        # The time is for Type=notify-reload (systemd 253), which asks for it; others ignore it.
+        # The time is required by Type=notify-reload (systemd 253); others ignore it.
         return ["RELOADING=1", f"MONOTONIC_USEC={int(now * 1e6)}"]
     return ["READY=1"] if new in SERVING else []
 
 
 def address(given: str) -> str:
-    """Return the address of NOTIFY_SOCKET: a path, or a name of the abstract kind; "" for none."""
+    """Return the address in NOTIFY_SOCKET: a path, or an abstract name; "" for none."""
     if given.startswith("@"):
         return "\0" + given[1:]
-    return given if given.startswith("/") else ""  # vsock and others are not for us
+    return given if given.startswith("/") else ""  # vsock and others are not supported
 
 
 def watchdog_period(environment: Environment, pid: int) -> float:
-    """Return WatchdogSec in seconds; 0 when there is none, or it is another process's."""
+    """Return WatchdogSec in seconds; 0 when unset, or meant for another process."""
     text, owner = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", "")
     if not text.isdecimal() or (owner and owner != str(pid)):
         return 0.0

@@ -1,11 +1,11 @@
-"""The run directory: where the sockets of one server lie, for its user alone.
+"""The run directory: contains the sockets of one server, accessible to its user only.
 
-Owns the directory, its lock and its cleaning; knows not who listens on the sockets in it. The lock
-is a flock on `supervisor.pid`: it falls with the process however that ends, so a pid file left
-behind never stops a new server, and one that is held names the pid that holds it.
+Owns the directory, its lock and its cleanup. The lock is a flock on `supervisor.pid`: the kernel
+releases it when the process ends, however that happens, so a stale pid file never blocks a new
+server, and a locked one names the pid of the holder.
 
-The directory itself is locked too, shared: systemd-tmpfiles leaves a locked directory of /tmp alone
-(tmpfiles.d(5)). Other cleaners do not, so what they took is made again by `mend`.
+The directory itself is locked too, shared: systemd-tmpfiles leaves a locked directory in /tmp alone
+(tmpfiles.d(5)). Other cleaners do not, so what they removed is restored by `mend`.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from shardws.control.endpoint import CONTROL_SOCKET
 from shardws.errors import StartError, code_of_errno
 
 PID_FILE = "supervisor.pid"
-LONGEST_NAME = "shard-511.sock"  # of the sockets put into it
+LONGEST_NAME = "shard-511.sock"  # the longest name of a socket in it
 PATH_LIMIT = 107  # sun_path without its final zero (unix(7))
 
 
@@ -26,7 +26,7 @@ class RunDirectory:
     """A directory held by this process."""
 
     def __init__(self, path: Path) -> None:
-        """Make it, lock it and clean it; StartError says what is in the way."""
+        """Make it, lock it and clean it; StartError says what prevents that."""
         self.path = path.absolute()
         if len(os.fsencode(self.path / LONGEST_NAME)) > PATH_LIMIT:
             raise StartError(f"run directory {self.path}: the path is too long for Unix sockets")
@@ -63,7 +63,7 @@ class RunDirectory:
         """Refuse a directory in which others could put sockets of their own."""
         found = self.path.lstat()
         if not stat.S_ISDIR(found.st_mode):
-            raise StartError(f"run directory {self.path} is no directory")
+            raise StartError(f"run directory {self.path} is not a directory")
         if found.st_uid != os.geteuid():
             raise StartError(f"run directory {self.path} belongs to user {found.st_uid}")
         if found.st_mode & 0o077:
@@ -92,9 +92,9 @@ class RunDirectory:
         return held
 
     def mend(self) -> bool:
-        """Make again what was removed, and lock it; True when something was.
+        """Restore what was removed, and lock it; True when something was.
 
-        StartError says what is in the way: another server that has taken the place, for instance.
+        StartError says what prevents it, for example another server that uses the path now.
         """
         _lock_shared(self._held)
         if self._is_in_place:
@@ -108,7 +108,7 @@ class RunDirectory:
 
     @property
     def _is_in_place(self) -> bool:
-        """Whether who looks by the path finds our directory and our pid file."""
+        """Whether the path still leads to our directory and our pid file."""
         pid_file = self.path / PID_FILE
         return self._is_same(self.path, self._held) and self._is_same(pid_file, self._lock)
 
@@ -128,7 +128,7 @@ class RunDirectory:
                 ) from None
             if self._is_same(file, lock):
                 break
-            os.close(lock)  # its holder removed it while it went: take the new one
+            os.close(lock)  # its holder removed it while ending: take the new one
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         return lock
@@ -146,13 +146,13 @@ class RunDirectory:
                 file.unlink()
 
     def close(self) -> None:
-        """Let go of the locks without cleaning: what a forked child does."""
+        """Close the locks without cleanup: for a forked child."""
         os.close(self._lock)
         os.close(self._held)
 
     def remove(self) -> None:
-        """Clean up behind the server, then let go; another server's files stay."""
-        with contextlib.suppress(OSError):  # nothing can be done about it any more
+        """Clean up after the server, then unlock; another server's files stay."""
+        with contextlib.suppress(OSError):  # nothing can be done about it now
             if self._is_in_place:
                 self._clean_up()
         self.close()
@@ -161,10 +161,10 @@ class RunDirectory:
         self._remove_stale()
         (self.path / PID_FILE).unlink()
         if self._is_ours:
-            self.path.rmdir()  # unless somebody put a file into it
+            self.path.rmdir()  # fails when there are files of others in it
 
 
 def _lock_shared(directory: int) -> None:
-    """Lock a directory; a cleaner that is at work in it right now is no reason to wait."""
+    """Lock a directory without waiting for a cleaner that holds it right now."""
     with contextlib.suppress(OSError):
         fcntl.flock(directory, fcntl.LOCK_SH | fcntl.LOCK_NB)

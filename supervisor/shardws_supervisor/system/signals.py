@@ -1,9 +1,9 @@
 """Signals, recorded: a handler notes the number and wakes the loop, nothing else.
 
-Owns the handlers and the wake-up pipe of the supervisor; knows not what a signal means (that is
-supervisor.py) beyond the list of those that are taken. The pipe only wakes: what arrived is in the
-list, so a flood of one signal cannot displace another. Before there is a loop, a signal that ends
-the start is an exception, as Ctrl-C is in Python.
+Owns the handlers and the wake-up pipe of the supervisor; what a signal does is decided in
+supervisor.py. The pipe only wakes: the numbers are in a list, so a flood of one signal cannot
+displace another. Before there is a loop, a signal that ends the start is an exception, like
+Ctrl-C in Python.
 """
 
 import contextlib
@@ -24,9 +24,9 @@ TAKEN = (
     signal.SIGCHLD,
 )
 
-# One note of these is as good as many; the others count (a second TERM hastens the first).
+# Repetitions of these are merged; the others count (a second TERM escalates the first).
 MERGED = frozenset({signal.SIGCHLD, signal.SIGUSR1, signal.SIGHUP})
-LONGEST = 64  # notes kept between two turns of the loop
+LONGEST = 64  # recorded signals kept between two turns of the loop
 
 
 class Interrupted(KeyboardInterrupt):
@@ -40,9 +40,9 @@ class Interrupted(KeyboardInterrupt):
 def end_the_start() -> None:
     """Until `Signals.install`: TERM and HUP raise Interrupted; HUP stays ignored under nohup.
 
-    What would only ask a serving supervisor for something comes to nothing, as nobody could do it.
-    CHLD is the default again: a starter that ignores it passes that on, and then the kernel keeps
-    no exit status for us to wait for.
+    Signals that only make sense to a serving supervisor are ignored.
+    CHLD is reset to the default: a parent that ignores it passes that on, and the kernel then keeps
+    no exit status to wait for.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -67,7 +67,7 @@ class Signals:
         return self._reader
 
     def install(self) -> None:
-        """Take the signals; PIPE is ignored, as writes report it."""
+        """Install the handlers; PIPE is ignored, since writes report the error."""
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in TAKEN:
             signal.signal(number, self._record)
@@ -78,7 +78,7 @@ class Signals:
             self._recorded.append(number)
 
     def take(self) -> list[int]:
-        """Return what was recorded since the last call, in order, and forget it."""
+        """Return and clear what was recorded since the last call, in order."""
         with contextlib.suppress(BlockingIOError):
             while os.read(self._reader, 512):
                 pass
@@ -86,25 +86,25 @@ class Signals:
         return taken
 
     def leave(self) -> None:
-        """Close, and be deaf: Python gives signals back their defaults before the process ends."""
+        """Close and ignore further signals: Python restores the defaults at exit."""
         for number in TAKEN:
             if number != signal.SIGCHLD:
                 signal.signal(number, signal.SIG_IGN)
         self.close()
 
     def close(self) -> None:
-        """Give the descriptors back; also called in a forked child, which shares them."""
+        """Close the descriptors; also called in a forked child, which shares them."""
         signal.set_wakeup_fd(-1)
         os.close(self._reader)
         os.close(self._writer)
 
 
 def reset_in_child() -> None:
-    """Give a child defaults of its own: TERM ends it, what is meant for the supervisor does not.
+    """Reset signals in a child: TERM ends it, those meant for the supervisor are ignored.
 
-    Ctrl-C and a closed terminal reach the whole foreground group, but what follows from them is
-    the supervisor's decision, told over the channel. Python ignores PIPE in every process, and
-    takes care that what it executes does not.
+    Ctrl-C and a closed terminal reach the whole foreground group, but the supervisor decides what
+    they do and tells the children over the channel. Python ignores PIPE in every process, and
+    restores it for the programs it executes.
     """
     signal.set_wakeup_fd(-1)
     for number in TAKEN:

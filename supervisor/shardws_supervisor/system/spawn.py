@@ -1,10 +1,10 @@
 """Fork, and what a child must do first.
 
-Owns the hygiene of a fork; knows nothing of what the child will do. Facts: the supervisor has one
-thread, so fork is safe; all signals are blocked around the fork, so none is handled by a child that
-still has its parent's handlers; a child ends in `os._exit` and never returns into its parent's
-loop, atexit functions or `finally` blocks; those of its own it runs itself (shardws.shard.ending).
-A shard leads a process group, so that what it started can be found when it has ended.
+Owns the steps around a fork. The supervisor has one thread, so fork is safe; all signals are
+blocked around the fork, so none is handled by a child that still has its parent's handlers; a child
+ends in `os._exit` and never returns into its parent's loop, atexit functions or `finally` blocks;
+its own atexit functions are run by shardws.shard.ending. A shard leads a process group, so that the
+processes it started can be found when it has ended.
 """
 
 import atexit
@@ -29,7 +29,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Closeable(Protocol):
-    """What a child has to let go of."""
+    """Something a child has to close."""
 
     def close(self) -> None: ...
 
@@ -46,12 +46,12 @@ def fork(
     `fds_to_close` are the parent's descriptors that the child closes; `name` is shown by ps and
     top. With `is_group` it leads a process group of its own, and stdin is /dev/null (a terminal
     would stop it for reading). The kernel kills the child when this process dies. OSError when the
-    system has no more processes.
+    process limit is reached.
     """
     parent = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
-    gc.freeze()  # a collection in a child must not touch, and so copy, the pages it shares
+    gc.freeze()  # garbage collection in a child must not touch, and so copy, the shared pages
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
@@ -71,12 +71,12 @@ def _lead_group() -> None:
 
 
 def kill_group(leader: int) -> None:
-    """End what a child with a group of its own leaves behind: its pools, what it executed.
+    """Kill what a child with its own group leaves behind: its pools, programs it executed.
 
     Call it when the leader has ended and before it is reaped. A program that was started in a
-    session of its own (`start_new_session`) is nobody's but its own and stays.
+    session of its own (`start_new_session`) is not affected.
     """
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody left; not ours to end
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # none left, or not ours
         os.killpg(leader, signal.SIGKILL)
 
 
@@ -96,16 +96,16 @@ def _child(
             _lead_group()
         _LIBC.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
         signals.reset_in_child()
-        atexit._clear()  # what the parent registered is the parent's
+        atexit._clear()  # what the parent registered must not run in the child
         for item in fds_to_close:
             item.close()
-        # A descriptor of its own: that of the log may be closed and given to a client's socket.
+        # A duplicate: the log's descriptor may be closed and its number reused for a client.
         faulthandler.enable(file=os.dup(logs.descriptor()), all_threads=True)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         code = body()
     except SystemExit as exit_:
         code = exit_.code if isinstance(exit_.code, int) else EXIT_FAILED
-    except BaseException:  # noqa: BLE001 - the child's last line: nothing may pass it
+    except BaseException:  # noqa: BLE001 - nothing may propagate beyond the child's main function
         log.logger("supervisor.spawn").exception("%s ended by an unexpected error", name)
     finally:
         _leave(code)
@@ -128,7 +128,7 @@ def _leave(code: int) -> NoReturn:
 
 
 def ending(status: int) -> str:
-    """Say in words how a process ended, from its wait status."""
+    """Describe how a process ended, from its wait status."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         try:

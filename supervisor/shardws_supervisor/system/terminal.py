@@ -1,7 +1,7 @@
-"""The terminal the server was started from, in the foreground: whether it has been closed.
+"""The terminal from which the server was started in the foreground: whether it has been closed.
 
-Owns that one fact. Closing a terminal sends HUP, as an operator does who wants a reload; only the
-terminal itself tells the two apart: to one that was hung up, every question is an error.
+Closing a terminal sends HUP, and so does an operator who wants a reload; only the terminal itself
+tells the two apart: after a hangup every ioctl on it fails.
 """
 
 import errno
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class Terminal:
-    """What stdin, stdout or stderr was at the start."""
+    """The terminal that was stdin, stdout or stderr at the start."""
 
     def __init__(self, files: Iterable[int] = (0, 1, 2)) -> None:
         """Find the first of `files` that is a terminal with this process in its foreground."""
@@ -18,7 +18,7 @@ class Terminal:
 
     @property
     def is_closed(self) -> bool:
-        """Whether there was one, and it has been hung up."""
+        """Whether there was a terminal and it has been closed."""
         if self._file is None:
             return False
         try:
@@ -31,5 +31,5 @@ class Terminal:
 def _is_ours(file: int) -> bool:
     try:
         return os.tcgetpgrp(file) == os.getpgrp()
-    except OSError:  # no terminal, or not the one that controls us
+    except OSError:  # no terminal, or not our controlling one
         return False

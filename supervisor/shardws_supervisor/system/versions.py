@@ -1,6 +1,6 @@
-"""Which versions run here: for the banner, `status` and the metric shardws_build_info.
+"""The versions in use: for the banner, `status` and the metric shardws_build_info.
 
-Owns the list of what matters in a report of a fault.
+Owns the list of what matters in a bug report.
 """
 
 import functools
@@ -23,18 +23,18 @@ def of(name: str) -> str:
 
 
 def banner() -> str:
-    """Return the line at the start of the log."""
+    """Return the first line of the log."""
     versions = ", ".join(f"{name} {of(name)}" for name in NAMES)
     return f"{versions}, Python {platform.python_version()}, {_codec()} codec"
 
 
 def report() -> dict[str, str]:
-    """Return what `status` says of it."""
+    """Return the versions for `status`."""
     return {"version": of("shardws"), "python": platform.python_version(), "codec": _codec()}
 
 
 def _codec() -> str:
-    """Return which bodies run; they differ where one of the extensions could not be built."""
+    """Return the implementations in use; they differ when one of the extensions was not built."""
     if hotpath.body.BODY == codec.BODY:
         return codec.BODY
     return f"{codec.BODY} (with {hotpath.body.BODY} hot path)"

@@ -101,7 +101,7 @@ def test_while_the_supervisor_is_silent(path: str, status: int) -> None:
     response = answer(path, None)
     assert response.status == status
     if status == 503:
-        assert response.body == b"the supervisor does not answer: it took too long\n"
+        assert response.body == b"the supervisor does not reply: it took too long\n"
 
 
 def test_bodies_and_their_types() -> None:

@@ -203,4 +203,4 @@ def test_refusals_are_logged_some_a_second(caplog: pytest.LogCaptureFixture) -> 
         asyncio.run(exchange(server, b"nonsense\r\n\r\n"))
     lines = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert len(lines) >= 10
-    assert set(lines) == {"refused an admin request of 127.0.0.1: 400 not an HTTP request"}
+    assert set(lines) == {"refused an admin request from 127.0.0.1: 400 not an HTTP request"}

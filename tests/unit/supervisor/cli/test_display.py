@@ -123,7 +123,7 @@ def test_the_children_that_are_no_shards() -> None:
     text = display.status(report(1.0, shard(0), auxiliaries=[dead, admin]), {})
     assert text[5:] == [
         "",
-        "acceptor  does not run  2 restarts  last exited with 3",
+        "acceptor  not running  2 restarts  last exited with 3",
         "admin  pid 7  up 1m01s",
     ]
 

@@ -56,11 +56,11 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 SAID: dict[str, tuple[list[str], dict[str, Any], str]] = {
-    "scale": (["scale", "4"], {"shards": 4}, "the server goes to 4 shards\n"),
+    "scale": (["scale", "4"], {"shards": 4}, "scaling to 4 shards\n"),
     "drain": (["drain"], {"phase": "draining"}, "the server is draining\n"),
     "stop": (["stop"], {"phase": "draining"}, "the server has stopped\n"),
     "stop at once": (["stop", "--no-wait"], {"phase": "stopping"}, "the server is stopping\n"),
-    "reopen-logs": (["reopen-logs"], {}, "the log file was opened anew\n"),
+    "reopen-logs": (["reopen-logs"], {}, "the log file was reopened\n"),
     "disconnect": (
         ["disconnect", "7"],
         {"outcome": "QUEUED"},
@@ -74,7 +74,7 @@ SAID: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "by address": (
         ["disconnect", "--ip", "::1"],
         {"count": 2, "silent_shards": 1},
-        "2 connections closed, 1 shards did not answer\n",
+        "2 connections closed, 1 shards did not reply\n",
     ),
     "send": (["send", "7", "x"], {"outcome": "WRITTEN"}, "WRITTEN\n"),
 }

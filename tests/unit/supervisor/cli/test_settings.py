@@ -90,4 +90,4 @@ def test_check_names_every_fault_of_a_file(
     assert "Node: must be 0 to 1023, not 5000" in lines[1]
     path.write_text("local_port = 1\n")
     assert main.main(["check", str(path)]) == 0
-    assert capsys.readouterr().out == f"{path}: nothing is wrong\n"
+    assert capsys.readouterr().out == f"{path}: no problems found\n"

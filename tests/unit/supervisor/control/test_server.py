@@ -100,7 +100,7 @@ def test_requests_are_answered_in_order(fixture: Fixture) -> None:
 @pytest.mark.parametrize(
     ("line", "refusal"),
     [
-        (b"\n", {"error": "the request is no JSON"}),
+        (b"\n", {"error": "the request is not valid JSON"}),
         (b"null\n", {"error": 'a request is a JSON object like {"do": "status"}'}),
         (b'{"do": 3}\n', {"error": 'a request is a JSON object like {"do": "status"}'}),
         (b'{"do": "refuse"}\n', {"error": "not today"}),
@@ -172,8 +172,8 @@ def full(fixture: Fixture) -> Iterator[list[socket.socket]]:
         sock.close()
 
 
-NO_PUSH = {"ok": False, "error": "256 clients are served already", "code": 10024}
-FULL_SAID = "256 control clients are served: newcomers can look and steer, but not push"
+NO_PUSH = {"ok": False, "error": "256 clients are connected already", "code": 10024}
+FULL_SAID = "256 control clients are connected: new ones can query and operate, but not push"
 
 
 def test_operators_find_a_place_when_backends_have_taken_all(
@@ -197,7 +197,7 @@ def test_who_came_late_may_push_once_there_is_room(
         assert fixture.ask(backend, b'{"do": "push"}\n')["ok"]
     fixture.turn()
     said = [record.getMessage() for record in caplog.records]
-    assert said == [FULL_SAID, "the control socket has room for every client again"]
+    assert said == [FULL_SAID, "the control socket accepts all clients again"]
 
 
 def test_of_those_beyond_the_bound_the_idlest_gives_way(fixture: Fixture) -> None:
@@ -417,7 +417,7 @@ def test_who_changes_something_is_logged(tmp_path: Path, caplog: pytest.LogCaptu
     made.control.close()
     made.selector.close()
     lines = [record.getMessage() for record in caplog.records]
-    who = f"user {os.getuid()} (pid {os.getpid()}) asks for scale"
+    who = f"user {os.getuid()} (pid {os.getpid()}) requests scale"
     assert lines[0] == who + """ '{"shards": 4, "why": "a\\\\nb"}'"""
     assert lines[1].startswith(who)
     assert len(lines) == 2

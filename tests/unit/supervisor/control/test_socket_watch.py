@@ -44,4 +44,4 @@ def test_watch(caplog: pytest.LogCaptureFixture) -> None:
     directory.trouble = ""
     sock.is_gone = True
     watch.advance(100.0 + 5 * PERIOD)
-    assert "made anew" in caplog.messages[-1]
+    assert "restored" in caplog.messages[-1]

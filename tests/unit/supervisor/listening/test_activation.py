@@ -56,7 +56,7 @@ def test_a_tcp_socket_is_taken() -> None:
 )
 def test_another_socket_is_refused(family: int, kind: int) -> None:
     with socket.socket(family, kind) as sock:
-        assert taken(sock) == ("the socket that was passed is no TCP socket (ListenStream=PORT)")
+        assert taken(sock) == ("the socket that was passed is not a TCP socket (ListenStream=PORT)")
 
 
 @pytest.mark.parametrize(

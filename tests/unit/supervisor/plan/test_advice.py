@@ -46,4 +46,4 @@ def test_a_proxy_that_is_everybody(blocks: str, count: int) -> None:
     settings.assign("TrustedProxies", blocks)
     told = advice.found(settings, is_tls=False)
     assert len(told) == count
-    assert all("believes everybody" in line for line in told)
+    assert all("trusts everyone" in line for line in told)

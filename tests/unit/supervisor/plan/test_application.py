@@ -54,16 +54,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ],
 )
 def test_what_was_probably_meant_is_named(reference: str, hint: str) -> None:
-    with pytest.raises(StartError, match="say MODULE:ATTR, ") as caught:
+    with pytest.raises(StartError, match="use MODULE:ATTR, ") as caught:
         application.split(reference)
-    assert f"say MODULE:ATTR, {hint}" in caught.value.description
+    assert f"use MODULE:ATTR, {hint}" in caught.value.description
 
 
 @pytest.mark.parametrize(
     "reference", ["", "app", "app:", ":server", "app:a-b", "a b:server", "app.:x", "../app:server"]
 )
 def test_what_is_no_reference_is_a_usage_error(reference: str) -> None:
-    with pytest.raises(StartError, match="say MODULE:ATTR") as caught:
+    with pytest.raises(StartError, match="use MODULE:ATTR") as caught:
         application.split(reference)
     assert caught.value.exit_code == EXIT_USAGE
 
@@ -83,7 +83,7 @@ def test_load_from_the_current_directory(here: Path, attribute: str) -> None:
 
 def test_a_file_name_instead_of_a_module_gets_a_hint(here: Path) -> None:
     (here / "good_app.py").write_text(GOOD)
-    with pytest.raises(StartError, match=r"no module named 'good_app\.py'.*; say good_app:server"):
+    with pytest.raises(StartError, match=r"no module named 'good_app\.py'.*; use good_app:server"):
         load("good_app.py:server")
 
 

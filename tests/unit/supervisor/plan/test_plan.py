@@ -25,7 +25,7 @@ def test_auto_shards_are_counted() -> None:
 
 
 def test_a_reference_that_is_none_is_refused_at_once() -> None:
-    with pytest.raises(StartError, match="names no application"):
+    with pytest.raises(StartError, match="is not an application"):
         Planner("app", list)
 
 

@@ -112,4 +112,4 @@ def test_probe(name: str, run_script: Callable[[str], str]) -> None:
     output = run_script(PREAMBLE + CASES[name])
     if name.startswith("what was begun"):
         assert output.startswith("WARNING ticker (<string>:")
-        assert output.count("was begun while the application was imported and never runs") == 1
+        assert output.count("was started while the application was imported and never runs") == 1

@@ -1,4 +1,4 @@
-"""rolling: one slot at a time, the successor ready before the incumbent drains."""
+"""rolling: one slot at a time, the successor ready before the old shard drains."""
 
 import itertools
 

@@ -104,8 +104,8 @@ def test_code_that_cannot_be_imported_is_no_crash_loop(
         assert (slot.state, slot.waits_for) == (State.WAITING, complaint)
         assert not respawn.is_hopeless(table)
     assert [line.partition("; next")[0] for line in caplog.messages] == [
-        "slot 0 waits for code that can be imported: no module a",
-        "slot 0 waits for code that can be imported: no module b",
+        "slot 0 waits for importable code: no module a",
+        "slot 0 waits for importable code: no module b",
     ]
     slot.wake()
     process = ready(slot, 20.0)

@@ -121,7 +121,7 @@ def test_too_much_at_once_is_refused() -> None:
     (process,) = processes(1)
     for _ in range(MOST):
         fixture.begin(process)
-    with pytest.raises(ShardwsError, match="too many requests") as caught:
+    with pytest.raises(ShardwsError, match="too many pending requests") as caught:
         fixture.begin(process)
     assert caught.value.code == 135
 
@@ -133,7 +133,7 @@ def test_too_many_bytes_at_once_are_refused() -> None:
     large = "x" * (MOST_BYTES // 4)
     for _ in range(4):
         fixture.shard_requests.begin([process], 7, large, joined, 100.0)
-    with pytest.raises(ShardwsError, match="too many requests"):
+    with pytest.raises(ShardwsError, match="too many pending requests"):
         fixture.begin(process)
     fixture.shard_requests.replied(process, 1, True, b"yes")
     fixture.begin(process)

@@ -83,10 +83,10 @@ def test_generations_wrap_on_their_own_row() -> None:
 
 def test_a_ready_incumbent_leads_a_starting_successor() -> None:
     slot = new_slot()
-    incumbent = begin(slot)
-    incumbent.move(State.READY, 1.0)
+    current = begin(slot)
+    current.move(State.READY, 1.0)
     begin(slot)
-    assert slot.leader is incumbent
+    assert slot.leader is current
     assert slot.state is State.READY
 
 

@@ -81,13 +81,13 @@ def test_same_file(tmp_path: Path) -> None:
 
 def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
-    with pytest.raises(StartError, match="is no directory"):
+    with pytest.raises(StartError, match="is not a directory"):
         RunDirectory(tmp_path / "run")
 
 
 def test_a_link_in_its_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to(tmp_path)
-    with pytest.raises(StartError, match="is no directory"):
+    with pytest.raises(StartError, match="is not a directory"):
         RunDirectory(tmp_path / "run")
 
 
@@ -143,7 +143,7 @@ def test_a_full_disk_is_one_line_and_worth_another_try(
 
     monkeypatch.setattr(call, full)
     with pytest.raises(
-        StartError, match="cannot be (written|read): No space left on device"
+        StartError, match=r"cannot be (written|read): No space left on device"
     ) as caught:
         RunDirectory(tmp_path / "run")
     assert caught.value.exit_code == EXIT_FAILED
@@ -215,7 +215,7 @@ def test_a_stranger_in_its_place_is_told(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
     directory.path.rename(tmp_path / "away")
     directory.path.symlink_to(tmp_path)
-    with pytest.raises(StartError, match="is no directory"):
+    with pytest.raises(StartError, match="is not a directory"):
         directory.mend()
     directory.remove()
     assert directory.path.is_symlink()
