@@ -52,9 +52,9 @@ def frames(random_: random.Random, payload: bytes) -> bytes:
 class Client:
     """One connection: what it has sent comes back, once and in order."""
 
-    def __init__(self, number: int, left: int) -> None:
+    def __init__(self, number: int) -> None:
         self.random = random.Random(SEED * 1_000_003 + number)
-        self.left = left  # messages to send
+        self.left = self.random.randrange(20, 400)  # messages to send
         self.depth = self.random.choice((1, 1, 2, 8, 64, 200))
         self.is_large = self.random.random() < 0.2
         self.is_slow = self.random.random() < 0.2
@@ -154,8 +154,8 @@ async def stress(port: int) -> int:
     async def clients() -> None:
         nonlocal received
         while received < MESSAGES:
-            client = Client(next(numbers), left=random.Random(received).randrange(20, 400))
-            received += await client.run(port)
+            arrived = await Client(next(numbers)).run(port)
+            received += arrived
 
     async with asyncio.TaskGroup() as group:
         for _ in range(CLIENTS):
