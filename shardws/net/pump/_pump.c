@@ -195,7 +195,9 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *names)
         return NULL;
     }
     PyTypeObject *event = (PyTypeObject *)event_type;
-    if (event->tp_base != &PyTuple_Type || event->tp_basicsize != PyTuple_Type.tp_basicsize) {
+    if (event->tp_base != &PyTuple_Type || !PyType_HasFeature(event, Py_TPFLAGS_HEAPTYPE) ||
+        event->tp_alloc != PyType_GenericAlloc || event->tp_basicsize != PyTuple_Type.tp_basicsize ||
+        !PyObject_HasAttrString(event_type, "_fields")) {
         PyErr_SetString(PyExc_TypeError, "not the class of a named tuple");
         return NULL;
     }
