@@ -24,7 +24,7 @@ class LoopThread:
     __slots__ = ("_is_turning", "_thread", "is_forked", "mark")
 
     def __init__(self) -> None:
-        self.mark = hotpath.body.ThreadMark()
+        self.mark = hotpath.implementation.ThreadMark()
         self.mark.ident = get_ident()
         self.is_forked = False  # this is a copy in another process: nobody turns its loop
         self._thread = threading.current_thread()
