@@ -477,7 +477,7 @@ PING_INTERVAL: Final[Row[float]] = Row(
     group=Group.CONNECTIONS,
     when=When.ACCEPT,
     module="shardws.shard.configuration",
-    text="A connection that received nothing for this long is sent a ping; 0 for no pings.",
+    text="A connection on which nothing was received for this long is sent a ping; 0 for none.",
 )
 PING_TIMEOUT: Final[Row[float]] = Row(
     name="ping_timeout",
@@ -489,8 +489,8 @@ PING_TIMEOUT: Final[Row[float]] = Row(
     group=Group.CONNECTIONS,
     when=When.ACCEPT,
     module="shardws.shard.configuration",
-    text="A connection that received nothing for this long after a ping is closed as dead; 0 waits "
-    "for ever.",
+    text="A connection on which nothing was received for this long after a ping is closed as "
+    "dead; 0 waits for ever.",
 )
 CONNECTION_UID: Final[Row[str]] = Row(
     name="connection_uid",
@@ -846,8 +846,8 @@ SSL_ENABLED_CIPHER_SUITES: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="Cipher suites by name, separated by `;` or `,`; `*` for the default. An unknown name is an
-    " "error (274).",
+    text="Cipher suites by name, separated by `;` or `,`; `*` for the default. An unknown name "
+    "is an error (274).",
 )
 SSL_CIPHER_STRENGTH: Final[Row[int]] = Row(
     name="ssl_cipher_strength",

@@ -1,6 +1,5 @@
-"""What a shard is given by whoever starts it.
-
-That is the supervisor's fork (shard.process) or the calling program (shard.embedded).
+"""What a shard is given by its creator: the supervisor's fork (shard.process) or the calling
+program (shard.embedded).
 """
 
 from collections.abc import Callable
@@ -25,6 +24,6 @@ class ShardContext:
     pid: int
     stats: Stats
     run_directory: str = ""  # where the mesh sockets are; "" for a shard without peers
-    page: Page | None = None  # of the census; None when nobody would read it
+    page: Page | None = None  # of the census; None without a supervisor to read it
     stop_server: Callable[[], None] = nobody  # asks the supervisor
     on_short_ids: Callable[[], None] = nobody  # called once, when ConnectionIds run short
