@@ -27,7 +27,7 @@ SERVER_STOPS: Final = CloseReason(
     code=1001,
     text="the server stops",
     lets_openings_finish=False,
-    follows="nobody listens on the port any more; clients reconnect later",
+    follows="the port is closed; clients reconnect later",
 )
 SERVER_RESTARTS: Final = CloseReason(
     number=2,

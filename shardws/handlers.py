@@ -51,7 +51,7 @@ class HandlerAttribute(Generic[E]):
         if is_generator(handler):
             raise UsageError(
                 f"{self.name} takes a function or a coroutine function; {handler!r} is a generator"
-                " function, whose body would never run",
+                " function, whose code would never run",
                 code=213,
             )
         setattr(instance.handlers, self.name, handler)

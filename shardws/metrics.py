@@ -220,7 +220,7 @@ METRICS: Final = (
     ),
     Metric(
         "shardws_log_lines_lost", "log_lines_lost", Kind.COUNTER, "lines",
-        "Log lines that could not be written: a full disk, a pipe that nobody reads.", Scope.SERVER,
+        "Log lines that could not be written: a full disk, a pipe without a reader.", Scope.SERVER,
     ),
     Metric(
         "shardws_auxiliary_up", "pid", Kind.GAUGE, "boolean",

@@ -39,7 +39,7 @@ OUTCOME_CODES: Final[dict[Outcome, int]] = {
 }
 
 
-Report: TypeAlias = Callable[[int, Outcome], None]  # connection id, what became of the send
+Report: TypeAlias = Callable[[int, Outcome], None]  # connection id, outcome of the send
 Watcher: TypeAlias = Callable[[Outcome], None]
 
 

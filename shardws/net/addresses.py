@@ -151,8 +151,9 @@ class AllowedClients:
         self._learned.clear()
 
     def verdict(self, address: str) -> bool | None:
-        """Tell whether the client may connect; None when names must be resolved first. A peer
-        without an IP address, such as on a Unix socket, may connect only if everybody may.
+        """Tell whether the client may connect; None when names must be resolved first.
+
+        A peer without an IP address, such as on a Unix socket, may connect only if everybody may.
         """
         if self.is_open:
             return True

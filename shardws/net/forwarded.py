@@ -1,8 +1,9 @@
-"""The client behind a proxy and its scheme, by X-Forwarded-* and Forwarded (RFC 7239). Owns the
-walk through the hops. Anybody can write these fields, so only what a trusted proxy added counts:
-the walk starts at the socket's peer and goes from right to left as long as the current hop is
-trusted. The first hop that is not is the client. Anything further left came from that client and is
-ignored.
+"""The client behind a proxy and its scheme, by X-Forwarded-* and Forwarded (RFC 7239).
+
+Owns the walk through the hops. Anybody can write these fields, so only what a trusted proxy added
+counts: the walk starts at the socket's peer and goes from right to left as long as the current hop
+is trusted. The first hop that is not is the client. Anything further left came from that client and
+is ignored.
 
 A proxy that writes one field passes on the other as the client sent it. So when both are present
 and name different clients, neither is trusted: have the proxy remove the one it does not write.

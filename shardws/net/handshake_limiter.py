@@ -1,8 +1,9 @@
-"""Limits the concurrent TLS handshakes of a shard. Owns the order in which connections may begin
-theirs. Two bounds: a handshake takes 34 KiB and more, so at most `most` run at a time; its first
-step costs 0.3 to 1 ms of the loop, so BURST begin in one loop turn, and connected clients wait 3 ms
-at most when a thousand arrive at once. Waiting connections are not read, and begin in order of
-arrival.
+"""Limits the concurrent TLS handshakes of a shard.
+
+Owns the order in which connections may begin theirs. Two bounds: a handshake takes 34 KiB and more,
+so at most `most` run at a time; its first step costs 0.3 to 1 ms of the loop, so BURST begin in one
+loop turn, and connected clients wait 3 ms at most when a thousand arrive at once. Waiting
+connections are not read, and begin in order of arrival.
 
 Peers that stall must not block others: when the limit is reached and a connection waits, the oldest
 handshake is aborted once it is PATIENCE_S old.

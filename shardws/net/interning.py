@@ -1,7 +1,8 @@
-"""One copy of each address text, shared by the many connections that have it. Owns these copies for
-one shard: thousands of clients may come from one proxy, and all have the same local address.
-`sys.intern` keeps strings for ever on Python 3.12, and with IPv6 clients can choose any number of
-addresses.
+"""One copy of each address text, shared by the many connections that have it.
+
+Owns these copies for one shard: thousands of clients may come from one proxy, and all have the same
+local address. `sys.intern` keeps strings for ever on Python 3.12, and with IPv6 clients can choose
+any number of addresses.
 """
 
 from typing import Final

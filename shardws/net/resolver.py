@@ -1,8 +1,9 @@
-"""Resolves names for AllowedClients, with a deadline, and caches the results. Owns the queries and
-their bounds; `addresses` decides what is allowed. Names are resolved by a `Lookup`, whose default
-uses libuv's threads, so a slow DNS never blocks the loop. Names of the setting are resolved at
-start and every REFRESH_S seconds (`refresh`); a client's own name only if the setting has a
-wildcard of names, once per address and refresh (`admit`).
+"""Resolves names for AllowedClients, with a deadline, and caches the results.
+
+Owns the queries and their bounds; `addresses` decides what is allowed. Names are resolved by a
+`Lookup`, whose default uses libuv's threads, so a slow DNS never blocks the loop. Names of the
+setting are resolved at start and every REFRESH_S seconds (`refresh`); a client's own name only if
+the setting has a wildcard of names, once per address and refresh (`admit`).
 
 A name that cannot be resolved now keeps the addresses it had. The caller never gets an exception: a
 client that cannot be looked up is not allowed.
@@ -62,8 +63,9 @@ class Resolver:
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
     async def refresh(self) -> None:
-        """Resolve all names of the setting, and forget clients' own names. Concurrent calls wait
-        for the same queries.
+        """Resolve all names of the setting, and forget clients' own names.
+
+        Concurrent calls wait for the same queries.
         """
         if self._refreshing is None:
             self._refreshing = asyncio.create_task(self._ask_all())
@@ -120,7 +122,5 @@ class Resolver:
             async with asyncio.timeout(self._deadline):
                 return await question(subject)
         except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
-            self._log.log(
-                level, "cannot look up %s: %s", subject, str(error) or "no answer in time"
-            )
+            self._log.log(level, "cannot look up %s: %s", subject, str(error) or "no reply in time")
             return ()

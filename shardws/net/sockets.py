@@ -35,9 +35,10 @@ class Address:
 
 
 def resolve(host: str, port: int, use_ipv6: int) -> Address:
-    """Resolve LocalHost ("" is every interface); StartError when it has no usable address, or too
-    many. There is one socket, so a name with addresses of both families is refused where both are
-    wanted; of several addresses of one family the first is used.
+    """Resolve LocalHost ("" is every interface); StartError when it is unusable or ambiguous.
+
+    There is one socket, so a name with addresses of both families is refused where both are wanted;
+    of several addresses of one family the first is used.
     """
     if not host:
         if use_ipv6 == IPV4:

@@ -1,5 +1,6 @@
-"""The control flow of one TLS connection: when it proceeds, what is held back, how it ends. A
-TLSFlow sits between a client's TCP connection and its Connection; `net.tls` adds the methods of a
+"""The control flow of one TLS connection: when it proceeds, what is held back, how it ends.
+
+A TLSFlow sits between a client's TCP connection and its Connection; `net.tls` adds the methods of a
 protocol and of a transport. Owns the order of records on the wire, the waiting before data is
 passed on, and the last bytes; `tls.engine` does the TLS, the Guard (the shard) decides and fires
 events.

@@ -1,4 +1,5 @@
 """Looks up the row for any spelling of a setting's name, and the nearest name for a misspelt one.
+
 Owns the rule that case, `_` and `-` are ignored: `LocalPort`, `local_port` and `local-port` are the
 same setting.
 """

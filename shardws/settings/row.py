@@ -1,5 +1,6 @@
-"""One setting: everything about it, in one place. Owns the shape of a row and the check of one
-value against it.
+"""One setting: everything about it, in one place.
+
+Owns the shape of a row and the check of one value against it.
 """
 
 import enum

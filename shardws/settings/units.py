@@ -1,6 +1,7 @@
-"""Durations and sizes with suffixes. Owns the suffixes. A plain number is in the unit of the
-setting. `k`, `KiB` and so on are powers of 1024, `KB`, `MB` and `GB` of 1000 (IEC 80000-13).
-Durations may be combined: `1h30m`.
+"""Durations and sizes with suffixes.
+
+Owns the suffixes. A plain number is in the unit of the setting. `k`, `KiB` and so on are powers of
+1024, `KB`, `MB` and `GB` of 1000 (IEC 80000-13). Durations may be combined: `1h30m`.
 """
 
 import re

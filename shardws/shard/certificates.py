@@ -1,8 +1,10 @@
-"""Turns TLS settings into the certificates and contexts that the server presents. Owns the reading
-of the TLS rows; `shardws.tls` does the rest. The supervisor calls `build` before the first fork and
-keeps the CertificateSet, so that all shards and their successors share its ticket keys; a program
-with one shard calls it when it starts to listen. SSLCertSubject and SSLCertEncoded read back the
-certificate found, as soon as there is a store; the search uses the values given.
+"""Turns TLS settings into the certificates and contexts that the server presents.
+
+Owns the reading of the TLS rows; `shardws.tls` does the rest. The supervisor calls `build` before
+the first fork and keeps the CertificateSet, so that all shards and their successors share its
+ticket keys; a program with one shard calls it when it starts to listen. SSLCertSubject and
+SSLCertEncoded read back the certificate found, as soon as there is a store; the search uses the
+values given.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,6 @@
-"""Turns settings into the plain configurations of the packages below. Owns the translation, done at
-the start of a shard and again when a live setting changes.
+"""Turns settings into the plain configurations of the packages below.
+
+Owns the translation, done at the start of a shard and again when a live setting changes.
 """
 
 import math
@@ -146,8 +147,10 @@ def handshake_config(settings: Settings) -> HandshakeConfig:
 
 
 def hosts(settings: Settings) -> Hosts:
-    """Return the host names a request may have. The default applies to web pages only: programs may
-    use any name, and a page cannot omit its Origin. The operator's list applies to all.
+    """Return the host names a request may have.
+
+    The default applies to web pages only: programs may use any name, and a page cannot omit its
+    Origin. The operator's list applies to all.
     """
     given = settings[table.ALLOWED_HOSTS]
     if given.lower() != AUTOMATIC:

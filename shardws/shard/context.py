@@ -1,5 +1,6 @@
-"""What a shard is given by its creator: the supervisor's fork (shard.process) or the calling
-program (shard.embedded).
+"""What a shard is given by its creator.
+
+That is the supervisor's fork (shard.process) or the calling program (shard.embedded).
 """
 
 from collections.abc import Callable

@@ -1,9 +1,10 @@
-"""The end of a shard's process: waits for what the application left running, up to a limit. Owns
-the order and the deadline. As in any Python program: work in executors, then non-daemon threads,
-then atexit functions; then SIGTERM to the programs and pools left in the shard's process group. A
-standalone program would wait for all of these without limit; here the supervisor waits, so what has
-not ended at `limit` is logged and ended by `os._exit`, and the supervisor kills the rest of the
-group.
+"""The end of a shard's process: waits for what the application left running, up to a limit.
+
+Owns the order and the deadline. As in any Python program: work in executors, then non-daemon
+threads, then atexit functions; then SIGTERM to the programs and pools left in the shard's process
+group. A standalone program would wait for all of these without limit; here the supervisor waits, so
+what has not ended at `limit` is logged and ended by `os._exit`, and the supervisor kills the rest
+of the group.
 """
 
 import asyncio
@@ -112,6 +113,7 @@ class Ending:
 
     def _end_children(self) -> None:
         """Send SIGTERM to the rest of the process group and wait until our own children are gone.
+
         Only for the leader of a group: another group has unrelated processes.
         """
         if os.getpgrp() != os.getpid():

@@ -1,7 +1,8 @@
-"""A process that the application forks from a shard: it must not keep the shard's resources. Owns
-what such a child releases. `multiprocessing` with the fork method, a ProcessPoolExecutor and plain
-`os.fork` copy every descriptor, and CLOEXEC helps only at an exec. A surviving copy hides the end
-of a connection from its client, and keeps the port in use after the server has ended.
+"""A process that the application forks from a shard: it must not keep the shard's resources.
+
+Owns what such a child releases. `multiprocessing` with the fork method, a ProcessPoolExecutor and
+plain `os.fork` copy every descriptor, and CLOEXEC helps only at an exec. A surviving copy hides the
+end of a connection from its client, and keeps the port in use after the server has ended.
 
 Facts to have before reading:
 - The shard's sockets are found by inspecting each open socket: a client may be anywhere between the

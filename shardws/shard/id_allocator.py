@@ -1,8 +1,9 @@
-"""The serials of a shard's ConnectionIds (ids.py): each is given once. Owns the counter in shared
-memory, which continues where the row's last process stopped. A process whose serials run short
-reports it once, while `RESERVE` are left, so that it is replaced in time; when none is left it
-gives none. Only a new process starts again at 1, under another generation, when it finds more than
-half of the serials used.
+"""The serials of a shard's ConnectionIds (ids.py): each is given once.
+
+Owns the counter in shared memory, which continues where the row's last process stopped. A process
+whose serials run short reports it once, while `RESERVE` are left, so that it is replaced in time;
+when none is left it gives none. Only a new process starts again at 1, under another generation,
+when it finds more than half of the serials used.
 """
 
 from collections.abc import Callable

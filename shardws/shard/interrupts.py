@@ -1,6 +1,7 @@
-"""Defers Ctrl-C while a loop runs until it has stopped. Owns SIGINT for that time. A
-KeyboardInterrupt raised inside a callback would be treated as that connection's error: the loop
-drops the connection and keeps running.
+"""Defers Ctrl-C while a loop runs until it has stopped.
+
+Owns SIGINT for that time. A KeyboardInterrupt raised inside a callback would be treated as that
+connection's error: the loop drops the connection and keeps running.
 """
 
 import signal
@@ -11,8 +12,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def kept(stop: Callable[[], None]) -> Iterator[None]:
-    """Defer SIGINT: `stop` is called when it arrives, and its handler at the end. Does nothing
-    outside the main thread, or when the program ignores SIGINT.
+    """Defer SIGINT: `stop` is called when it arrives, and its handler at the end.
+
+    Does nothing outside the main thread, or when the program ignores SIGINT.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):

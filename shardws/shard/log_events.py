@@ -1,7 +1,8 @@
-"""What a shard logs about its connections, and the event Log. Owns the lines about connections, and
-which lines fire the event by LogLevel: 1 information, 2 also details (VERBOSE), 3 also debugging.
-The event does not depend on how `logging` is configured, and is fired in the next turn of the loop:
-a line may be written inside any code.
+"""What a shard logs about its connections, and the event Log.
+
+Owns the lines about connections, and which lines fire the event by LogLevel: 1 information, 2 also
+details (VERBOSE), 3 also debugging. The event does not depend on how `logging` is configured, and
+is fired in the next turn of the loop: a line may be written inside any code.
 
 Opened and ended connections are level 1 in the event; in the log they are VERBOSE unless
 LogConnections says otherwise. Messages are reported only by the event, by size, and cost nothing

@@ -1,7 +1,8 @@
-"""Which thread runs a shard's loop: the only one that may touch its connections. Owns that thread's
-number, which every call of the server compares with the caller's. A program that calls do_events
-may set `listening` in one thread and run the loop in another: the first that runs it keeps it for
-as long as that thread lives.
+"""Which thread runs a shard's loop: the only one that may touch its connections.
+
+Owns that thread's number, which every call of the server compares with the caller's. A program that
+calls do_events may set `listening` in one thread and run the loop in another: the first that runs
+it keeps it for as long as that thread lives.
 """
 
 import threading

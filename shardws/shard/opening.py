@@ -62,8 +62,9 @@ class Opening:
         self._deflate = deflate.Profile(self._settings[table.DEFLATE])
 
     def name(self, connection: Connection) -> int:
-        """Return its id, allocated now if needed: the TLS events come before the request. It is 0
-        when none is left: the opening request will be refused.
+        """Return its id, allocated now if needed: the TLS events come before the request.
+
+        It is 0 when none is left: the opening request will be refused.
         """
         if not connection.id and (given := self._ids.new_id()):
             connection.id = given

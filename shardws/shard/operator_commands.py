@@ -1,10 +1,11 @@
-"""Requests of an operator, or of another program on the host, which arrive over the channel. Owns
-the requests and the checks of their arguments; router and connections carry them out. A request is
-JSON, `{"do": NAME, ...}`, for one connection or, with id 0, for the shard; so is its reply. The
-reply to a send is its outcome, the same as the application would see. A client chooses how long its
-headers and the names of its groups are, so each text of a reply is cut, some groups are named and
-the rest counted, and a reply that is still too long is an error of its request: the channel, which
-takes 1 MiB, never breaks.
+"""Requests of an operator, or of another program on the host, which arrive over the channel.
+
+Owns the requests and the checks of their arguments; router and connections carry them out. A
+request is JSON, `{"do": NAME, ...}`, for one connection or, with id 0, for the shard; so is its
+reply. The reply to a send is its outcome, the same as the application would see. A client chooses
+how long its headers and the names of its groups are, so each text of a reply is cut, some groups
+are named and the rest counted, and a reply that is still too long is an error of its request: the
+channel, which takes 1 MiB, never breaks.
 
     id  show                                what is known of the connection
     id  send        text | data (base64)    one message

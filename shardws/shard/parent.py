@@ -1,9 +1,10 @@
-"""The parent process: whether it is alive, and the signal that the kernel sends when it dies. Owns
-PR_SET_PDEATHSIG. The kernel sends one signal of our choice when the parent dies, even by kill -9. A
-process without clients asks for SIGKILL. A serving shard has to close its clients, and asks for
-SIGCONT: no other signal that can be handled reaches a stopped process (SIGSTOP). SIGTERM would stay
-pending until the process continues, and meanwhile it holds the port. Others send SIGCONT as well
-(`fg` in a shell), so its handler checks `is_gone`.
+"""The parent process: whether it is alive, and the signal that the kernel sends when it dies.
+
+Owns PR_SET_PDEATHSIG. The kernel sends one signal of our choice when the parent dies, even by kill
+-9. A process without clients asks for SIGKILL. A serving shard has to close its clients, and asks
+for SIGCONT: no other signal that can be handled reaches a stopped process (SIGSTOP). SIGTERM would
+stay pending until the process continues, and meanwhile it holds the port. Others send SIGCONT as
+well (`fg` in a shell), so its handler checks `is_gone`.
 """
 
 import ctypes

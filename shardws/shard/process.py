@@ -241,8 +241,9 @@ class ForkedShard:
         self.control.report(messages.LEAVING)
 
     def _leave(self) -> None:
-        """End when a successor is ready and DRAIN arrives; also at a second signal or the time
-        limit. To clients that connect meanwhile the server is available throughout.
+        """End when a successor is ready and DRAIN arrives; or at a second signal.
+
+        TERM_PATIENCE_S bounds the wait. To clients that connect meanwhile the server is available.
         """
         if self._is_leaving or not self._is_ready:
             self._end(SERVER_STOPS, 0.0, TERM_DRAIN_S)
@@ -260,10 +261,11 @@ class ForkedShard:
             self._end(SERVER_STOPS, 0.0, ORPHAN_DRAIN_S)
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        """End gracefully, or by the kernel's timer when the loop no longer runs. SIGTERM is for
-        this shard alone; SIGCONT comes from the kernel when the supervisor is gone. This is a
-        handler of Python, not of the loop: it also runs inside application code that blocks, when
-        nothing else could end this process.
+        """End gracefully, or by the kernel's timer when the loop no longer runs.
+
+        SIGTERM is for this shard alone; SIGCONT comes from the kernel when the supervisor is gone.
+        This is a handler of Python, not of the loop: it also runs inside application code that
+        blocks, when nothing else could end this process.
         """
         if self._parent.is_gone:
             signal.setitimer(signal.ITIMER_REAL, ORPHAN_LIMIT_S)

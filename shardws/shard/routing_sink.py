@@ -1,5 +1,6 @@
-"""What routing reports to a shard, and requests of it (interfaces.RoutingSink). Owns the resulting
-events and the replies. The queries:
+"""What routing reports to a shard, and requests of it (interfaces.RoutingSink).
+
+Owns the resulting events and the replies. The queries:
 
     of a connection   snapshot     its properties, as shard.snapshot has them
                       set OBJECT   the same, after the properties in this JSON object were set
@@ -62,8 +63,9 @@ class ShardRoutingSink:
         self._recent: dict[int, int] = {}  # failures of each connection in the running second
 
     def send_failed(self, connection_id: int, outcome: Outcome, count: int = 1) -> None:
-        """Fire Error for sends nobody awaited; later, since this may run inside any code. It may
-        run in any thread, as the garbage collector does.
+        """Fire Error for sends nobody awaited; later, since this may run inside any code.
+
+        It may run in any thread, as the garbage collector does.
         """
         loop = self._dispatch.loop
         if loop.is_closed() or self._thread.is_forked:

@@ -1,5 +1,6 @@
-"""The properties of a connection at one moment, for use on another shard. Owns the fields and their
-JSON form; changes nothing.
+"""The properties of a connection at one moment, for use on another shard.
+
+Owns the fields and their JSON form; changes nothing.
 """
 
 import json

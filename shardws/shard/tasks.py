@@ -15,8 +15,9 @@ LAST_S: Final = 1.0  # for work that begins when a handler has been cancelled
 
 
 def is_work(result: object) -> TypeGuard[Awaitable[None]]:
-    """Tell whether a handler's return value must be awaited. A lambda may return the result of
-    `send`: that is not awaited, since waiting has a cost.
+    """Tell whether a handler's return value must be awaited.
+
+    A lambda may return the result of `send`: that is not awaited, since waiting has a cost.
     """
     return isawaitable(result) and not isinstance(result, SendOutcome)
 

@@ -1,6 +1,7 @@
-"""The router for threads other than the loop's: each call is passed to the loop. Has the same
-methods as `routing.router.Router` and the checks that need no connection, which raise in the
-caller.
+"""The router for threads other than the loop's: each call is passed to the loop.
+
+Has the same methods as `routing.router.Router` and the checks that need no connection, which raise
+in the caller.
 """
 
 from collections.abc import Callable

@@ -204,8 +204,9 @@ class ConnectionView:
 
     @property
     def message_length(self) -> int:
-        """Announced length of the message that the next sends form; 0 for none. Bytes beyond it
-        raise UsageError (213). Setting it within a message raises StateError.
+        """Announced length of the message that the next sends form; 0 for none.
+
+        Bytes beyond it raise UsageError (213). Setting it within a message raises StateError.
         """
         extras = self._connection.extras
         return 0 if extras is None or extras.multipart is None else extras.multipart.announced

@@ -261,8 +261,9 @@ class TLSEngine:
         return connection
 
     def _refusal(self, connection: SSL.Connection) -> Ending | None:
-        """Return why a completed handshake is rejected because of the client's certificate. There
-        is none and one is required, or it was not verified.
+        """Return why a completed handshake is rejected because of the client's certificate.
+
+        There is none and one is required, or it was not verified.
         """
         config, state = self.context.config, self._witness
         if not config.authenticate_clients or state is None or state.is_accepted:

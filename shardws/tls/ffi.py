@@ -180,11 +180,12 @@ def set_packet_listener(context: SSL.Context, listener: PacketListener) -> objec
 def explain_refusals(
     context: SSL.Context, mode: int, error_of: Callable[[SSL.Connection], int]
 ) -> object:
-    """Tell a client why its certificate is refused. pyOpenSSL's callback can only say no, which
-    OpenSSL treats as an internal failure and reports as internal_error. `error_of` returns the
-    verification error, 0 for a good certificate that is refused (bad_certificate). Call it after
-    Context.set_verify, and keep the returned object as long as the context; where a name is
-    missing, nothing changes.
+    """Tell a client why its certificate is refused.
+
+    pyOpenSSL's callback can only say no, which OpenSSL treats as an internal failure and reports as
+    internal_error. `error_of` returns the verification error, 0 for a good certificate that is
+    refused (bad_certificate). Call it after Context.set_verify, and keep the returned object as
+    long as the context; where a name is missing, nothing changes.
     """
     public = getattr(context, "_verify_callback", None)
     if public is None or not has_private(*REFUSAL_NAMES):
@@ -222,8 +223,9 @@ def verify_text(error: int) -> str:
 
 
 def add_entropy(seed: bytes) -> None:
-    """Mix OpenSSLPrngSeedData into the generator, credited with no entropy. OpenSSL detects a fork
-    and reseeds itself: nothing depends on this call.
+    """Mix OpenSSLPrngSeedData into the generator, credited with no entropy.
+
+    OpenSSL detects a fork and reseeds itself: nothing depends on this call.
     """
     if has_private("RAND_add"):
         _lib.RAND_add(seed, len(seed), 0.0)

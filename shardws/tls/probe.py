@@ -20,8 +20,9 @@ CURVES: Final = tuple(
 
 
 def handshake(server_context: SSL.Context, version: Version) -> tuple[SSL.Connection, ...]:
-    """Return (server, client) after a handshake in this version; SSL.Error on failure. The server
-    requests no client certificate here, whatever its context says.
+    """Return (server, client) after a handshake in this version; SSL.Error on failure.
+
+    The server requests no client certificate here, whatever its context says.
     """
     server = SSL.Connection(server_context)
     server.set_verify(SSL.VERIFY_NONE)

@@ -67,7 +67,7 @@ def _context() -> SSL.Context:
     """Return a server context with a temporary certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([])
-    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)  # nobody looks at the dates
+    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)  # the dates are not checked
     end = start + datetime.timedelta(days=1)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, end)
     context = SSL.Context(SSL.TLS_SERVER_METHOD)

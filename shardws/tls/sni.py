@@ -1,6 +1,8 @@
-"""The SNI map: from a server name to what was registered for it. Owns patterns and their order. A
-pattern is a host name, or `*.` and a host name for exactly one further label (RFC 6125 section
-6.4.3). Exact names win. A look-up takes two dictionary accesses, however many names there are.
+"""The SNI map: from a server name to what was registered for it.
+
+Owns patterns and their order. A pattern is a host name, or `*.` and a host name for exactly one
+further label (RFC 6125 section 6.4.3). Exact names win. A look-up takes two dictionary accesses,
+however many names there are.
 """
 
 from collections.abc import Iterable

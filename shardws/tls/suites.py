@@ -104,7 +104,7 @@ def _lookup(name: str) -> Suite:
         hint = f"; did you mean {BY_NAME[near[0]].name}?" if near else ""
         raise TLSSetupError(274, f"unknown cipher suite {name!r}{hint}")
     if WEAK.search(suite.name):
-        raise TLSSetupError(274, f"{suite.name} is refused: it does not protect a server")
+        raise TLSSetupError(274, f"{suite.name} is refused: it is not secure")
     if not _is_modern(suite) and not _expand(suite.openssl):
         raise TLSSetupError(274, f"{suite.name} is not available in this OpenSSL")
     return suite
@@ -126,7 +126,7 @@ def _check_word(word: str) -> None:
     if not members:
         raise TLSSetupError(274, f"OpenSSLCipherList: {word!r} names no available cipher suite")
     if all(WEAK.search(suite.name) for suite in members):
-        raise TLSSetupError(274, f"OpenSSLCipherList: {word!r} is refused: it protects nobody")
+        raise TLSSetupError(274, f"OpenSSLCipherList: {word!r} is refused: it is not secure")
 
 
 def _expand(cipher_list: str) -> list[Suite]:

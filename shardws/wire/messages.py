@@ -61,7 +61,7 @@ STREAM_FORMATS: Final = DATA_FORMATS | {0}  # 0: as the connection's DataFormat 
 STREAM_MORE: Final = 0
 STREAM_FIRST: Final = 1
 STREAM_LAST: Final = 2  # empty: the message is complete
-STREAM_BROKEN: Final = 3  # empty: the rest will not arrive
+STREAM_BROKEN: Final = 3  # the rest will not arrive; the content is the reason
 
 # struct codes of the fixed kinds; all little-endian, unaligned.
 FIXED: Final = {
