@@ -79,8 +79,7 @@ class RoutingSink(Protocol):
         """A connection of another shard that was FULL accepts messages again."""
 
     def reply(self, connection_id: int, what: str) -> bytes | None:
-        """Return the reply to another shard's query about a connection here, as JSON; None:
-        unknown."""
+        """Return the reply to another shard's query, as JSON; None when it is unknown."""
 
 
 class Remote(Protocol):

@@ -173,7 +173,7 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
             extra = {"connection_id": client.id}
             self.log(level, msg, address_of(client), *args, stacklevel=2, extra=extra)
 
-    # -- lines that clients can cause ------------------------------------------------------------
+    # -- lines that clients can cause ----------------------------------------------------------
 
     def stranger(self, kind: str, level: int, msg: str, *args: object) -> None:
         """Write a line that any client can cause: a few of each kind per second."""

@@ -74,8 +74,7 @@ def _hops(nodes: Iterator[str], trusted: Networks) -> int:
 
 
 def _at(values: list[str], hops: int) -> str:
-    """Return the element of the outermost of `hops` proxies; a proxy may replace instead of
-    adding."""
+    """Return the element of the outermost of `hops` proxies; a proxy may replace others."""
     return values[min(hops, len(values)) - 1].lower() if values else ""
 
 

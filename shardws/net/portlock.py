@@ -28,8 +28,7 @@ from shardws.errors import StartError, code_of_errno
 
 
 def take(place: str) -> socket.socket:
-    """Return the lock of a host and port such as 127.0.0.1:9001 or [::]:9001; close it to release
-    it.
+    """Return the lock of a host and port such as 127.0.0.1:9001 or [::]:9001; close releases it.
 
     StartError (10048) when another server of this user, or of this process, holds it.
     """

@@ -223,8 +223,7 @@ class OutboundLink(asyncio.Protocol):
     # -- the end -----------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """Close gracefully: GOODBYE after everything queued, then close when the kernel has taken
-        it."""
+        """Close gracefully: send the queue and GOODBYE, then close when the kernel has it all."""
         self._leaving = self._transport
         if self._leaving is not None:
             self._is_paused = False

@@ -257,7 +257,7 @@ class Receiver:
     def _goodbye(self, inbound: InboundLink) -> None:
         inbound.is_leaving = True
 
-    # -- what the shard and the mesh report ----------------------------------------------------
+    # -- what the shard and the mesh report --------------------------------------------------
 
     def drained(self, connection_id: int) -> None:
         """A connection here has room again: tell the shards that were told FULL."""
@@ -267,8 +267,7 @@ class Receiver:
                 link.reply(encode(READY_TO_SEND, connection_id))
 
     def forget(self, connection_id: int) -> None:
-        """A connection here is over: peers that wait for it to drain learn so by their next
-        send."""
+        """A connection here is over: peers that wait for it learn so by their next send."""
         self.drained(connection_id)
 
     def news(self) -> list[bytes]:

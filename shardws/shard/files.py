@@ -24,8 +24,7 @@ class FileSource:
     """An open regular file (interfaces.Source)."""
 
     def __init__(self, path: Path) -> None:
-        """Open it; ShardwsError 302 says why that failed, UsageError (213) when it is not a
-        path."""
+        """Open it; ShardwsError 302 says why that failed, UsageError (213) for no path."""
         self.wake: Callable[[], None] = lambda: None  # a file always has more, or is at its end
         self._fd = -1
         if not isinstance(path, str | bytes | os.PathLike):

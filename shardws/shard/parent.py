@@ -17,8 +17,7 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def signal_on_death(number: signal.Signals) -> None:
-    """Make the kernel send this process a signal when its parent dies, replacing any earlier
-    one."""
+    """Make the kernel send a signal when the parent dies, replacing any earlier choice."""
     _LIBC.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 

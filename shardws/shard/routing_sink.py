@@ -28,8 +28,7 @@ SETTABLE: Final = frozenset({"accept_data", "data_format", "message_length", "ti
 
 
 def change(view: ConnectionView, values: dict[str, Any]) -> None:
-    """Set properties of a connection; UsageError (213) for one that cannot be set from another
-    shard."""
+    """Set properties of a connection; UsageError (213) for one that cannot be set so."""
     unknown = values.keys() - SETTABLE
     if unknown:
         raise UsageError(f"cannot be set: {', '.join(sorted(unknown))}", code=213)

@@ -68,7 +68,7 @@ class ConnectionView:
         self._shard = shard
         self._connection = connection
 
-    # -- identity -------------------------------------------------------------------------
+    # -- identity --------------------------------------------------------------------------
 
     @property
     def connection_id(self) -> int:
@@ -100,7 +100,7 @@ class ConnectionView:
         """The local IP address that the client connected to."""
         return self._connection.local_address
 
-    # -- opening request -----------------------------------------------------------------
+    # -- opening request -------------------------------------------------------------------
 
     @property
     def _request(self) -> Request:
@@ -141,7 +141,7 @@ class ConnectionView:
         """The negotiated TLS parameters; empty texts and zeros without TLS."""
         return negotiated.of(self._connection)
 
-    # -- state -----------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
@@ -186,7 +186,7 @@ class ConnectionView:
         """Round-trip time of the last ping in seconds; 0 before the first."""
         return self._connection.rtt
 
-    # -- sending -----------------------------------------------------------------------
+    # -- sending ---------------------------------------------------------------------------
 
     @property
     def data_format(self) -> int:

@@ -72,8 +72,7 @@ class Calls:
         return connection.recv(RECORD)
 
     def seal(self, connection: SSL.Connection, data: bytes) -> bytes:
-        """Return `data`, 1 to RECORD bytes, as one record, after anything else that waits to be
-        sent."""
+        """Return `data`, 1 to RECORD bytes, as one record, after any pending records."""
         connection.send(data)
         room = len(data) + 512
         sealed = connection.bio_read(room)

@@ -46,8 +46,7 @@ def is_exact(wanted: str, name: x509.Name) -> bool:
 
 
 def is_within(wanted: str, name: x509.Name) -> bool:
-    """Tell whether `wanted` is a substring of the name's text, or some of its parts in any
-    order."""
+    """Tell whether `wanted` is a substring of the name, or some of its parts in any order."""
     if wanted.strip().casefold() in format_name(name).casefold():
         return True
     parts = parse(wanted)
