@@ -1,9 +1,9 @@
-# The C body of the codec; the contract is documented in frames.py.
+# The C implementation of the codec; the contract is documented in frames.py.
 from typing import Final, final
 
 from shardws.protocol.frames import Frame, Item
 
-BODY: Final[str]
+IMPLEMENTATION: Final[str]
 
 def parse(data: bytes, max_size: int, start: int = 0, /) -> tuple[list[Item], int]: ...
 def continuations(data: bytes, room: int, start: int = 0, /) -> tuple[list[bytes], int, bool]: ...

@@ -23,7 +23,7 @@ from shardws.protocol.session import Ending, Item
 from shardws.shard.tasks import Tasks, is_work, raise_if_ours
 from shardws.stats import ERRORS, HANDLER_ERRORS, PROTOCOL_ERRORS, Words
 
-make_data_in = hotpath.body.maker(DataIn)
+make_data_in = hotpath.implementation.maker(DataIn)
 
 D = TypeVar("D", bound=events.Decision)
 

@@ -1,13 +1,13 @@
-"""Writes what connections were sent, at the end of the loop turn, and a crowd's a little later.
+"""Writes queued data at the end of the loop turn; for many connections, a few turns later.
 
 Owns the list of connections with something to write.
 
-A message to a thousand connections takes some ten milliseconds to write, and while that lasts the
-next ones arrive. Written each by itself they would cost a system call per connection and message.
-So before a crowd is written the loop turns a few times more: what was on its way joins the same
-writes. A turn with nothing to read takes some 4 us and a write 8 to 12, so a turn for each
-PER_TURN connections costs about a hundredth of what follows; MOST_SECONDS bounds it in any case.
-Measured with 1000 subscribers and 8 messages on the way: 8 messages in a write instead of 5.
+A message to a thousand connections takes some ten milliseconds to write, and meanwhile the next
+ones arrive. Written separately they would cost a system call per connection and message. So before
+many connections are written the loop runs a few more turns: messages that arrive then join the same
+writes. A turn with nothing to read takes some 4 us and a write 8 to 12, so a turn for each PER_TURN
+connections costs about a hundredth of what follows; MOST_SECONDS bounds it in any case. Measured
+with 1000 subscribers and 8 messages in flight: 8 messages per write instead of 5.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Final
 from shardws.log import Adapter
 from shardws.net.connection import Connection
 
-CROWD: Final = 256  # connections; fewer are written at once
+CROWD: Final = 256  # connections; fewer are written immediately
 PER_TURN: Final = 32
 MOST_SECONDS: Final = 0.002
 
@@ -34,7 +34,7 @@ class Flusher:
         self._until = 0.0
 
     def add(self, connection: Connection) -> None:
-        """Have a connection's outbox written; once, until that has been done."""
+        """Schedule a write of a connection's queue; once, until it has been done."""
         if not self._unflushed:
             self._loop.call_soon(self._flush)
         self._unflushed.append(connection)
@@ -50,7 +50,7 @@ class Flusher:
             try:
                 connection.flush()
             except Exception:
-                # Whatever is wrong with one connection's frames, the others must be written.
+                # A fault with one connection's frames must not stop the others.
                 self.log.exception("connection %d could not be written", connection.id)
                 if connection.transport is not None:
                     connection.transport.abort()
