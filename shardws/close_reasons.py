@@ -69,10 +69,26 @@ SHARD_DIED: Final = CloseReason(
     lets_openings_finish=False,
     follows="never sent: a surviving shard fires Disconnected with it",
 )
+HANDLER_FAILED: Final = CloseReason(
+    number=7,
+    name="handler_failed",
+    code=1011,
+    text="the application failed",
+    lets_openings_finish=False,
+    follows="with OnHandlerError close; Error 436 says which handler raised what",
+)
 
 CLOSE_REASONS: Final[dict[int, CloseReason]] = {
     row.number: row
-    for row in (SERVER_STOPS, SERVER_RESTARTS, IDLE, QUEUE_FULL, OPERATOR, SHARD_DIED)
+    for row in (
+        SERVER_STOPS,
+        SERVER_RESTARTS,
+        IDLE,
+        QUEUE_FULL,
+        OPERATOR,
+        SHARD_DIED,
+        HANDLER_FAILED,
+    )
 }
 
 # Those that a shard may be told to drain for.

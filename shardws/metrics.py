@@ -103,6 +103,10 @@ METRICS: Final = (
         "Bytes waiting in outgoing queues: it grows with clients that do not read.",
     ),
     Metric(
+        "shardws_inbound_bytes", "inbound_bytes", Kind.GAUGE, "bytes",
+        "Bytes held of incoming messages that are not complete yet.",
+    ),
+    Metric(
         "shardws_link_queue_bytes", "link_bytes", Kind.GAUGE, "bytes",
         "Bytes waiting in the links to other shards.",
     ),

@@ -25,6 +25,7 @@ from shardws.protocol import codec, handshake
 from shardws.protocol.handshake import HandshakeConfig, HandshakeReader
 from shardws.protocol.session import Session, SessionConfig
 from shardws.shard.dispatch import Dispatcher
+from shardws.shard.turns import Turns
 from shardws.stats import Stats
 from shardws.wire.codec import Decoder, encode
 from shardws.wire.messages import DELIVER, SHARD
@@ -82,7 +83,7 @@ def parsing(implementation: str, size: int) -> Callable[[], object]:
     parse = codec.select(implementation).parse
 
     def once() -> None:
-        items, used = parse(data, LIMIT)
+        items, used, _ = parse(data, LIMIT)
         assert len(items) == PER_BATCH
         assert used == len(data)
 
@@ -150,7 +151,8 @@ def dispatching() -> Callable[[], object]:
     handlers = Handlers()
     handlers.on_data_in = seen.append
     loop, log = cast(asyncio.AbstractEventLoop, None), cast(Adapter, None)
-    dispatcher = Dispatcher(loop, handlers, Stats(1).row(0), log, ended=ignore, forget=ignore)
+    row, turns = Stats(1).row(0), Turns(loop, log)
+    dispatcher = Dispatcher(loop, handlers, row, log, ended=ignore, forget=ignore, turns=turns)
     items = [(BINARY, bytes(125), True)] * PER_BATCH
 
     def once() -> None:

@@ -80,6 +80,7 @@ class TLSFlow(asyncio.Protocol):
         "_is_stepping",
         "_plaintext",
         "_raw",
+        "_sealed",
         "_stream",
         "_waits",
         "connection",
@@ -100,6 +101,7 @@ class TLSFlow(asyncio.Protocol):
         self._waits = 0
         self._early = b""  # received, but the engine must not see it yet
         self._plaintext = b""  # received, but the Connection must not see it yet
+        self._sealed = b""  # the rest of a long read, to be decrypted in a later turn
 
     # -- the handshake ---------------------------------------------------------------------
 
@@ -108,6 +110,8 @@ class TLSFlow(asyncio.Protocol):
         if self._is_over:
             return
         self._early += data
+        if not self._has_begun and self.connection.is_held:
+            self.connection.read_nothing()  # nothing of TLS begins before it is admitted
         if self._is_stepping or self._must_not_begin:
             self._pause()
         else:
@@ -243,7 +247,8 @@ class TLSFlow(asyncio.Protocol):
         """Resume reading, unless a reason to wait remains."""
         if self._waits or self._raw is None or self._raw.is_closing():
             return
-        if self._plaintext or self._early or self.engine.state in (State.ENDED, State.CLOSED):
+        has_rest = self._plaintext or self._sealed or self._early
+        if has_rest or self.engine.state in (State.ENDED, State.CLOSED):
             # Not inside the caller: it may be the end of a handler, or the Connection itself.
             self._guard.loop.call_soon(self._pass_on_later)
         else:
@@ -254,7 +259,15 @@ class TLSFlow(asyncio.Protocol):
             self._guard.in_order(self._step)
         if self._has_begun:
             self._pass_on()
-        if not self._waits and self._raw is not None and not self._raw.is_closing():
+        if self._sealed and not self._waits:
+            sealed, self._sealed = self._sealed, b""
+            self.data_received(sealed)
+        if (
+            not self._waits
+            and not self._sealed
+            and self._raw is not None
+            and not self._raw.is_closing()
+        ):
             self._raw.resume_reading()
 
     # -- the end -----------------------------------------------------------------------------------
@@ -274,7 +287,7 @@ class TLSFlow(asyncio.Protocol):
         self._is_over = True
         self._guard.gate.leave(self)
         self._waits = 0
-        self._plaintext = self._early = b""
+        self._plaintext = self._early = self._sealed = b""
         raw = self._raw
         if raw is not None and not raw.is_closing():
             raw.resume_reading()

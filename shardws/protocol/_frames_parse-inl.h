@@ -11,6 +11,9 @@
 #define FIN 0x80
 #define FIN_TEXT 0x81
 #define FIN_BINARY 0x82
+#define FIN_PING 0x89
+#define FIN_PONG 0x8A
+#define MAX_CONTROL 125
 #define MASKED 0x80
 
 typedef struct {
@@ -19,8 +22,9 @@ typedef struct {
 } Found;
 
 /* Read the header of a masked frame that is complete in [at, end), whatever its first byte says;
- * 1 found; 0 anything else, or a length above max_size or not in its shortest form. */
-static int
+ * 1 found; 0 anything else, or a length above max_size or not in its shortest form. A call for each
+ * frame would be seen in the cost of a message. */
+Py_ALWAYS_INLINE static inline int
 find_frame(const uint8_t *at, const uint8_t *end, Py_ssize_t max_size, Found *found)
 {
     if (end - at < 6 || !(at[1] & MASKED)) {
@@ -59,9 +63,9 @@ find_frame(const uint8_t *at, const uint8_t *end, Py_ssize_t max_size, Found *fo
     return 1;
 }
 
-/* 1: appended; 0: not valid as text; -1: an exception is set. */
-static int
-append_item(PyObject *items, const Found *found, int first)
+/* 1: appended; 0: not valid as text; -1: an exception is set. `kind`: its number, borrowed. */
+Py_ALWAYS_INLINE static inline int
+append_item(PyObject *items, const Found *found, int first, PyObject *kind)
 {
     PyObject *payload = PyBytes_FromStringAndSize(NULL, found->size);
     if (payload == NULL) {
@@ -76,14 +80,12 @@ append_item(PyObject *items, const Found *found, int first)
             return 0;
         }
     }
-    PyObject *kind = PyLong_FromLong(first & 0x0F);
-    PyObject *item = kind != NULL ? PyTuple_New(3) : NULL;
+    PyObject *item = PyTuple_New(3);
     if (item == NULL) {
-        Py_XDECREF(kind);
         Py_DECREF(payload);
         return -1;
     }
-    PyTuple_SET_ITEM(item, 0, kind);
+    PyTuple_SET_ITEM(item, 0, Py_NewRef(kind));
     PyTuple_SET_ITEM(item, 1, payload);
     Py_INCREF(Py_True);
     PyTuple_SET_ITEM(item, 2, Py_True);
@@ -92,25 +94,27 @@ append_item(PyObject *items, const Found *found, int first)
     return failed < 0 ? -1 : 1;
 }
 
-/* Bytes to read and the largest size, of parse() and continuations(). */
+/* Bytes to read, the largest size and the most frames, of parse() and continuations(). */
 typedef struct {
     const uint8_t *data;
     const uint8_t *at;
     const uint8_t *end;
     Py_ssize_t max_size;
+    Py_ssize_t limit;
 } Input;
 
 /* 0, or -1 with an exception; `usage` is the words of a TypeError. */
 static int
 read_arguments(PyObject *const *args, Py_ssize_t count, const char *usage, Input *input)
 {
-    if (count < 2 || count > 3 || !PyBytes_Check(args[0])) {
+    if (count < 2 || count > 4 || !PyBytes_Check(args[0])) {
         PyErr_SetString(PyExc_TypeError, usage);
         return -1;
     }
     Py_ssize_t size = PyBytes_GET_SIZE(args[0]);
     input->max_size = PyLong_AsSsize_t(args[1]);
-    Py_ssize_t start = count == 3 ? PyLong_AsSsize_t(args[2]) : 0;
+    Py_ssize_t start = count >= 3 ? PyLong_AsSsize_t(args[2]) : 0;
+    input->limit = count == 4 ? PyLong_AsSsize_t(args[3]) : PY_SSIZE_T_MAX;
     if (PyErr_Occurred()) {
         return -1;
     }
@@ -124,31 +128,91 @@ read_arguments(PyObject *const *args, Py_ssize_t count, const char *usage, Input
     return 0;
 }
 
+/* A tuple of three, by a fifth of the instructions of Py_BuildValue; takes both references. */
+static PyObject *
+made_of(PyObject *list, Py_ssize_t at, PyObject *last)
+{
+    PyObject *position = PyLong_FromSsize_t(at);
+    PyObject *tuple = position != NULL && last != NULL ? PyTuple_New(3) : NULL;
+    if (tuple == NULL) {
+        Py_DECREF(list);
+        Py_XDECREF(position);
+        Py_XDECREF(last);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(tuple, 0, list);
+    PyTuple_SET_ITEM(tuple, 1, position);
+    PyTuple_SET_ITEM(tuple, 2, last);
+    return tuple;
+}
+
+/* Append the ordinary messages that come next; 0, or -1 with an exception. */
+static int
+append_run(PyObject *items, Input *in)
+{
+    const uint8_t *at = in->at;
+    PyObject *kind = NULL; /* borrowed: small numbers live as long as the interpreter */
+    int appended = 1, last = 0;
+    Found found;
+    while (at < in->end && (at[0] == FIN_TEXT || at[0] == FIN_BINARY) &&
+           PyList_GET_SIZE(items) < in->limit && find_frame(at, in->end, in->max_size, &found)) {
+        if (at[0] != last) {
+            last = at[0];
+            kind = PyLong_FromLong(last & 0x0F);
+            Py_DECREF(kind);
+        }
+        appended = append_item(items, &found, last, kind);
+        if (appended <= 0) {
+            break;
+        }
+        at = found.body + found.size;
+    }
+    in->at = at;
+    return appended < 0 ? -1 : 0;
+}
+
+/* Append the ping or pong that comes next; 1, 0 when there is none, or -1 with an exception. */
+Py_NO_INLINE static int
+append_control(PyObject *items, Input *in)
+{
+    Found found;
+    if (in->at == in->end || (in->at[0] != FIN_PING && in->at[0] != FIN_PONG) ||
+        !find_frame(in->at, in->end, MAX_CONTROL, &found)) {
+        return 0;
+    }
+    PyObject *kind = PyLong_FromLong(in->at[0] & 0x0F);
+    int appended = append_item(items, &found, in->at[0], kind);
+    Py_DECREF(kind);
+    in->at = found.body + found.size;
+    return appended;
+}
+
 static PyObject *
 parse(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
     Input in;
-    if (read_arguments(args, count, "parse(data: bytes, max_size: int, start: int = 0)", &in) < 0) {
+    if (read_arguments(args, count, "parse(data: bytes, max_size: int, start: int, limit: int)",
+                       &in) < 0) {
         return NULL;
     }
     PyObject *items = PyList_New(0);
     if (items == NULL) {
         return NULL;
     }
-    Found found;
-    while (in.at < in.end && (in.at[0] == FIN_TEXT || in.at[0] == FIN_BINARY) &&
-           find_frame(in.at, in.end, in.max_size, &found)) {
-        int appended = append_item(items, &found, in.at[0]);
-        if (appended < 0) {
-            Py_DECREF(items);
-            return NULL;
+    Py_ssize_t controls = 0;
+    int taken;
+    do {
+        taken = append_run(items, &in);
+        if (taken >= 0 && PyList_GET_SIZE(items) < in.limit) {
+            taken = append_control(items, &in);
+            controls += taken > 0;
         }
-        if (!appended) {
-            break;
-        }
-        in.at = found.body + found.size;
+    } while (taken > 0);
+    if (taken < 0) {
+        Py_DECREF(items);
+        return NULL;
     }
-    return Py_BuildValue("Nn", items, (Py_ssize_t)(in.at - in.data));
+    return made_of(items, in.at - in.data, PyLong_FromSsize_t(controls));
 }
 
 /* -- continuations -------------------------------------------------------------------------------- */
@@ -171,8 +235,8 @@ static PyObject *
 continuations(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
     Input in;
-    if (read_arguments(args, count, "continuations(data: bytes, room: int, start: int = 0)", &in) <
-        0) {
+    if (read_arguments(args, count,
+                       "continuations(data: bytes, room: int, start: int, limit: int)", &in) < 0) {
         return NULL;
     }
     PyObject *payloads = PyList_New(0);
@@ -181,8 +245,8 @@ continuations(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
     }
     int is_last = 0;
     Found found;
-    while (!is_last && in.at < in.end && !(in.at[0] & ~FIN) &&
-           find_frame(in.at, in.end, in.max_size, &found)) {
+    for (; !is_last && in.limit > 0 && in.at < in.end && !(in.at[0] & ~FIN) &&
+           find_frame(in.at, in.end, in.max_size, &found); in.limit--) {
         if (append_payload(payloads, &found) < 0) {
             Py_DECREF(payloads);
             return NULL;
@@ -191,7 +255,7 @@ continuations(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t cou
         in.max_size -= found.size;
         in.at = found.body + found.size;
     }
-    return Py_BuildValue("NnO", payloads, (Py_ssize_t)(in.at - in.data), is_last ? Py_True : Py_False);
+    return made_of(payloads, in.at - in.data, Py_NewRef(is_last ? Py_True : Py_False));
 }
 
 #endif

@@ -10,12 +10,15 @@ tests/unit/protocol/test_frames.py runs each case through both.
 
 An ordinary frame is what wsproto would surely accept as a whole message: FIN, no RSV bit, text or
 binary, masked, its length in the shortest form, within the limit, complete, and valid as UTF-8 when
-it is text. `parse` takes the run of those and stops in front of anything else. `continuations` does
-the same inside an uncompressed message that comes in fragments.
+it is text. `parse` takes the run of those, and of pings and pongs between them, and stops in front
+of anything else. `continuations` does the same inside a message that comes in fragments. Both stop
+after `limit` items as well: what one call may do is bounded, whatever lies in the buffer.
 """
 
 import codecs
+import sys
 from collections.abc import Callable
+from itertools import repeat
 from struct import Struct
 from typing import Final, TypeAlias
 
@@ -29,6 +32,8 @@ FIN: Final = 0x80
 RSV1: Final = 0x40
 FIN_TEXT: Final = FIN | TEXT
 FIN_BINARY: Final = FIN | BINARY
+FIN_PING: Final = FIN | PING
+FIN_PONG: Final = FIN | PONG
 
 # (kind, payload, eom): kind 1 text, 2 binary, 8 close, 9 ping, 10 pong
 Item: TypeAlias = tuple[int, bytes, bool]
@@ -36,6 +41,8 @@ Item: TypeAlias = tuple[int, bytes, bool]
 Frame: TypeAlias = tuple[int, bytes]
 
 IMPLEMENTATION: Final = "python"
+CONTRACT: Final = 2  # one more whenever arguments or results of a function change
+NO_LIMIT: Final = sys.maxsize
 
 # Measured on CPython 3.11: one int XOR is faster below, four translates of a quarter each above.
 XOR_BELOW: Final = 640
@@ -88,23 +95,30 @@ def unmask(data: bytes, start: int, stop: int, key: bytes) -> bytes:
     return bytes(lanes)
 
 
-def parse(data: bytes, max_size: int, start: int = 0) -> tuple[list[Item], int]:
-    """Return the ordinary frames from `start` on, and the position of the first byte not taken.
+def parse(
+    data: bytes, max_size: int, start: int = 0, limit: int = NO_LIMIT
+) -> tuple[list[Item], int, int]:
+    """Return the run of ordinary frames, pings and pongs from `start` on.
 
-    ValueError when `start` is outside the data.
+    (items, position of the first byte not taken, how many of the items are pings or pongs). The run
+    ends after `limit` items at the latest. A message has `max_size` bytes at most, a ping or pong
+    125. ValueError when `start` is outside the data.
     """
     items: list[Item] = []
+    controls = 0
     at = start
     end = len(data)
     if not 0 <= start <= end:
         raise ValueError("start is outside the data")
     last = end - 6
-    while at <= last:
+    for _ in repeat(None, max(0, limit)):  # half of what counting it down costs
+        if at > last:
+            break
         short = SHORT[data[at + 1]]
         if short is not None:
             read, size, whole, padded, factor = short
             stop = at + whole
-            if stop > end or size > max_size:
+            if stop > end or (size > max_size and data[at] < FIN_PING):
                 break
             first, key, masked = read(data, at)
             plain = from_bytes(masked, "little") ^ key * factor
@@ -120,17 +134,23 @@ def parse(data: bytes, max_size: int, start: int = 0) -> tuple[list[Item], int]:
             items.append((BINARY, payload, True))
         elif first == FIN_TEXT and (payload.isascii() or _is_text(payload)):
             items.append((TEXT, payload, True))
+        elif first in (FIN_PING, FIN_PONG):
+            items.append((first & 0x0F, payload, True))
+            controls += 1
         else:
             break
         at = stop
-    return items, at
+    return items, at, controls
 
 
-def continuations(data: bytes, room: int, start: int = 0) -> tuple[list[bytes], int, bool]:
+def continuations(
+    data: bytes, room: int, start: int = 0, limit: int = NO_LIMIT
+) -> tuple[list[bytes], int, bool]:
     """Return the run of continuation frames from `start` on, as the next of a message in progress.
 
     (payloads, position of the first byte not taken, whether the last one taken ends the message).
-    The run ends behind a frame with FIN, and in front of anything that is not a continuation frame
+    The run ends after `limit` frames, behind one with FIN, and in front of anything that is not a
+    continuation frame
     without RSV bits, masked, its length in the shortest form, complete, and within `room`, the
     bytes that all together may have. Text is not checked: a character may go over the edge.
     ValueError when `start` is outside the data.
@@ -141,7 +161,9 @@ def continuations(data: bytes, room: int, start: int = 0) -> tuple[list[bytes], 
     if not 0 <= start <= end:
         raise ValueError("start is outside the data")
     last = end - 6
-    while at <= last:
+    for _ in repeat(None, max(0, limit)):  # half of what counting it down costs
+        if at > last:
+            break
         short = SHORT[data[at + 1]]
         if short is not None:
             read, size, whole, padded, factor = short

@@ -10,6 +10,8 @@ At rest (at a frame boundary, no message in progress) a session has no Inbound. 
     compressed, one whole frame deflate
     all else                    wsproto_fallback: compressed fragments, the verdict on broken frames
 
+It stops where a slice is full (see `slices`): every frame header counts, and what is inflated.
+
 Bounds: a header or a control frame in progress is at most 131 bytes; a message never exceeds
 max_message_size, which is checked at the header, so before anything is allocated, and again while a
 compressed message inflates.
@@ -22,6 +24,7 @@ from shardws.protocol.frame_header import CONTINUATION, FrameHeader
 from shardws.protocol.frames import CLOSE, TEXT, Item
 from shardws.protocol.reassembly import Delivery, Message, Reassembly, Whole, check_text, too_large
 from shardws.protocol.session_config import SessionConfig
+from shardws.protocol.slices import FALLBACK, INFLATED, Slice
 from shardws.protocol.wsproto_fallback import WsprotoFallback
 
 
@@ -66,22 +69,36 @@ class Inbound:
         """Nothing is held: the session needs no Inbound."""
         return self.is_between_messages and not self.tail
 
-    def receive(self, data: bytes, at: int, items: list[Item]) -> None:
-        """Read data[at:] and append to `items`; ProtocolError for a violation.
+    @property
+    def held(self) -> int:
+        """Bytes that are held of a message in progress."""
+        frame = self._reassembly
+        return self._delivery.held + (frame.held if frame is not None else 0)
 
-        Stops behind a close frame; its item carries the payload.
+    @property
+    def in_progress(self) -> object:
+        """What stands for the message in progress, the same object until its end; None: none."""
+        return self._message or self._fallback or self._reassembly
+
+    def receive(self, data: bytes, at: int, part: Slice) -> tuple[bytes, int]:
+        """Read data[at:] until `part` is full; ProtocolError for a violation.
+
+        Returns data, and the position in it of the first byte that was not read; it is other data
+        when the beginning of a frame had been kept. Stops behind a close frame; its item carries
+        the payload.
         """
         if self.tail:
             data, at = self.tail + data[at:], 0
             self.tail = b""
-        while at < len(data) and not self.is_over:
+        while at < len(data) and not self.is_over and not part.is_full:
             if self._reassembly is not None:
-                at = self._reassembly.take(data, at, items)
+                at = self._reassembly.take(data, at, part.items)
                 self._settle(self._reassembly)
             elif self._left:
-                at = self._continue(data, at, items)
+                at = self._continue(data, at, part)
             else:
-                at = self._begin(data, at, items)
+                at = self._begin(data, at, part)
+        return data, at
 
     def _settle(self, reassembly: Reassembly) -> None:
         """Wait for the rest of a frame, and of its message, or for nothing more."""
@@ -89,19 +106,23 @@ class Inbound:
         if self._message is not None and self._message.is_over:
             self._message = None
 
-    def _begin(self, data: bytes, at: int, items: list[Item]) -> int:
+    def _begin(self, data: bytes, at: int, part: Slice) -> int:
         if self._message is not None:
-            at = self._message.take_run(data, at, items)
+            at = self._message.take_run(data, at, part)
             if self._message.is_over:
                 self._message = None
                 return at
         elif self._fallback is not None:
-            at = self._ask_run(self._fallback, data, at, items)
+            at = self._ask_run(self._fallback, data, at, part)
             if not self._is_inside:
                 return at
         else:
-            run, at = codec.parse(data, self._config.max_message_size, at)
-            items += run
+            run, at, controls = codec.parse(data, self._config.max_message_size, at, part.left)
+            part.items += run
+            part.controls += controls
+            part.units -= len(run)
+        if part.is_full:
+            return at
         found = frame_header.read(data, at, self._deflate is not None)
         if found is None:
             self.tail = data[at:]
@@ -109,11 +130,14 @@ class Inbound:
         if not found.is_sound:
             self._ask(data[at : at + found.size])
             raise ProtocolError(1002, "broken frame header")
+        part.units -= 1
         if found.opcode >= CLOSE:
-            return self._control(data, at, found, items)
-        return self._data(data, at, found, items)
+            return self._control(data, at, found, part)
+        if not found.length and not found.is_final:
+            part.empty += 1
+        return self._data(data, at, found, part)
 
-    def _control(self, data: bytes, at: int, found: FrameHeader, items: list[Item]) -> int:
+    def _control(self, data: bytes, at: int, found: FrameHeader, part: Slice) -> int:
         body = at + found.size
         stop = body + found.length
         if stop > len(data):
@@ -123,26 +147,28 @@ class Inbound:
         if found.opcode == CLOSE:
             closing.unpack(payload)  # the verdict; wsproto refuses 1014 and costs 20 us
             self.is_over = True
-        items.append((found.opcode, payload, True))
+        else:
+            part.controls += 1
+        part.items.append((found.opcode, payload, True))
         return stop
 
-    def _data(self, data: bytes, at: int, found: FrameHeader, items: list[Item]) -> int:
+    def _data(self, data: bytes, at: int, found: FrameHeader, part: Slice) -> int:
         body = at + found.size
         stop = body + found.length
         if self._message is not None:
             if found.opcode != CONTINUATION:
                 raise ProtocolError(1002, "expected CONTINUATION, got a new message")
-            return self._fragment(self._message, data, body, found, items)
+            return self._fragment(self._message, data, body, found, part)
         if not self._is_inside and found.opcode != CONTINUATION:  # else the fallback objects
             if not found.is_compressed:
-                return self._plain(data, body, found, items)
+                return self._plain(data, body, found, part)
             if found.is_final and stop <= len(data):
-                return self._inflate(data, body, found, items)
+                return self._inflate(data, body, found, part)
         self._is_inside = not found.is_final
         self._left = stop - at
-        return self._continue(data, at, items)
+        return self._continue(data, at, part)
 
-    def _plain(self, data: bytes, body: int, found: FrameHeader, items: list[Item]) -> int:
+    def _plain(self, data: bytes, body: int, found: FrameHeader, part: Slice) -> int:
         """Begin an uncompressed message; the fast lane has refused it."""
         limit = self._config.max_message_size
         if found.is_final and self._delivery.is_kept:
@@ -151,45 +177,51 @@ class Inbound:
             self._reassembly = Whole(found.opcode, found.length, data[body - 4 : body])
             return body
         self._message = Message(found.opcode, limit, self._delivery)
-        return self._fragment(self._message, data, body, found, items)
+        return self._fragment(self._message, data, body, found, part)
 
     def _fragment(
-        self, message: Message, data: bytes, body: int, found: FrameHeader, items: list[Item]
+        self, message: Message, data: bytes, body: int, found: FrameHeader, part: Slice
     ) -> int:
         message.begin(found.length, data[body - 4 : body], found.is_final)
-        at = message.take(data, body, items)
+        at = message.take(data, body, part.items)
         self._settle(message)
         return at
 
-    def _inflate(self, data: bytes, body: int, found: FrameHeader, items: list[Item]) -> int:
+    def _inflate(self, data: bytes, body: int, found: FrameHeader, part: Slice) -> int:
         assert self._deflate is not None
         stop = body + found.length
         packed = codec.unmask(data, body, stop, data[body - 4 : body])
         plain = self._deflate.inflate(packed, self._config.max_message_size)
         if found.opcode == TEXT:
             check_text(plain)
-        items.append((found.opcode, plain, True))
+        part.items.append((found.opcode, plain, True))
+        part.units -= INFLATED
+        part.room -= len(plain)
         return stop
 
-    def _ask_run(self, fallback: WsprotoFallback, data: bytes, at: int, items: list[Item]) -> int:
+    def _ask_run(self, fallback: WsprotoFallback, data: bytes, at: int, part: Slice) -> int:
         """Put several whole fragments of the fallback's message before it as one."""
-        payloads, stop, is_last = codec.continuations(data, len(data), at)
+        payloads, stop, is_last = codec.continuations(data, len(data), at, part.units)
         if len(payloads) < 2:
             return at
         self._is_inside = not is_last
-        self._hear(fallback.feed_fragment(b"".join(payloads), is_last), items)
+        part.units -= len(payloads)
+        part.empty += payloads.count(b"") - (is_last and not payloads[-1])
+        self._hear(fallback.feed_fragment(b"".join(payloads), is_last), part)
         return stop
 
-    def _continue(self, data: bytes, at: int, items: list[Item]) -> int:
+    def _continue(self, data: bytes, at: int, part: Slice) -> int:
         stop = min(len(data), at + self._left)
         pieces = self._ask(data[at:stop])
         self._left -= stop - at
-        self._hear(pieces, items)
+        self._hear(pieces, part)
         return stop
 
-    def _hear(self, pieces: list[Item], items: list[Item]) -> None:
+    def _hear(self, pieces: list[Item], part: Slice) -> None:
+        part.units -= FALLBACK
         for kind, payload, eom in pieces:
-            self._delivery.add(kind, payload, eom, items)
+            part.room -= len(payload)
+            self._delivery.add(kind, payload, eom, part.items)
         if not self._left and not self._is_inside:
             self._fallback = None
 

@@ -9,7 +9,8 @@ deadline that moves with every message costs nothing until the old one passes.
 
 The rule: after `interval` seconds without a byte from the peer a ping; after `timeout` more
 seconds without a byte the peer is dead. Any byte counts as life, so a peer in the middle of a long
-upload, whose pong stands behind it, is not given up.
+upload, whose pong stands behind it, is not given up. Nor is one that reads slowly: a ping behind
+megabytes cannot be answered yet, and as long as those go down (`Ahead`) the time begins anew.
 """
 
 import enum
@@ -105,23 +106,46 @@ class Keepalive:
     interval: float = 20.0
     timeout: float = 20.0
 
-    def step(self, now: float, heard: float, ping_at: float, seed: int) -> Step:
+    def step(
+        self, now: float, heard: float, ping_at: float, seed: int, ping_from: float = 0.0
+    ) -> Step:
         """Decide for one connection; `seed` (its id) spreads pings of peers that came together.
 
-        `heard`: when its last byte came. `ping_at`: when the ping without pong left, 0 for none.
+        `heard`: when its last byte came. `ping_at`: when the ping without pong was queued, 0 for
+        none. `ping_from`: when its timeout began, if that was later (see Ahead).
         After PING the caller sends a ping with `token(now)` and remembers `ping_at = now`.
         """
         if not self.interval:
             return NEVER
         is_waiting = ping_at > 0 and heard <= ping_at
         if is_waiting and self.timeout:
-            deadline = ping_at + self.timeout
+            deadline = max(ping_at, ping_from) + self.timeout
             return Step(Action.GIVE_UP if now >= deadline else Action.WAIT, deadline)
         spread = (seed * _SPREAD & 0xFFFFFFFF) / 0x100000000
         due = (ping_at if is_waiting else heard) + self.interval * (1 - JITTER * spread)
         if now < due:
             return Step(Action.WAIT, due)
         return Step(Action.PING, now + (self.timeout or self.interval))
+
+
+class Ahead:
+    """The bytes in front of a ping: while they go down, the peer lives.
+
+    Counted by what the peer's kernel has acknowledged since the connection began. The peer itself
+    may still have them in front of it: that cannot be seen.
+    """
+
+    __slots__ = ("_acknowledged", "_end")
+
+    def __init__(self, acknowledged: int, unacknowledged: int) -> None:
+        """`unacknowledged`: bytes under way, the ping's own included, right after it was queued."""
+        self._acknowledged = acknowledged
+        self._end = acknowledged + unacknowledged
+
+    def has_moved(self, acknowledged: int) -> bool:
+        """Whether the ping came nearer to its peer since the last call, or reached it."""
+        before, self._acknowledged = self._acknowledged, acknowledged
+        return before < self._end and acknowledged > before
 
 
 def token(ping_at: float) -> bytes:

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from shardws.errors import ProtocolError
 from shardws.protocol import codec
 from shardws.protocol.frames import TEXT, Item
+from shardws.protocol.slices import Slice
 
 _utf8: Final = codecs.getincrementaldecoder("utf-8")
 
@@ -20,6 +21,8 @@ class Reassembly(Protocol):
 
     @property
     def missing(self) -> int: ...
+    @property
+    def held(self) -> int: ...
     def take(self, data: bytes, at: int, items: list[Item]) -> int: ...
 
 
@@ -44,16 +47,22 @@ def check_text(payload: bytes) -> None:
 class Whole:
     """A frame that becomes one item when its last byte is here; allocated once, at its header."""
 
-    __slots__ = ("_filler", "_kind")
+    __slots__ = ("_filler", "_kind", "_size")
 
     def __init__(self, kind: int, size: int, key: bytes) -> None:
         self._kind = kind
+        self._size = size
         self._filler = codec.Filler(kind, size, key)
 
     @property
     def missing(self) -> int:
         """Payload bytes still to come."""
         return self._filler.missing
+
+    @property
+    def held(self) -> int:
+        """Payload bytes that are here."""
+        return self._size - self._filler.missing
 
     def take(self, data: bytes, at: int, items: list[Item]) -> int:
         """Take from data[at:]; return the position behind. ProtocolError 1007."""
@@ -75,6 +84,11 @@ class Delivery:
     def __init__(self, is_kept: bool) -> None:
         self.is_kept = is_kept
         self._kept = bytearray()  # at most one message: whoever adds has counted
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept."""
+        return len(self._kept)
 
     def add(self, kind: int, piece: bytes, eom: bool, items: list[Item]) -> None:
         """Append an item to `items`, or keep the piece."""
@@ -100,12 +114,14 @@ class Message:
         "_kind",
         "_limit",
         "_room",
+        "held",
         "missing",
     )
 
     def __init__(self, kind: int, limit: int, delivery: Delivery) -> None:
         """`limit`: bytes of all its frames together."""
         self.missing = 0  # payload bytes of the present frame still to come
+        self.held = 0  # what is kept, `delivery` keeps
         self._kind = kind
         self._limit = limit
         self._room = limit
@@ -139,11 +155,15 @@ class Message:
         self._add(piece, self.is_over, items)
         return stop
 
-    def take_run(self, data: bytes, at: int, items: list[Item]) -> int:
+    def take_run(self, data: bytes, at: int, part: Slice) -> int:
         """Take the whole frames that come next; return the position behind. ProtocolError 1007."""
-        payloads, at, self._is_last = codec.continuations(data, self._room, at)
+        items = part.items
+        limit = part.units if self._delivery.is_kept else part.left
+        payloads, at, self._is_last = codec.continuations(data, self._room, at, limit)
         if not payloads:
             return at
+        part.units -= len(payloads)
+        part.empty += payloads.count(b"") - (self._is_last and not payloads[-1])
         joined = b"".join(payloads)
         self._room -= len(joined)
         if self._delivery.is_kept:

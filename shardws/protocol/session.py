@@ -6,23 +6,32 @@ ids. Facts to have before reading:
 - An item is (kind, payload, eom): 1 text, 2 binary, 9 ping (its pong is among the replies already),
   10 pong, 8 the end of the conversation; `ending` says why, when the state is CLOSED.
 - At rest a session has no `_inbound`, and whole ordinary frames never make one: see `receive`.
+- `receive` and `go_on` work one slice (see `slices`). While `has_more`, the caller calls `go_on`
+  when it is the connection's turn again, and does not call `receive`.
+- `is_due` says that there is more to look at than items: replies, a rest, frames to account for,
+  or another state. The caller clears it.
 - `receive` never raises for what a peer sent: a violation is an item 8 and an `ending`.
 """
 
 from typing import Final
 
 from shardws.errors import ProtocolError
-from shardws.protocol import closing, codec, fragmentation
+from shardws.protocol import closing, codec, fragmentation, slices
 from shardws.protocol.closing import TABLE, Cause, Ending, Source, State
 from shardws.protocol.deflate import Deflate
 from shardws.protocol.frames import CLOSE, FIN, PING, PONG, RSV1, Frame, Item
 from shardws.protocol.inbound import Inbound
 from shardws.protocol.session_config import SessionConfig
+from shardws.protocol.slices import FIRST_ITEMS, Slice
 
 __all__ = ["Ending", "Frame", "Item", "Session", "SessionConfig", "State"]
 
 FIN_CLOSE: Final = FIN | CLOSE
 FIN_PONG: Final = FIN | PONG
+# A rest that is a small part of a large read is copied, so that the read can go.
+LARGE_READ: Final = 64 * 1024
+STORM: Final = "too many pings, pongs or empty fragments"
+LATE: Final = "message not completed in time"
 
 
 # Stands in for the Inbound of every closed session: it is never fed, so it can be shared.
@@ -32,7 +41,20 @@ SEALED: Final = Inbound(SessionConfig(), None)
 class Session:
     """The conversation of one connection."""
 
-    __slots__ = ("_inbound", "_own", "config", "deflate", "ending", "replies", "state")
+    __slots__ = (
+        "_calm_at",
+        "_inbound",
+        "_own",
+        "_rest",
+        "config",
+        "deflate",
+        "ending",
+        "is_due",
+        "limit",
+        "nothings",
+        "replies",
+        "state",
+    )
 
     def __init__(
         self, config: SessionConfig, deflate: Deflate | None = None, data: bytes = b""
@@ -45,40 +67,107 @@ class Session:
         self.replies: list[Frame] = []  # to be joined, written and cleared by the owner
         self._own: tuple[int, str] | None = None  # what we closed with
         self._inbound: Inbound | None = Inbound(config, deflate, data) if data else None
+        self._rest: tuple[bytes, int] | None = None  # of a read, from this position on
+        self._calm_at: float | None = None  # see slices.calm_at
+        self.nothings = 0  # frames that `charge` has to account for
+        self.limit = FIRST_ITEMS  # items of the next slice; see `pace`
+        self.is_due = False
 
     def receive(self, data: bytes) -> list[Item]:
-        """Return what the bytes complete; look at `replies` and `state` afterwards."""
-        if self._inbound is None:
-            items, used = codec.parse(data, self.config.max_message_size)
-            if used == len(data):
+        """Return what the bytes complete, as far as one slice goes."""
+        inbound = self._inbound
+        if inbound is None:
+            items, used, controls = codec.parse(data, self.config.max_message_size, 0, self.limit)
+            if used == len(data) and not controls:
                 return items
-            self._inbound = Inbound(self.config, self.deflate)
-            return self._receive(self._inbound, data, used, items)
-        return self._receive(self._inbound, data, 0, [])
+            self._inbound = inbound = Inbound(self.config, self.deflate)
+            return self._work(inbound, data, used, Slice(self.limit, items, controls))
+        if self._rest is not None:
+            rest, at = self._rest
+            data = rest[at:] + data
+        return self._work(inbound, data, 0, Slice(self.limit))
 
-    def _receive(self, inbound: Inbound, data: bytes, at: int, items: list[Item]) -> list[Item]:
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes that were received wait for the next slice: call `go_on`."""
+        return self._rest is not None
+
+    def go_on(self) -> list[Item]:
+        """Work the next slice of what was received."""
+        if self._rest is None or self._inbound is None:
+            return []
+        data, at = self._rest
+        return self._work(self._inbound, data, at, Slice(self.limit))
+
+    def forget_rest(self) -> None:
+        """Drop what was received and not worked."""
+        self._rest = None
+
+    def _work(self, inbound: Inbound, data: bytes, at: int, part: Slice) -> list[Item]:
+        self._rest = None
         if self.state is State.CLOSED:
-            return items
-        lane = len(items)  # these came by the fast lane: no control frame among them
+            return []
         error: ProtocolError | None = None
         try:
-            inbound.receive(data, at, items)
+            data, at = inbound.receive(data, at, part)
         except ProtocolError as raised:
             error = raised
-        for kind, payload, _ in items[lane:]:
-            if kind == PING:  # also after our close frame (RFC 6455 5.5.2)
-                self.replies.append((FIN_PONG, payload))
+        items = part.items
+        if part.controls:
+            for kind, payload, _ in items:
+                if kind == PING:  # also after our close frame (RFC 6455 5.5.2)
+                    self.replies.append((FIN_PONG, payload))
         if self.state is State.CLOSING:
             items = [item for item in items if item[0] >= CLOSE]
+        self.nothings += part.nothings
+        self.is_due = True
         if error is not None:
-            self._move(Cause.VIOLATION, error.close_code, error.description, error)
+            self._break(error)
             items.append((CLOSE, b"", True))
         elif inbound.is_over:
             self._peer_closed(items.pop()[1])
             items.append((CLOSE, b"", True))
+        elif at < len(data):
+            self._keep(data, at)
         elif inbound.is_at_rest and self.state is State.OPEN:
             self._inbound = None
         return items
+
+    def _keep(self, data: bytes, at: int) -> None:
+        if len(data) >= LARGE_READ and (len(data) - at) * 4 <= len(data):
+            data, at = data[at:], 0
+        self._rest = data, at
+
+    def pace(self, count: int, seconds: float) -> None:
+        """Tell that `count` items took so many seconds: it bounds the next slice."""
+        if count:
+            self.limit = slices.paced(self.limit, count, seconds)
+
+    def charge(self, now: float) -> None:
+        """Account for frames without content; a storm of them ends the conversation (1008)."""
+        count, self.nothings = self.nothings, 0
+        if not count or self.state is State.CLOSED:
+            return
+        self._calm_at = slices.calm_at(self._calm_at or 0.0, count, now)
+        if slices.is_storm(self._calm_at, now):
+            self._break(ProtocolError(1008, STORM))
+
+    @property
+    def held(self) -> int:
+        """Bytes that are held of a message in progress."""
+        return 0 if self._inbound is None else self._inbound.held
+
+    @property
+    def in_progress(self) -> object:
+        """What stands for the message in progress, the same object until its end; None: none."""
+        return None if self._inbound is None else self._inbound.in_progress
+
+    def give_up_message(self) -> None:
+        """End because a message that has begun is not completed in time (1008)."""
+        self._break(ProtocolError(1008, LATE))
+
+    def _break(self, error: ProtocolError) -> None:
+        self._move(Cause.VIOLATION, error.close_code, error.description, error)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Put our close frame into `replies`; nothing when the close handshake has begun already.
@@ -104,7 +193,7 @@ class Session:
         It can be done between two messages of an open session without context takeover: then they
         are at most the beginning of a header or of a control frame.
         """
-        if self.state is not State.OPEN or self.replies:
+        if self.state is not State.OPEN or self.replies or self.has_more:
             return None
         if self.deflate is not None and self.deflate.keeps_context:
             return None
@@ -150,6 +239,7 @@ class Session:
         if row is None:
             return
         self.state = row.state
+        self.is_due = True
         if row.sent is not Source.NOTHING:
             self.replies.append((FIN_CLOSE, closing.payload_of(row.sent, code, reason)))
         if row.told is Source.OWN:
@@ -159,5 +249,6 @@ class Session:
             self.ending = Ending(code, reason, row.is_clean, error)
         if row.state is State.CLOSED:
             self._inbound = SEALED  # lets go of whatever was in progress
+            self._rest = None
         elif self._inbound is None:
             self._inbound = Inbound(self.config, self.deflate)  # keeps the fast lane shut

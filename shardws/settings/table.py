@@ -467,6 +467,42 @@ HANDLER_TIMEOUT: Final[Row[float]] = Row(
     text="An async handler that runs longer is cancelled and fires Error 436; its connection goes "
     "on with the next events. 0: no limit; its client is not read while it runs.",
 )
+CANCEL_ON_DISCONNECT: Final[Row[bool]] = Row(
+    name="cancel_on_disconnect",
+    vendor="CancelOnDisconnect",
+    kind=Bool(),
+    default=False,
+    group=Group.CONNECTIONS,
+    when=When.LIVE,
+    module="shardws.shard.shard",
+    text="Whether an async handler is cancelled when its client has gone, and what the client sent "
+    "before is dropped. Disconnected follows in any case.",
+)
+ON_HANDLER_ERROR: Final[Row[str]] = Row(
+    name="on_handler_error",
+    vendor="OnHandlerError",
+    kind=Choice("ignore", "close"),
+    default="ignore",
+    group=Group.CONNECTIONS,
+    when=When.LIVE,
+    module="shardws.shard.shard",
+    text="What happens to a client whose handler raised: nothing more than Error 436 and a line in "
+    "the log, or its connection is closed with 1011.",
+)
+MESSAGE_TIMEOUT: Final[Row[float]] = Row(
+    name="message_timeout",
+    vendor="MessageTimeout",
+    kind=Seconds(),
+    default=60.0,
+    low=0,
+    high=86400,
+    group=Group.CONNECTIONS,
+    when=When.LIVE,
+    module="shardws.shard.shard",
+    text="How long a message may take from its first byte to its last while its bytes are held in "
+    "memory; then its connection is closed with 1008. What BufferMessage False passes on is not "
+    "held. 0: for ever.",
+)
 PING_INTERVAL: Final[Row[float]] = Row(
     name="ping_interval",
     vendor="PingInterval",

@@ -26,6 +26,8 @@ from shardws.protocol.frames import BINARY, CLOSE
 from shardws.protocol.session import Item
 from shardws.shard.dispatch import D, Dispatcher
 
+# Queued events at which no more is read: a handler that blocks lets the loop turn and turn.
+MOST_QUEUED: Final = 1024
 DEEPEST: Final = 20  # handlers on top of one another; deeper ones wait for the one that blocks
 
 # A connection (None for an event of none here), the name of the handler and the event.
@@ -50,6 +52,8 @@ class DeferredDispatcher(Dispatcher):
 
     def _add(self, entry: Queued | Callable[[], None]) -> None:
         self.queue.append(entry)
+        if len(self.queue) >= MOST_QUEUED:
+            self.turns.pause(True)
         self.loop.stop()
 
     # -- what the shard tells ----------------------------------------------------------------
@@ -68,6 +72,8 @@ class DeferredDispatcher(Dispatcher):
                 self.hold(connection, "on_data_in", DataIn(connection.id, kind, payload, eom))
             else:
                 self.run(connection, "on_data_in", DataIn(connection.id, kind, payload, eom))
+        if len(self.queue) >= MOST_QUEUED:
+            connection.await_turn()  # there are none until the queue is shorter
 
     def run(self, connection: Connection, name: str, event: Any) -> None:
         # A corked connection writes nothing yet: a handler that blocks would wait for itself.
@@ -119,7 +125,7 @@ class DeferredDispatcher(Dispatcher):
             self._running.pop()
 
     def take(self, connection: Connection, hold: int) -> None:
-        """Stop reading; what is queued for the connection waits as what comes later does."""
+        """Have it wait; what is queued for the connection waits as what comes later does."""
         super().take(connection, hold)
         moved = [
             entry
@@ -139,6 +145,7 @@ class DeferredDispatcher(Dispatcher):
         """Run what is queued now; return whether there was anything."""
         if not self.queue or len(self._running) >= DEEPEST:
             return False
+        self.turns.pause(False)  # each queued event is run, or waits with its connection
         for _ in range(len(self.queue)):
             if not self.queue:
                 break  # a handler let the loop turn, and more ran on top of it
@@ -171,4 +178,4 @@ class DeferredDispatcher(Dispatcher):
         waiting, connection.backlog = connection.backlog or [], None
         self.queue.extendleft((connection, name, event) for name, event in reversed(waiting))
         if not connection.holds:
-            connection.set_reading(True)
+            connection.go_on()

@@ -1,33 +1,34 @@
 """From what happens on connections to the application's handlers, in order.
 
 Owns the rule that handlers of one connection run one after another: a plain handler is a call, an
-`async def` one becomes a task, and while it runs this connection is not read and its further
-events wait in its backlog (bounded by what one read had brought). An exception in a handler becomes
-an Error event and a log record, never a dead shard.
+`async def` one becomes a task, and while it runs nothing of this connection is parsed and its
+further events wait in its backlog (bounded by what one slice had brought). Whatever a handler
+raises becomes an Error event and a log record: no exception of the application gets through.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from shardws import events, hotpath
-from shardws.errors import ERROR_CODES, HandshakeError
+from shardws.close_reasons import HANDLER_FAILED
+from shardws.errors import HandshakeError
 from shardws.events import DataIn, Handlers
-from shardws.log import Adapter, cut
+from shardws.log import Adapter
 from shardws.net.connection import Connection
 from shardws.net.connection.states import HOLD_APPLICATION, HOLD_DECISION, HOLD_TASK, LOST, OPEN
 from shardws.protocol.closing import ABNORMAL
 from shardws.protocol.frames import BINARY, CLOSE, PING
 from shardws.protocol.session import Ending, Item
+from shardws.shard.reports import Reports
 from shardws.shard.tasks import Tasks, is_work, raise_if_ours
-from shardws.stats import ERRORS, HANDLER_ERRORS, PROTOCOL_ERRORS, Words
+from shardws.shard.turns import Turns
+from shardws.stats import PROTOCOL_ERRORS, Words
 
 make_data_in = hotpath.implementation.maker(DataIn)
 
 D = TypeVar("D", bound=events.Decision)
-
-LONGEST_ERROR: Final = 1000  # characters of an Error event: an exception may quote a whole message
 
 # What waits in a backlog: a name of Handlers and the event.
 Waiting = tuple[str, Any]
@@ -49,9 +50,9 @@ def _next(backlog: list[Waiting], holds: int) -> int:
 class Dispatcher:
     """Runs handlers; one for each shard."""
 
-    # What a handler may raise without harm: it is reported. `sys.exit` in one handler is not meant
+    # What a handler may raise without harm: it is reported. `sys.exit` in one of them is not meant
     # to take the connections of all, and a CancelledError is of something that it awaited.
-    faults: tuple[type[BaseException], ...] = (Exception, SystemExit, asyncio.CancelledError)
+    faults: tuple[type[BaseException], ...] = (BaseException,)
 
     def __init__(
         self,
@@ -62,13 +63,20 @@ class Dispatcher:
         *,
         ended: ConnectionCallback,
         forget: ConnectionCallback,
+        turns: Turns,
     ) -> None:
         """`ended` is called before on_disconnected, `forget` when no handler needs the record."""
         self.loop = loop
+        self.turns = turns
+        self.closes_on_error = False  # OnHandlerError
+        self.cancels_on_disconnect = False
         self.handlers = handlers
         self.row = row
         self.counters = hotpath.counters(row)
         self.log = log
+        self._reports = Reports(row, log, self.fire_remote)
+        self.failed = self._reports.failed
+        self.error = self._reports.error
         self._ended = ended
         self._forget = forget
         self.tasks = Tasks(loop)
@@ -82,7 +90,7 @@ class Dispatcher:
         connection_id = connection.id
         for kind, payload, eom in items:
             if kind <= BINARY:
-                if connection.state != OPEN:
+                if connection.state != OPEN and connection.state != LOST:
                     break  # its handler disconnected it: what came behind is as if never read
                 messages += eom
             elif not self._is_data(connection, kind, payload, len(items) == 1):
@@ -93,7 +101,7 @@ class Dispatcher:
                 try:
                     result = handler(make_data_in(connection_id, kind, payload, eom))
                 except self.faults as error:
-                    self.failed(connection_id, "on_data_in", error)
+                    self._handler_failed(connection, "on_data_in", error)
                 else:
                     if result is not None:
                         self.start(connection, "on_data_in", result)
@@ -104,9 +112,8 @@ class Dispatcher:
         """Tell whether a control frame concerns the application: a pong it asked for does."""
         if kind == PING:
             connection.take_reply()
-            return False
-        if kind == CLOSE:
-            return False  # the connection follows the session
+        if kind in (PING, CLOSE):
+            return False  # of a close frame: the connection follows the session
         return not connection.take_pong(payload, is_alone)  # the reply to our own ping does not
 
     # -- any event -------------------------------------------------------------------------
@@ -133,7 +140,7 @@ class Dispatcher:
             self.failed(event.connection_id, name, error)
             return
         if is_work(result):
-            self.tasks.spawn(self._guard(event.connection_id, name, result))
+            self.tasks.spawn(self._guard(result, partial(self.failed, event.connection_id, name)))
 
     def run(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler now; a coroutine it returns becomes this connection's task."""
@@ -152,7 +159,7 @@ class Dispatcher:
         try:
             result = handler(event)
         except self.faults as error:
-            self.failed(connection.id, name, error)
+            self._handler_failed(connection, name, error)
             return
         if result is not None:
             self.start(connection, name, result)
@@ -168,16 +175,19 @@ class Dispatcher:
         if not is_work(result):
             return
         self.take(connection, HOLD_TASK)
-        task = self.tasks.spawn(self._guard(connection.id, name, result))
+        failed = partial(self._handler_failed, connection, name)
+        task = self.tasks.spawn(self._guard(result, failed))
         connection.task = task
         task.add_done_callback(lambda done: self._finished(connection, done))
 
-    async def _guard(self, connection_id: int, name: str, result: Awaitable[None]) -> None:
+    async def _guard(
+        self, result: Awaitable[None], failed: Callable[[BaseException], None]
+    ) -> None:
         try:
             await self.tasks.within(result)
         except self.faults as error:
             raise_if_ours(error)
-            self.failed(connection_id, name, error)
+            failed(error)
 
     def _finished(self, connection: Connection, task: asyncio.Task[None]) -> None:
         connection.task = None
@@ -186,17 +196,17 @@ class Dispatcher:
         connection.active = connection.owner.now  # while it was not read it could not be idle
         self.release(connection, HOLD_TASK)
         is_over = connection.state == LOST or connection.is_told
-        if is_over and connection.task is None and not connection.backlog:
+        waits = connection.task or connection.backlog or connection.has_input
+        if is_over and not waits:
             self._forget(connection)
 
     def take(self, connection: Connection, hold: int) -> None:
-        """Stop reading a connection for one more reason."""
-        if not connection.holds:
-            connection.set_reading(False)
+        """Have what comes for a connection wait, for one more reason."""
         connection.holds |= hold
+        connection.wait()
 
     def release(self, connection: Connection, hold: int) -> None:
-        """Drop a reason; what waited for it runs, and with the last one reading goes on."""
+        """Drop a reason; what waited for it runs, and with the last one the connection goes on."""
         connection.holds &= ~hold
         while connection.backlog:
             position = _next(connection.backlog, connection.holds)
@@ -206,7 +216,7 @@ class Dispatcher:
             self.run(connection, name, event)
         connection.backlog = None
         if not connection.holds:
-            connection.set_reading(True)
+            connection.go_on()
 
     # -- decisions before a connection is open ---------------------------------------------
 
@@ -231,7 +241,8 @@ class Dispatcher:
             decided(connection, event)
             return
         self.take(connection, HOLD_DECISION)
-        self.tasks.spawn(self._decide_later(connection, name, event, decided, result))
+        task = self.tasks.spawn(self._decide_later(connection, name, event, decided, result))
+        connection.task = task
 
     async def _decide_later(
         self,
@@ -244,25 +255,36 @@ class Dispatcher:
         try:
             await self.tasks.within(result)
         except self.faults as error:
+            connection.task = None
             raise_if_ours(error)
             self.failed(connection.id, name, error)
             connection.refuse(HandshakeError(500, "the application failed"))
             self.release(connection, HOLD_DECISION)
         else:
+            connection.task = None
             self.release(connection, HOLD_DECISION)
             decided(connection, event)
 
     # -- the end ---------------------------------------------------------------------------
+
+    def left(self, connection: Connection) -> None:
+        """The client has gone: cancel what runs for it, if that is wanted."""
+        if self.cancels_on_disconnect:
+            connection.drop_input()
+            if connection.backlog:
+                connection.backlog = [one for one in connection.backlog if one[0] != "on_data_in"]
+            if connection.task is not None:
+                connection.task.cancel()
 
     def lost(self, connection: Connection, ending: Ending | None) -> None:
         """Fire Disconnected, once and last; the record goes when its handler is done."""
         if ending is not None and connection.was_opened:
             if ending.error is not None:
                 self.row[PROTOCOL_ERRORS] += 1
-                self._log_end(connection, "broke the protocol", ending)
+                self._reports.ended(connection, "broke the protocol", ending)
                 self.error(connection.id, ending.error.code, ending.error.description)
             elif ending.code == ABNORMAL:
-                self._log_end(connection, "ended without a close frame", ending)
+                self._reports.ended(connection, "ended without a close frame", ending)
             event = events.Disconnected(connection.id, ending.code, ending.reason)
             # What an application has paused (AcceptData) does not hold back the end.
             connection.holds &= HOLD_TASK
@@ -271,34 +293,13 @@ class Dispatcher:
                 self.fire(connection, name, waiting)
             self.fire(connection, "on_disconnected", event)
             if connection.task is not None:
-                self.tasks.expect(connection.task, lambda: self._outlived(connection.id))
+                outlived, patience = self._reports.outlived, self.tasks.patience
+                self.tasks.expect(connection.task, lambda: outlived(connection.id, patience))
         else:
             self._forget(connection)
 
-    def _outlived(self, who: int) -> None:
-        text = "a handler of connection %d still runs %g s after its client has gone"
-        self.log.warning(text, who, self.tasks.patience, extra={"connection_id": who})
-
-    def _log_end(self, connection: Connection, what: str, ending: Ending) -> None:
-        text = f"client %s (connection %d) {what}: %d %s"
-        ended = (connection.id, ending.code, cut(ending.reason))
-        self.log.about_stranger(f"clients that {what}", connection, logging.INFO, text, *ended)
-
-    # -- errors ----------------------------------------------------------------------------
-
-    def failed(self, connection_id: int, name: str, error: BaseException) -> None:
-        """Report an exception of a handler."""
-        self.row[HANDLER_ERRORS] += 1
-        # A line about on_log is not for on_log: it would raise again.
-        log = self.log if name != "on_log" else self.log.unwatched
-        extra = {"connection_id": connection_id}
-        log.error("%s of connection %d raised", name, connection_id, exc_info=error, extra=extra)
-        if name != "on_error":
-            text = cut(f"{name}: {type(error).__name__}: {error}", LONGEST_ERROR)
-            self.error(connection_id, 436, text)
-
-    def error(self, connection_id: int, code: int, description: str = "") -> None:
-        """Fire an Error event: trouble with no caller to raise to."""
-        self.row[ERRORS] += 1
-        description = description or ERROR_CODES[code].text
-        self.fire_remote("on_error", events.Error(connection_id, code, description))
+    def _handler_failed(self, connection: Connection, name: str, error: BaseException) -> None:
+        """Report an exception of a connection's handler, and do what OnHandlerError says."""
+        self.failed(connection.id, name, error)
+        if self.closes_on_error:
+            connection.disconnect(HANDLER_FAILED.code, HANDLER_FAILED.text)

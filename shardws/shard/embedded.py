@@ -23,12 +23,19 @@ from shardws.shard.application import Application
 from shardws.shard.blocking import BlockingRouter, Wait
 from shardws.shard.context import ShardContext
 from shardws.shard.deferred import DeferredDispatcher
+from shardws.shard.dispatch import Dispatcher
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
 
 IDLE_S: Final = 0.01  # how long do_events waits when there is nothing to do
 WAIT_S: Final = 0.001  # how often a blocking send checks whether its bytes have been sent
 CLOSE_S: Final = 2.0  # how long shutdown waits for the clients' close frames
+
+
+class GuestDispatcher(Dispatcher):
+    """On the loop of another program, whose KeyboardInterrupt is not ours to catch."""
+
+    faults = (Exception, SystemExit, asyncio.CancelledError)
 
 
 class EmbeddedShard:
@@ -51,7 +58,7 @@ class EmbeddedShard:
             router = partial(BlockingRouter, turner=self)
             self.shard = Shard(*arguments, dispatcher=DeferredDispatcher, router=router)
         else:
-            self.shard = Shard(*arguments)
+            self.shard = Shard(*arguments, dispatcher=GuestDispatcher)
         self.shard.start()
         self._holdings = forked_children.Holdings(self.shard, loop=descriptors)
         self.listener: Listener | None = None

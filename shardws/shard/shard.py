@@ -45,9 +45,11 @@ from shardws.shard.flushing import Flusher
 from shardws.shard.log_events import EventLog
 from shardws.shard.loop_thread import LoopThread
 from shardws.shard.opening import Opening
+from shardws.shard.partial_messages import PartialMessages
 from shardws.shard.routing_sink import ALL_IDS, ShardRoutingSink
 from shardws.shard.thread_calls import ThreadCalls
 from shardws.shard.tls import ShardTLS
+from shardws.shard.turns import Turns
 from shardws.shard.view import ConnectionView
 from shardws.stats import (
     DISCONNECTED,
@@ -88,12 +90,11 @@ class Shard:
         self.log = shard_logger("shard", context.slot)
         self.row = context.stats.row(ids.row_of(context.slot, context.generation))
         self.config: ConnectionConfig = configuration.connection_config(settings)
-        self.clock = loop.time
         self.now = loop.time()
         self.interned = InternedTexts()
-        self.dispatch = dispatcher(
-            loop, handlers, self.row, self.log, ended=self._leave, forget=self._forget
-        )
+        self.partial_messages = PartialMessages(self.row)
+        make = partial(dispatcher, ended=self._leave, forget=self._forget)
+        self.dispatch = make(loop, handlers, self.row, self.log, turns=Turns(loop, self.log))
         self.counters = self.dispatch.counters
         self.joiner = Joiner()
         self.registry = Registry()
@@ -162,11 +163,9 @@ class Shard:
         row[HEARTBEAT] = int(now * 1e9)
         row[LOOP_LAG] = max(0, int((now - self._beat_due) * 1e6))
         if self._full or row[QUEUE_BYTES]:
-            row[QUEUE_BYTES] = sum(
-                connection.transport.get_write_buffer_size()
-                for connection in self._full
-                if connection.transport is not None
-            )
+            wires = [one.transport for one in self._full if one.transport is not None]
+            row[QUEUE_BYTES] = sum(wire.get_write_buffer_size() for wire in wires)
+        self.partial_messages.look(now)
         for connection in self._wheel.advance(now):
             connection.expire(now)
         self.admission.look()
@@ -197,7 +196,11 @@ class Shard:
 
     def _limit(self) -> None:
         self.router.limit_groups(self.settings[table.MAX_GROUPS])
-        self.dispatch.tasks.limit_to(self.settings[table.HANDLER_TIMEOUT])
+        settings = self.settings
+        self.dispatch.tasks.limit_to(settings[table.HANDLER_TIMEOUT])
+        self.dispatch.closes_on_error = settings[table.ON_HANDLER_ERROR] == "close"
+        self.dispatch.cancels_on_disconnect = settings[table.CANCEL_ON_DISCONNECT]
+        self.partial_messages.limit_to(settings[table.MESSAGE_TIMEOUT])
 
     def find(self, connection_id: int) -> Connection:
         """Return a connection here that has an id, open or not.
@@ -274,6 +277,18 @@ class Shard:
         self.admission.lingers(connection)
         self.log_events.refused(connection, error)
 
+    def clock(self) -> float:
+        return self.loop.time()
+
+    def wait_turn(self, connection: Connection) -> None:
+        self.dispatch.turns.add(connection)
+
+    def holding(self, connection: Connection) -> None:
+        self.partial_messages.add(connection)
+
+    def left(self, connection: Connection) -> None:
+        self.dispatch.left(connection)
+
     def ended(self, connection: Connection, ending: Ending) -> None:
         """Fire Disconnected, and count the connection out."""
         self.admission.lingers(connection)
@@ -312,8 +327,7 @@ class Shard:
 
     def idle(self, connection: Connection) -> None:
         """Fire Error for a connection that its Timeout ends."""
-        text = f"no data for {connection.timeout:g} s"
-        self.dispatch.error(connection.id, 301, text)
+        self.dispatch.error(connection.id, 301, f"no data for {connection.timeout:g} s")
 
     def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome:
         """Return the outcome of a local send that was not taken."""

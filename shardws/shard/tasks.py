@@ -23,10 +23,23 @@ def is_work(result: object) -> TypeGuard[Awaitable[None]]:
 
 
 def raise_if_ours(error: BaseException) -> None:
-    """Raise a CancelledError again when the current task was told to end; any other is a fault."""
-    task = asyncio.current_task()
+    """Raise again what is not of the handler's making: any other error is a fault of its own.
+
+    A CancelledError when the current task was told to end, and a GeneratorExit when its coroutine
+    is being closed, which happens outside of any task.
+    """
+    task = _current_task()
     if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
         raise error
+    if isinstance(error, GeneratorExit) and task is None:
+        raise error
+
+
+def _current_task() -> "asyncio.Task[Any] | None":
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs: the coroutine is being closed
+        return None
 
 
 class Tasks:

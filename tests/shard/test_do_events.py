@@ -10,8 +10,11 @@ import pytest
 from websockets.sync.client import ClientConnection
 
 from shardws import Connected, DataIn, ShardwsError, WebSocketServer
+from shardws.protocol.slices import ITEMS
+from shardws.shard.deferred import MOST_QUEUED
 from tests.shard.embedded_server import EmbeddedServer, client_thread
 from tests.shard.server_fixture import DEADLINE_S
+from tests.unit.protocol.client_frames import frame
 from tests.upgrade_request import UPGRADE
 
 
@@ -162,3 +165,23 @@ def test_a_handler_may_call_do_events(embedded: EmbeddedServer) -> None:
         ["begin 1", "begin 2", "end 2", "end 1"],
         ["begin 2", "end 2", "begin 1", "end 1"],
     )
+
+
+def test_what_waits_for_do_events_is_bounded(embedded: EmbeddedServer) -> None:
+    """A handler that blocks lets the loop turn and turn: the queue grew with all that was sent."""
+    count = 20_000
+    told: list[bytes] = []
+    embedded.server.on_data_in = lambda e: told.append(e.text)
+    shard: Any = embedded.server._embedded
+    queue = shard.shard.dispatch.queue
+    with embedded.nonreading_client():
+        data = b"".join(frame(0x82, b"%d" % number) for number in range(count))
+        sender = threading.Thread(target=embedded.nonreading_socket.sendall, args=(data,))
+        sender.start()
+        for _ in range(500):
+            shard._run_loop(0.001)  # as inside of a handler that blocks too deep
+            assert len(queue) < MOST_QUEUED + ITEMS
+        assert len(queue) >= MOST_QUEUED
+        embedded.run_until(lambda: len(told) == count)
+        sender.join(DEADLINE_S)
+    assert [int(text) for text in told] == list(range(count))

@@ -107,7 +107,7 @@ def test_a_handler_of_log_that_raises_does_not_raise_for_ever(
     run(main())
     lines = [record for record in caplog.records if "on_log" in record.getMessage()]
     assert len(lines) == 3
-    assert lines[0].pathname.endswith("dispatch.py")  # the line that logged, not the adapter
+    assert lines[0].pathname.endswith("reports.py")  # the line that logged, not the adapter
 
 
 def test_lines_beyond_the_bound_are_told_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,11 @@ Owns the transport, the opening request, the session, the outgoing queue, the on
 order of the end. Handlers, other connections and other shards are the Owner's affair (the shard):
 it is told what happened.
 
+What one read brings is worked in slices (protocol.slices). Between two of them, and after a long
+read, the socket is not read and the connection waits in the shard's queue of turns (`take_turn`).
+While a handler or a decision holds it, nothing is parsed or inflated; the socket is read on, up to
+a bound, so that a client that leaves is noticed. What it sent before it left is still told.
+
 The class has two halves. The hot half runs for every message; its attributes come first in
 `__init__`. The cold half runs when a connection opens, when time passes, and when it ends; it
 calls the hot half, which calls back only where something is out of the ordinary.
@@ -41,16 +46,24 @@ from shardws.net.connection.states import (
     ENDING,
     HOLD_APPLICATION,
     LOST,
+    NOT_READ,
     OPEN,
     OPENING,
+    STOP_CLOSED,
+    STOP_FULL,
+    STOP_HELD,
+    STOP_OPENING,
+    STOP_OVER,
+    STOP_TURN,
 )
 from shardws.net.options import UNTOUCHED
 from shardws.net.shutdown import HasSocket, shut_down
+from shardws.net.tcp import acknowledged, unacknowledged
 from shardws.outcomes import DROPPED, GONE, QUEUED, Outcome, SendOutcome
 from shardws.protocol import codec, handshake
 from shardws.protocol.formats import message_of
-from shardws.protocol.frames import BINARY, CLOSE, Frame, header
-from shardws.protocol.keepalive import NEVER, Action, round_trip, token
+from shardws.protocol.frames import BINARY, CLOSE, Frame, Item, header
+from shardws.protocol.keepalive import NEVER, Action, Ahead, round_trip, token
 from shardws.protocol.request import Request
 from shardws.protocol.session import Session, State
 
@@ -63,6 +76,14 @@ PONG_BYTE: Final = 0x8A
 # A plain name: looking up a member of an enumeration would be seen in the cost of a message.
 IN_SESSION: Final = State.OPEN
 
+# A read from here on may bring many messages, and handlers are timed; below the clock is not read.
+TIMED_READ: Final = 1024
+# A read from here on ends the turn: libuv reads one socket up to 32 times in a row, 256,000 bytes
+# at a time, before it looks at another.
+LONG_READ: Final = 64 * 1024
+# Read ahead while something holds the connection; the last read may go beyond it.
+MOST_KEPT: Final = 64 * 1024
+
 # How long a client that is denied anyway may take for its opening request, in seconds.
 DENIED_S: Final = 3.0
 # How long a peer may go on sending after our last byte (RFC 6455 7.1.1; RFC 9112 9.6), and how much
@@ -70,6 +91,8 @@ DENIED_S: Final = 3.0
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 64 * 1024
 LONGEST_END_S: Final = 60.0
+# What fits into one segment is no queue: it takes a round trip, however slowly the peer reads.
+SEGMENT: Final = 1500
 
 
 class Connection(asyncio.Protocol):
@@ -89,7 +112,6 @@ class Connection(asyncio.Protocol):
         "holds",
         "id",
         "is_framed",
-        "late_pong",
         "local_address",
         "outbox",
         "owner",
@@ -104,6 +126,7 @@ class Connection(asyncio.Protocol):
         "session",
         "size",
         "state",
+        "stops",
         "task",
         "transport",
         "uncounted",
@@ -126,12 +149,12 @@ class Connection(asyncio.Protocol):
         self.corked = False  # inside data_received, whose end will flush
         self.blocked = 0  # states.BLOCKED_*
         self.holds = 0  # states.HOLD_*
+        self.stops = STOP_OPENING  # states.STOP_*
         self.seen = 0.0  # owner.now when the peer was last heard
         self.active = 0.0  # owner.now when something other than our pings last left
         # The cold half.
         self.reader: handshake.HandshakeReader | None = None
         self.request: Request | None = None
-        self.late_pong: Frame | None = None
         self.extras: Extras | None = None
         self.remote_host = ""
         self.remote_port = 0
@@ -152,35 +175,169 @@ class Connection(asyncio.Protocol):
     # -- reading -----------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        session, owner = self.session, self.owner
-        if session is None:
-            self._read_request(data)
+        if self.stops:
+            self._read_ahead(data)
             return
+        session: Session = self.session  # type: ignore[assignment]  # else there is STOP_OPENING
+        owner = self.owner
         self.seen = owner.now
         self.corked = True
+        size = len(data)
         items = session.receive(data)
-        if items:
-            owner.received(self, items, len(data))
+        if size >= TIMED_READ:
+            self._tell_large(session, items, size)
+        elif items:
+            owner.received(self, items, size)
         else:
-            owner.counters.received(0, len(data))
+            owner.counters.received(0, size)
         # What follows is `settle`, without the call.
         self.corked = False
-        if session.replies:
-            self._take_replies(session)
-        if self.outbox:
+        if session.is_due:
+            self.settle(session)
+        elif self.outbox:
             self.flush()
-        if session.state is not IN_SESSION:
-            self._follow(session)
+
+    def _tell_large(self, session: Session, items: list[Item], size: int) -> None:
+        """Have the items of a read told that may have many, and see how long that takes."""
+        begin = time.monotonic()
+        self.owner.received(self, items, size)
+        session.pace(len(items), time.monotonic() - begin)
+        if size >= LONG_READ:
+            self.await_turn()
 
     def settle(self, session: Session) -> None:
         """Uncork the connection, write what has collected and follow the session's state."""
         self.corked = False
+        session.is_due = False
+        if session.nothings:
+            session.charge(self.owner.now)
         if session.replies:
             self._take_replies(session)
         if self.outbox:
             self.flush()
         if session.state is not IN_SESSION:
             self._follow(session)
+        elif session.held:
+            self.owner.holding(self)
+        if session.has_more and not self.is_held:
+            self.await_turn()
+
+    # -- turns -------------------------------------------------------------------------------
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing may be parsed: a handler would have to run.
+
+        None has to when the session is closing, and then the peer's close frame is waited for.
+        """
+        session = self.session
+        return bool(self.holds) and (session is None or session.state is IN_SESSION)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether what the peer sends is worked at once: if not, it is not the peer who is late."""
+        return not self.stops
+
+    @property
+    def has_input(self) -> bool:
+        """Whether something was read that the session has not worked yet."""
+        session = self.session
+        if session is None or session.state is State.CLOSED:
+            return False
+        return session.has_more or self._has_raw
+
+    @property
+    def _has_raw(self) -> bool:
+        return self.extras is not None and bool(self.extras.raw)
+
+    def await_turn(self) -> None:
+        """Stop reading until all others had their turn."""
+        if not self.stops & STOP_TURN:
+            self._set_stops(self.stops | STOP_TURN)
+            self.owner.wait_turn(self)
+
+    def take_turn(self) -> None:
+        """Work the next slice of what was read; called by the queue of turns."""
+        session = self.session
+        if session is None:
+            if self.state == OPENING and not self.holds:
+                self.feed_early()
+        elif self._can_work:
+            begin = time.monotonic()
+            count = self._work(session)
+            session.pace(count, time.monotonic() - begin)
+        if self._can_work:
+            self.owner.wait_turn(self)
+        else:
+            self._set_stops(self.stops & ~STOP_TURN)
+            self._tell_late_end()
+
+    @property
+    def _can_work(self) -> bool:
+        return self.state != ENDING and self.has_input and not self.is_held
+
+    def _work(self, session: Session) -> int:
+        """Work one slice of what was read; return how many items it had."""
+        self.corked = True
+        if session.has_more:
+            items, size = session.go_on(), 0
+        else:  # read ahead, and not counted yet
+            raw = self._take_raw()
+            items, size = session.receive(raw), len(raw)
+        self.owner.received(self, items, size)
+        self.settle(session)
+        return len(items)
+
+    def go_on(self) -> None:
+        """Nothing holds the connection any more: work what was read, then read on."""
+        self.stops &= ~STOP_HELD
+        if self.has_input or (self.session is None and self._has_raw):
+            self.await_turn()
+        else:
+            self._set_stops(self.stops & ~STOP_FULL)
+            self._tell_late_end()
+
+    def wait(self) -> None:
+        """Something holds the connection: keep what comes, until `go_on`."""
+        self.stops |= STOP_HELD
+
+    def read_nothing(self) -> None:
+        """Do not even read ahead until `go_on`."""
+        self._set_stops(self.stops | STOP_FULL)
+
+    def _read_ahead(self, data: bytes) -> None:
+        """Take what comes before there is a session, while it is held, or before its turn.
+
+        What comes when the end was told is nobody's any more.
+        """
+        session = self.session
+        if session is None:
+            self._read_request(data)
+            return
+        self.seen = self.owner.now
+        if session.state is State.CLOSED or self.state >= ENDING:
+            return
+        raw = self.extra().raw
+        raw += data
+        if not self.is_held:
+            self.await_turn()
+        elif len(raw) >= MOST_KEPT:
+            self._set_stops(self.stops | STOP_FULL)
+
+    def drop_input(self) -> None:
+        """Forget what was read and not told yet."""
+        if self.extras is not None:
+            self.extras.raw = bytearray()
+        if self.session is not None:
+            self.session.forget_rest()
+
+    def _set_stops(self, stops: int) -> None:
+        before, self.stops = self.stops & NOT_READ, stops
+        if bool(before) != bool(stops & NOT_READ) and self.transport is not None:
+            if not before:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -287,7 +444,7 @@ class Connection(asyncio.Protocol):
         reply = session.replies.pop(0)
         if self.blocked & BLOCKED_WIRE and reply[0] == PONG_BYTE:
             # A peer that pings and does not read: only the newest pong is owed (RFC 6455 5.5.3).
-            self.late_pong = reply
+            self.extra().late_pong = reply
         else:
             self.outbox.append(reply)
             self.uncounted += 1
@@ -361,10 +518,11 @@ class Connection(asyncio.Protocol):
         return self.owner.unsent(self.id, outcome)
 
     def _send_late_pong(self) -> None:
-        if self.late_pong is not None and self.state in (OPEN, CLOSING):
-            self.outbox.append(self.late_pong)
+        extras = self.extras
+        if extras is not None and extras.late_pong is not None and self.state in (OPEN, CLOSING):
+            self.outbox.append(extras.late_pong)
             self.uncounted += 1
-            self.late_pong = None
+            extras.late_pong = None
             self.flush()
 
     # -- messages in parts -------------------------------------------------------------------
@@ -434,12 +592,14 @@ class Connection(asyncio.Protocol):
         return self.state in (OPENING, DECIDING)
 
     def _read_request(self, data: bytes) -> None:
-        if self.reader is None or self.state != OPENING:
-            return  # from a peer that was refused, or whose request is being decided on
-        if self.holds:  # its address is being decided on
-            self.extra().early += data
-            self.set_reading(False)
+        if self.holds and self.state in (OPENING, DECIDING):
+            raw = self.extra().raw
+            raw += data
+            if len(raw) >= MOST_KEPT:
+                self._set_stops(self.stops | STOP_FULL)
             return
+        if self.reader is None or self.state != OPENING:
+            return  # from a peer that was refused
         try:
             request = self.reader.receive(data)
         except HandshakeError as error:
@@ -467,10 +627,18 @@ class Connection(asyncio.Protocol):
 
     def feed_early(self) -> None:
         """Read what came while the address was decided on."""
+        raw = self._take_raw()
+        if raw:
+            self._read_request(raw)
+
+    def _take_raw(self) -> bytes:
+        """Return what was read ahead, and read on."""
         extras = self.extras
-        if extras is not None and extras.early:
-            early, extras.early = extras.early, b""
-            self._read_request(early)
+        if extras is None or not extras.raw:
+            return b""
+        raw, extras.raw = bytes(extras.raw), bytearray()
+        self._set_stops(self.stops & ~STOP_FULL)
+        return raw
 
     def open(self, answer: bytes, session: Session) -> None:
         """Queue the 101 answer and become OPEN; `feed_rest` reads what came behind the request.
@@ -478,6 +646,7 @@ class Connection(asyncio.Protocol):
         The answer leaves in one write with what on_connected sends: `settle` follows.
         """
         self.state = OPEN
+        self.stops &= ~STOP_OPENING
         self.session = session
         self.was_opened = True
         self.corked = True
@@ -489,8 +658,11 @@ class Connection(asyncio.Protocol):
     def feed_rest(self) -> None:
         """Read the frames that came in one segment with the request."""
         reader, self.reader = self.reader, None
-        if reader is not None and reader.rest and self.state == OPEN:
-            self.data_received(reader.rest)
+        if reader is None or self.state != OPEN:
+            return
+        rest = reader.rest + self._take_raw()
+        if rest:
+            self.data_received(rest)
 
     def refuse(self, error: HandshakeError) -> None:
         """Answer the opening request with an HTTP error and end."""
@@ -499,15 +671,6 @@ class Connection(asyncio.Protocol):
         self.owner.refused(self, error)
         self.transport.write(handshake.refuse(error))
         self._linger()
-
-    def set_reading(self, wanted: bool) -> None:
-        """Resume or pause reading of the socket."""
-        if self.transport is None:
-            return
-        if wanted:
-            self.transport.resume_reading()
-        else:
-            self.transport.pause_reading()
 
     # -- the deadline ------------------------------------------------------------------------
 
@@ -547,8 +710,10 @@ class Connection(asyncio.Protocol):
             self.refuse(self.refusal or HandshakeError(408, "no opening request in time"))
         elif self.state == DECIDING:
             self.refuse(HandshakeError(503, "the application did not decide in time"))
-        elif self.state == ENDING and self._is_leaving(now):
+        elif self.state == ENDING and self._is_leaving() and now < self.extra().ends_by:
             self.expire_in(LINGER_S)
+        elif self.state == CLOSING and self._is_leaving():
+            self.expire_in(self.config.close_timeout)
         else:
             self.abort()
 
@@ -557,17 +722,21 @@ class Connection(asyncio.Protocol):
     def schedule_keepalive(self, now: float) -> None:
         """Ping, give up or wait, by the keepalive rules and the idle timeout."""
         heard = self.seen
-        if self.holds:  # while nothing is read, silence says nothing about the peer
+        if self.stops:  # silence says nothing about the peer
             heard, self.ping_at = now, 0.0
         idle_at = self._idle_at(now)
         if now >= idle_at:
             self.owner.idle(self)
             self.disconnect(IDLE.code, IDLE.text)
             return
-        step = self.config.keepalive.step(now, heard, self.ping_at, self.id)
+        begun = 0.0 if self.extras is None else self.extras.ping_from
+        step = self.config.keepalive.step(now, heard, self.ping_at, self.id, begun)
         if step.action is Action.GIVE_UP:
-            self._give_up("no answer to a ping")
-            return
+            if not self._is_ping_under_way():
+                self._give_up("no answer to a ping")
+                return
+            self.extra().ping_from = now
+            step = self.config.keepalive.step(now, heard, self.ping_at, self.id, now)
         if step.action is Action.PING:
             self._ping(now)
         due = min(step.again_at, idle_at)
@@ -583,6 +752,19 @@ class Connection(asyncio.Protocol):
         self.uncounted += 1
         self.flush()
         self.active = active
+        transport = cast(asyncio.Transport, self.transport)
+        waiting = transport.get_write_buffer_size() + unacknowledged(transport)
+        if waiting > SEGMENT:
+            self.extra().ahead = Ahead(acknowledged(transport), waiting)
+        elif self.extras is not None:
+            self.extras.ahead = None
+
+    def _is_ping_under_way(self) -> bool:
+        """Whether what stands in front of our ping still goes down."""
+        extras = self.extras
+        if extras is None or extras.ahead is None or self.transport is None:
+            return False
+        return extras.ahead.has_moved(acknowledged(cast(asyncio.Transport, self.transport)))
 
     def take_pong(self, payload: bytes, is_alone: bool) -> bool:
         """Note the round trip when the pong answers our ping; False for any other pong.
@@ -629,11 +811,17 @@ class Connection(asyncio.Protocol):
         if self.holds & ~HOLD_APPLICATION:
             return now + timeout  # a handler works on what came last
         if now >= self._moved_at + timeout:
-            waiting, extras = self.waiting, self.extra()
+            waiting, extras = self._under_way(), self.extra()
             if waiting != extras.waiting:  # a slow reader takes what was written long ago
                 extras.waiting = waiting
                 self.active = now
         return self._moved_at + timeout
+
+    def _under_way(self) -> int:
+        """Bytes that were taken and have not reached the peer's kernel."""
+        if self.transport is None:
+            return 0
+        return self.waiting + unacknowledged(cast(asyncio.Transport, self.transport))
 
     @property
     def _moved_at(self) -> float:
@@ -675,21 +863,25 @@ class Connection(asyncio.Protocol):
                 self._end()
             else:  # the peer may still send, and something of ours may not have left yet
                 self._linger()
-            self.owner.call_soon(self._tell_end)  # this may run inside a handler
+            self.owner.call_soon(self._tell_early_end)  # this may run inside a handler
         elif self.state == OPEN:
             self.state = CLOSING
+            self._await_leaving()
             self.expire_in(self.config.close_timeout)
+            if self.has_input:  # the peer's close frame may be in it
+                self.await_turn()
 
-    def _tell_end(self) -> None:
+    def _tell_early_end(self) -> None:
         """Tell the owner at once that the WebSocket is over, however long TCP stays."""
         if self.state != LOST and self.session is not None and not self.is_told:
-            self.extra().is_told = True
+            self.stops |= STOP_CLOSED
+            self.owner.left(self)
             self.owner.ended(self, self.session.lost())
 
     @property
     def is_told(self) -> bool:
         """Whether the owner was told that it is over, though TCP may not be."""
-        return self.extras is not None and self.extras.is_told
+        return bool(self.stops & STOP_CLOSED)
 
     def eof_received(self) -> bool:
         if self.state in (OPEN, CLOSING):
@@ -701,18 +893,24 @@ class Connection(asyncio.Protocol):
     def _begin_end(self) -> None:
         """Give the peer LINGER_S, longer while it takes what was written."""
         self.state = ENDING
-        waiting = self.waiting
-        if waiting or self.extras is not None:
-            self.extra().waiting = waiting
+        if self._await_leaving():
             self.extra().ends_by = time.monotonic() + LONGEST_END_S
         self.expire_in(LINGER_S)
 
-    def _is_leaving(self, now: float) -> bool:
+    def _await_leaving(self) -> bool:
+        """Note how much is to leave before the end; return whether it matters."""
+        waiting = self._under_way()
+        if waiting > SEGMENT or self.extras is not None:
+            self.extra().waiting = waiting
+        return waiting > SEGMENT
+
+    def _is_leaving(self) -> bool:
         """Whether the peer still takes, at a fair pace, what was written before the end."""
         extras = self.extra()
-        before, extras.waiting = extras.waiting, self.waiting
-        has_moved = before - extras.waiting >= max(1, min(before, LINGER_BYTES))
-        return has_moved and now < extras.ends_by
+        before, extras.waiting = extras.waiting, self._under_way()
+        if before <= SEGMENT:
+            return False
+        return before - extras.waiting >= min(before, LINGER_BYTES)
 
     def _end(self) -> None:
         """Close TCP after what is written, and by force when that takes too long."""
@@ -728,7 +926,7 @@ class Connection(asyncio.Protocol):
         self._begin_end()
         self.reader = None
         transport = cast(asyncio.Transport, self.transport)
-        self.set_reading(True)
+        self._set_stops(self.stops & ~STOP_FULL)  # in its turn it is read on, too
         if transport.can_write_eof():
             transport.write_eof()
         else:
@@ -739,15 +937,20 @@ class Connection(asyncio.Protocol):
         if self.state >= ENDING:
             return
         self.flush()
-        if self.session is not None:
+        if self.has_input:
+            self.extra().lost_because = reason
+        elif self.session is not None:
             self.session.lost(reason)
         self._linger()
 
     def abort(self) -> None:
-        """End TCP at once; connection_lost follows."""
+        """End TCP at once; connection_lost follows, and what was not told yet is dropped."""
+        self.drop_input()
         if self.transport is not None:
             self.state = max(self.state, ENDING)
             self.transport.abort()
+        elif self.state == LOST:
+            self._tell_late_end()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.transport is not None:
@@ -758,5 +961,25 @@ class Connection(asyncio.Protocol):
         self.reader = None
         self.outbox = []
         self.pending = 0
-        session = self.session
-        self.owner.lost(self, session.lost() if session is not None else None)
+        self.holds &= ~HOLD_APPLICATION  # does not hold back the end
+        if not self.is_told:
+            self.owner.left(self)  # once: what runs from now on belongs to the end
+        if not self.has_input:
+            self._tell_end()
+        elif not self.is_held:
+            self.await_turn()
+
+    def _tell_late_end(self) -> None:
+        """Tell the end of a connection that was lost while something of it waited."""
+        if self.state == LOST and not self.has_input and not self.stops & STOP_OVER:
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        self.stops |= STOP_OVER
+        session, extras = self.session, self.extras
+        if session is None:
+            self.owner.lost(self, None)
+        elif extras is not None and extras.lost_because:
+            self.owner.lost(self, session.lost(extras.lost_because))
+        else:
+            self.owner.lost(self, session.lost())

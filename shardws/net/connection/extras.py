@@ -3,11 +3,13 @@
 A connection without it costs one slot.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shardws.errors import HandshakeError
 from shardws.net.connection.multipart import Multipart
 from shardws.net.connection.states import COUNTED
+from shardws.protocol.frames import Frame
+from shardws.protocol.keepalive import Ahead
 from shardws.tls.negotiated import Negotiated
 
 
@@ -22,9 +24,12 @@ class Extras:
     # Our own pings and their pongs are no sign of life for Timeout, hence these two:
     pong_seen: float = 0.0  # `seen` after a read that brought nothing but the pong to our ping
     quiet_since: float = 0.0  # when something moved before our last ping
-    early: bytes = b""  # of the opening request, read while the address is decided on
+    raw: bytearray = field(default_factory=bytearray)  # read while something held the connection
+    late_pong: Frame | None = None  # owed to a peer that pings and does not read
+    ahead: Ahead | None = None  # what stood in front of our unanswered ping
+    ping_from: float = 0.0  # when PingTimeout began, if that was after the ping was queued
+    lost_because: str = ""  # why the connection was lost, if TLS knows better
     refusal: HandshakeError | None = None  # what the opening request will be answered with
     place: int = COUNTED  # states.COUNTED, TURNED_AWAY or LINGERING
-    is_told: bool = False  # the owner was told that it is over, though TCP is not
     ends_by: float = 0.0  # when the end has lasted long enough, whatever the peer still takes
-    waiting: int = 0  # bytes in the transport when the idle time, or the end, was last looked at
+    waiting: int = 0  # bytes on their way when the idle time, or the end, was last looked at

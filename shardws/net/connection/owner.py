@@ -9,7 +9,6 @@ from typing import Protocol, TypeVar
 
 from shardws.errors import HandshakeError
 from shardws.hotpath import Counting
-from shardws.interfaces import Clock
 from shardws.net.config import ConnectionConfig
 from shardws.net.connection.joiner import Joiner
 from shardws.net.interning import InternedTexts
@@ -29,8 +28,10 @@ class Owner(Protocol[ConnectionT]):
     counters: Counting
     joiner: Joiner
     now: float  # the loop's time at the last tick, in seconds
-    clock: Clock  # the loop's time now
     interned: InternedTexts
+
+    def clock(self) -> float:
+        """Return the loop's time now."""
 
     def accepted(self, connection: ConnectionT) -> None: ...
     def is_secure(self, connection: ConnectionT, request: Request) -> bool: ...
@@ -42,11 +43,20 @@ class Owner(Protocol[ConnectionT]):
     def later(self, connection_id: int) -> LaterSend: ...
     def call_soon(self, callback: Callable[[], None]) -> None: ...
     def idle(self, connection: ConnectionT) -> None: ...
+    def wait_turn(self, connection: ConnectionT) -> None:
+        """Have `take_turn` called when all that wait already had theirs."""
+
+    def holding(self, connection: ConnectionT) -> None:
+        """Note that its session holds bytes of a message in progress."""
+
+    def left(self, connection: ConnectionT) -> None:
+        """The WebSocket or TCP is over; `ended` or `lost` follows, behind what came before."""
+
     def ended(self, connection: ConnectionT, ending: Ending) -> None:
         """The WebSocket is over; TCP may stay for a while, which is nobody's affair."""
 
     def lost(self, connection: ConnectionT, ending: Ending | None) -> None:
-        """TCP is over; `ended` may have been called before."""
+        """TCP is over, and what came before was told; `ended` may have been called before."""
 
     def refused(self, connection: ConnectionT, error: HandshakeError) -> None: ...
     def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome: ...

@@ -4,7 +4,8 @@ The heartbeat is written by the shard's own loop, never by a thread, so a handle
 it. When it is late the shard gets ABRT, and faulthandler writes the stacks of all its threads;
 ABORT_GRACE seconds later it gets KILL. A supervisor that was itself stopped (SIGSTOP, a suspended
 machine) must not kill its shards for that: after a gap in its own checks it gives them the whole
-timeout again.
+timeout again. Nor must a shard be killed because the machine does not let it run: the time that it
+waited for a CPU does not count.
 
 `HeartbeatWatch` decides, without a process or clock; `Watchdog` sends the signals.
 """
@@ -14,6 +15,7 @@ import enum
 import os
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
 from shardws import stats
 from shardws.log import logger
@@ -23,6 +25,7 @@ from shardws_supervisor.shards.slots import ShardProcess, State
 # twice for the Disconnected handlers of connections whose handlers it cancelled, and for its links.
 STOP_DEADLINE = 5.0
 ABORT_GRACE = 2.0  # seconds between ABRT and KILL: time to write the stacks
+NO_STARVATION = 0.1  # seconds that any process waits for a CPU now and then
 LOOK_GAP = 3.0  # a longer gap between two checks means that the supervisor itself was stopped
 
 log = logger("supervisor.shards")
@@ -32,6 +35,7 @@ class Verdict(enum.Enum):
     """What to do with a shard."""
 
     WELL = "well"
+    EXCUSED = "excused"  # no beat in time, but it waited for a CPU: told once
     ABORT = "abort"
     KILL = "kill"
 
@@ -44,6 +48,10 @@ class HeartbeatWatch:
     since: float
     last_look: float = 0.0
     aborted_at: float | None = None
+    beat: float = -1.0  # the last one seen
+    waited_before: float = 0.0  # for a CPU, when that beat was first seen
+    starved: float = 0.0  # seconds since then
+    is_excused: bool = False
 
     def __post_init__(self) -> None:
         self.last_look = self.since
@@ -52,17 +60,38 @@ class HeartbeatWatch:
         """Return for how many seconds no heartbeat was seen, as far as can be known."""
         return now - max(beat, self.since)
 
-    def look(self, now: float, beat: float) -> Verdict:
-        """Decide from the time of the last heartbeat in monotonic seconds (0: none yet)."""
+    def look(self, now: float, beat: float, waited: float | None = None) -> Verdict:
+        """Decide from the time of the last heartbeat in monotonic seconds (0: none yet).
+
+        `waited`: seconds the process has waited for a CPU since its start; None: unknown.
+        """
         if now - self.last_look > LOOK_GAP:
             self.since = now
         self.last_look = now
+        if beat != self.beat or waited is None:
+            self.beat, self.waited_before, self.is_excused = beat, waited or 0.0, False
+        starved = 0.0 if waited is None else waited - self.waited_before
+        self.starved = starved if starved > NO_STARVATION else 0.0
         if self.aborted_at is not None:
             return Verdict.KILL if now - self.aborted_at >= ABORT_GRACE else Verdict.WELL
         if not self.timeout or self.silence(now, beat) < self.timeout:
             return Verdict.WELL
+        if self.silence(now, beat) - self.starved < self.timeout:
+            was_excused, self.is_excused = self.is_excused, True
+            return Verdict.WELL if was_excused else Verdict.EXCUSED
         self.aborted_at = now
         return Verdict.ABORT
+
+
+def waited_for_cpu(pid: int) -> float | None:
+    """Return the seconds a process has waited for a CPU; None where the kernel does not tell.
+
+    Of its main thread, which turns the loop; a wait that still lasts is not in it yet.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def send(process: ShardProcess, number: signal.Signals) -> None:
@@ -112,13 +141,17 @@ class Watchdog:
     def _check_health(self, process: ShardProcess, now: float) -> None:
         beat = self._memory.row(process.row)[stats.HEARTBEAT] / 1e9
         watch = self._watches[process.pid]
-        verdict = watch.look(now, beat)
-        if verdict is Verdict.ABORT:
-            silence = f"{watch.silence(now, beat):.1f} s"
-            who = f"{process.name} (pid {process.pid})"
-            log.error("%s has not run its event loop for %s: ABRT, its stacks follow", who, silence)
+        verdict = watch.look(now, beat, waited_for_cpu(process.pid))
+        who = f"{process.name} (pid {process.pid})"
+        silence = f"{watch.silence(now, beat):.1f} s"
+        starved = f"it waited {watch.starved:.1f} s of that for a CPU"
+        if verdict is Verdict.EXCUSED:
+            log.warning("%s has not run its event loop for %s, but %s", who, silence, starved)
+        elif verdict is Verdict.ABORT:
+            text = "%s has not run its event loop for %s: ABRT, its stacks follow (%s)"
+            log.error(text, who, silence, starved)
             process.complaint = f"its event loop did not run for {silence}"
             abort(process)
         elif verdict is Verdict.KILL:
-            log.error("%s (pid %d) did not end after ABRT: KILL", process.name, process.pid)
+            log.error("%s did not end after ABRT: KILL", who)
             send(process, signal.SIGKILL)

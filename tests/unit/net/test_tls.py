@@ -1,10 +1,12 @@
 """TLS between a transport and a Connection, with a client of the stdlib and no network."""
 
 import contextlib
+import itertools
 import ssl
 
 import pytest
 
+from shardws.net.tls import TURN_BYTES
 from shardws.tls.endings import Ending
 from shardws.tls.engine import TLSEngine
 from tests.unit.net.tls_transport_fixture import StubGuard, TLSFixture
@@ -233,3 +235,32 @@ def test_a_flood_that_shows_when_we_write_ends_the_connection(
     fixture.guard.turn()
     assert fixture.connection.told() == "a renegotiation does not end"
     assert [ending.code for ending in fixture.guard.endings] == [284]
+
+
+def test_a_long_read_is_decrypted_in_turns(fixture: TLSFixture) -> None:
+    """With records of one byte a read took 15 ms, and 32 reads came in a row."""
+    plain = bytes(range(256)) * 40
+    records = b"".join(fixture.encrypt(plain[at : at + 1]) for at in range(len(plain)))
+    assert len(records) > 3 * TURN_BYTES
+    fixture.transport.data_received(records)
+    lengths = [0]
+    while len(fixture.connection.received) < len(plain):
+        lengths.append(len(fixture.connection.received))
+        assert not fixture.tcp.is_reading
+        assert fixture.connection.turns == len(lengths) - 1
+        fixture.transport.resume_reading()
+        fixture.guard.turn()
+    lengths.append(len(plain))
+    taken = [now - before for before, now in itertools.pairwise(lengths)]
+    assert max(taken) <= TURN_BYTES // 22
+    assert fixture.connection.received == plain
+    assert fixture.tcp.is_reading
+
+
+def test_an_end_behind_a_long_read_waits_for_its_turn(fixture: TLSFixture) -> None:
+    plain = bytes(3 * TURN_BYTES)
+    fixture.transport.data_received(fixture.encrypt(plain) + fixture.close_notify())
+    while fixture.connection.reason is None:
+        fixture.transport.resume_reading()
+        fixture.guard.turn()
+    assert fixture.connection.received == plain

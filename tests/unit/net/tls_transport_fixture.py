@@ -127,6 +127,8 @@ class FakeConnection:
         self.received = b""
         self.reason: str | None = None
         self.is_lost = False
+        self.turns = 0  # that it awaited
+        self.is_held = False
         self.pauses: list[bool] = []
         self.extras: Extras | None = None
         self.on_data: Callable[[bytes], None] = lambda data: None
@@ -138,6 +140,11 @@ class FakeConnection:
     def data_received(self, data: bytes) -> None:
         self.received += data
         self.on_data(data)
+
+    def await_turn(self) -> None:
+        assert self.transport is not None
+        self.turns += 1
+        self.transport.pause_reading()
 
     def broken(self, reason: str) -> None:
         self.reason = reason

@@ -65,11 +65,19 @@ class SessionOutput:
         return join_fragments(self.items)
 
 
+def read(session: Session, data: bytes) -> list[Item]:
+    """Have a session read all of it, slice by slice."""
+    items = session.receive(data)
+    while session.has_more:
+        items += session.go_on()
+    return items
+
+
 def feed_session(session: Session, data: bytes, size: int = 0) -> SessionOutput:
     """Feed the data in reads of `size` bytes and collect what comes out."""
     heard = SessionOutput()
     for piece in chunks_of(data, size):
-        heard.items += session.receive(piece)
+        heard.items += read(session, piece)
     heard.replies += session.replies
     session.replies.clear()
     return heard

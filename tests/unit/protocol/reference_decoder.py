@@ -12,6 +12,7 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
 from shardws.protocol.session import Session
+from tests.unit.protocol.client_frames import read
 
 
 @dataclass
@@ -104,7 +105,7 @@ def decode(session: Session, data: bytes, cuts: list[int]) -> Decoded:
     at = turn = 0
     while at < len(data):
         size = max(1, cuts[turn % len(cuts)]) if cuts else len(data)
-        for kind, payload, eom in session.receive(data[at : at + size]):
+        for kind, payload, eom in read(session, data[at : at + size]):
             if kind == 8:
                 continue
             if kind >= 9:

@@ -30,7 +30,11 @@ def test_without_the_extension_the_python_implementation_runs(
 
 def test_an_extension_of_older_source_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     extension = pytest.importorskip("shardws.protocol._frames", exc_type=ImportError)
-    monkeypatch.delattr(extension, "continuations")
+    monkeypatch.setattr(extension, "CONTRACT", frames.CONTRACT - 1)
+    assert codec.select("") is frames
+    with pytest.raises(ImportError, match="was not built of this source"):
+        codec.select("c")
+    monkeypatch.delattr(extension, "CONTRACT")
     assert codec.select("") is frames
     with pytest.raises(ImportError, match="was not built of this source"):
         codec.select("c")

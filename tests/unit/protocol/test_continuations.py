@@ -81,10 +81,18 @@ def test_a_start_outside_the_data_is_refused(
         implementation.continuations(b"abcdef", ROOM, start)
 
 
+@pytest.mark.parametrize("limit", [-1, 0, 1, 2, 3])
+def test_a_run_has_so_many_frames_at_most(implementation: codec.Implementation, limit: int) -> None:
+    data = frame(0, b"a") + frame(0x80, b"b")
+    taken = max(0, min(2, limit))
+    found = implementation.continuations(data, ROOM, 0, limit)
+    assert found == ([b"a", b"b"][:taken], taken * 7, taken == 2)
+
+
 @pytest.mark.skipif(len(IMPLEMENTATIONS) < 2, reason="the C implementation was not built")
 def test_the_c_body_refuses_wrong_arguments() -> None:
     c = IMPLEMENTATIONS[1]
-    for wrong in ((b"",), (b"", 1, 0, 0), (bytearray(b""), 1), ("", 1)):
+    for wrong in ((b"",), (b"", 1, 0, 0, 0), (bytearray(b""), 1), ("", 1)):
         with pytest.raises(TypeError, match="continuations"):
             c.continuations(*wrong)
     with pytest.raises(OverflowError):
@@ -109,9 +117,13 @@ STREAMS = st.lists(
 
 @pytest.mark.skipif(len(IMPLEMENTATIONS) < 2, reason="the C implementation was not built")
 @settings(max_examples=300, deadline=None)
-@given(data=STREAMS, room=st.sampled_from([0, 5, 125, 200, ROOM]), start=st.integers(0, 9))
-def test_both_implementations_agree(data: bytes, room: int, start: int) -> None:
-    python, c = (
-        module.continuations(data, room, min(start, len(data))) for module in IMPLEMENTATIONS
-    )
+@given(
+    data=STREAMS,
+    room=st.sampled_from([0, 5, 125, 200, ROOM]),
+    start=st.integers(0, 9),
+    limit=st.integers(-1, 9),
+)
+def test_both_implementations_agree(data: bytes, room: int, start: int, limit: int) -> None:
+    at = min(start, len(data))
+    python, c = (module.continuations(data, room, at, limit) for module in IMPLEMENTATIONS)
     assert python == c

@@ -51,8 +51,11 @@ NOT_ORDINARY = [
     ("unmasked, longer", b"\x82\x7f" + (70000).to_bytes(8) + b"a" * 70000),
     ("fragment", frame(0x01, b"hello")),
     ("continuation", frame(0x80, b"hello")),
-    ("ping", frame(0x89, b"hello")),
-    ("pong", frame(0x8A, b"hello")),
+    ("ping of 126", frame(0x89, b"a" * 126)),
+    ("ping, length in two", frame(0x89, b"hello", form=2)),
+    ("ping that is not final", frame(0x09, b"hello")),
+    ("pong with RSV1", frame(0xCA, b"hello")),
+    ("ping not whole", frame(0x89, b"hello")[:-1]),
     ("close", frame(0x88)),
     ("RSV1", frame(0xC1, b"hello")),
     ("RSV2", frame(0xA1, b"hello")),
@@ -82,7 +85,7 @@ GOOD_TEXT = [
 def test_ordinary_frames_are_taken(
     implementation: codec.Implementation, data: bytes, items: list[frames.Item]
 ) -> None:
-    assert implementation.parse(data, MIB) == (items, len(data))
+    assert implementation.parse(data, MIB) == (items, len(data), 0)
 
 
 @pytest.mark.parametrize(
@@ -90,18 +93,18 @@ def test_ordinary_frames_are_taken(
 )
 def test_anything_else_stays(implementation: codec.Implementation, data: bytes) -> None:
     limit = 2 * MIB
-    assert implementation.parse(data, limit) == ([], 0)
+    assert implementation.parse(data, limit) == ([], 0, 0)
     before = frame(0x81, b"before")
-    assert implementation.parse(before + data, limit) == ([(1, b"before", True)], len(before))
-    assert implementation.parse(before + data, limit, len(before)) == ([], len(before))
+    assert implementation.parse(before + data, limit) == ([(1, b"before", True)], len(before), 0)
+    assert implementation.parse(before + data, limit, len(before)) == ([], len(before), 0)
     assert implementation.parse(data + before, limit)[0] != [(1, b"before", True)]
 
 
 def test_the_run_can_start_anywhere(implementation: codec.Implementation) -> None:
     one = frame(0x81, b"one")
     data = one + frame(0x82, b"two")
-    assert implementation.parse(data, MIB, len(one)) == ([(2, b"two", True)], len(data))
-    assert implementation.parse(data, MIB, len(data)) == ([], len(data))
+    assert implementation.parse(data, MIB, len(one)) == ([(2, b"two", True)], len(data), 0)
+    assert implementation.parse(data, MIB, len(data)) == ([], len(data), 0)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
@@ -109,9 +112,27 @@ def test_the_limit_is_the_largest_that_passes(
     implementation: codec.Implementation, size: int
 ) -> None:
     data = frame(0x82, bytes(size))
-    assert implementation.parse(data, size) == ([(2, bytes(size), True)], len(data))
+    assert implementation.parse(data, size) == ([(2, bytes(size), True)], len(data), 0)
     if size:
-        assert implementation.parse(data, size - 1) == ([], 0)
+        assert implementation.parse(data, size - 1) == ([], 0, 0)
+
+
+@pytest.mark.parametrize("limit", [0, 5, 125, MIB])
+def test_pings_and_pongs_are_taken_between_messages(implementation: codec.Implementation, limit: int) -> None:
+    """They have a limit of their own, whatever that of messages is."""
+    data = frame(0x89) + frame(0x82) + frame(0x8A, b"p" * 125) + frame(0x89, b"q")
+    items = [(9, b"", True), (2, b"", True), (10, b"p" * 125, True), (9, b"q", True)]
+    assert implementation.parse(data, limit) == (items, len(data), 3)
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1, 2, 3, 4])
+def test_the_run_ends_after_so_many_items(implementation: codec.Implementation, limit: int) -> None:
+    parts = [frame(0x81, b"a"), frame(0x89), frame(0x82, b"b" * 200)]
+    items = [(1, b"a", True), (9, b"", True), (2, b"b" * 200, True)]
+    taken = max(0, min(3, limit))
+    used = len(b"".join(parts[:taken]))
+    data = b"".join(parts)
+    assert implementation.parse(data, MIB, 0, limit) == (items[:taken], used, int(taken >= 2))
 
 
 @pytest.mark.parametrize("start", [-1, 7])
@@ -126,7 +147,7 @@ def test_parse_refuses_a_start_outside_the_data(
 def test_text_that_is_no_utf8_stays(implementation: codec.Implementation, bad: bytes) -> None:
     for front in (b"", b"a" * 7, b"a" * 8, b"a" * 700, "ä".encode()):
         for back in (b"", b"a" * 9):
-            assert implementation.parse(frame(0x81, front + bad + back), MIB) == ([], 0)
+            assert implementation.parse(frame(0x81, front + bad + back), MIB) == ([], 0, 0)
 
 
 @pytest.mark.parametrize("good", GOOD_TEXT)
@@ -135,7 +156,7 @@ def test_text_at_the_edges_of_utf8_is_taken(
 ) -> None:
     for front in (b"", b"a" * 7, b"a" * 8, b"a" * 700):
         data = frame(0x81, front + good + front)
-        assert implementation.parse(data, MIB) == ([(1, front + good + front, True)], len(data))
+        assert implementation.parse(data, MIB) == ([(1, front + good + front, True)], len(data), 0)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 7, 8, 9, 63, 639, 640, 641, 5000])
@@ -184,7 +205,7 @@ STREAMS = st.lists(
         st.binary(max_size=20),
         st.builds(
             frame,
-            st.sampled_from([0x81, 0x82, 0x81, 0x82, 0x01, 0x89, 0xC1]),
+            st.sampled_from([0x81, 0x82, 0x81, 0x82, 0x01, 0x89, 0x8A, 0xC1]),
             st.one_of(st.binary(max_size=300), st.text(max_size=80).map(str.encode)),
             st.binary(min_size=4, max_size=4),
             st.sampled_from([None, None, None, 2, 8]),
@@ -196,7 +217,14 @@ STREAMS = st.lists(
 
 @pytest.mark.skipif(len(IMPLEMENTATIONS) < 2, reason="the C implementation was not built")
 @settings(max_examples=300, deadline=None)
-@given(data=STREAMS, limit=st.sampled_from([0, 5, 125, 200, MIB]), start=st.integers(0, 9))
-def test_both_implementations_agree(data: bytes, limit: int, start: int) -> None:
-    python, c = (module.parse(data, limit, min(start, len(data))) for module in IMPLEMENTATIONS)
+@given(
+    data=STREAMS,
+    limit=st.sampled_from([0, 5, 125, 200, MIB]),
+    start=st.integers(0, 9),
+    most=st.integers(-1, 9),
+)
+def test_both_implementations_agree(data: bytes, limit: int, start: int, most: int) -> None:
+    python, c = (
+        module.parse(data, limit, min(start, len(data)), most) for module in IMPLEMENTATIONS
+    )
     assert python == c

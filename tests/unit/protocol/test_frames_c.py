@@ -32,7 +32,7 @@ def test_the_c_body_joins_exact_types_only(frames_given: list[frames.Frame]) -> 
 
 def test_the_c_body_refuses_wrong_arguments() -> None:
     c = IMPLEMENTATIONS[1]
-    for wrong in ((b"",), (b"", 1, 0, 0), (bytearray(b""), 1), ("", 1)):
+    for wrong in ((b"",), (b"", 1, 0, 0, 0), (bytearray(b""), 1), ("", 1)):
         with pytest.raises(TypeError):
             c.parse(*wrong)
     with pytest.raises(OverflowError):

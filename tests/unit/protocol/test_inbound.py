@@ -11,6 +11,7 @@ from shardws.protocol.deflate import Deflate
 from shardws.protocol.frames import Item
 from shardws.protocol.inbound import Inbound
 from shardws.protocol.session import Session, SessionConfig, State
+from shardws.protocol.slices import ITEMS, Slice
 from shardws.protocol.wsproto_fallback import WsprotoFallback
 from tests.unit.protocol.client_frames import chunks_of, close, feed_session, frame, join_fragments
 from tests.unit.protocol.stream_cases import CASES, LIMIT, VIOLATIONS, Case
@@ -174,6 +175,12 @@ def test_a_message_in_parts_goes_out_as_it_is() -> None:
     assert tried.frames_of(1, TEXT, False, True) == [(0x80, TEXT)]
 
 
+def feed(inbound: Inbound, data: bytes, items: list[Item]) -> None:
+    part = Slice(ITEMS)
+    inbound.receive(data, 0, part)
+    items += part.items
+
+
 # -- what is held ---------------------------------------------------------------------------------
 
 
@@ -182,7 +189,7 @@ def test_the_authority_lives_for_one_message(implementation: codec.Implementatio
     seen = []
     half, rest = frame(0x41, PACKED[:HALF]), frame(0x80, PACKED[HALF:])
     for data in (frame(0x81), half, frame(0x89), rest, frame(0x81)):
-        inbound.receive(data, 0, items)
+        feed(inbound, data, items)
         seen.append((inbound._fallback is not None, inbound.is_at_rest))
     busy, at_rest = (True, False), (False, True)
     assert seen == [at_rest, busy, busy, at_rest, at_rest]
@@ -208,7 +215,7 @@ def test_a_flood_of_compressed_fragments_is_few_frames_to_the_authority(
 def test_ordinary_frames_and_pings_make_no_authority(implementation: codec.Implementation) -> None:
     inbound, items = Inbound(SessionConfig(), agreed()), list[Item]()
     for piece in (frame(0x89), frame(0x81, b"abc")[:-1], b"x", frame(0xC1, PACKED), frame(0x8A)):
-        inbound.receive(piece, 0, items)
+        feed(inbound, piece, items)
         assert inbound._fallback is None
 
 
@@ -219,7 +226,7 @@ def test_plain_fragments_make_no_authority(
     for size in (0, 1, 3):
         inbound, items = Inbound(config, agreed()), list[Item]()
         for piece in chunks_of(stream, size):
-            inbound.receive(piece, 0, items)
+            feed(inbound, piece, items)
             assert inbound._fallback is None
         assert join_fragments(items) == [(9, b""), (1, b"a" + b"b" * 600 + b"c")]
         assert inbound.is_at_rest
@@ -234,7 +241,7 @@ def test_what_waits_is_bounded(implementation: codec.Implementation) -> None:
     ):
         inbound, items = Inbound(SessionConfig(), None), list[Item]()
         for byte in data[:-1]:
-            inbound.receive(bytes((byte,)), 0, items)
+            feed(inbound, bytes((byte,)), items)
             assert len(inbound.tail) <= 131
         assert items == []
 
@@ -274,7 +281,7 @@ def test_an_error_of_ours_is_no_verdict_on_the_peer(
 def test_an_inbound_raises_with_the_items_in_front(implementation: codec.Implementation) -> None:
     inbound, items = Inbound(SessionConfig(), None), list[Item]()
     with pytest.raises(ProtocolError):
-        inbound.receive(frame(0x81, b"a") + frame(0x89) + b"\x81\x00", 0, items)
+        inbound.receive(frame(0x81, b"a") + frame(0x89) + b"\x81\x00", 0, Slice(ITEMS, items))
     assert items == [(1, b"a", True), (9, b"", True)]
 
 

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shardws.protocol.keepalive import JITTER, NEVER, Action, Keepalive, Wheel, round_trip, token
+from shardws.protocol.keepalive import (
+    JITTER,
+    NEVER,
+    Action,
+    Ahead,
+    Keepalive,
+    Wheel,
+    round_trip,
+    token,
+)
 
 START = 1000.0
 
@@ -160,3 +169,25 @@ def test_the_round_trip_is_that_of_the_ping_in_question() -> None:
 )
 def test_a_pong_nobody_asked_for_has_no_round_trip(payload: bytes, ping_at: float) -> None:
     assert round_trip(payload, ping_at, 13.0) is None
+
+
+# -- a ping behind what a slow reader has not taken yet ------------------------------------------
+
+
+def test_a_ping_moves_while_what_is_in_front_of_it_goes_down() -> None:
+    """A client that read 200 KB/s was cut in the middle of a file (F01)."""
+    ahead = Ahead(1000, 500)
+    assert ahead.has_moved(1001)
+    assert not ahead.has_moved(1001)
+    assert ahead.has_moved(1400)
+    assert ahead.has_moved(1600)  # it is there, and what came behind it too
+    assert not ahead.has_moved(9000)  # what goes down now was not in front
+
+
+def test_the_timeout_begins_when_the_ping_is_at_the_head() -> None:
+    rule = Keepalive(interval=20.0, timeout=10.0)
+    assert rule.step(29.0, 0.0, 20.0, 1) == (Action.WAIT, 30.0)
+    assert rule.step(30.0, 0.0, 20.0, 1).action is Action.GIVE_UP
+    assert rule.step(30.0, 0.0, 20.0, 1, 25.0) == (Action.WAIT, 35.0)
+    assert rule.step(35.0, 0.0, 20.0, 1, 25.0).action is Action.GIVE_UP
+    assert rule.step(30.0, 0.0, 20.0, 1, 15.0).action is Action.GIVE_UP  # of an earlier ping

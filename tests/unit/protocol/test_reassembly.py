@@ -8,6 +8,7 @@ from shardws.errors import ProtocolError
 from shardws.protocol import codec
 from shardws.protocol.frames import Item
 from shardws.protocol.reassembly import Delivery, Message, Reassembly, Whole, check_text
+from shardws.protocol.slices import ITEMS, Slice
 from tests.unit.protocol.client_frames import KEY, chunks_of, frame, mask
 
 TEXT = "aü€😀".encode()
@@ -87,7 +88,8 @@ def run(first: bytes, stream: bytes, kind: int, is_kept: bool) -> list[Item]:
     message, items = Message(kind, LIMIT, Delivery(is_kept)), list[Item]()
     message.begin(len(first), KEY, False)
     assert message.take(mask(first), 0, items) == len(first)
-    assert message.take_run(b"__" + stream + frame(0x89), 2, items) == 2 + len(stream)
+    part = Slice(ITEMS, items)
+    assert message.take_run(b"__" + stream + frame(0x89), 2, part) == 2 + len(stream)
     assert message.is_over
     return items
 
@@ -128,7 +130,9 @@ def test_fragments_that_are_no_text(
 def test_pieces_ahead_of_bad_text_are_passed_on(implementation: codec.Implementation) -> None:
     message, items = Message(1, LIMIT, Delivery(False)), list[Item]()
     with pytest.raises(ProtocolError):
-        message.take_run(frame(0, EURO) + frame(0, b"b") + frame(0, b"\xff"), 0, items)
+        message.take_run(
+            frame(0, EURO) + frame(0, b"b") + frame(0, b"\xff"), 0, Slice(ITEMS, items)
+        )
     assert items == [(1, EURO, False), (1, b"b", False)]
 
 
@@ -137,7 +141,8 @@ def test_all_frames_of_a_message_count(implementation: codec.Implementation) -> 
     message.begin(2, KEY, False)
     message.take(b"ab", 0, items)
     stream = frame(0, b"cd")
-    assert message.take_run(stream + frame(0, b"ef"), 0, items) == len(stream)
+    part = Slice(ITEMS, items)
+    assert message.take_run(stream + frame(0, b"ef"), 0, part) == len(stream)
     with pytest.raises(ProtocolError, match="5 bytes") as raised:
         message.begin(2, KEY, False)
     assert raised.value.close_code == 1009

@@ -149,10 +149,11 @@ def test_a_session_at_rest_is_tiny(config: SessionConfig) -> None:
     stream = frame(1, b"a") + frame(0x89) + frame(0x80, b"b") + frame(0x81, b"c" * 300)
     feed_session(tried, stream, 1)
     own = [getattr(tried, name) for name in Session.__slots__ if name not in ("config", "state")]
-    assert own == [None, None, None, None, []] or own.count(None) == len(own) - 1
-    assert (
-        sys.getsizeof(tried) + sum(sys.getsizeof(part) for part in own if part is not None) <= 200
-    )
+    # Small numbers and truth values are shared by all.
+    kept = [part for part in own if part is not None and not isinstance(part, int)]
+    assert kept in ([[]], [kept[0], []])
+    assert isinstance(kept[0], (float, list))  # when frames without content are forgiven
+    assert sys.getsizeof(tried) + sum(sys.getsizeof(part) for part in kept) <= 216
 
 
 def test_a_closed_session_holds_nothing(

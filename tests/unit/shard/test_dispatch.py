@@ -13,7 +13,8 @@ from shardws.net.connection import Connection
 from shardws.net.connection.states import LOST
 from shardws.protocol.session import Ending
 from shardws.shard.dispatch import Dispatcher
-from shardws.stats import Stats
+from shardws.shard.turns import Turns
+from shardws.stats import HANDLER_ERRORS, Stats
 
 DEADLINE_S = 10.0
 DATA = DataIn(1, 1, b"", True)
@@ -37,7 +38,20 @@ class FakeConnection:
         self.task: asyncio.Task[None] | None = None
         self.owner = FakeOwner()
 
-    def set_reading(self, is_reading: bool) -> None:
+        self.has_input = False
+
+        self.disconnected: list[tuple[int, str]] = []
+
+    def disconnect(self, code: int, reason: str) -> None:
+        self.disconnected.append((code, reason))
+
+    def drop_input(self) -> None:
+        pass
+
+    def wait(self) -> None:
+        pass
+
+    def go_on(self) -> None:
         pass
 
 
@@ -56,6 +70,7 @@ class Stage:
             shard_logger("shard", 0),
             ended=self.ended.append,
             forget=self.forgotten.append,
+            turns=Turns(loop, shard_logger("shard", 0)),
         )
         self.connection = cast(Connection, FakeConnection())
         self.did: list[str] = []
@@ -162,10 +177,31 @@ async def raise_later(error: BaseException) -> None:
     raise error
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), SystemExit(3), asyncio.CancelledError()])
+class OwnError(BaseException):
+    """Not even an Exception."""
+
+
+class SpeechlessError(Exception):
+    """Its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+ANY_ERROR = [
+    KeyError("x"),
+    SystemExit(3),
+    asyncio.CancelledError(),
+    KeyboardInterrupt("stop"),
+    GeneratorExit("over"),
+    OwnError("mine"),
+]
+
+
+@pytest.mark.parametrize("error", ANY_ERROR, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("is_async", [False, True])
 def test_whatever_a_handler_raises_is_an_error_event(error: BaseException, is_async: bool) -> None:
-    """SystemExit ended the loop, and CancelledError passed for our own: neither was an Error."""
+    """KeyboardInterrupt ended the shard or cut the client, SystemExit ended the loop (W11)."""
 
     async def main() -> None:
         stage = Stage()
@@ -176,6 +212,106 @@ def test_whatever_a_handler_raises_is_an_error_event(error: BaseException, is_as
         await stage.dispatch.tasks.settle(DEADLINE_S)
         text = f"on_data_in: {type(error).__name__}: {error}"
         assert told == [(436, text)]
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_exception_without_a_text_is_an_error_event_too(is_async: bool) -> None:
+    """Its str() broke through the dispatcher: the client was cut, and nobody was told (F06)."""
+
+    async def main() -> None:
+        stage = Stage()
+        told: list[str] = []
+        stage.handlers.on_error = lambda e: told.append(e.description)
+        raiser = raise_later if is_async else raise_it
+        stage.handlers.on_data_in = lambda e: raiser(SpeechlessError())
+        stage.fire("on_data_in")
+        await stage.dispatch.tasks.settle(DEADLINE_S)
+        text = "SpeechlessError (its text cannot be had: KeyboardInterrupt)"
+        assert told == [f"on_data_in: {text}"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("name", ["on_error", "on_log", "on_disconnected"])
+def test_an_event_of_no_connection_here_lets_nothing_through(name: str) -> None:
+    """One on_disconnected that raised ended the report of lost connections, and the shard (F06)."""
+
+    async def main() -> None:
+        stage = Stage()
+        setattr(stage.handlers, name, lambda e: raise_it(SpeechlessError()))
+        for _ in range(5):
+            stage.dispatch.fire_remote(name, END)
+        assert stage.dispatch.row[HANDLER_ERRORS] == 5
+
+    run(main())
+
+
+def test_a_handler_that_is_closed_by_the_interpreter_is_no_error() -> None:
+    """Its GeneratorExit must go on: a coroutine that ignores it is a RuntimeError."""
+    told: list[object] = []
+
+    async def main() -> None:
+        stage = Stage()
+        stage.handlers.on_error = told.append
+        endless: Any = asyncio.Event().wait()
+        work = stage.dispatch._guard(endless, told.append)
+        work.send(None)
+        asyncio.get_running_loop().call_soon(work.close)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    run(main())
+    assert told == []
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_client_whose_handler_raised_is_closed_if_that_is_wanted(
+    is_async: bool, closes: bool
+) -> None:
+    async def main() -> None:
+        stage = Stage()
+        stage.dispatch.closes_on_error = closes
+        stage.handlers.on_data_in = lambda e: (raise_later if is_async else raise_it)(KeyError())
+        stage.fire("on_data_in")
+        await stage.dispatch.tasks.settle(DEADLINE_S)
+        stage.handlers.on_ready_to_send = lambda e: raise_it(KeyError())
+        stage.dispatch.fire_remote("on_ready_to_send", DATA)  # of a connection elsewhere
+        told = [(1011, "the application failed")] if closes else []
+        assert cast(FakeConnection, stage.connection).disconnected == told
+
+    run(main())
+
+
+@pytest.mark.parametrize("cancels", [False, True])
+def test_a_handler_is_cancelled_when_its_client_has_gone_if_that_is_wanted(cancels: bool) -> None:
+    async def main() -> None:
+        stage = Stage()
+        stage.dispatch.cancels_on_disconnect = cancels
+        gate = asyncio.Event()
+
+        async def on_data_in(e: DataIn) -> None:
+            stage.did.append("begins")
+            try:
+                await gate.wait()
+            finally:
+                stage.did.append("ends")
+
+        stage.handlers.on_data_in = on_data_in
+        stage.handlers.on_disconnected = lambda e: stage.did.append("disconnected")
+        stage.fire("on_data_in", "on_data_in")
+        await asyncio.sleep(0)
+        stage.dispatch.left(stage.connection)
+        stage.dispatch.lost(stage.connection, Ending(1006, "", False))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert stage.did == (["begins", "ends", "disconnected"] if cancels else ["begins"])
+        gate.set()
+        await stage.dispatch.tasks.settle(DEADLINE_S)
+        assert stage.did == ["begins", "ends"] * (1 if cancels else 2) + ["disconnected"]
+        assert stage.connection in stage.forgotten
 
     run(main())
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from shardws_supervisor.shards.watchdog import HeartbeatWatch, Verdict, waited_for_cpu
+
 PREAMBLE = """
 import os, signal
 from shardws import stats
@@ -82,3 +84,36 @@ watchdog.send(process, signal.SIGKILL)  # gone: nothing happens
 @pytest.mark.parametrize("name", CASES)
 def test_consequences(name: str, run_script: Callable[[str], str]) -> None:
     run_script(f"DEAF = {'did not help' in name}\n{PREAMBLE}{CASES[name]}")
+
+
+def test_time_spent_waiting_for_a_cpu_is_no_silence() -> None:
+    """On a busy machine every shard was aborted, though each of them lived (S01)."""
+    watch = HeartbeatWatch(5.0, 100.0)
+    looks = [(101.0, 7.0), (103.0, 8.5), (105.0, 10.0), (107.0, 11.0), (109.0, 11.1)]
+    assert [watch.look(now, 100.0, waited) for now, waited in looks] == [
+        Verdict.WELL,
+        Verdict.WELL,
+        Verdict.EXCUSED,  # 5 s without a beat, 3 s of them without a CPU
+        Verdict.WELL,  # it was told
+        Verdict.WELL,
+    ]
+    assert watch.look(109.2, 100.0, 11.1) is Verdict.ABORT
+
+
+def test_a_beat_ends_the_excuse() -> None:
+    watch = HeartbeatWatch(5.0, 100.0)
+    watch.look(101.0, 100.0, 0.0)
+    watch.look(103.0, 100.0, 4.0)
+    assert watch.look(105.0, 100.0, 4.0) is Verdict.EXCUSED
+    assert watch.look(106.0, 105.5, 4.0) is Verdict.WELL
+    for now in (107.0, 109.0, 110.0):
+        assert watch.look(now, 105.5, 4.05) is Verdict.WELL
+    assert watch.look(110.5, 105.5, 4.05) is Verdict.ABORT
+
+
+def test_where_the_kernel_does_not_tell_silence_is_silence() -> None:
+    watch = HeartbeatWatch(5.0, 100.0)
+    for now in (101.0, 103.0):
+        assert watch.look(now, 100.0) is Verdict.WELL
+    assert watch.look(105.0, 100.0) is Verdict.ABORT
+    assert waited_for_cpu(-1) is None
