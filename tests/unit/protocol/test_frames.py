@@ -118,7 +118,9 @@ def test_the_limit_is_the_largest_that_passes(
 
 
 @pytest.mark.parametrize("limit", [0, 5, 125, MIB])
-def test_pings_and_pongs_are_taken_between_messages(implementation: codec.Implementation, limit: int) -> None:
+def test_pings_and_pongs_are_taken_between_messages(
+    implementation: codec.Implementation, limit: int
+) -> None:
     """They have a limit of their own, whatever that of messages is."""
     data = frame(0x89) + frame(0x82) + frame(0x8A, b"p" * 125) + frame(0x89, b"q")
     items = [(9, b"", True), (2, b"", True), (10, b"p" * 125, True), (9, b"q", True)]

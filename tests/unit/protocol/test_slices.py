@@ -47,7 +47,12 @@ def flood(begin: bytes, unit: bytes) -> bytes:
 @parametrize_floods
 @pytest.mark.parametrize("is_buffered", [False, True])
 def test_one_slice_of_a_flood_is_bounded(
-    implementation: codec.Implementation, begin: bytes, unit: bytes, items: int, size: int, is_buffered: bool
+    implementation: codec.Implementation,
+    begin: bytes,
+    unit: bytes,
+    items: int,
+    size: int,
+    is_buffered: bool,
 ) -> None:
     """All of a read was parsed and inflated in one go, and nobody else had a turn (S01, S05)."""
     session = Session(SessionConfig(buffer_message=is_buffered), agreed("shared"))
@@ -101,7 +106,9 @@ def test_bytes_that_come_behind_a_rest_stay_behind_it(implementation: codec.Impl
     assert [payload for _, payload, _ in made] == [b"a", b"b", b"c"]
 
 
-def test_a_close_frame_in_the_rest_is_seen_in_its_turn(implementation: codec.Implementation) -> None:
+def test_a_close_frame_in_the_rest_is_seen_in_its_turn(
+    implementation: codec.Implementation,
+) -> None:
     session = Session(SessionConfig())
     session.limit = 1
     session.receive(frame(0x82, b"a") + frame(0x82, b"b") + close(1000) + frame(0x82, b"c"))
@@ -197,7 +204,9 @@ def storm(session: Session, data: bytes, now: float) -> None:
 
 
 @pytest.mark.parametrize("unit", [frame(0x89), frame(0x8A), frame(0x8A, b"x" * 125)])
-def test_a_storm_of_control_frames_ends_with_1008(implementation: codec.Implementation, unit: bytes) -> None:
+def test_a_storm_of_control_frames_ends_with_1008(
+    implementation: codec.Implementation, unit: bytes
+) -> None:
     session = Session(SessionConfig())
     storm(session, unit * BURST, 10.0)
     assert code_of(session) is None
@@ -223,7 +232,9 @@ def test_a_storm_of_empty_fragments_ends_with_1008(
     assert code_of(session) == 1008
 
 
-def test_frames_without_content_are_forgiven_over_time(implementation: codec.Implementation) -> None:
+def test_frames_without_content_are_forgiven_over_time(
+    implementation: codec.Implementation,
+) -> None:
     """An honest client may ping for ever, RATE times a second."""
     session = Session(SessionConfig())
     storm(session, frame(0x89) * BURST, 0.0)
@@ -234,7 +245,9 @@ def test_frames_without_content_are_forgiven_over_time(implementation: codec.Imp
     assert session.state is State.OPEN
 
 
-def test_what_ends_a_message_or_carries_a_byte_is_no_storm(implementation: codec.Implementation) -> None:
+def test_what_ends_a_message_or_carries_a_byte_is_no_storm(
+    implementation: codec.Implementation,
+) -> None:
     """Autobahn sends a message of 131,072 fragments; some libraries end all with an empty one."""
     session = Session(SessionConfig(max_message_size=MIB))
     storm(session, frame(2, b"x") + frame(0, b"x") * 131_070 + frame(0x80, b"x"), 0.0)
@@ -244,7 +257,9 @@ def test_what_ends_a_message_or_carries_a_byte_is_no_storm(implementation: codec
     assert session._calm_at is None
 
 
-def test_a_closing_session_does_not_bear_a_storm_either(implementation: codec.Implementation) -> None:
+def test_a_closing_session_does_not_bear_a_storm_either(
+    implementation: codec.Implementation,
+) -> None:
     session = Session(SessionConfig())
     session.close(1000)
     storm(session, frame(0x89) * (BURST + 1), 0.0)
