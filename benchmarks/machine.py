@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.packages import output
 
-ASK_CODEC = "from shardws.protocol.codec import BODY; print(BODY)"
+ASK_CODEC = "from shardws.protocol.codec import IMPLEMENTATION; print(IMPLEMENTATION)"
 
 
 @dataclass(frozen=True)

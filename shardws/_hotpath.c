@@ -1,4 +1,4 @@
-/* The C body of hotpath.py, which documents the contract.
+/* The C implementation of hotpath.py, which documents the contract.
  *
  * Owns the view of one row of shared memory while a Counters lives. What keeps it safe: the buffer
  * is held (an mmap cannot be closed meanwhile), every index was compared with its size once, and a
@@ -207,7 +207,7 @@ module_exec(PyObject *module)
         }
         Py_DECREF(type);
     }
-    return PyModule_AddStringConstant(module, "BODY", "c");
+    return PyModule_AddStringConstant(module, "IMPLEMENTATION", "c");
 }
 
 static PyMethodDef module_methods[] = {
@@ -223,7 +223,7 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_hotpath",
-    .m_doc = "The C body of hotpath.py.",
+    .m_doc = "The C implementation of hotpath.py.",
     .m_methods = module_methods,
     .m_slots = module_slots,
 };

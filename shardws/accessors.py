@@ -1,11 +1,11 @@
 """Properties of connections on WebSocketServer: accessor methods that take the id.
 
-Owns their names; what each does is `shard.view`'s. The same data stands in `server.connections[id]`
-for a connection of this shard. They answer at once, so they know this shard's connections only; for
-one of another shard they raise StateError (211), which names what to await instead:
-`await server.connection(id)` to read, `await server.set_connection(id, ...)` to set. DataToSend
-works from any shard. An id of no connection raises NoSuchConnection (1117); inside every event,
-also Disconnected, its own id is one.
+Owns the names; `shard.view` implements them. The same data is available as `server.connections[id]`
+for a connection of this shard. They return immediately, so they cover only this shard's
+connections; for one of another shard they raise StateError (211), which names what to await
+instead: `await server.connection(id)` to read, `await server.set_connection(id, ...)` to set.
+DataToSend works from any shard. An id of no connection raises NoSuchConnection (1117); inside every
+event, also Disconnected, its own id is one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,7 +48,7 @@ class Connections(Mapping[int, ConnectionView]):
         return default
 
     def __iter__(self) -> Iterator[int]:
-        """Give the ids there are now; some may go while one walks."""
+        """Iterate over a snapshot of the ids; connections may end during the iteration."""
         return iter([] if self.shard is None else list(self.shard.registry))
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class ConnectionAccessors:
         return self.connections[connection_id].accept_data
 
     def set_web_socket_connection_accept_data(self, connection_id: int, value: bool) -> None:
-        """False holds the connection's data back in TCP, with nothing lost; True goes on."""
+        """False stops reading: data waits in TCP, and nothing is lost; True resumes."""
         self.connections[connection_id].accept_data = value
 
     def get_web_socket_connection_bytes_sent(self, connection_id: int) -> int:
@@ -114,8 +114,8 @@ class ConnectionAccessors:
         In the automatic format bytes are text when they are valid UTF-8. As there is nothing to
         await, a full queue raises ShardwsError 135 (ReadyToSend tells when to try again);
         UsageError (213) for a value that does not fit the format, which for a connection of another
-        shard only its owner can tell: that send fires Error (1120). Nothing is raised because the
-        client goes away.
+        shard only its owner can check: that send fires Error (1120). A client that disconnects
+        never causes an exception.
         """
         self._send_formatted(connection_id, arguments.payload(value))
 
@@ -124,7 +124,7 @@ class ConnectionAccessors:
         return self.connections[connection_id].host
 
     def get_web_socket_connection_local_address(self, connection_id: int) -> str:
-        """The IP address here that the client connected to."""
+        """The local IP address that the client connected to."""
         return self.connections[connection_id].local_address
 
     def get_web_socket_connection_origin(self, connection_id: int) -> str:
@@ -162,8 +162,8 @@ class ConnectionAccessors:
     def set_web_socket_connection_timeout(self, connection_id: int, value: int) -> None:
         """Set the Timeout in seconds: 0 sends never block and idle connections stay.
 
-        More: a connection on which no byte moves for so long is ended (Error 301), and a blocking
-        send waits at most so long.
+        Above 0: a connection without traffic for that long is closed (Error 301), and a blocking
+        send waits at most that long.
         """
         self.connections[connection_id].timeout = value
 

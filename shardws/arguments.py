@@ -1,22 +1,23 @@
 """Checks of the values that a program gives: one for each kind, the same wherever they are given.
 
-Owns the rule what counts as a boolean, a number, text and content. Each check returns the value as
-it is used from then on, or raises UsageError (213) that names `what` and says what is expected.
-None of them guesses: the text "False" is no boolean, True is no number, and 5 is not five bytes.
+Owns the rules for what counts as a boolean, a number, text and content. Each check returns the
+value in the form that is used from then on, or raises UsageError (213) that names `what` and says
+what is expected. None of them guesses: the text "False" is not a boolean, True is not a number, and
+5 is not five bytes.
 """
 
 from shardws.errors import UsageError
 
 
 def boolean(value: object, what: str) -> bool:
-    """Take True or False and nothing else: any other value would count as one of them."""
+    """Accept only True or False: any other value has a truth value too, rarely the intended one."""
     if not isinstance(value, bool):
         raise bad(what, "True or False", value)
     return value
 
 
 def number(value: object, what: str) -> int:
-    """Take a whole number; a boolean is none."""
+    """Accept a whole number; a boolean is not one."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise bad(what, "a whole number", value)
     return int(value)
@@ -73,5 +74,5 @@ def is_encodable(value: str) -> bool:
 
 
 def bad(what: str, expected: str, value: object) -> UsageError:
-    """Return the error for a value of the wrong type; it tells no value, which may be secret."""
+    """Return the error for a value of the wrong type; it omits the value, which may be secret."""
     return UsageError(f"{what} must be {expected}, not {type(value).__name__}", code=213)

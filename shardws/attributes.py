@@ -8,7 +8,7 @@ import difflib
 
 from shardws.errors import UsageError
 
-MAX_NAME = 100  # longer text is no misspelling: difflib would take long over it
+MAX_NAME = 100  # longer text is not a misspelling, and difflib would be slow
 
 
 def check(kind: type, name: str) -> None:

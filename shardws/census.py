@@ -1,11 +1,11 @@
-"""Shared memory: which connections each shard has, so that a crash loses none in silence.
+"""Shared memory: which connections each shard has, so that none is lost unreported in a crash.
 
 Owns an anonymous shared mapping made before the fork: for each row (ids.row_of) a page of cells,
 each 0 or the serial of a connection that was told Connected and not yet Disconnected. A shard
 writes its own page with plain 32-bit stores; the supervisor reads the page of a dead shard and
-gives the ids to its successor, which tells the application what the dead one no longer could.
-An entry costs 4 bytes; cells that were never used cost nothing, neither memory nor time: the first
-cell of a page says how many were.
+gives the ids to its successor, which fires Disconnected for them.
+An entry costs 4 bytes; cells that were never used cost neither memory nor time: the first cell of a
+page says how many were.
 """
 
 import mmap
@@ -54,7 +54,7 @@ class Census:
     """All pages; `capacity` connections each."""
 
     def __init__(self, rows: int, capacity: int) -> None:
-        """OSError (ENOMEM) when the system does not give that much address space."""
+        """OSError (ENOMEM) when that much address space cannot be mapped."""
         if rows < 1 or capacity < 1:
             raise ValueError("a census needs rows and cells")
         self.capacity = capacity
@@ -75,7 +75,7 @@ class Census:
     def collect(self, row: int) -> list[int]:
         """Return the serials on a dead shard's page, oldest first, and clear the page."""
         cells = self._row(row)
-        used = min(cells[USED], self.capacity)  # written by a process that may have run wild
+        used = min(cells[USED], self.capacity)  # written by a process that may have been corrupted
         if not used:
             return []
         serials = sorted(serial for serial in cells[1 : used + 1].tolist() if serial)

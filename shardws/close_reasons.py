@@ -1,8 +1,8 @@
-"""Why this server closes connections of its own accord: one table.
+"""The reasons for which the server itself closes a connection: one table.
 
 Owns the close code, the text of the close frame and what follows from each reason. A reason
-travels between processes (wire: DRAIN) by its number, so a number is never used for another one.
-What a client did wrong is no row here: its ProtocolError carries the code.
+travels between processes (wire: DRAIN) by its number, so a number is never reused for another
+reason. Protocol violations of a client are not listed here: ProtocolError carries their code.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class CloseReason:
     name: str
     code: int  # RFC 6455 section 7.4, a row of errors.CLOSE_CODES
     text: str  # in the close frame, at most 123 bytes of UTF-8
-    lets_openings_finish: bool  # a client amid its opening request is served until it is open
+    lets_openings_finish: bool  # a client whose opening handshake has begun may complete it
     follows: str
 
 
@@ -27,7 +27,7 @@ SERVER_STOPS: Final = CloseReason(
     code=1001,
     text="the server stops",
     lets_openings_finish=False,
-    follows="nobody listens on the port any more; clients reconnect later",
+    follows="the port is closed; clients reconnect later",
 )
 SERVER_RESTARTS: Final = CloseReason(
     number=2,

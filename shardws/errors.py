@@ -1,6 +1,6 @@
 """What can go wrong: the exception tree and the three code tables.
 
-Owns names, numbers and advice; knows no room. Facts to have before reading:
+Owns names, numbers and advice.
 
     ShardwsError                 code: a number of ERROR_CODES
     +-- UsageError               the program that uses the server did something wrong
@@ -10,13 +10,13 @@ Owns names, numbers and advice; knows no room. Facts to have before reading:
     +-- StartError               the server cannot start; carries an exit code
     |   +-- TLSSetupError        a TLS setting, store or certificate cannot be used: 270-276
     +-- SendInterrupted          301: a blocking send ended by Interrupt or by its timeout
-    +-- ControlError             another program asked the server and got no answer
-    |   +-- Refused              or the answer that it will not
+    +-- ControlError             another program sent the server a request and got no reply
+    |   +-- Refused              the request was refused
     +-- PeerError                the other side did something wrong
-        +-- HandshakeError       its opening request; carries the HTTP answer
+        +-- HandshakeError       its opening request; carries the HTTP status
         +-- ProtocolError        its frames (RFC 6455); carries the close code
-        +-- ProxyError           its proxy's PROXY header; the connection is closed unanswered
-        +-- WireError            a link of the mesh spoke nonsense; the link is closed
+        +-- ProxyError           its proxy's PROXY header; the connection is closed without a
+        response +-- WireError            an invalid frame on a link of the mesh; the link is closed
 
 An error carries its next step as an attribute: `status` (HTTP), `close_code`, `exit_code`.
 """
@@ -76,7 +76,7 @@ ERROR_CODES: Final[dict[int, CodeRow]] = {
     )
 }
 
-# errno -> the Winsock-style number the model reports (SPEC section 5).
+# errno -> the Winsock-style number that the original component reports.
 ERRNO_CODES: Final[dict[int, int]] = {
     errno.EACCES: 10013,
     errno.EPERM: 10013,
@@ -94,8 +94,8 @@ ERRNO_CODES: Final[dict[int, int]] = {
 }
 
 
-# What may be otherwise a moment later: a host that boots has no address or name server yet, a
-# predecessor ends, a disk is cleared. A start that fails for one of these is worth another try.
+# Conditions that may clear by themselves: a booting host has no address or name server yet, a
+# predecessor is still ending, a disk is full. A start that fails for one of these is retried.
 TRANSIENT_CODES: Final = frozenset(
     {
         10035,
@@ -128,9 +128,9 @@ class CloseRow:
 CLOSE_CODES: Final[dict[int, CloseRow]] = {
     row.number: row
     for row in (
-        CloseRow(1000, "normal", True, "nothing; the conversation is over"),
+        CloseRow(1000, "normal", True, "nothing; the connection has served its purpose"),
         CloseRow(1001, "going_away", True, "reconnect later; the server is stopping"),
-        CloseRow(1002, "protocol_error", True, "do not reconnect before the client is mended"),
+        CloseRow(1002, "protocol_error", True, "do not reconnect until the client is fixed"),
         CloseRow(1003, "unsupported_data", True, "do not send this kind of data"),
         CloseRow(1005, "no_status", False, "nothing; the peer gave no reason"),
         CloseRow(1006, "abnormal", False, "reconnect with backoff; the connection was lost"),
@@ -221,7 +221,7 @@ class StateError(UsageError):
 
 
 class NoSuchConnection(UsageError):
-    """The connection id names nothing here."""
+    """No connection has this id."""
 
     default_code = 1117
 
@@ -262,10 +262,10 @@ class SendInterrupted(ShardwsError):
 
 
 class ControlError(ShardwsError):
-    """A program that asks a server by its control socket got no answer.
+    """A request over the control socket of a server got no reply.
 
-    `was_sent`: the request was on its way, so that it may have been done; False: surely not.
-    Codes: 10065 none runs, or it has gone; 10060 silent; 10013 another user's; 213 which one.
+    `was_sent`: the request was sent, so it may have been carried out; False: it was not. Codes:
+    10065 no server runs, or it exited; 10060 timeout; 10013 another user's; 213 ambiguous.
     """
 
     default_code = 10065
@@ -278,7 +278,7 @@ class ControlError(ShardwsError):
 
 
 class Refused(ControlError):
-    """The server answered that it will not, and why; nothing was done."""
+    """The server refused the request and says why; nothing was done."""
 
     default_code = 213
 
@@ -288,7 +288,7 @@ class PeerError(ShardwsError):
 
 
 class HandshakeError(PeerError):
-    """An opening request that is answered with `status` and `headers`, then closed.
+    """An opening request that is refused with `status` and `headers`, then closed.
 
     `detail` is for the log alone: what the client sent, escaped, and the setting that decides.
     """
@@ -320,12 +320,12 @@ class ProtocolError(PeerError):
 
 
 class ProxyError(PeerError):
-    """A PROXY header that is malformed or missing; the connection is closed without an answer."""
+    """A PROXY header that is malformed or missing; the connection is closed without a response."""
 
     default_code = 435
 
 
 class WireError(PeerError):
-    """A frame of the mesh that no peer of this version would send; the link is closed."""
+    """A frame that no peer of this version would send; the link is closed."""
 
     default_code = 434

@@ -1,13 +1,13 @@
 """The parameter objects that handlers receive.
 
-Owns their fields and which of them a handler may write; knows nothing of who fires them.
+Owns their fields and which of them a handler may write.
 Order on one connection: ConnectionRequest, SSLConnectionRequest, SSLStatus*,
 SSLClientAuthentication, WebSocketOpenRequest, Connected, ReadyToSend, DataIn*, Disconnected.
 Connected and Disconnected come exactly once each; a refused opening fires neither.
 
-Events without writable fields are named tuples: cheap to make once per message, and assigning to
-a field raises AttributeError by nature. The others allow exactly the names in `WRITABLE`, each with
-the check of its type: a wrong one raises in the handler's own line, and what a handler raises
+Events without writable fields are named tuples: cheap to create once per message, and assigning to
+a field raises AttributeError. The others allow exactly the names in `WRITABLE`, each with the check
+of its type: a bad value raises at the assignment in the handler, and an exception from a handler
 refuses the client (Error 436).
 """
 
@@ -25,7 +25,7 @@ FORMAT_PONG = 10
 
 
 class Connected(NamedTuple):
-    """The 101 answer was written; the connection can be sent to."""
+    """The 101 response was written; messages can be sent to the connection."""
 
     connection_id: int
 
@@ -42,7 +42,7 @@ class DataIn(NamedTuple):
     def data(self) -> str | bytes:
         """The payload as str for text, as bytes otherwise.
 
-        Of a piece of a text message too, as far as it is whole characters: set BufferMessage.
+        This holds for pieces of a text message too: a piece ends at a character boundary.
         """
         return self.text.decode() if self.data_format == FORMAT_TEXT else self.text
 
@@ -62,7 +62,7 @@ class Disconnected(NamedTuple):
 
 
 class Error(NamedTuple):
-    """Trouble that has no caller to raise to."""
+    """A failure that has no caller to raise to."""
 
     connection_id: int  # 0 when it belongs to none
     error_code: int  # errors.ERROR_CODES
@@ -115,7 +115,7 @@ class Decision:
 
 
 def _show(value: object) -> str:
-    """Write a value for people; of a certificate store, which holds a key, the size only."""
+    """Format a value for display; a certificate store may hold a key, so only its size is shown."""
     if isinstance(value, bytes) or (isinstance(value, str) and "-----BEGIN" in value):
         return f"<{len(value)} {'bytes' if isinstance(value, bytes) else 'characters'}>"
     return repr(value)
@@ -200,7 +200,7 @@ class WebSocketOpenRequest(Decision):
     extensions: str
     request_headers: str  # "Name: value" lines, CRLF separated, as received
     status_code: int  # 101
-    response_headers: str  # further "Name: value" lines for the answer
+    response_headers: str  # further "Name: value" lines for the response
 
     @property
     def headers(self) -> Headers:

@@ -16,7 +16,7 @@ E = TypeVar("E")
 
 
 def is_generator(handler: object) -> bool:
-    """Tell whether calling it only makes a generator: a `yield` stands in it."""
+    """Tell whether calling it only creates a generator, because it contains a `yield`."""
     called = inspect.getattr_static(type(handler), "__call__", None)  # of an object
     return any(
         inspect.isgeneratorfunction(part) or inspect.isasyncgenfunction(part)
@@ -51,7 +51,7 @@ class HandlerAttribute(Generic[E]):
         if is_generator(handler):
             raise UsageError(
                 f"{self.name} takes a function or a coroutine function; {handler!r} is a generator"
-                " function, whose body would never run",
+                " function, whose code would never run",
                 code=213,
             )
         setattr(instance.handlers, self.name, handler)

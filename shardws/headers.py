@@ -1,8 +1,8 @@
 """The header of an opening request, read: names in any case, repeated fields kept in order.
 
-Owns the reading of "Name: value" lines and nothing else. Lines end with CRLF alone: a value may
-hold octets that other splitters take for the end of a line (0x85, 0x0B), and what stands behind
-such an octet was never a header of its own (RFC 9110 5.5).
+Owns the parsing of "Name: value" lines. Only CRLF ends a line: a value may hold octets that other
+splitters treat as the end of a line (0x85, 0x0B), and text after such an octet is not a header of
+its own (RFC 9110 5.5).
 """
 
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ class Headers:
         return hash(self._fields)
 
     def __repr__(self) -> str:
-        # Names alone: cookies and tokens travel in the values.
+        # Names only: values may hold cookies and tokens.
         return f"<Headers {', '.join(self)}>"
 
 

@@ -1,9 +1,9 @@
-"""The per-message work that is slow in Python: count it, make its event, check its thread.
+"""The per-message work that is slow in Python: counting, creating the event, checking the thread.
 
-Owns two bodies of both, of one contract: `_hotpath.c`, optional at build, and the one below, which
-also runs when SHARDWS_CODEC=python forces the Python bodies (see protocol.codec). On one core an
-echo of 125 B takes some 9 us, most of it in the kernel: four counts in shared memory by a
-memoryview and one named tuple made by its own `__new__` were 0.6 us of that.
+Owns two implementations of one contract: `_hotpath.c`, optional at build time, and the one below,
+which is also used when SHARDWS_CODEC=python forces Python (see protocol.codec). On one core an echo
+of 125 B takes some 9 us, most of it in the kernel: four counts in shared memory through a
+memoryview and one named tuple created by its own `__new__` were 0.6 us of that.
 """
 
 import os
@@ -34,26 +34,26 @@ class Choosing(Protocol):
     def choose(self, here: AnyT, elsewhere: AnyT, /) -> AnyT: ...
 
 
-class Body(NamedTuple):
-    """What both bodies offer."""
+class Implementation(NamedTuple):
+    """What both implementations offer."""
 
-    BODY: str
+    IMPLEMENTATION: str
     Counters: Callable[..., Counting]
     ThreadMark: Callable[[], Choosing]
     maker: Callable[[type[Any]], Callable[..., Any]]
 
 
 class Counters:
-    """The counters of messages in a row of shared memory; each call is seen by all at once."""
+    """The message counters in a row of shared memory; every process sees each call at once."""
 
     __slots__ = ("_bytes_in", "_bytes_out", "_messages_in", "_messages_out", "_row")
 
     def __init__(
         self, row: Words, messages_in: int, bytes_in: int, messages_out: int, bytes_out: int, /
     ) -> None:
-        """IndexError for a word that the row has not; ValueError when its words are not of 64 bits.
+        """IndexError for a word outside the row; ValueError when its words are not of 64 bits.
 
-        The four numbers are positions in the row. BufferError when that cannot be written.
+        The four numbers are positions in the row. BufferError when the row is read-only.
         """
         if row.readonly:
             raise BufferError("the row is read-only")
@@ -84,7 +84,7 @@ class Counters:
 class ThreadMark:
     """A thread's number (threading.get_ident), 0 for none; compared with the caller's.
 
-    In Python the number of the running thread is made an object of each time: with the comparison
+    In Python each look-up of the running thread's number creates an object: with the comparison
     that was 3 % of an echo.
     """
 
@@ -94,41 +94,46 @@ class ThreadMark:
         self.ident = 0
 
     def choose(self, here: AnyT, elsewhere: AnyT, /) -> AnyT:
-        """Return the first of two things on that thread, the second on any other."""
+        """Return the first argument on that thread, the second on any other."""
         return here if get_ident() == self.ident else elsewhere
 
 
 def maker(kind: type[T], /) -> Callable[..., T]:
-    """Return a function of its fields that makes a named tuple, and may count on their number.
+    """Return a function that creates a named tuple from its fields; callers pass the right number.
 
-    TypeError for a class that is no named tuple's.
+    TypeError for a class that is not a named tuple.
     """
     if tuple not in kind.__bases__ or "_fields" not in vars(kind):
         raise TypeError("not the class of a named tuple")
     return MethodType(kind.__new__, kind)  # a quarter less than calling the class
 
 
-BODY: Final = "python"
+IMPLEMENTATION: Final = "python"
 
 
-def select(forced: str) -> Body:
-    """Return the body to use, by the words of `protocol.codec.select`.
+def select(forced: str) -> Implementation:
+    """Return the implementation to use, as `protocol.codec.select` does.
 
-    One that was built of other source than this, and lacks something, is as good as none.
+    An extension built from other source, which lacks a name, is treated as missing.
     """
     if forced != "python":
         try:
-            extension = cast(Body, import_module("shardws._hotpath"))
-            return Body(extension.BODY, extension.Counters, extension.ThreadMark, extension.maker)
+            extension = cast(Implementation, import_module("shardws._hotpath"))
+            return Implementation(
+                extension.IMPLEMENTATION,
+                extension.Counters,
+                extension.ThreadMark,
+                extension.maker,
+            )
         except (ImportError, AttributeError) as error:
             if forced == "c":
                 raise ImportError("shardws._hotpath was not built of this source") from error
-    return Body(BODY, Counters, ThreadMark, maker)
+    return Implementation(IMPLEMENTATION, Counters, ThreadMark, maker)
 
 
-body: Final = select(os.environ.get("SHARDWS_CODEC", ""))
+implementation: Final = select(os.environ.get("SHARDWS_CODEC", ""))
 
 
 def counters(row: Words) -> Counting:
     """Return the counters of a shard's row."""
-    return body.Counters(row, MESSAGES_IN, BYTES_IN, MESSAGES_OUT, BYTES_OUT)
+    return implementation.Counters(row, MESSAGES_IN, BYTES_IN, MESSAGES_OUT, BYTES_OUT)

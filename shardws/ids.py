@@ -1,17 +1,17 @@
 """ConnectionIds: who owns a connection is computed from the id, not looked up.
 
-Owns the bit layout. A ConnectionId is an int below 2**53, so that JSON and
-JavaScript carry it unharmed:
+Owns the bit layout. A ConnectionId is an int below 2**53, so that JSON and JavaScript represent it
+exactly:
 
     node 10 bits | slot 8 | generation 8 | serial 27
 
-A slot is a shard's place for life; each process that takes the place is one generation of it.
-A slot has two rows of shared memory (and two addresses in the mesh), used in turn by even and odd
-generations: so a successor can start while its predecessor still drains. The serial of a row
-rises, also over respawns; since 256 is even, a generation comes back on its own row, where the
-serial has gone on. A process whose serials run short is replaced, and a new one that finds more
-than half of them used begins with 1: an id recurs only after 2**26 connections of one row and 256
-respawns together.
+A slot is the numbered position of a shard; each process that occupies it is one generation.
+A slot has two rows of shared memory (and two addresses in the mesh), used alternately by even and
+odd generations, so a successor can start while its predecessor still drains. The serial of a row
+keeps rising across respawns; since 256 is even, a generation number returns to the same row, where
+the serial has advanced. A process whose serials run short is replaced, and a new one that finds
+more than half of them used starts again at 1: an id recurs only after both 2**26 connections of one
+row and 256 respawns.
 """
 
 from typing import Final, NamedTuple
@@ -51,7 +51,7 @@ def pack(node: int, slot: int, generation: int, serial: int) -> int:
 
 
 def unpack(connection_id: int) -> Parts:
-    """Take a ConnectionId apart; ValueError when it is none."""
+    """Split a ConnectionId into its parts; ValueError when it is not one."""
     if not 0 < connection_id <= MAX_ID:
         raise ValueError(f"not a ConnectionId: {connection_id}")
     return Parts(

@@ -1,4 +1,4 @@
-"""What a lower package asks of an upper one: small Protocols, two to six methods each.
+"""What lower packages require of upper ones: small Protocols of two to six methods each.
 
 Owns no code. A package that needs something from above takes one of these as an argument.
 """
@@ -30,16 +30,16 @@ class Source(Protocol):
     """The content of one message, read piece by piece as the queue of its connection drains."""
 
     wake: Callable[[], None]
-    """Set by who reads: to be called when there is more after `read` returned None."""
+    """Set by the reader; called when there is more data after `read` returned None."""
 
     def read(self, limit: int) -> bytes | None:
         """Return the next bytes, at most `limit`; none at the end, None when there are none yet.
 
-        OSError when the content cannot be had any more.
+        OSError when the content can no longer be read.
         """
 
     def finish(self, outcome: Outcome) -> None:
-        """Let go: how it ended. Nothing is read afterwards."""
+        """Release the source, with the outcome. Nothing is read afterwards."""
 
 
 class Recipient(Protocol):
@@ -65,25 +65,25 @@ class Recipient(Protocol):
 
 
 class RoutingSink(Protocol):
-    """What routing tells the shard above it."""
+    """What routing reports to the shard above it."""
 
     def send_failed(self, connection_id: int, outcome: Outcome) -> None: ...
 
     def stream_failed(self, connection_id: int, code: int, description: str) -> None:
-        """A source of this shard failed on its way to a connection elsewhere."""
+        """A source of this shard failed while streamed to a connection of another shard."""
 
     def sends_lost(self, count: int) -> None:
-        """So many unawaited sends went down with a link; some of them may have arrived."""
+        """That many unawaited sends were in doubt when a link broke; some may have arrived."""
 
     def ready_to_send(self, connection_id: int) -> None:
-        """A connection elsewhere that was FULL for this shard can be tried again."""
+        """A connection of another shard that was FULL accepts messages again."""
 
     def reply(self, connection_id: int, what: str) -> bytes | None:
-        """Return what another shard asks of a connection here, as JSON; None: no such thing."""
+        """Return the reply to another shard's query, as JSON; None when it is unknown."""
 
 
 class Remote(Protocol):
-    """The way to connections of other nodes."""
+    """The route to connections of other nodes."""
 
     def send(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome: ...
     def disconnect(self, connection_id: int, code: int, reason: str) -> SendOutcome: ...

@@ -1,7 +1,7 @@
 """Loggers under `shardws.<name>`.
 
-Owns the names, the adapter that puts connection id and shard into each record, how text of a
-stranger is shown, and how many lines strangers can cause; configuring handlers is the supervisor's
+Owns the names, the adapter that puts connection id and shard into each record, how text from
+clients is shown, and how many lines clients can cause; configuring handlers is the supervisor's
 task, so that the library stays silent in a host program.
 """
 
@@ -14,14 +14,14 @@ from typing import Any, Final, Protocol
 REDACTED: Final = "?..."
 VERBOSE: Final = 15  # between INFO and DEBUG: details that LogLevel 2 shows
 ROOT: Final = "shardws."
-MOST_SHOWN: Final = 200  # characters of a stranger's text in a line, a reply or an error
+MOST_SHOWN: Final = 200  # characters of a client's text in a line, a reply or an error
 
-MOST_A_SECOND: Final = 10  # lines of one kind about strangers
-SUMMARY_SECONDS: Final = 10.0  # how often the rest of a kind is told, as a number
+MOST_A_SECOND: Final = 10  # lines of one kind about clients
+SUMMARY_SECONDS: Final = 10.0  # how often the number of suppressed lines is logged
 MOST_KINDS: Final = 64  # that are told apart; further ones share OTHERS
 OTHERS: Final = "other lines about clients"
 
-# C0 but the tab, DEL, C1, the line breaks of Unicode, and what turns the direction of writing.
+# C0 except the tab, DEL, C1, Unicode line breaks and bidirectional controls.
 UNSAFE: Final = (
     *(number for number in range(32) if number != 9),
     *range(127, 160),
@@ -56,18 +56,18 @@ def address_of(client: Client) -> str:
 
 
 def shown(text: str, most: int = MOST_SHOWN) -> str:
-    """Return text of a stranger for people: in quotes, ASCII, on one line, `most` characters."""
+    """Return text from a client for display: quoted, ASCII, one line, at most `most` characters."""
     return ascii(text[:most]) + ("..." if len(text) > most else "")
 
 
 def cut(text: str, most: int = MOST_SHOWN) -> str:
-    """Return text as it is, but at most `most` characters of it and three dots."""
+    """Return the text, cut to `most` characters and an ellipsis if it is longer."""
     return text if len(text) <= most else text[:most] + "..."
 
 
 @dataclass(slots=True)
 class _Kind:
-    """What was written and left out of one kind of line."""
+    """How many lines of one kind were written and suppressed."""
 
     level: int
     second: float  # when the running second began
@@ -78,7 +78,7 @@ class _Kind:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """How many lines of a kind were not written, in so many seconds."""
+    """How many lines of a kind were suppressed, and in how many seconds."""
 
     kind: str
     level: int
@@ -87,10 +87,10 @@ class LeftOut:
 
 
 class LineLimiter:
-    """Which lines about strangers are written: some of each kind in a second, the rest a number.
+    """The rate limit of lines about clients: a few of each kind per second, the rest as a number.
 
-    Whoever can connect can be the reason of a line, so their number is theirs to choose. A kind is
-    a text of ours, never of a client. Times are seconds of one clock; memory is MOST_KINDS records.
+    Anyone who can connect can cause log lines, as many as they like. A kind is a text of this code,
+    never of a client. Times are seconds of one clock; memory is MOST_KINDS records.
     """
 
     __slots__ = ("_kinds", "_most")
@@ -118,7 +118,7 @@ class LineLimiter:
         return False
 
     def take(self, now: float, *, is_end: bool = False) -> list[LeftOut]:
-        """Return what is to be told now and forget it; `is_end`: all, however short the time."""
+        """Return the counts that are due and reset them; `is_end`: all of them, due or not."""
         told = []
         for kind, record in self._kinds.items():
             seconds = now - record.since
@@ -145,13 +145,13 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
         self._clock = clock
 
     def watch(self, heard: Watch, level: int) -> None:
-        """Have `heard` called with every line from `level` on, whatever the loggers are set to."""
+        """Call `heard` with every line of at least `level`, whatever level the loggers have."""
         self._watch = heard
         self._watch_level = level
 
     @property
     def unwatched(self) -> "Adapter":
-        """The same with nobody who watches."""
+        """The same adapter without a watcher."""
         return Adapter(self.logger, self.extra)
 
     def isEnabledFor(self, level: int) -> bool:
@@ -173,10 +173,10 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
             extra = {"connection_id": client.id}
             self.log(level, msg, address_of(client), *args, stacklevel=2, extra=extra)
 
-    # -- lines that strangers cause ------------------------------------------------------------
+    # -- lines that clients can cause ----------------------------------------------------------
 
     def stranger(self, kind: str, level: int, msg: str, *args: object) -> None:
-        """Write a line that anybody who connects can cause: a few of each kind in a second."""
+        """Write a line that any client can cause: a few of each kind per second."""
         if self.isEnabledFor(level) and self._limiter.admits(kind, level, self._clock()):
             self.log(level, msg, *args, stacklevel=2)
 
@@ -189,7 +189,7 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
             self.log(level, msg, address_of(client), *args, stacklevel=2, extra=extra)
 
     def sum_up(self, *, is_end: bool = False) -> None:
-        """Tell how many lines were left out; to be called every second or so, and at the end."""
+        """Log how many lines were suppressed; to be called about every second, and at the end."""
         for left in self._limiter.take(self._clock(), is_end=is_end):
             text = "%s: and %d more like it in the last %.0f s"
             self.log(left.level, text, left.kind, left.count, max(1.0, left.seconds))
@@ -209,14 +209,14 @@ def shard_logger(name: str, shard: int) -> Adapter:
 
 
 def escaped(text: str) -> str:
-    """Return text from elsewhere in one harmless line: control characters are written as `\\x1b`.
+    """Return untrusted text as one safe line: control characters are written as `\\x1b`.
 
-    Line breaks would forge lines, ESC and C1 codes give orders to the terminal that shows them.
+    Line breaks would forge lines, ESC and C1 codes would control the terminal that shows them.
     """
     return text.translate(_ESCAPES)
 
 
 def redact_query(target: str) -> str:
-    """Cut the query from a request target: tokens travel there."""
+    """Remove the query from a request target: it may hold tokens."""
     path, mark, _ = target.partition("?")
     return path + REDACTED if mark else path

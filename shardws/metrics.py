@@ -1,6 +1,6 @@
 """The metrics: one row each.
 
-Owns names, texts, kinds and units, and nothing that runs. The layout of shared memory (stats), the
+Owns names, texts, kinds and units; contains no logic. The layout of shared memory (stats), the
 figures of `shardws status`, the page /metrics and docs/reference/metrics.md are made from these
 rows. Names carry their unit, and counters end in `_total` (Prometheus naming); the label is
 `shard`, the slot, never a pid, so a respawned shard continues its series.
@@ -26,7 +26,7 @@ class Scope(enum.Enum):
         "shared memory, which is there while the supervisor is silent and after a slot is removed"
     )
     SHARD = "the slot's part of the status report"
-    CPU = "shared memory for processes that have ended, the status report for the living"
+    CPU = "shared memory for processes that have ended, the status report for running ones"
     STATE = "the slot's part of the status report, one sample for each state there is"
     SERVER = "the status report"
     AUXILIARY = "the status report, one sample for each child that is no shard"
@@ -49,7 +49,7 @@ LABELS: Final[dict[Scope, tuple[str, ...]]] = {
 
 
 class Join(enum.Enum):
-    """What the two rows of a slot make together: a shard and its successor may both live."""
+    """How the two rows of a slot are combined: a shard and its successor may both run."""
 
     SUM = "sum"
     MAX = "max"
@@ -182,7 +182,7 @@ METRICS: Final = (
     ),
     Metric(
         "shardws_crashes", "crashes", Kind.COUNTER, "processes",
-        "Processes that ended without having been asked to.",
+        "Processes that ended unexpectedly.",
     ),
     # From the status report
     Metric(
@@ -224,7 +224,7 @@ METRICS: Final = (
     ),
     Metric(
         "shardws_log_lines_lost", "log_lines_lost", Kind.COUNTER, "lines",
-        "Log lines that could not be written: a full disk, a pipe that nobody reads.", Scope.SERVER,
+        "Log lines that could not be written: a full disk, a pipe without a reader.", Scope.SERVER,
     ),
     Metric(
         "shardws_auxiliary_up", "pid", Kind.GAUGE, "boolean",

@@ -1,8 +1,8 @@
 """The one outcome each send has.
 
-Owns the enumeration and the awaitable; knows no router. A send returns a `SendOutcome` at once and
-never raises because a client went away. Awaiting it costs nothing more than a look when the
-outcome is known already, as it is for a connection of this shard.
+Owns the enumeration and the awaitable. A send returns a `SendOutcome` immediately and never raises
+because a client disconnected. Awaiting it does not suspend when the outcome is known already, as it
+is for a connection of this shard.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class Outcome(enum.IntEnum):
     DROPPED = 2  # the connection was closing, or its policy drops when full
     GONE = 3  # no such connection, or no longer
     FULL = 4  # the outgoing queue or the link is at its bound; wait for ReadyToSend
-    UNREACHABLE = 5  # the shard or node is down; if it fell meanwhile the message may have arrived
+    UNREACHABLE = 5  # the shard or node is down; if it went down meanwhile, it may have arrived
 
     @property
     def is_success(self) -> bool:
@@ -39,7 +39,7 @@ OUTCOME_CODES: Final[dict[Outcome, int]] = {
 }
 
 
-Report: TypeAlias = Callable[[int, Outcome], None]  # connection id, what became of the send
+Report: TypeAlias = Callable[[int, Outcome], None]  # connection id, outcome of the send
 Watcher: TypeAlias = Callable[[Outcome], None]
 
 
@@ -61,8 +61,8 @@ class SendOutcome:
     def result(self, timeout: float = RESULT_S) -> Outcome:
         """Return the outcome of a send made by a thread other than the loop's, once it is known.
 
-        SendInterrupted (301) when it is not known in `timeout` seconds. On the loop's own thread
-        nothing can be waited for: StateError (211) for an outcome that is to be awaited.
+        SendInterrupted (301) when it is not known in `timeout` seconds. The loop's own thread must
+        not block: StateError (211) for an outcome that has to be awaited.
         """
         outcome = self.outcome
         if outcome is None:
@@ -70,9 +70,9 @@ class SendOutcome:
         return outcome
 
     def if_failed(self, callback: Watcher) -> None:
-        """Have `callback(outcome)` called if the send fails: at once when that is known already.
+        """Call `callback(outcome)` if the send fails: immediately if that is known already.
 
-        Cheaper than a task that awaits; the failure is then no Error event.
+        Cheaper than a task that awaits; the failure then fires no Error event.
         """
         outcome = self.outcome
         if outcome is not None and not outcome.is_success:
@@ -92,10 +92,10 @@ UNREACHABLE: Final = SETTLED[Outcome.UNREACHABLE]
 
 
 class FailedSend(SendOutcome):
-    """A send that is known to have failed; tells `report` when it dies and nobody had looked.
+    """A send that is known to have failed; calls `report` when it is deleted unread.
 
-    The idea of asyncio's "exception was never retrieved": fire and forget costs nothing, and yet
-    nothing is lost in silence.
+    As asyncio's "exception was never retrieved": fire and forget costs nothing, and yet no failure
+    goes unreported.
     """
 
     __slots__ = ("_known", "_report", "connection_id")
@@ -106,7 +106,7 @@ class FailedSend(SendOutcome):
         self._report: Report | None = report
 
     @property
-    def outcome(self) -> Outcome:  # type: ignore[override]  # looking counts as knowing
+    def outcome(self) -> Outcome:  # type: ignore[override]  # reading it counts as retrieved
         self._report = None
         return self._known
 
@@ -124,9 +124,9 @@ class FailedSend(SendOutcome):
 
 
 class LaterSend(SendOutcome):
-    """A send that takes a while, such as a file; `settle` tells how it ended.
+    """A send that completes later, such as a file; `settle` sets its outcome.
 
-    A failure that nobody awaited or looked at goes to `report` when this object dies.
+    A failure that nobody awaited or read goes to `report` when this object is deleted.
     """
 
     __slots__ = ("_known", "_report", "_waiters", "_watchers", "connection_id")
@@ -139,7 +139,7 @@ class LaterSend(SendOutcome):
         self._watchers: list[Watcher] = []
 
     def settle(self, outcome: Outcome) -> None:
-        """Tell the outcome; the first one counts."""
+        """Set the outcome; only the first call counts."""
         if self._known is not None:
             return
         self._known = outcome
@@ -148,7 +148,7 @@ class LaterSend(SendOutcome):
             waiter.set_result(outcome)
         watchers = [] if outcome.is_success else self._watchers
         for watcher in watchers:
-            # Not called here: what it raises is the application's.
+            # Scheduled, not called: its exceptions are the application's.
             asyncio.get_running_loop().call_soon(watcher, outcome)
         if outcome.is_success or waiters or watchers:
             self._report = None

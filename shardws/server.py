@@ -1,8 +1,8 @@
-"""WebSocketServer: the surface of the model, and nothing else.
+"""WebSocketServer: the public API.
 
-Owns names; each body is a line or two that asks the room which owns the matter. The same object
-serves both ways: `shardws run module:attr` loads it in every shard; a program that sets `listening`
-itself has one shard in its own process, turned by `do_events()`.
+Owns the names; each method is a line or two that calls the module responsible. The same object
+serves both uses: `shardws run module:attr` loads it in every shard; a program that sets `listening`
+itself has one shard in its own process, driven by `do_events()`.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ NOT_RUNNING: Final = "the server does not run yet: set listening, or use `shardw
 
 
 class Nowhere:
-    """Stands in for the router until there is one, so that a send need not look."""
+    """Stands in for the router until there is one, so that a send need not check."""
 
     def __getattr__(self, name: str) -> Never:
         if name.startswith("_"):  # what copy and the like look for
@@ -54,8 +54,8 @@ NOWHERE: Final = cast(Router, Nowhere())
 class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors):
     """A WebSocket server: settings are properties, `on_<event>` attributes take handlers.
 
-    Any thread may call any method (docs/topics/threads.md). An attribute that is misspelt raises
-    UsageError (214); a subclass declares its own in the body of the class.
+    Any thread may call any method (docs/topics/threads.md). Setting a misspelt attribute raises
+    UsageError (214); a subclass declares its own attributes in the class body.
     """
 
     __slots__ = (
@@ -90,7 +90,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     # -- how it runs -----------------------------------------------------------------------
 
     def attach(self, shard: Shard) -> None:
-        """Take the shard that serves this object; called by who made the shard."""
+        """Attach the shard that serves this object; called by the shard's creator."""
         self._shard = shard
         self._choose = shard.calls.thread.mark.choose
         self._router = shard.router
@@ -104,7 +104,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
 
     @property
     def listening(self) -> bool:
-        """Whether the server accepts. True binds and accepts; False keeps connections.
+        """Whether the server accepts connections. True binds and accepts; False keeps open ones.
 
         UsageError (213) for a value that is neither True nor False.
         """
@@ -131,11 +131,11 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
             self._embedded.stop_listening()
 
     def do_events(self) -> None:
-        """Process what is waiting; returns within about 10 ms when nothing is.
+        """Process pending work; return within about 10 ms when there is none.
 
-        Handlers run in here, outside of the event loop, so that they may block in a send. After
-        `shutdown` it only waits, so that a `while True` around it does no harm. One thread calls
-        it: StateError (211) in another one while that lives.
+        Handlers run in this call, outside the event loop, so they may block in a send. After
+        `shutdown` it only waits, so that a `while True` around it is harmless. Only one thread may
+        call it: StateError (211) in another one while that thread is alive.
         """
         if self._embedded is None:
             raise StateError("set listening to True first")
@@ -147,7 +147,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     def interrupt(self, connection_id: int) -> None:
         """End a blocking send of a connection with SendInterrupted 301.
 
-        May be called from a handler that runs meanwhile, or from another thread. Nothing happens
+        May be called from a handler that runs meanwhile, or from another thread. It has no effect
         when no send of that connection blocks.
         """
         if self._embedded is not None:
@@ -156,9 +156,9 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     def shutdown(self) -> None:
         """Stop listening, close every client with 1001, and end; idempotent.
 
-        On a loop that runs already this only starts; await `shutdown_complete()` to see the end.
-        Under `shardws run` the whole server stops, all shards, as by TERM to the supervisor.
-        Another thread waits until it has begun.
+        On a running loop this only starts it; await `shutdown_complete()` for the end.
+        Under `shardws run` the whole server stops, all shards, as with SIGTERM to the supervisor. A
+        call from another thread waits until it has begun.
         """
         if not self._is_over:
             self._on_loop(self._begin_shutdown)
@@ -201,9 +201,9 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     async def configure(self, **values: object) -> dict[int, ShardwsError | None]:
         """Set settings of all shards while they run: `await server.configure(max_groups=10)`.
 
-        Returns for each slot None, or the error why it was not set there (10065 went down, 301
-        silent for 5 s). One SettingError for all names and values that cannot be set; nothing is
-        set then. A shard that starts later begins with what the file and the code say.
+        Returns for each slot None, or the error that prevented it there (10065 went down, 301 no
+        reply within 5 s). Raises one SettingError for all names and values that cannot be set; then
+        nothing is set. A shard that starts later begins with the values of the file and the code.
         """
         shard = self._running()
         if self._is_elsewhere:
@@ -219,10 +219,10 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         return 0 if self._shard is None else self._shard.context.stats.total(CONNECTIONS)
 
     async def connection(self, connection_id: int) -> ConnectionSnapshot:
-        """Return what is known of a connection, on any shard, at this moment.
+        """Return the current properties of a connection on any shard.
 
         Raises NoSuchConnection (1117), ShardwsError 10065 when its shard is down, and
-        SendInterrupted (301) when that does not answer in 5 s.
+        SendInterrupted (301) when that does not reply within 5 s.
         """
         if self._shard is None:
             raise NoSuchConnection(connection_id)
@@ -233,7 +233,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         return snapshot.decode(await self._router.query(connection_id, snapshot.QUERY))
 
     async def set_connection(self, connection_id: int, **values: bool | int) -> ConnectionSnapshot:
-        """Set properties of a connection on any shard, and return what is known of it then.
+        """Set properties of a connection on any shard, and return its properties afterwards.
 
         They are accept_data, data_format, message_length and timeout; UsageError (213) for others
         and for values that do not fit. Else it raises what `connection` does.
@@ -250,7 +250,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     async def connection_ids(self) -> list[int]:
         """Return the ids of all open connections of the server, sorted.
 
-        A shard that does not answer in 5 s, or goes down meanwhile, is left out.
+        A shard that does not reply within 5 s, or goes down meanwhile, is left out.
         """
         shard = self._running()
         if self._is_elsewhere:
@@ -262,7 +262,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     def send(self, connection_id: int, data: Data) -> SendOutcome:
         """Send one binary message, from any shard."""
         payload = data if type(data) is bytes else arguments.content(data)
-        choose = self._choose  # a name of its own: looked up as a method it costs twice as much
+        choose = self._choose  # a local name: calling it as a method costs twice as much
         router: AnyRouter = choose(self._router, self._other_router)
         return router.send(connection_id, events.FORMAT_BINARY, payload)
 
@@ -273,7 +273,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         return router.send(connection_id, events.FORMAT_TEXT, arguments.utf8(text))
 
     def send_file(self, connection_id: int, path: files.Path) -> SendOutcome:
-        """Send a file as one message, read as the client takes it, from any shard.
+        """Send a file as one message, read as fast as the client receives it, from any shard.
 
         Raises ShardwsError 302 when it cannot be opened. It is binary unless the connection's
         DataFormat says text; what is sent to the connection meanwhile waits behind it. It has the
@@ -313,7 +313,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
     def publish(self, group: str, data: str | Data) -> SendOutcome:
         """Send to every member of a group on all shards: str as text, bytes as binary.
 
-        The outcome is about the shards: QUEUED when the way to each one with members took the
+        The outcome is about the shards: QUEUED when the link to each one with members accepted the
         message, FULL or UNREACHABLE when one did not, so that its members miss it.
         """
         return self._routes.publish(group, *formatted(data))
@@ -351,7 +351,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         return self._choose(self._router, self._other_router)
 
     def _on_loop(self, function: Callable[[], None]) -> None:
-        """Call a function on the loop's thread; another one waits for it (ThreadCalls.ask)."""
+        """Call a function on the loop's thread; other threads wait for it (ThreadCalls.ask)."""
         if self._shard is not None and not self._shard.calls.thread.is_here:
             self._shard.calls.ask(function)
         else:

@@ -1,14 +1,14 @@
-"""Shared memory: what every process of the server may know of every shard without asking.
+"""Shared memory: what every process of the server can read about every shard.
 
-Owns the layout of an anonymous shared mapping made before the fork; what the words mean is said in
-`metrics`. A shard writes its own row with plain stores of 64-bit words (atomic on every machine
-uvloop supports); all others only read. Restarts, crashes and ended_cpu are the supervisor's.
-Counters only rise, over respawns too: the successor continues from what it finds. The supervisor
-clears the gauges of a row before it gives the row to a new process.
+Owns the layout of an anonymous shared mapping made before the fork; `metrics` says what the words
+mean. A shard writes its own row with plain stores of 64-bit words (atomic on every machine uvloop
+supports); all others only read. Restarts, crashes and ended_cpu are the supervisor's. Counters only
+rise, across respawns too: the successor continues from the value it finds. The supervisor clears
+the gauges of a row before it gives the row to a new process.
 
-A slot has two rows, used in turn by its processes, of which two may live at a time. What they say
-together is `of_slot`: counters and amounts are summed, so a counter does not fall at a respawn; of
-two lags the worse one counts.
+A slot has two rows, used alternately by its processes, of which two may run at a time. `of_slot`
+combines them: counters and amounts are summed, so a counter does not fall at a respawn; of two lags
+the larger one counts.
 """
 
 import mmap
@@ -48,7 +48,7 @@ FIELDS: Final = _INTERNAL + tuple(
 )
 INDEX: Final[dict[str, int]] = {field.name: index for index, field in enumerate(FIELDS)}
 
-# Words a shard writes often, as constants: a dict look-up per message would be seen.
+# Words a shard writes often, as constants: a dict look-up per message would be measurable.
 PID: Final = INDEX["pid"]
 GENERATION: Final = INDEX["generation"]
 SERIAL: Final = INDEX["serial"]
@@ -104,7 +104,7 @@ class Stats:
         return self._words[start : start + ROW_WORDS]
 
     def clear_gauges(self, index: int) -> None:
-        """Forget what belonged to the process that used the row before."""
+        """Clear the values of the process that used the row before."""
         row = self.row(index)
         for position, field in enumerate(FIELDS):
             if not field.is_kept:
@@ -117,7 +117,7 @@ class Stats:
         return sum(words[first : first + self.rows * ROW_WORDS : ROW_WORDS].tolist())
 
     def of_slot(self, slot: int) -> dict[str, int]:
-        """Return what both rows of a slot say together, by field names."""
+        """Return the combined values of a slot's two rows, by field names."""
         one, other = (self.row(ids.row_of(slot, generation)) for generation in (0, 1))
         return {
             field.name: one[at] + other[at] if field.join is Join.SUM else max(one[at], other[at])

@@ -1,5 +1,5 @@
 """Sockets of clients: accepting, one connection each, addresses.
 
-Owns transports and what waits in them. Knows the sans-IO rooms below; asks the shard above only
+Owns transports and their queues. Uses the sans-IO packages below; reaches the shard above only
 through the Protocol `connection.owner.Owner`.
 """

@@ -1,16 +1,15 @@
 """Lists of addresses: blocks of networks, and the clients that may connect.
 
-Owns the grammar of the settings AllowedClients and TrustedProxies and the comparison; resolves no
-names itself: `resolver` does and tells what it learned. An IPv6 address that carries an IPv4 one
-(::ffff:192.0.2.1, as a socket for both families shows it) counts as the IPv4 one; a zone (%eth0)
-does not count.
+Owns the grammar of the settings AllowedClients and TrustedProxies and the comparison; `resolver`
+resolves names and reports the results. An IPv6 address that carries an IPv4 one (::ffff:192.0.2.1,
+as a socket for both families shows it) counts as the IPv4 one; a zone (%eth0) is ignored.
 
     *                 everybody
     192.0.2.7         one address, IPv4 or IPv6
     10.0.0.0/8        a block
-    192.168.*         addresses whose text fits; "*" stands for any characters
+    192.168.*         addresses whose text matches; "*" stands for any characters
     db.example.com    the addresses this name has
-    *.example.com     clients whose own name, confirmed by its addresses, fits
+    *.example.com     clients whose own name, confirmed by its addresses, matches
 """
 
 import re
@@ -32,7 +31,7 @@ _ADDRESS_WILDCARD: Final = re.compile(r"[0-9.*]+|[0-9a-f:.*]*:[0-9a-f:.*]*")
 
 
 def parse_address(text: str) -> Address:
-    """Read an address in its plainest form; ValueError when it is none."""
+    """Parse an address into its simplest form; ValueError when it is not one."""
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
@@ -68,7 +67,7 @@ class Networks:
         return bool(self._blocks)
 
     def __contains__(self, address: str | Address) -> bool:
-        """Tell whether a block holds the address; a text that is no address is in none."""
+        """Tell whether a block holds the address; text that is not an address is in none."""
         if not self._blocks:
             return False
         if isinstance(address, str):
@@ -84,7 +83,7 @@ class Networks:
 
 
 class AllowedClients:
-    """Who may connect, by address; what has to be resolved for it is told and learned."""
+    """Who may connect, by address; lists the names to resolve, and learns the results."""
 
     __slots__ = (
         "_address_pattern",
@@ -121,24 +120,24 @@ class AllowedClients:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names whose addresses have to be learned, and learned again from time to time."""
+        """The names whose addresses must be resolved, and again from time to time."""
         return tuple(self._resolved)
 
     @property
     def has_unknown(self) -> bool:
-        """Whether a name was never learned."""
+        """Whether a name was never resolved."""
         return None in self._resolved.values()
 
     def is_unknown(self, name: str) -> bool:
-        """Tell whether `name` was never learned."""
+        """Tell whether `name` was never resolved."""
         return self._resolved[name] is None
 
     def learn(self, name: str, addresses: Iterable[str]) -> None:
-        """Take the addresses that one of `names` has now; none when it cannot be resolved."""
+        """Set the current addresses of one of `names`; none when it cannot be resolved."""
         self._resolved[name] = Networks(addresses)
 
     def learn_client(self, address: str, names: Iterable[str]) -> None:
-        """Take the names a client's address has, each confirmed by its own addresses."""
+        """Set the names of a client's address, each confirmed by its own addresses."""
         pattern = self._name_pattern
         fits = pattern is not None and any(
             pattern.fullmatch(name.lower().removesuffix(".")) for name in names
@@ -148,13 +147,13 @@ class AllowedClients:
         self._learned[parse_address(address)] = fits
 
     def forget_clients(self) -> None:
-        """Drop what `learn_client` told, so that it is asked again."""
+        """Drop what `learn_client` set, so that it is looked up again."""
         self._learned.clear()
 
     def verdict(self, address: str) -> bool | None:
-        """Tell whether the client may connect; None when names must be learned to know.
+        """Tell whether the client may connect; None when names must be resolved first.
 
-        A text that is no address, as that of a Unix socket, may connect only if everybody may.
+        A peer without an IP address, such as on a Unix socket, may connect only if everybody may.
         """
         if self.is_open:
             return True
@@ -184,7 +183,7 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network:
 
 
 def _is_network(entry: str) -> bool:
-    """Tell blocks from names: what has a slash, a colon, or only digits and dots."""
+    """Distinguish blocks from names: a slash, a colon, or only digits and dots."""
     return "/" in entry or ":" in entry or not entry.strip("0123456789.")
 
 

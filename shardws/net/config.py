@@ -12,14 +12,14 @@ from shardws.protocol.session import SessionConfig
 class Policy(IntEnum):
     """What a send to a full connection does (setting OutPolicy)."""
 
-    WAIT = 0  # answers FULL; ReadyToSend tells when to go on
-    DROP = 1  # takes it, and drops the oldest waiting messages when there are too many
+    WAIT = 0  # refuses with FULL; ReadyToSend says when to retry
+    DROP = 1  # accepts it, and drops the oldest waiting messages beyond the mark
     CLOSE = 2  # closes the connection: close_reasons.QUEUE_FULL
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionConfig:
-    """The settings of a shard's connections; made anew when a live setting changes."""
+    """The settings of a shard's connections; replaced when a live setting changes."""
 
     session: SessionConfig
     handshake: HandshakeConfig
@@ -28,6 +28,6 @@ class ConnectionConfig:
     low_mark: int  # bytes
     policy: Policy
     open_timeout: float  # seconds for TLS and the opening request together; 0 none
-    close_timeout: float  # seconds the peer has to answer our close frame
+    close_timeout: float  # seconds the peer has to reply to our close frame
     idle_timeout: float  # seconds without a byte either way; 0 none
     options: SocketOptions = UNTOUCHED

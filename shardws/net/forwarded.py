@@ -1,12 +1,12 @@
-"""Who is behind a proxy and how that client came, by X-Forwarded-* and Forwarded (RFC 7239).
+"""The client behind a proxy and its scheme, by X-Forwarded-* and Forwarded (RFC 7239).
 
-Owns the walk through the hops; knows no connection. Anybody can write these fields, so only what a
-trusted proxy added counts: the walk starts at the socket's peer and goes from right to left as long
-as the hop it stands on is trusted. The first hop that is not is the client. What stands further
-left was given by that client and is not even looked at.
+Owns the walk through the hops. Anybody can write these fields, so only what a trusted proxy added
+counts: the walk starts at the socket's peer and goes from right to left as long as the current hop
+is trusted. The first hop that is not is the client. Anything further left came from that client and
+is ignored.
 
-A proxy that writes one field lets the other one pass as the client sent it. So when both are there
-and name different clients, neither is believed: let the proxy remove the one it does not write.
+A proxy that writes one field passes on the other as the client sent it. So when both are present
+and name different clients, neither is trusted: have the proxy remove the one it does not write.
 """
 
 import itertools
@@ -29,10 +29,10 @@ Hop = tuple[Address, int | None]
 
 
 def forwarded_client(headers_text: str, peer: str, trusted: Networks) -> tuple[str, int | None]:
-    """Return the address of the client, and its port if a proxy told it.
+    """Return the address of the client, and its port if a proxy gave it.
 
-    `headers_text` is that of a Request; `peer` the address of the socket, which is returned as it
-    is, with None, when it is no trusted proxy or told nothing that can be believed.
+    `headers_text` is that of a Request; `peer` the address of the socket, which is returned
+    unchanged, with None, when it is not a trusted proxy or gave nothing credible.
     """
     if peer not in trusted:
         return peer, None
@@ -45,10 +45,10 @@ def forwarded_client(headers_text: str, peer: str, trusted: Networks) -> tuple[s
 
 
 def forwarded_scheme(headers_text: str, peer: str, trusted: Networks) -> str:
-    """Return how the client came to the proxy, "https" or "http"; "" when no trusted proxy tells.
+    """Return the client's scheme at the proxy, "https" or "http"; "" when no trusted proxy says.
 
-    By X-Forwarded-Proto, or the parameter "proto" of Forwarded. Of several elements the one counts
-    that the outermost trusted proxy added. When both fields tell, and not the same, neither counts.
+    By X-Forwarded-Proto, or the parameter "proto" of Forwarded. Of several elements, the one that
+    the outermost trusted proxy added counts. When the two fields differ, neither counts.
     """
     if peer not in trusted:
         return ""
@@ -74,7 +74,7 @@ def _hops(nodes: Iterator[str], trusted: Networks) -> int:
 
 
 def _at(values: list[str], hops: int) -> str:
-    """Return what the outermost of `hops` proxies told; a proxy may replace instead of adding."""
+    """Return the element of the outermost of `hops` proxies; a proxy may replace others."""
     return values[min(hops, len(values)) - 1].lower() if values else ""
 
 
@@ -84,7 +84,7 @@ def _walk(nodes: Iterator[str], trusted: Networks) -> Hop | None:
     for node in itertools.islice(nodes, MAX_HOPS):
         hop = _parse_node(node)
         if hop is None:
-            break  # "unknown", a name in disguise, or nonsense: what is left of it counts nothing
+            break  # "unknown", an obfuscated name, or invalid: anything left of it does not count
         found = hop
         if hop[0] not in trusted:
             break
@@ -94,13 +94,13 @@ def _walk(nodes: Iterator[str], trusted: Networks) -> Hop | None:
 def _nodes(headers_text: str, wanted: str) -> Iterator[str]:
     """Give the elements of a field, from the last to the first.
 
-    Commas in quoted strings are not respected, on purpose: no address has one, and an open quote
-    in what the client sent would swallow what the proxy added behind it.
+    Commas in quoted strings split too, on purpose: no address has one, and an unclosed quote from
+    the client would swallow what the proxy appended.
     """
     for line in reversed(headers_text.split("\r\n")):
         name, _, value = line.partition(":")
         if name.lower() == wanted:
-            # Empty elements are no elements (RFC 9110 5.6.1).
+            # Empty elements do not count (RFC 9110 5.6.1).
             yield from (node for node in reversed(value.split(",")) if node.strip(" \t"))
 
 

@@ -1,12 +1,12 @@
-"""How many TLS handshakes of a shard go on at once.
+"""Limits the concurrent TLS handshakes of a shard.
 
-Owns the order in which connections may begin theirs; knows neither TLS nor sockets. Two bounds: a
-handshake keeps 34 KiB and more, so there are `most` at a time; its first step costs 0.3 to 1 ms of
-the loop, so BURST begin in one loop turn, and clients that are served already wait 3 ms at most
-when a thousand knock at once. Who has to wait is not read meanwhile, and comes in order of arrival.
+Owns the order in which connections may begin theirs. Two bounds: a handshake takes 34 KiB and more,
+so at most `most` run at a time; its first step costs 0.3 to 1 ms of the loop, so BURST begin in one
+loop turn, and connected clients wait 3 ms at most when a thousand arrive at once. Waiting
+connections are not read, and begin in order of arrival.
 
-Peers that begin and do not go on must not keep the others out: when all places are taken and
-somebody waits, the oldest handshake is given up once it is PATIENCE_S old.
+Peers that stall must not block others: when the limit is reached and a connection waits, the oldest
+handshake is aborted once it is PATIENCE_S old.
 """
 
 import asyncio
@@ -21,35 +21,35 @@ class Waiter(Protocol):
     """A connection that wants to begin its handshake."""
 
     def proceed(self) -> None:
-        """Begin: it was this one's turn."""
+        """Begin the handshake: a slot is free."""
 
     def give_up(self, reason: str) -> None:
-        """End, and leave the gate."""
+        """End, and leave the limiter."""
 
 
 class HandshakeLimiter:
-    """The gate of one shard."""
+    """The limiter of one shard."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
         self.most = most
         self._loop = loop
-        self._inside: dict[Waiter, float] = {}  # since when, the oldest first
+        self._inside: dict[Waiter, float] = {}  # start times, the oldest first
         self._waiting: dict[Waiter, None] = {}
         self._burst = BURST
         self._turn: asyncio.Handle | None = None
 
     @property
     def inside(self) -> int:
-        """How many handshakes go on."""
+        """How many handshakes are running."""
         return len(self._inside)
 
     @property
     def waiting(self) -> int:
-        """How many connections wait for theirs."""
+        """How many connections wait to begin."""
         return len(self._waiting)
 
     def enter(self, guest: Waiter) -> bool:
-        """Tell whether the guest may begin now; if not, `proceed` is called when it may."""
+        """Tell whether a connection may begin now; if not, its `proceed` is called later."""
         if self._burst and not self._waiting and len(self._inside) < self.most:
             self._admit(guest)
         else:
@@ -59,7 +59,7 @@ class HandshakeLimiter:
         return guest in self._inside
 
     def leave(self, guest: Waiter) -> None:
-        """Note that its handshake is over, or that it does not wait any more."""
+        """Note that a handshake is over, or that its connection no longer waits."""
         self._waiting.pop(guest, None)
         if self._inside.pop(guest, None) is not None and self._waiting:
             self._schedule()
@@ -69,7 +69,7 @@ class HandshakeLimiter:
         self._inside[guest] = self._loop.time()
 
     def _schedule(self) -> None:
-        """Come back in the next turn, or when the oldest handshake has lasted too long."""
+        """Schedule the next run: next turn, or when the oldest handshake has taken too long."""
         if self._turn is not None:
             self._turn.cancel()
         proceed: Callable[[], None] = self._next_turn
@@ -92,7 +92,7 @@ class HandshakeLimiter:
             self._schedule()
 
     def _hurry(self) -> None:
-        """Give up handshakes that have lasted too long, no more than others wait for."""
+        """Abort handshakes that have taken too long, no more than there are waiters."""
         latest = self._loop.time() - PATIENCE_S
         late = [guest for guest, since in self._inside.items() if since <= latest]
         for guest in late[: len(self._waiting)]:

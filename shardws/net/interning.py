@@ -1,17 +1,17 @@
-"""One copy of each address text, for the many connections that have the same.
+"""One copy of each address text, shared by the many connections that have it.
 
-Owns these copies for one shard: thousands of clients come from one proxy, and all have the same
-address at this end. `sys.intern` would do it too, but keeps a text for good on Python 3.12, and
-clients of a server choose them: each address is one, and with IPv6 there is no end of those.
+Owns these copies for one shard: thousands of clients may come from one proxy, and all have the same
+local address. `sys.intern` keeps strings for ever on Python 3.12, and with IPv6 clients can choose
+any number of addresses.
 """
 
 from typing import Final
 
-MOST: Final = 8192  # interned: some 1 MiB; then the next ones are copied anew
+MOST: Final = 8192  # interned strings, some 1 MiB; further ones are not shared
 
 
 class InternedTexts:
-    """The interned of one shard."""
+    """The interned strings of one shard."""
 
     __slots__ = ("_known",)
 

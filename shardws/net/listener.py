@@ -1,9 +1,9 @@
 """Accepting on one socket.
 
 Owns the listening socket of a process while it accepts. A forked shard gets a socket that is bound
-already and that its supervisor keeps: closing ours leaves the port, and what waits on it, alone.
-Once the supervisor and a successor have none either, the kernel refuses connects: so who accepts no
-more must `close`, else clients wait on a socket that nobody looks at.
+already and that its supervisor keeps: closing our copy does not affect the port or its accept
+queue. Once the supervisor and a successor have no copy either, the kernel refuses connects: so a
+process that stops accepting must `close`, or clients wait on a socket that nobody accepts from.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ def most_backlog() -> int:
     try:
         return int(SOMAXCONN.read_text())
     except (OSError, ValueError):
-        return 65535  # nothing is known of a cap: no note is made of one
+        return 65535  # the cap is unknown: no warning is logged
 
 
 class Listener:
-    """Accepts for one shard; `start` and `stop` may follow each other again and again."""
+    """Accepts for one shard; `start` and `stop` may be repeated."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Listener:
         lock: socket.socket | None = None,
         pump: Pump | None = None,
     ) -> None:
-        """`lock` is the port's, for a process that has the port by itself (portlock).
+        """`lock` is the port's, for a process that owns the port alone (portlock).
 
         `pump` is to serve the sockets, where it can and they speak no TLS; None: the loop.
         """
@@ -64,7 +64,7 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The real port, also when 0 was asked for."""
+        """The actual port, also when 0 was requested."""
         return int(self._socket.getsockname()[1])
 
     async def start(self, backlog: int) -> None:
@@ -86,7 +86,7 @@ class Listener:
             self._loop, self._adopting = loop, Adopting(loop, self._pump, self._make)
             loop.add_reader(self._socket, self._accept)
             return
-        # The server closes the socket it is given; ours must serve the next start.
+        # The server closes the socket it is given; ours must survive for the next start.
         self._server = await loop.create_server(
             self._make, sock=self._socket.dup(), backlog=backlog
         )
@@ -124,11 +124,11 @@ class Listener:
             self._server = None
 
     async def finish(self) -> None:
-        """Give the socket up; what waits in its queue is left to whoever else has the socket."""
+        """Close our copy; its accept queue is left to the other holders of the socket."""
         self.close()
 
     def close(self) -> None:
-        """Stop, and give the socket up."""
+        """Stop, and close the socket."""
         self.stop()
         self._socket.close()
         if self._lock is not None:

@@ -1,6 +1,6 @@
 """Socket options of accepted connections.
 
-Owns their names in the kernel; knows no settings. What is left to the system is not touched.
+Owns their names in the kernel. Options left to the system are not set.
 """
 
 import socket
@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 
 class Configurable(Protocol):
-    """A socket, or what uvloop gives instead of one."""
+    """A socket, or uvloop's substitute for one."""
 
     def setsockopt(self, level: int, name: int, value: int, /) -> None: ...
 

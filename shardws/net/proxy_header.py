@@ -1,8 +1,8 @@
 """The PROXY header in front of a connection that comes from a trusted proxy.
 
-Owns the transport until the header is read, then hands it over with what came behind; what follows
-may be TLS or an opening request. Must not know settings or handlers. Whoever is no trusted proxy is
-handed over at once: a PROXY header from there is no header but bad input.
+Owns the transport until the header is read, then hands it over with the bytes that followed, which
+may be TLS or an opening request. A peer that is not a trusted proxy is handed over immediately: a
+PROXY header from there is bad input.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from shardws.protocol.proxy import Endpoint, ProxyReader
 
 
 class ProxyHeaderOwner(Protocol):
-    """What reading a PROXY header needs of its shard."""
+    """What reading a PROXY header requires of its shard."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop: ...
@@ -27,7 +27,7 @@ class ProxyHeaderOwner(Protocol):
 
 
 class ProxyHeader(asyncio.Protocol):
-    """One accepted socket whose proxy is to say first whose it is."""
+    """One accepted socket whose proxy must first send a PROXY header."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class ProxyHeader(asyncio.Protocol):
         seconds: float,
         waiting: "set[ProxyHeader]",
     ) -> None:
-        """`waiting` holds those that wait for their header, for whoever has to end them."""
+        """`waiting` holds the sockets that wait for their header, so that they can be closed."""
         self._owner = owner
         self._trusted = trusted
         self._reader = ProxyReader(versions)
@@ -76,7 +76,7 @@ class ProxyHeader(asyncio.Protocol):
         self._leave()
 
     def abort(self) -> None:
-        """End the connection; nobody is told of it."""
+        """End the connection without an event."""
         transport = self._leave()
         if transport is not None:
             transport.abort()
@@ -97,7 +97,7 @@ class ProxyHeader(asyncio.Protocol):
             protocol.data_received(rest)
 
     def _leave(self) -> asyncio.Transport | None:
-        """Let go of the transport and return it."""
+        """Detach the transport and return it."""
         transport, self._transport = self._transport, None
         self._waiting.discard(self)
         if self._deadline is not None:

@@ -1,12 +1,12 @@
-"""Names for AllowedClients: asks, waits no longer than a deadline, remembers.
+"""Resolves names for AllowedClients, with a deadline, and caches the results.
 
-Owns the asking and its bounds; what is allowed is `addresses`' affair. How names are asked comes in
-as a `Lookup`, whose default uses the loop's own threads of libuv, so a slow DNS never holds the
-loop. Names of the setting are asked at start and every REFRESH_S seconds (`refresh`); a client's
-own name only if the setting has a wildcard of names, once per address and refresh (`admit`).
+Owns the queries and their bounds; `addresses` decides what is allowed. Names are resolved by a
+`Lookup`, whose default uses libuv's threads, so a slow DNS never blocks the loop. Names of the
+setting are resolved at start and every REFRESH_S seconds (`refresh`); a client's own name only if
+the setting has a wildcard of names, once per address and refresh (`admit`).
 
-A name that cannot be resolved now keeps the addresses it had. Never an exception to the caller:
-who cannot be looked up is not allowed.
+A name that cannot be resolved now keeps the addresses it had. The caller never gets an exception: a
+client that cannot be looked up is not allowed.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from shardws.log import Adapter, logger
 from shardws.net.addresses import AllowedClients, Networks, parse_address
 
 REFRESH_S: Final = 60.0
-DEADLINE_S: Final = 5.0  # for one question; resolv.conf's own default is 5 s for the first try
-MAX_ASKING: Final = 8  # questions at a time in a refresh
-MAX_WAITING: Final = 256  # clients whose own names are being asked; more are not allowed
+DEADLINE_S: Final = 5.0  # for one query; resolv.conf's own default is 5 s for the first try
+MAX_ASKING: Final = 8  # concurrent queries in a refresh
+MAX_WAITING: Final = 256  # clients whose own names are being resolved; more are refused
 
 
 class Lookup(Protocol):
-    """How to ask; OSError when there is no answer."""
+    """How to resolve; OSError when there is no reply."""
 
     async def addresses_of(self, name: str) -> Sequence[str]: ...
     async def names_of(self, address: str) -> Sequence[str]: ...
 
 
 class SystemLookup:
-    """Asks the system's resolver."""
+    """Uses the system's resolver."""
 
     async def addresses_of(self, name: str) -> Sequence[str]:
         loop = asyncio.get_running_loop()
@@ -46,7 +46,7 @@ class SystemLookup:
 
 
 class Resolver:
-    """Feeds one AllowedClients."""
+    """Resolves names for one AllowedClients."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class Resolver:
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
     async def refresh(self) -> None:
-        """Ask all names of the setting, and forget what clients' own names were.
+        """Resolve all names of the setting, and forget clients' own names.
 
-        Who calls while it runs waits for the same answers.
+        Concurrent calls wait for the same queries.
         """
         if self._refreshing is None:
             self._refreshing = asyncio.create_task(self._ask_all())
@@ -73,7 +73,7 @@ class Resolver:
         await asyncio.shield(self._refreshing)
 
     async def admit(self, address: str) -> bool:
-        """Tell whether a client may connect, after asking what must be known for it."""
+        """Tell whether a client may connect, after resolving the names that decide it."""
         if self._clients.verdict(address) is None and self._clients.has_unknown:
             await self.refresh()
         if self._clients.verdict(address) is None:
@@ -107,7 +107,7 @@ class Resolver:
         await asyncio.shield(task)
 
     async def _learn_client(self, address: str) -> None:
-        """Believe a client's name only if the name has the client's address."""
+        """Trust a client's name only if the name has the client's address."""
         client = parse_address(address)
         confirmed = []
         for name in await self._ask(self._lookup.names_of, address, logging.DEBUG):
@@ -122,7 +122,5 @@ class Resolver:
             async with asyncio.timeout(self._deadline):
                 return await question(subject)
         except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
-            self._log.log(
-                level, "cannot look up %s: %s", subject, str(error) or "no answer in time"
-            )
+            self._log.log(level, "cannot look up %s: %s", subject, str(error) or "no reply in time")
             return ()

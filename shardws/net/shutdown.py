@@ -1,7 +1,7 @@
 """The end of a TCP connection, for every process that holds a copy of its socket.
 
 Owns shutdown(2). Closing a descriptor sends FIN only when it is the last one: a process that was
-forked meanwhile, by a library in C perhaps, would keep the client waiting for as long as it lives.
+forked meanwhile, perhaps by a C library, would keep the client waiting for as long as it lives.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ class HasSocket(Protocol):
 
 
 def shut_down(transport: HasSocket) -> None:
-    """End both directions; what the kernel has taken still leaves."""
+    """Shut down both directions; data already in the kernel is still sent."""
     shown = transport.get_extra_info("socket", None)
     if shown is None or shown.fileno() < 0:
         return
-    # uvloop shows a socket without the method: this one borrows its descriptor.
+    # uvloop's socket object lacks the method: this one borrows its descriptor.
     sock = socket.socket(shown.family, shown.type, shown.proto, fileno=shown.fileno())
     try:
         with contextlib.suppress(OSError):  # the client has ended it

@@ -1,11 +1,11 @@
 """Listening sockets: names to addresses, addresses to bound sockets.
 
-Owns binding, and its errors in words; never accepts. SO_REUSEPORT lets every process of the same
-user join a port, so a port in use would not be noticed. Who wants one for itself therefore binds
-without it once. That notices who listens, but not who is about to: for them there is a lock
-(portlock), held as long as the port. A supervisor's is held by itself alone, so that it is released
-when the supervisor dies. A socket that was passed in has no lock: its port belongs to whoever
-passed it.
+Owns binding and its error texts; never accepts. SO_REUSEPORT lets every process of the same user
+join a port, so a port in use would not be noticed. For exclusive use the port is therefore bound
+once without it. That detects a process that listens, but not one that is about to: for this there
+is a lock (portlock), held as long as the port. A supervisor's lock is held by itself alone, so that
+it is released when the supervisor dies. A socket that was passed in has no lock: its port belongs
+to whoever passed it.
 """
 
 import errno
@@ -35,10 +35,10 @@ class Address:
 
 
 def resolve(host: str, port: int, use_ipv6: int) -> Address:
-    """Resolve LocalHost ("" is every interface); StartError when it is no address, or too many.
+    """Resolve LocalHost ("" is every interface); StartError when it is unusable or ambiguous.
 
     There is one socket, so a name with addresses of both families is refused where both are wanted;
-    of several addresses of one family the first is taken.
+    of several addresses of one family the first is used.
     """
     if not host:
         if use_ipv6 == IPV4:
@@ -57,7 +57,7 @@ def resolve(host: str, port: int, use_ipv6: int) -> Address:
 
 
 def _addresses(host: str, port: int, use_ipv6: int) -> list[tuple[int, str]]:
-    """Return family and address of all that a name has of the wanted family; StartError."""
+    """Return (family, address) of each address of a name in the wanted family; StartError."""
     family = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6, BOTH: socket.AF_UNSPEC}[use_ipv6]
     try:
         found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
@@ -89,7 +89,7 @@ def bind(address: Address, *, is_shared: bool) -> socket.socket:
 
 
 def listen(sock: socket.socket, backlog: int) -> None:
-    """Listen; StartError when somebody else does since the socket was bound."""
+    """Listen; StartError when another process has started to since the socket was bound."""
     try:
         sock.listen(backlog)
     except OSError as error:
@@ -97,7 +97,7 @@ def listen(sock: socket.socket, backlog: int) -> None:
 
 
 def claim(address: Address) -> tuple[socket.socket, socket.socket]:
-    """Return a bound socket that nobody can join, and the port's lock; StartError as of both."""
+    """Return a bound socket that no process can join, and the port's lock; StartError."""
     with ExitStack() as taken:
         lock = taken.enter_context(portlock.take(str(address))) if address.port else None
         sock = taken.enter_context(bind(address, is_shared=False))
@@ -109,13 +109,13 @@ def claim(address: Address) -> tuple[socket.socket, socket.socket]:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A bound port: its socket, and the lock of one that nobody else is to have."""
+    """A bound port: its socket, and its lock if it is exclusive."""
 
     sock: socket.socket
     lock: socket.socket | None = None
 
     def listen(self, backlog: int) -> None:
-        """Listen; StartError, and the port is given up, when somebody else does since the bind."""
+        """Listen; StartError, and the port is released, when another process has started to."""
         try:
             listen(self.sock, backlog)
         except StartError:
@@ -123,14 +123,14 @@ class Port:
             raise
 
     def close(self) -> None:
-        """Give it up."""
+        """Release the port."""
         self.sock.close()
         if self.lock is not None:
             self.lock.close()
 
 
 def open_port(address: Address, *, is_shared: bool) -> Port:
-    """Return a bound port that is not listened on yet; StartError says why it cannot be had."""
+    """Return a bound port that is not listened on yet; StartError says why that failed."""
     return Port(bind(address, is_shared=True)) if is_shared else Port(*claim(address))
 
 

@@ -1,7 +1,7 @@
 """TLS as a protocol of TCP's transport and as the transport of a Connection, in one object.
 
-Owns no order: see `net.tlsflow`. What comes while all may pass goes past the engine, straight to
-the open stream.
+`net.tlsflow` owns the order. Data that arrives while nothing has to wait bypasses the engine and
+goes straight to the open stream.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class TLSTransport(TLSFlow):
             return
         if len(data) > TURN_BYTES:
             data, self._sealed = data[:TURN_BYTES], data[TURN_BYTES:]
-        # Past the engine, which would add half as much again to what Python costs here.
+        # Bypasses the engine, which would add half as much again to the Python cost here.
         plaintext = stream.receive(data) if len(data) <= SLICE else self.engine.receive(data)
         if stream.out or stream.ending is not None:
             self._advance(plaintext + self.engine.receive(b""))
@@ -44,7 +44,7 @@ class TLSTransport(TLSFlow):
 
     def eof_received(self) -> bool:
         if self._early and self._has_begun and not self._is_over:
-            self._guard.in_order(self._take_eof)  # behind the step that takes what came before it
+            self._guard.in_order(self._take_eof)  # after the step for the data before it
             return True
         self.engine.eof()
         self._follow()
@@ -82,7 +82,7 @@ class TLSTransport(TLSFlow):
         """Send data in records.
 
         After the end it is dropped, as for a lost peer; before the handshake is done as well, since
-        nobody can read it then: an answer to a request that never came.
+        the peer could not read it: a response to a request that never came.
         """
         if not self.is_open:
             return
@@ -94,7 +94,7 @@ class TLSTransport(TLSFlow):
             self._guard.loop.call_soon(self._follow)
 
     def close(self) -> None:
-        """End the stream, then TCP when the peer has ended it too; what is written goes first."""
+        """End the stream, then TCP when the peer has ended it too; written data is sent first."""
         self._end()
 
     def can_write_eof(self) -> bool:

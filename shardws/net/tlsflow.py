@@ -1,29 +1,29 @@
-"""The order of things on one TLS connection: whose turn it is, what may pass, how it ends.
+"""The control flow of one TLS connection: when it proceeds, what is held back, how it ends.
 
-A TLSFlow lies between a client's TCP connection and its Connection; `net.tls` gives it the methods
-of a protocol and of a transport. Owns the order of records on the wire, the waiting before data may
-pass, and the last bytes; the TLS itself is `tls.engine`'s, decisions and events are the Guard's
-(the shard). Must not know handlers.
+A TLSFlow sits between a client's TCP connection and its Connection; `net.tls` adds the methods of a
+protocol and of a transport. Owns the order of records on the wire, the waiting before data is
+passed on, and the last bytes; `tls.engine` does the TLS, the Guard (the shard) decides and fires
+events.
 
 Facts to have before reading. Deadlines are the Connection's: the one for the opening request runs
-from accept and covers the handshake too. Reading goes on when there is no reason left to wait:
+from accept and covers the handshake too. Reading resumes when no reason to wait is left:
 
-    WAIT_TURN     many handshakes go on already; see handshake_limiter
+    WAIT_TURN     too many handshakes are running; see handshake_limiter
     WAIT_CHOICE   the application chooses a certificate
     WAIT_VERDICT  the application decides on the client's certificate, the handshake being over
     WAIT_READER   the Connection does not read; before the first byte: it may not be admitted
 
 The bytes of a handshake go to the engine in steps, which the Guard puts into the order of the
-connection's events: what a step finds out, handlers hear of inside it. A step is never taken
-inside another.
+connection's events: handlers are called inside the step that causes their event. Steps never nest.
 
-Tickets of TLS 1.3 leave with the first answer, in one write. Besides its cost, a write of their own
-hits clients that read and write with one OpenSSL object from two threads, as Python's `websockets`
-does: reading a ticket while the opening request is written can lose the request inside the client.
+Tickets of TLS 1.3 are sent with the first response, in one write. Besides its cost, a separate
+write can break clients that read and write with one OpenSSL object from two threads, as Python's
+`websockets` does: reading a ticket while the opening request is written can lose the request inside
+the client.
 
-The end: close_notify and FIN, then what still comes is thrown away until the peer's FIN or the
-Connection's deadline. Closing at once with unread bytes would reset the last words (an alert, a
-close frame) out of the peer's hands.
+The end: close_notify and FIN, then incoming data is discarded until the peer's FIN or the
+Connection's deadline. Closing immediately with unread bytes would send a reset, and the peer could
+lose our last bytes (an alert, a close frame).
 """
 
 import asyncio
@@ -49,14 +49,14 @@ SORRY: Final = b"\x15\x03\x03\x00\x02\x02\x50"
 
 
 class Guard(Protocol):
-    """What TLS asks of its shard."""
+    """What TLS requires of its shard."""
 
     gate: HandshakeLimiter
     loop: asyncio.AbstractEventLoop
 
     def engine(self, connection: Connection) -> TLSEngine: ...
     def in_order(self, step: Callable[[], None]) -> None:
-        """Call `step` when the events before it were handled: now, if there are none."""
+        """Call `step` when all earlier events have been handled: now, if there are none."""
 
     def choose(self, wire: "TLSFlow") -> None:
         """Call `wire.start` or `wire.refuse`, now or later."""
@@ -66,7 +66,7 @@ class Guard(Protocol):
 
     def told(self, connection: Connection, lines: list[str]) -> None: ...
     def ended(self, wire: "TLSFlow", ending: Ending) -> None:
-        """The stream ended otherwise than by us or by close_notify."""
+        """The stream ended neither by us nor by close_notify."""
 
 
 class TLSFlow(asyncio.Protocol):
@@ -95,8 +95,8 @@ class TLSFlow(asyncio.Protocol):
         self._guard = guard
         self._raw: asyncio.Transport | None = None
         self._has_begun = False  # the first bytes went to the engine
-        self._stream: Stream | None = None  # set while all may pass, with nobody listening
-        self._is_over = False  # our last bytes are on their way
+        self._stream: Stream | None = None  # set while nothing waits and nothing is traced
+        self._is_over = False  # our last bytes have been written
         self._is_stepping = False
         self._waits = 0
         self._early = b""  # received, but the engine must not see it yet
@@ -106,7 +106,7 @@ class TLSFlow(asyncio.Protocol):
     # -- the handshake ---------------------------------------------------------------------
 
     def _receive(self, data: bytes) -> None:
-        """Take received bytes while not everything may pass."""
+        """Handle received bytes while something has to wait."""
         if self._is_over:
             return
         self._early += data
@@ -122,7 +122,7 @@ class TLSFlow(asyncio.Protocol):
         return not self._has_begun and bool(self._waits & (WAIT_TURN | WAIT_READER))
 
     def _step(self) -> None:
-        """Give the engine what has come; nothing is left when an earlier step took it."""
+        """Feed the received bytes to the engine; an earlier step may have taken them."""
         if self._is_stepping or self._is_over or self._must_not_begin or not self._early:
             return
         if not self._has_begun and not self._guard.gate.enter(self):
@@ -138,13 +138,13 @@ class TLSFlow(asyncio.Protocol):
         self._go_on()
 
     def proceed(self) -> None:
-        """Begin the handshake: it is our turn (see handshake_limiter)."""
+        """Begin the handshake: the handshake_limiter allows it."""
         self._waits &= ~WAIT_TURN
         self._has_begun = True
         self._guard.in_order(self._step)
 
     def start(self, context: ServerContext) -> None:
-        """Go on with the handshake, with the context chosen."""
+        """Continue the handshake with the chosen context."""
         if self._is_over or self.engine.state is not State.CHOOSING:
             return
         self._waits &= ~WAIT_CHOICE
@@ -161,7 +161,7 @@ class TLSFlow(asyncio.Protocol):
         self._go_on()
 
     def refuse(self, ending: Ending, last: bytes = b"") -> None:
-        """End a connection that is not to be; `last` is an alert for a client that got none."""
+        """End a refused connection; `last` is an alert for a client that got none."""
         if self._is_over:
             return
         self._guard.ended(self, ending)
@@ -175,13 +175,13 @@ class TLSFlow(asyncio.Protocol):
         self.refuse(Ending(280, reason))
 
     def _advance(self, plaintext: bytes) -> None:
-        """Follow the engine after a step."""
+        """Act on the state of the engine after a step."""
         engine = self.engine
         lines = engine.take_status()
         if lines:
             self._guard.told(self.connection, lines)
         agreed = None if self.is_open else engine.negotiated
-        # What ends a handshake of TLS 1.3 here is tickets: the engine puts them before the answer.
+        # After a TLS 1.3 handshake, this is tickets: the engine puts them before the response.
         if agreed is None or agreed.protocol != TLS13:
             out = engine.outgoing()
             if out:
@@ -204,7 +204,7 @@ class TLSFlow(asyncio.Protocol):
         self._guard.shaken(self)
 
     def _pass_on(self) -> None:
-        """Hand over what may pass, then follow the state of the engine."""
+        """Pass on the plaintext that may pass, then act on the state of the engine."""
         if self._waits:
             return
         if not self.engine.is_talkative and not self._early:
@@ -216,7 +216,7 @@ class TLSFlow(asyncio.Protocol):
             self._follow()
 
     def _follow(self) -> None:
-        """Do what the end of the stream asks for; nothing when the end was ours."""
+        """Handle the end of the stream; nothing to do when we ended it."""
         if self._is_over or self._raw is None:
             return
         ending = self.engine.ending
@@ -244,12 +244,12 @@ class TLSFlow(asyncio.Protocol):
             self._raw.pause_reading()
 
     def _go_on(self) -> None:
-        """Read on, unless there is still a reason not to."""
+        """Resume reading, unless a reason to wait remains."""
         if self._waits or self._raw is None or self._raw.is_closing():
             return
         has_rest = self._plaintext or self._sealed or self._early
         if has_rest or self.engine.state in (State.ENDED, State.CLOSED):
-            # Not from inside the caller: it may be a handler's end, or the Connection itself.
+            # Not inside the caller: it may be the end of a handler, or the Connection itself.
             self._guard.loop.call_soon(self._pass_on_later)
         else:
             self._raw.resume_reading()
@@ -277,7 +277,7 @@ class TLSFlow(asyncio.Protocol):
             self._raw.write(records)
 
     def _end(self) -> None:
-        """Send close_notify and FIN, and read on without listening."""
+        """Send close_notify and FIN, and discard what is still received."""
         if self._is_over:
             return
         self._stream = None

@@ -1,4 +1,4 @@
-/* The C body of the codec, for bytes from the network; frames.py documents the contract.
+/* The C implementation of the codec, for bytes from the network; frames.py documents the contract.
  *
  * Owns no state beyond one Filler's; knows no session. What keeps it safe:
  *   - lengths from the wire are compared with what is there by subtraction, never added first;
@@ -120,7 +120,7 @@ join(PyObject *Py_UNUSED(module), PyObject *frames)
 static int
 fill_module(PyObject *module)
 {
-    if (PyModule_AddStringConstant(module, "BODY", "c") < 0 ||
+    if (PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0 ||
         PyModule_AddIntConstant(module, "CONTRACT", 2) < 0) {
         return -1;
     }
@@ -146,7 +146,7 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef module_def = {
     PyModuleDef_HEAD_INIT,
     .m_name = "shardws.protocol._frames",
-    .m_doc = "The C body of the codec; see frames.py.",
+    .m_doc = "The C implementation of the codec; see frames.py.",
     .m_methods = module_methods,
     .m_slots = module_slots,
 };

@@ -1,9 +1,9 @@
-# The C body of the codec; the contract is documented in frames.py.
+# The C implementation of the codec; the contract is documented in frames.py.
 from typing import Final, final
 
 from shardws.protocol.frames import Frame, Item
 
-BODY: Final[str]
+IMPLEMENTATION: Final[str]
 CONTRACT: Final[int]
 
 def parse(

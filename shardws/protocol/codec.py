@@ -1,7 +1,7 @@
-"""The choice between the two bodies of the codec.
+"""The choice between the two implementations of the codec.
 
-Owns the choice and the contract as types; `frames` documents it. `BODY` is "c" when the extension
-was built, else "python"; SHARDWS_CODEC=python in the environment forces the Python body. This is
+Owns the choice and the contract as types; `frames` documents it. `IMPLEMENTATION` is "c" when the
+extension was built, else "python"; SHARDWS_CODEC=python in the environment forces Python. This is
 the one file of the protocol room that reads the environment.
 """
 
@@ -13,7 +13,7 @@ from shardws.protocol import frames
 from shardws.protocol.frames import Frame, Item, header
 
 __all__ = [
-    "BODY",
+    "IMPLEMENTATION",
     "Filler",
     "Frame",
     "Item",
@@ -35,11 +35,11 @@ class Filling(Protocol):
     def finish(self) -> bytes: ...
 
 
-class Body(Protocol):
+class Implementation(Protocol):
     """What both modules offer."""
 
     @property
-    def BODY(self) -> str: ...
+    def IMPLEMENTATION(self) -> str: ...
     @property
     def Filler(self) -> Callable[[int, int, bytes], Filling]: ...
     @property
@@ -54,8 +54,8 @@ class Body(Protocol):
     def unmask(self, data: bytes, start: int, stop: int, key: bytes, /) -> bytes: ...
 
 
-def select(forced: str) -> Body:
-    """Return the body to use: the C one unless "python" is forced or it was not built.
+def select(forced: str) -> Implementation:
+    """Return the implementation to use: the C one unless "python" is forced or it was not built.
 
     ImportError when "c" is forced and the extension is not there; ValueError for another word.
     """
@@ -75,10 +75,10 @@ def select(forced: str) -> Body:
     return frames
 
 
-body: Final = select(os.environ.get("SHARDWS_CODEC", ""))
-BODY: Final = body.BODY
-parse: Final = body.parse
-continuations: Final = body.continuations
-join: Final = body.join
-unmask: Final = body.unmask
-Filler: Final = body.Filler
+implementation: Final = select(os.environ.get("SHARDWS_CODEC", ""))
+IMPLEMENTATION: Final = implementation.IMPLEMENTATION
+parse: Final = implementation.parse
+continuations: Final = implementation.continuations
+join: Final = implementation.join
+unmask: Final = implementation.unmask
+Filler: Final = implementation.Filler

@@ -1,7 +1,7 @@
-"""The Python body of the codec: frames in, frames out.
+"""The Python implementation of the codec: frames in, frames out.
 
 Owns the layout of a frame (RFC 6455 5.2) as a server sees it; knows no session and no wsproto.
-`_frames.c` is the other body of the same contract, `codec` picks one of the two, and
+`_frames.c` is the other implementation of the same contract, `codec` picks one of the two, and
 tests/unit/protocol/test_frames.py runs each case through both.
 
     byte 0   FIN 80 | RSV1 40 | RSV2 20 | RSV3 10 | opcode 0F
@@ -40,7 +40,7 @@ Item: TypeAlias = tuple[int, bytes, bool]
 # (first byte, payload) of a frame to send
 Frame: TypeAlias = tuple[int, bytes]
 
-BODY: Final = "python"
+IMPLEMENTATION: Final = "python"
 CONTRACT: Final = 2  # one more whenever arguments or results of a function change
 NO_LIMIT: Final = sys.maxsize
 
@@ -249,8 +249,8 @@ def join(frames: list[Frame]) -> bytes:
 class Filler:
     """The payload of one ordinary frame that arrives in pieces: unmasked and checked as it comes.
 
-    The Python body grows a bytearray, so that an announced length alone takes no memory, and copies
-    once at the end; the C body fills the final bytes object.
+    The Python implementation grows a bytearray, so that an announced length alone takes no memory,
+    and copies once at the end; the C implementation fills the final bytes object.
     """
 
     __slots__ = ("_buffer", "_decoder", "_key", "missing")

@@ -1,8 +1,8 @@
-"""Brings links up: one task for each link that is not yet connected.
+"""Dials links: one task for each link that is not yet connected.
 
-Owns the tries and their delays; which links are wanted is the mesh's business. A try costs
-nothing that blocks, so a peer may be dialed for as long as the supervisor names it; what was sent
-to it meanwhile is given up after PATIENCE_SECONDS.
+Owns the attempts and their delays; the mesh decides which links are wanted. An attempt never
+blocks, so a peer may be dialed for as long as the supervisor lists it; messages queued for it
+meanwhile are given up after PATIENCE_SECONDS.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from shardws.routing.outbound_link import OutboundLink
 
 FIRST_SECONDS: Final = 0.02
 MOST_SECONDS: Final = 1.0
-PATIENCE_SECONDS: Final = 3.0  # of tries before the link is given up
+PATIENCE_SECONDS: Final = 3.0  # of attempts before the link is given up
 
 
 def longer(delay: float) -> float:
@@ -26,7 +26,7 @@ def longer(delay: float) -> float:
 
 
 class Dialer:
-    """The dials that are under way."""
+    """The dials in progress."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, run_directory: str, log: Adapter) -> None:
         self._loop = loop
@@ -35,14 +35,14 @@ class Dialer:
         self._tasks: dict[OutboundLink, asyncio.Task[None]] = {}
 
     def start(self, link: OutboundLink, pid: int) -> None:
-        """Dial until the link is up: whoever listens there must be process `pid`."""
+        """Dial until the link is up; the process that listens there must be `pid`."""
         self._tasks[link] = self._loop.create_task(self._dial(link, pid))
 
     def stop(self, link: OutboundLink) -> None:
         """Give up a dial, if there is one."""
         task = self._tasks.pop(link, None)
-        # Behind connection_made the task only has to end by itself: cancelled in between, uvloop
-        # closes the transport and never calls connection_lost.
+        # After connection_made the task must end by itself: if it is cancelled there, uvloop closes
+        # the transport and never calls connection_lost.
         if task is not None and not link.up_at:
             task.cancel()
 
@@ -62,9 +62,9 @@ class Dialer:
                 await self._loop.create_unix_connection(lambda: link, sock=sock)
                 break
             except (OSError, PeerError) as error:
-                # A peer that has just ended, or is about to listen, is the ordinary course.
+                # A peer that has just ended, or does not listen yet, is normal.
                 if not link.is_given_up and self._loop.time() - since >= PATIENCE_SECONDS:
-                    self._log.warning("%s cannot be dialed, trying on: %s", describe(peer), error)
+                    self._log.warning("cannot dial %s, retrying: %s", describe(peer), error)
                     link.give_up()  # the mesh dials with another one
                     return
             link.backoff = longer(link.backoff)

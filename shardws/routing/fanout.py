@@ -1,7 +1,7 @@
 """One message to many connections of this shard: a group's members, or all.
 
-Owns the choice of them; how they share a frame is net.connection.sharing's. A member whose queue is
-full is an Error event of its own, and whoever closes anyway is passed over.
+Owns their selection; net.connection.sharing lets them share a frame. A member whose queue is full
+fires its own Error event; connections that are closing are skipped.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,7 +1,7 @@
 """Who is in a group: connections of this shard, and other shards that have members.
 
 Owns both memberships; sends nothing. A join or leave happens on the shard that owns the
-connection; the others know of a group only which shards are to get its messages.
+connection; the others only know which shards have members of a group.
 """
 
 from shardws.errors import UsageError
@@ -32,7 +32,7 @@ class Groups:
         self.limit = limit  # groups of one connection
 
     def has_room(self, recipient: Recipient, group: str) -> bool:
-        """Tell whether a connection may be a member of one more group, or is one of this."""
+        """Tell whether a connection may join the group, or is a member already."""
         groups = recipient.groups
         return group in groups or len(groups) < self.limit if groups else self.limit > 0
 
@@ -68,7 +68,7 @@ class Groups:
         return [group for group in list(recipient.groups or ()) if self.leave(recipient, group)]
 
     def members(self, group: str) -> list[Recipient]:
-        """Return the members now, for a walk during which some may leave."""
+        """Return a snapshot of the members: some may leave during the iteration."""
         return list(self._members.get(group, ()))
 
     def names(self) -> list[str]:
@@ -79,7 +79,7 @@ class Groups:
 class Interest:
     """Which other shards have members of a group; a shard is named by its incarnation.
 
-    One that is not among `heard` has not told all its groups yet, and may have members of any.
+    One that is not in `heard` has not announced all its groups yet, and may have members of any.
     """
 
     __slots__ = ("_peers", "heard")
@@ -89,7 +89,7 @@ class Interest:
         self._peers: dict[str, set[int]] = {}
 
     def hear(self, incarnation: int) -> None:
-        """Note that a shard has told all its groups."""
+        """Note that a shard has announced all its groups."""
         self.heard.add(incarnation)
 
     def add(self, incarnation: int, group: str) -> None:
@@ -97,7 +97,7 @@ class Interest:
         self._peers.setdefault(group, set()).add(incarnation)
 
     def discard(self, incarnation: int, group: str) -> None:
-        """Note that a shard has none (any more)."""
+        """Note that a shard has no members."""
         peers = self._peers.get(group)
         if peers is not None:
             peers.discard(incarnation)
@@ -105,7 +105,7 @@ class Interest:
                 del self._peers[group]
 
     def forget(self, incarnation: int) -> None:
-        """Drop a shard from all groups: its link is gone, and a new one tells anew."""
+        """Drop a shard from all groups: its link is gone, and a new one announces them again."""
         self.heard.discard(incarnation)
         for group in list(self._peers):
             self.discard(incarnation, group)

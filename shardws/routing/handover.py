@@ -1,6 +1,6 @@
 """The outcome of a message to many while the link to one of the shards is still being dialed.
 
-Owns the count of such links; they tell how their dial ended.
+Owns the count of such links, which report how their dial ended.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Handover(LaterSend):
             link.handovers.append(self)
 
     def end_one(self, *, is_lost: bool) -> None:
-        """Take how one of the dials ended."""
+        """Note how one of the dials ended."""
         self._left -= 1
         if is_lost:
             self.settle(Outcome.UNREACHABLE)
@@ -36,7 +36,7 @@ class Handover(LaterSend):
 
 
 def end_all(handovers: list[Handover], *, is_lost: bool) -> int:
-    """Tell those that waited for a link how its dial ended; return how many there were."""
+    """Report the end of a link's dial to those that waited for it; return how many there were."""
     waiting = handovers.copy()
     handovers.clear()
     for handover in waiting:

@@ -21,7 +21,7 @@ from shardws.ids import (
 )
 
 ADMIN_SLOT: Final = MAX_SLOT + 1
-ADMIN_NODE: Final = MAX_NODE + 1  # stands in for the node of a process without ids
+ADMIN_NODE: Final = MAX_NODE + 1  # used as the node of a process without ids
 MAX_PATH_BYTES: Final = 107  # sun_path of unix(7), without its final zero
 
 
@@ -73,7 +73,7 @@ class Identity:
     slot: int
     generation: int
     pid: int
-    boot_nonce: str  # of the supervisor's start; processes of another start are strangers
+    boot_nonce: str  # of the supervisor's start; processes of another start are refused
 
     def __post_init__(self) -> None:
         if not 0 <= self.node <= MAX_NODE:
@@ -89,9 +89,9 @@ class Identity:
 
 
 def admitted(me: Identity, hello: tuple[Any, ...], pid: int, uid: int) -> int:
-    """Return the incarnation of a peer that said `hello`; `pid` and `uid` are the kernel's word.
+    """Return the incarnation of a peer that sent `hello`; the kernel reported `pid` and `uid`.
 
-    Raises WireError when it must not speak to us. (Another wire version does not come this far.)
+    Raises WireError when it is not allowed. (The codec refuses another wire version before.)
     """
     _, _, node, slot, generation, claimed, boot_nonce = hello
     if uid != os.geteuid():

@@ -1,11 +1,11 @@
-"""The accepted end of a peer's link: who speaks, and what it says.
+"""The accepted end of a peer's link: who the peer is, and its messages.
 
-Owns the check of the peer and the count of its countable messages; hands messages on to the
-receiver. Nothing is ever written here: replies travel on the link dialed the other way.
+Owns the check of the peer and the count of its countable messages; passes messages to the receiver.
+Nothing is ever written here: replies are sent on the link dialed in the other direction.
 
-Whoever connects has `HELLO_SECONDS` to say HELLO and START. It must run under our own user id
-(SO_PEERCRED), be the process it says it is, and know the boot nonce of this server. Whatever is
-wrong, now or later, closes this link with one log line, and nothing else.
+A peer has `HELLO_SECONDS` to send HELLO and START. It must run under our own user id (SO_PEERCRED),
+be the process it claims to be, and know the boot nonce of this server. Any error, now or later,
+closes only this link and logs one line.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ class InboundLinkOwner(Protocol):
     """What an accepted link asks of the mesh."""
 
     def admit(self, inbound: "InboundLink", hello: tuple[Any, ...]) -> int:
-        """Return the peer's incarnation; WireError when it must not speak here."""
+        """Return the peer's incarnation; WireError when it is not allowed."""
 
     def inbound_lost(self, inbound: "InboundLink", reason: str) -> None: ...
 
 
 class MessageReceiver(Protocol):
-    """Who acts on what comes over an accepted link: routing.receiver."""
+    """Handles the messages of an accepted link: routing.receiver."""
 
     def receive(self, inbound: "InboundLink", messages: list[tuple[Any, ...]]) -> None:
         """Take messages of an admitted peer; WireError closes the link."""
@@ -46,8 +46,8 @@ class InboundLink(asyncio.Protocol):
         frame_limit: int,
     ) -> None:
         self.incarnation = -1  # until HELLO
-        self.is_open = False  # HELLO and START are there
-        self.is_leaving = False  # GOODBYE is there
+        self.is_open = False  # HELLO and START have arrived
+        self.is_leaving = False  # GOODBYE has arrived
         self.count = 0  # number of the last countable message
         self.reply_link: object = None  # the link that carried replies to this one
         self.pid = 0
@@ -71,7 +71,7 @@ class InboundLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._transport is None:
-            return  # refused; what was read before that is nobody's
+            return  # refused; data read before that is dropped
         try:
             messages = self._decoder.feed(data)
             if not self.is_open:

@@ -1,16 +1,16 @@
 """What became of the countable messages of one link.
 
-Owns their numbers, the failures reported by the other side and those who wait for an outcome;
-knows neither socket nor frames. Clock and futures are arguments.
+Owns their numbers, the failures reported by the other side and the waiters for an outcome. Clock
+and futures are arguments.
 
 Both sides count. The sender gives numbers from `first` on; they rise over all links to one
 process, so that a late RESULT of a broken link is never taken for one of the link after it. The
 receiver reports a failure as RESULT, and replies to SYNC(n) by SYNCED(n) behind the RESULTs of what
 came before: what is confirmed and not reported was queued.
 
-A failure that comes while nobody waits is told at once by an event; an await that comes later is
-told again, as long as the failure is among the last `KEPT` ones. What lies further back than
-that is UNREACHABLE, the only outcome that says "it may have arrived, or not".
+A failure that arrives while nobody waits fires an event immediately; a later await returns it
+again, as long as the failure is among the last `KEPT` ones. Older messages are UNREACHABLE, the
+only outcome that means "it may or may not have arrived".
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from typing import Any, Final
 from shardws.outcomes import Outcome, SendOutcome, Watcher
 
 KEPT: Final = 16_384
-SYNC_EVERY: Final = 1024  # so many messages without a confirmation, and one is asked for
+SYNC_EVERY: Final = 1024  # unconfirmed messages after which a confirmation is requested
 
 Future = asyncio.Future[Outcome]
 
@@ -76,7 +76,7 @@ class Ledger:
         return self._wanted > self.asked or self.last - self.asked >= SYNC_EVERY
 
     def outcome(self, number: int) -> Outcome | None:
-        """Return what is known of a message; None while nothing is."""
+        """Return the outcome of a message; None while it is unknown."""
         failure = self._failures.get(number)
         if failure is not None:
             return failure
@@ -98,12 +98,12 @@ class Ledger:
         return future
 
     def want_all(self) -> None:
-        """Have a SYNC sent behind what was sent last, though nobody waits for it."""
+        """Request a SYNC after the last message, though nobody waits for it."""
         self._wanted = self.last
         self._on_wait()
 
     def watch(self, number: int, watcher: Watcher) -> None:
-        """Have `watcher` called if a message fails: now when that is known already."""
+        """Call `watcher` if a message fails: immediately when that is known already."""
         if (
             number > self.confirmed
             and number > self._forgotten
@@ -136,20 +136,21 @@ class Ledger:
         for waiting in [key for key in self._waiters if key <= number]:
             self._resolve(waiting, Outcome.QUEUED)
         if self._watchers:
-            # Made anew: to take out the oldest one by one walks over the traces of those before.
+            # Rebuilt: a dict scans the slots of deleted entries each time its oldest one is
+            # removed.
             self._watchers = {key: one for key, one in self._watchers.items() if key > number}
 
     def expire(self, patience: float) -> int:
         """Give up on waiters when no confirmation came for `patience` seconds; return how many.
 
-        They are told UNREACHABLE; the link stays, since the other side may only be slow.
+        Their outcome is UNREACHABLE; the link stays, since the other side may only be slow.
         """
         if not self._waiters or self._now() - self._progress_at < patience:
             return 0
         return self._release(Outcome.UNREACHABLE)
 
     def close(self, outcome: Outcome = Outcome.UNREACHABLE) -> int:
-        """The link is down: tell those who wait; return how many messages nobody waits for.
+        """The link is down: settle the waiters; return how many messages nobody waits for.
 
         These are the ones without a known outcome, which is `outcome` from now on.
         """
@@ -173,7 +174,7 @@ class Ledger:
         watcher = self._watchers.pop(number, None)
         if watcher is None:
             return False
-        # Not called here: what it raises is the application's and must not break a link.
+        # Scheduled, not called: its exceptions are the application's and must not break a link.
         asyncio.get_running_loop().call_soon(watcher, outcome)
         return True
 
@@ -187,10 +188,10 @@ class Ledger:
 
 
 class PendingSend(SendOutcome):
-    """A send on its way to another shard.
+    """A send to another shard whose outcome is pending.
 
-    Not awaited it costs nothing more: a failure becomes an Error event. Awaited it asks for a
-    confirmation, one for all that is awaited on a link in one turn of the loop.
+    Without an await it costs nothing more: a failure becomes an Error event. An await requests a
+    confirmation, one for all sends awaited on a link in one turn of the loop.
     """
 
     __slots__ = ("_ledger", "_number")

@@ -1,16 +1,16 @@
 """All links of this shard: it listens for its peers and dials each of them.
 
-Owns the links and when they are dialed, the check of who dials in; the socket is mesh_socket's, and
-what messages mean the receiver's business. Links go one way: a shard writes only on links it dialed
+Owns the links, when they are dialed, and the check of accepted peers; mesh_socket owns the socket,
+and the receiver handles the messages. Links are one-way: a shard writes only on links it dialed
 itself, so two links join two shards, and replies come on the other one.
 
 Facts to have before reading:
-- A peer is wanted while the supervisor names it (PEERS) or while its own link to us lives: a new
-  shard may speak to us before the supervisor's news of it has arrived.
+- A peer is wanted while the supervisor names it (PEERS) or while its own link to us is open: a new
+  shard may connect to us before the supervisor's PEERS with it arrives.
 - A link that broke is replaced by a new one, dialed with a growing delay, as long as its peer is
-  wanted. Replies that were on their way on a broken link are lost, so the link they belong to is
-  closed too: its sender then knows that outcomes are in doubt instead of waiting or guessing.
-- The dialer looks at who listens (SO_PEERCRED): two generations of a slot use one path in turn.
+  wanted. Replies in flight on a broken link are lost, so the link they belong to is closed too: its
+  sender then knows that outcomes are in doubt.
+- The dialer checks which process listens (SO_PEERCRED): generations of a slot reuse a path.
 """
 
 import asyncio
@@ -41,11 +41,11 @@ LINK_HIGH_MARK: Final = 16 << 20
 FRAME_LIMIT: Final = (64 << 20) + 4096  # the largest message that can go to another shard
 PATIENCE_SECONDS: Final = 15.0  # half the default deadline of a stuck shard
 TICK_SECONDS: Final = 1.0
-STABLE_SECONDS: Final = 5.0  # a link that lived so long is redialed at once
+STABLE_SECONDS: Final = 5.0  # a link that was up for so long is redialed immediately
 
 
 class MeshReceiver(MessageReceiver, Protocol):
-    """Who acts on what arrives, and says what a new link begins with: routing.receiver."""
+    """Handles what arrives, and provides what a new link begins with: routing.receiver."""
 
     def news(self) -> list[bytes]:
         """Return the frames a new link must carry first."""
@@ -99,14 +99,14 @@ class Mesh:
     async def start(self, receiver: MeshReceiver) -> None:
         """Listen for peers, whose messages `receiver` takes; StartError when that is impossible.
 
-        Only now it is named: the receiver is made for a mesh, and asks it for links.
+        It is passed only here because the receiver is made for a mesh and asks it for links.
         """
         self._receiver = receiver
         await self._socket.start()
         self._ticker = self.loop.call_later(TICK_SECONDS, self._tick)
 
     async def close(self, timeout: float = 1.0) -> None:
-        """Say GOODBYE on every link, flush them for at most `timeout` seconds, then drop all."""
+        """Send GOODBYE on every link, flush them for at most `timeout` seconds, then drop all."""
         self._is_closing = True
         if self._ticker is not None:
             self._ticker.cancel()
@@ -137,7 +137,7 @@ class Mesh:
             given_up = link.tick(self._patience)
             if given_up:
                 self.log.warning(
-                    "%s does not answer: %d sends in doubt", describe(link.incarnation), given_up
+                    "%s does not reply: %d sends in doubt", describe(link.incarnation), given_up
                 )
         self._measure()
 
@@ -175,7 +175,7 @@ class Mesh:
         if peer not in self.links:
             self._add(peer)
         elif known != pid:
-            self.links[peer].abort(f"it is process {pid} now, not {known}")  # and dial anew
+            self.links[peer].abort(f"it is process {pid} now, not {known}")  # and dial again
 
     def _drop(self, peer: int) -> None:
         self._pids.pop(peer, None)
@@ -233,7 +233,7 @@ class Mesh:
         if not link.up_at and not is_wanted and self.is_slot_taken(node_slot_of(peer)):
             outcome = Outcome.GONE  # never written, and the slot has a newer process
         lost = link.ledger.close(outcome)
-        # A peer that is not wanted any more has ended, and nobody is there to be reached.
+        # A peer that is no longer wanted has ended, so nothing can be UNREACHABLE.
         handovers = end_all(link.handovers, is_lost=is_wanted)
         self.row[SENDS_FAILED] += handovers if is_wanted else 0
         if lost and not self._is_closing:
@@ -280,7 +280,7 @@ class Mesh:
             self._drop(peer)
 
     def _forget_words_of(self, peer: int) -> None:
-        """An accepted link is gone: what the peer said on it, and was going to say, is void."""
+        """An accepted link is gone: drop the state that the peer announced on it."""
         self.receiver.peer_lost(peer)
         link = self.links.get(peer)
         if link is not None:

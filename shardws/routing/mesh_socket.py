@@ -1,9 +1,9 @@
-"""Where one shard listens for its peers, and that it stays there.
+"""The socket on which one shard listens for its peers, restored when its file disappears.
 
-Owns the socket and its place in the run directory; who dials in is the mesh's business. A cleaner
-of temporary files may empty that directory: the socket goes on listening, and nobody finds it. So
-the shard looks for it from time to time and binds anew. Another file in its place stays: it is the
-socket of a server that took the directory over, and two that replace each other's would never end.
+Owns the socket and its path in the run directory. A cleaner of temporary files may empty that
+directory: the socket still listens, but no peer can find it. So the shard checks the path from time
+to time and binds again. Another file at the path is kept: it is the socket of a server that took
+over the directory, and two servers would replace each other's without end.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ NO_PLACE: Final = (0, 0)
 
 
 class MeshSocket:
-    """The listening socket of one shard; `watch` is to be called now and then."""
+    """The listening socket of one shard; `watch` must be called periodically."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class MeshSocket:
         return socket_path(self._run_directory, self._row)
 
     async def start(self) -> None:
-        """Listen, in place of what a dead process left behind; StartError says why it cannot."""
+        """Listen, replacing the socket of a dead process; StartError says why it cannot."""
         path = self.path
         try:
             unix.check_directory(self._run_directory)
@@ -67,7 +67,7 @@ class MeshSocket:
             old.close()  # accepted links stay
 
     def watch(self) -> None:
-        """Bind anew when the socket is not in its place any more."""
+        """Bind again when the socket's file is gone."""
         if self._server is None or (self._binding is not None and not self._binding.done()):
             return
         try:
@@ -88,7 +88,7 @@ class MeshSocket:
             self._complain(str(error))
         else:
             self._told = ""
-            self._log.warning("%s had been removed: this shard listens there anew", self.path)
+            self._log.warning("%s had been removed: this shard listens there again", self.path)
 
     def _complain(self, trouble: str) -> None:
         if trouble != self._told:

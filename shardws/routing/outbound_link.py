@@ -1,18 +1,18 @@
 """One link to one peer: what this shard sends to it, and the replies it gives it.
 
-Owns the queue of a link, its bound and its flow; which peers there are is the mesh's business,
-and what a message means the router's. A link serves one connection to one process: it is DIALING
-(messages queue up), then UP, then down for good; the mesh makes another one.
+Owns the queue of a link, its bound and its flow; the mesh decides which peers there are. A link is
+one connection to one process: it is DIALING (messages queue up), then UP, then down for good; the
+mesh replaces it with another one.
 
 Facts to have before reading:
-- All messages of one loop turn leave in one write. There is no timer: a lone message goes out at
+- All messages of one loop turn go out in one write. There is no timer: a lone message goes out at
   the end of its turn.
-- The transport's high mark is 0: `pause_writing` says that the kernel took less than all. While
-  paused nothing is written, messages gather here, and the bound counts both.
+- The transport's high mark is 0: `pause_writing` means that the kernel did not take everything.
+  While paused nothing is written, messages gather here, and the bound counts both.
 - `high_mark` bounds messages in bytes; the next one is FULL (a single one of any size up to
   the frame limit is taken by an empty queue). Replies (RESULT, SYNCED ...) may fill the queue up
-  to twice that; a peer that lets it come so far loses its link, as two shards that each waited
-  for the other to read would wait for ever.
+  to twice that; beyond that the link is closed, as two shards that each wait for the other to read
+  would wait for ever.
 - A dial that did not succeed for some seconds is given up: what waited is UNREACHABLE, and so is
   what is sent to the link that is dialed next, until it is up (`is_given_up`).
 """
@@ -31,12 +31,12 @@ from shardws.wire.codec import DELIVER_FIXED, DELIVER_HEAD, HEADER, encode, pack
 from shardws.wire.messages import DELIVER, GOODBYE, SYNC
 
 HEAD: Final = DELIVER_HEAD.size
-REPLY_HEAD: Final = 64  # bytes at most in front of the body of a REPLY
-MAX_REFUSED: Final = 16_384  # ids that are told ready after a FULL of the link itself
+REPLY_HEAD: Final = 64  # bytes at most before the content of a REPLY
+MAX_REFUSED: Final = 16_384  # ids that are reported ready after a FULL of the link itself
 
 
 class OutboundLinkOwner(Protocol):
-    """What a link asks of the mesh."""
+    """What a link requires of the mesh."""
 
     def flush_soon(self, link: "OutboundLink") -> None: ...
     def greeting(self, link: "OutboundLink") -> bytes: ...
@@ -44,7 +44,7 @@ class OutboundLinkOwner(Protocol):
 
 
 class OutboundLink(asyncio.Protocol):
-    """The way to one process; see the module."""
+    """The link to one process; see the module docstring."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class OutboundLink(asyncio.Protocol):
         self._leaving: asyncio.Transport | None = None  # still being flushed after leave()
         self._parts: list[bytes] = []
         self._bytes = 0  # in _parts
-        # What _bytes may grow to without a closer look.
+        # How far _bytes may grow without a full check of the bound.
         self._room = -1 if is_given_up else min(high_mark, frame_limit)
         self._is_paused = False
         self._flush_comes = True  # connection_made brings the first one
@@ -129,7 +129,7 @@ class OutboundLink(asyncio.Protocol):
 
     @property
     def reply_room(self) -> int:
-        """Bytes that a long reply may have now: beyond, short ones would soon find no room."""
+        """Bytes that a long reply may have now, so that room is left for short ones."""
         return min(self._high_mark - self.queued, self._frame_limit - REPLY_HEAD)
 
     @property
@@ -150,7 +150,7 @@ class OutboundLink(asyncio.Protocol):
             self._wake()
 
     def _has_room(self, size: int) -> bool:
-        """Look closely at the bound; UsageError (213) for what no link can carry."""
+        """Check the bound in full; UsageError (213) for a message that no link can carry."""
         if size - HEADER.size > self._frame_limit:
             raise UsageError(
                 f"a message of {size} bytes with its head is too large to go to another shard; "
@@ -166,7 +166,7 @@ class OutboundLink(asyncio.Protocol):
 
     @property
     def refusal(self) -> Outcome:
-        """The outcome of a message that is not taken now."""
+        """The outcome of a message that cannot be queued now."""
         is_unreachable = self.is_down or self.is_given_up
         return Outcome.UNREACHABLE if is_unreachable else Outcome.FULL
 
@@ -210,20 +210,20 @@ class OutboundLink(asyncio.Protocol):
             self._sink.ready_to_send(connection_id)
 
     def release_full(self) -> None:
-        """Take for ready what was FULL at the peer: its news of that may be lost."""
+        """Treat as ready what was FULL at the peer: its READY_TO_SEND may be lost."""
         full = list(self.full)
         self.full.clear()
         for connection_id in full:
             self._sink.ready_to_send(connection_id)
 
     def tick(self, patience: float) -> int:
-        """Return how many waits were given up: the peer did not answer for `patience` seconds."""
+        """Return how many waits were given up: the peer did not reply for `patience` seconds."""
         return self.ledger.expire(patience)
 
     # -- the end -----------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """End in order: GOODBYE behind everything, then close when the kernel has it all."""
+        """Close gracefully: send the queue and GOODBYE, then close when the kernel has it all."""
         self._leaving = self._transport
         if self._leaving is not None:
             self._is_paused = False
@@ -268,7 +268,7 @@ class OutboundLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         wire = cast(asyncio.Transport, transport)  # uvloop's are no subclass of it
-        if self.is_down:  # not wanted any more while the dial was on its way
+        if self.is_down:  # no longer wanted when the dial succeeded
             wire.abort()
             return
         wire.set_write_buffer_limits(high=0)
@@ -286,7 +286,7 @@ class OutboundLink(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._is_paused = True
         self._flush_comes = True
-        self._room = 0  # the next message looks closely at what the transport holds
+        self._room = 0  # the next message checks what the transport holds
 
     def resume_writing(self) -> None:
         self._is_paused = False

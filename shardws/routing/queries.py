@@ -1,7 +1,7 @@
 """Queries about connections of other shards, and the replies to theirs.
 
-Owns the open queries, each with a deadline; what can be asked is the shard's business. A reply is
-JSON made by the owner of the connection.
+Owns the open queries, each with a deadline; the shard defines what can be asked. A reply is JSON
+made by the owner of the connection.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Queries:
     def reply(self, token: int, connection_id: int, what: str, room: int) -> bytes:
         """Return the REPLY to a query that came over a link, whose reply may have `room` bytes.
 
-        A longer one is an error of that query: it must not cost the link to the one who asked.
+        A longer one is an error of that query: it must not break the link to the peer that asked.
         """
         try:
             body = self._make_reply(connection_id, what)
@@ -52,8 +52,9 @@ class Queries:
     async def ask(self, link: OutboundLink, connection_id: int, what: str, timeout: float) -> bytes:
         """Ask the owner of a connection; return its JSON.
 
-        Raises NoSuchConnection, UsageError for what cannot be asked, SendInterrupted (301) after
-        `timeout` seconds, ShardwsError 10065 when the owner went down, 135 when too much is open.
+        Raises NoSuchConnection, UsageError for an invalid query, SendInterrupted (301) after
+        `timeout` seconds, ShardwsError 10065 when the owner went down, 135 when too many queries
+        are open.
         """
         if len(self._open) >= MAX_OPEN:
             raise ShardwsError("too many open queries", code=WOULD_BLOCK_CODE)
@@ -84,7 +85,7 @@ class Queries:
             future.set_exception(NoSuchConnection(connection_id))
 
     def fail(self, incarnation: int) -> None:
-        """A shard's link is gone: its replies do not come any more."""
+        """A shard's link is gone: its replies will not arrive."""
         for peer, future, _ in list(self._open.values()):
             if peer == incarnation and not future.done():
                 future.set_exception(ShardwsError("the shard went down", code=UNREACHABLE_CODE))

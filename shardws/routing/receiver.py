@@ -1,10 +1,10 @@
-"""What arrives from other shards, and what is done about it here.
+"""Handles the messages that arrive from other shards.
 
-Owns the meaning of each message on a link and those who wait to hear that a connection of ours
-has drained; knows no socket. One method per message; DELIVER is handled in the loop itself.
+Owns the handling of each message on a link and the list of peers waiting for a connection here to
+drain. One method per message; DELIVER is handled in the loop itself.
 
-A failure of a countable message is reported by its number, a success is not; the reply to
-SYNC comes behind the reports of what came before it (routing.ledger).
+A failure of a countable message is reported by its number, a success is not; the reply to SYNC
+follows the reports on everything before it (routing.ledger).
 """
 
 from collections.abc import Callable
@@ -91,7 +91,7 @@ class Receiver:
         }
 
     def receive(self, inbound: InboundLink, messages: list[tuple[Any, ...]]) -> None:
-        """Act on messages in their order; WireError for what makes no sense on a link."""
+        """Handle messages in order; WireError for one that does not belong on a link."""
         self._mesh.row[LINKS_IN] += len(messages)
         get = self._registry.get
         for message in messages:
@@ -165,7 +165,7 @@ class Receiver:
             self._fail(inbound, connection_id, outcome)
 
     def _refused(self, inbound: InboundLink, connection_id: int, error: UsageError) -> None:
-        """The connection cannot send that at all; the asker's own checks should have told it."""
+        """The connection cannot send that at all; the sender's own checks should have caught it."""
         self._mesh.log.warning("a message from another shard was not sent: %s", error)
         self._fail(inbound, connection_id, Outcome.DROPPED)
 
@@ -175,11 +175,11 @@ class Receiver:
         if outcome is Outcome.FULL:
             self._note_full(inbound, connection_id)
         elif outcome is Outcome.GONE:
-            self._mesh.row[SENDS_FAILED] += 1  # a connection counts what it refuses itself
+            self._mesh.row[SENDS_FAILED] += 1  # a connection counts its own refusals
         self._send_reply(inbound, encode(RESULT, inbound.count, connection_id, outcome))
 
     def _note_full(self, inbound: InboundLink, connection_id: int) -> None:
-        """Remember who is to be told when the connection has drained."""
+        """Remember which peer to notify when the connection has drained."""
         self._full.setdefault(connection_id, set()).add(inbound.incarnation)
 
     def _send_reply(self, inbound: InboundLink, frame: bytes) -> None:
@@ -194,7 +194,7 @@ class Receiver:
         if self._fanout.publish(group, kind, payload):
             return
         link = self._mesh.links.get(inbound.incarnation)
-        if link is not None and link.is_up:  # one that is not yet up begins with `news`
+        if link is not None and link.is_up:  # one that is not up yet begins with `news`
             link.reply(encode(INTEREST, False, group))
 
     def _broadcast(self, inbound: InboundLink, kind: int, payload: bytes) -> None:
@@ -210,7 +210,7 @@ class Receiver:
         self._interest.hear(inbound.incarnation)
 
     def announce(self, group: str, *, is_wanted: bool) -> None:
-        """Tell all peers that the first member of a group came here, or the last one left."""
+        """Tell all peers that the first member of a group joined here, or the last one left."""
         frame = encode(INTEREST, is_wanted, group)
         for link in list(self._mesh.links.values()):
             if link.is_up:  # one that is not yet up begins with `news`
@@ -257,7 +257,7 @@ class Receiver:
     def _goodbye(self, inbound: InboundLink) -> None:
         inbound.is_leaving = True
 
-    # -- what the shard and the mesh tell ----------------------------------------------------
+    # -- what the shard and the mesh report --------------------------------------------------
 
     def drained(self, connection_id: int) -> None:
         """A connection here has room again: tell the shards that were told FULL."""
@@ -267,7 +267,7 @@ class Receiver:
                 link.reply(encode(READY_TO_SEND, connection_id))
 
     def forget(self, connection_id: int) -> None:
-        """A connection here is over: who waits for it to drain learns so by its next send."""
+        """A connection here is over: peers that wait for it learn so by their next send."""
         self.drained(connection_id)
 
     def news(self) -> list[bytes]:
@@ -276,7 +276,7 @@ class Receiver:
         return [*groups, encode(NEWS_TOLD)]
 
     def peer_lost(self, incarnation: int) -> None:
-        """The link of a peer is closed: it tells anew what it wants if it comes again."""
+        """The link of a peer is closed: a new one announces its interests again."""
         self._interest.forget(incarnation)
         self._queries.fail(incarnation)
         self.streams.peer_lost(incarnation)

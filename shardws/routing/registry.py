@@ -1,7 +1,7 @@
 """The connections of this shard by their ids.
 
-Owns the mapping and nothing of a connection; knows no other shard. `get` is the first step of
-every send, so it is the dict's own method and not a wrapper around it.
+Owns the mapping. `get` is the first step of every send, so it is the dict's own method and not a
+wrapper around it.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,14 +30,14 @@ class Registry:
             del self._by_id[recipient.id]
 
     def snapshot(self) -> list[Recipient]:
-        """Return all connections now, for a walk during which some may come and go."""
+        """Return a snapshot of all connections: some may come and go during the iteration."""
         return list(self._by_id.values())
 
     def newest(self, count: int, after: int = 0) -> list[Recipient]:
         """Return at most `count` connections, the last entered first, without a copy of all.
 
         With `after`, those that entered before that id. If it has gone, those below it: nearly the
-        same, since ids rise, but one whose opening took long to decide enters behind later ones.
+        same, since ids rise, but one whose opening was decided late is entered after later ones.
         """
         newest = iter(reversed(self._by_id.values()))
         if after in self._by_id:

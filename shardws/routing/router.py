@@ -1,17 +1,16 @@
 """Every send: to a connection here, on another shard, or nowhere.
 
-Owns the decision and nothing else; what a connection or a link does is theirs. An id says where
-its connection lives: one look into the registry, one into the mesh's links, and what is left
-over is GONE or UNREACHABLE.
+Owns this decision. An id says where its connection lives: one look-up in the registry, one in the
+mesh's links, and otherwise the outcome is GONE or UNREACHABLE.
 
-Order is kept per sending shard and connection. At most once: nothing is sent again by itself.
+Order is kept per sending shard and connection. At most once: nothing is resent automatically.
 
 Outcomes of `publish` and `broadcast` are about the hand-over to the shards: QUEUED when the link of
-each shard with members took the message (also when nobody is there), FULL when a link was at its
-bound and UNREACHABLE when one could not be dialed, so that the connections of that shard miss it.
-While a link is being dialed, as that of a shard which has just started, the outcome is pending, for
-some seconds at most. A single member whose queue is full is an
-Error event on its own shard; one that is closing anyway is passed over.
+each shard with members took the message (also when there are no members), FULL when a link was at
+its bound and UNREACHABLE when one could not be dialed, so that the connections of that shard miss
+it. While a link is being dialed, such as that of a shard that has just started, the outcome is
+pending, for some seconds at most. A single member whose queue is full fires an Error event on its
+own shard; one that is closing is skipped.
 """
 
 import asyncio
@@ -82,7 +81,7 @@ class Router:
         self.forget(connection)
 
     def forget(self, connection: Recipient) -> None:
-        """Drop a connection's groups and those who wait for it; its record may stay a while."""
+        """Drop a connection's groups and the peers waiting for it; its record may stay a while."""
         for group in self._groups.leave_all(connection):
             self.receiver.announce(group, is_wanted=False)
         self.receiver.forget(connection.id)
@@ -202,7 +201,7 @@ class Router:
             return QUEUED
         if link is None:
             return self._absent(connection_id)
-        # Take its shard for one with members at once: a publish right behind the join must
+        # Treat its shard as one with members immediately: a publish right after the join must
         # arrive. If the join fails there, that shard replies to the publish with INTEREST off.
         self._interest.add(link.incarnation, group)
         return link.count(connection_id, encode(GROUP_JOIN, connection_id, group))
@@ -245,7 +244,7 @@ class Router:
     # -- queries -----------------------------------------------------------------------------
 
     async def query(self, connection_id: int, what: str, timeout: float = QUERY_SECONDS) -> bytes:
-        """Return what is asked of a connection, as JSON; errors of Queries.ask."""
+        """Return the reply to a query about a connection, as JSON; raises as Queries.ask."""
         connection, link = self._find(connection_id)
         if connection is None and link is not None:
             return await self._queries.ask(link, connection_id, what, timeout)
@@ -257,7 +256,7 @@ class Router:
         return reply
 
     async def query_shards(self, what: str, timeout: float = QUERY_SECONDS) -> list[bytes]:
-        """Return what each other shard replies to a query of id 0, as JSON.
+        """Return the reply of each other shard to a query of id 0, as JSON.
 
         One that is not up, does not reply in time or goes down meanwhile is left out.
         """

@@ -1,8 +1,8 @@
-"""A source of this shard on its way, as parts of a stream, to a connection of another one.
+"""Streams a source of this shard, in parts, to a connection of another shard.
 
-Owns what is read ahead and what the link did not take yet; see `streams` for the parts, the credit
-and what follows when either side goes down. It reads no more than the credit allows, and asks a
-full link again after a while, since nobody tells it of room.
+Owns the data read ahead and the part the link did not accept yet; see `streams` for the parts, the
+credit and what follows when either side goes down. It reads no more than the credit allows, and
+retries a full link after a while, since links do not report free space.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from shardws.wire.messages import (
     STREAM_MORE,
 )
 
-WINDOW: Final = 256 * 1024  # bytes of credit to begin with
+WINDOW: Final = 256 * 1024  # bytes of initial credit
 PIECE_BYTES: Final = 64 * 1024
-MOST_REASON_BYTES: Final = 512  # of why a stream is broken
-RETRY_SECONDS: Final = 0.02  # until a full link is tried again
+MOST_REASON_BYTES: Final = 512  # of the reason why a stream broke
+RETRY_SECONDS: Final = 0.02  # until a full link is retried
 
 
 class StreamSenderOwner(Protocol):
-    """What an outgoing stream asks of who keeps it."""
+    """What an outgoing stream requires of its owner."""
 
     loop: asyncio.AbstractEventLoop
     sink: RoutingSink
@@ -38,11 +38,11 @@ class StreamSenderOwner(Protocol):
 
 
 def nothing() -> None:
-    """Stand in for who reads a source, before and afterwards."""
+    """Stand in for the reader of a source, before and afterwards."""
 
 
 class StreamSender:
-    """A source of this shard on its way to a connection elsewhere."""
+    """A source of this shard that is streamed to a connection of another shard."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class StreamSender:
         self._source = source
         self._result = result
         self._part = STREAM_FIRST
-        self._unsent: bytes | None = None  # a frame the link did not take yet
+        self._unsent: bytes | None = None  # a frame the link did not accept yet
         self._is_read = False  # all of the source
         self._has_begun = False
         self._is_over = False
@@ -104,7 +104,7 @@ class StreamSender:
         self._unsent = encode(STREAM, self._token, self._connection_id, self._kind, part, piece)
 
     def _offer(self) -> bool:
-        """Give the link what waits; False when it is full or down."""
+        """Send the waiting frame; False when the link is full or down."""
         if self._unsent is None:
             return True
         if self.link.offer(self._unsent):
@@ -126,9 +126,9 @@ class StreamSender:
         self.go_on()
 
     def end(self, outcome: Outcome) -> None:
-        """Let go, once."""
+        """Release the source, once."""
         if self._streams.drop_outgoing(self._token):
             self._unsent, self._is_over = None, True
-            self._source.wake = nothing  # no cycle: an outcome nobody looks at reports as it dies
+            self._source.wake = nothing  # no cycle: an unread outcome reports when it is deleted
             self._source.finish(outcome)
             self._result.settle(outcome)

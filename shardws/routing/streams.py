@@ -1,18 +1,18 @@
 """Messages that are streamed to a connection of another shard, piece by piece.
 
-Owns who streams to whom: what this shard reads and sends (`stream_sender`), and what it takes for
-its own connections. Content comes and goes as a Source. Facts to have before reading:
+Owns the streams in both directions: what this shard reads and sends (`stream_sender`), and what it
+receives for its own connections. Content is a Source at both ends. Facts to have before reading:
 
     STREAM          asker to owner: FIRST, MORE ... LAST (empty), or BROKEN when the rest is lost,
                     with the reason in place of content
     STREAM_CREDIT   owner to asker: so many bytes more may come
-    STREAM_END      owner to asker: how it ended; whatever was on its way is dropped
+    STREAM_END      owner to asker: how it ended; parts in flight are dropped
 
 The asker begins with WINDOW bytes of credit, and gets more as the connection takes pieces: so a
-client that reads slowly holds back the file, not the link, and an owner keeps WINDOW bytes of a
-stream at most, or one frame of MaxFrameSize where that is larger. When either shard goes down the
-other one hears of it by its link: the asker then tells UNREACHABLE, and the owner ends the
-connection, since a message that was begun cannot be finished.
+client that reads slowly holds back the file, not the link, and an owner keeps at most WINDOW bytes
+of a stream, or one frame of MaxFrameSize where that is larger. When either shard goes down the
+other one learns it from its link: the outcome at the asker is then UNREACHABLE, and the owner
+closes the connection, since the message cannot be completed.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from shardws.wire.messages import (
     STREAM_LAST,
 )
 
-LARGEST_WINDOW: Final = 2 << 20  # what no owner of this version grants more than
+LARGEST_WINDOW: Final = 2 << 20  # the most that an owner of this version grants
 MOST_STREAMS: Final = 1024  # of this shard at a time; more are FULL
 WATCH_SECONDS: Final = 1.0
 
@@ -58,7 +58,7 @@ class Incoming:
         self._held = bytearray()
         self._credit = WINDOW  # bytes the peer may still send
         self._is_complete = False
-        self._broken = ""  # why the rest does not come
+        self._broken = ""  # why the rest will not arrive
 
     def feed(self, part: int, piece: bytes) -> None:
         """Take a part; WireError for more than was granted."""
@@ -74,7 +74,7 @@ class Incoming:
         self.wake()
 
     def break_off(self, reason: str) -> None:
-        """The rest does not come: its source failed, or the peer is gone."""
+        """The rest will not arrive: its source failed, or the peer is gone."""
         if not self._is_complete and not self._broken:
             self._broken = reason
             self.wake()
@@ -149,7 +149,7 @@ class Streams:
         return self._outgoing.pop(token, None) is not None
 
     def _watch(self) -> None:
-        """Look for links that went down while a stream waits for credit."""
+        """Check for links that went down while a stream waits for credit."""
         if self._watching is None and self._outgoing:
             self._watching = self.loop.call_later(WATCH_SECONDS, self._look)
 
@@ -204,7 +204,7 @@ class Streams:
         if connection is None:
             incoming.finish(Outcome.GONE)
         else:
-            # The asker reports a failure; here it is nobody's.
+            # The asker reports the failure; here nobody awaits it.
             connection.stream(kind, incoming).if_failed(lambda outcome: None)
 
     def drop_incoming(self, inbound: InboundLink, token: int) -> None:
@@ -212,7 +212,7 @@ class Streams:
         self._incoming.pop((inbound.incarnation, token), None)
 
     def peer_lost(self, incarnation: int) -> None:
-        """A peer's link is closed: neither its parts nor its replies come any more."""
+        """A peer's link is closed: no more parts or replies will arrive."""
         for stream in list(self._outgoing.values()):
             if stream.link.incarnation == incarnation:
                 stream.end(Outcome.UNREACHABLE)

@@ -1,7 +1,7 @@
-"""The end of what was sent on a link: confirmed soon, though nobody waits for it.
+"""Confirms the last messages of a burst on a link, though nobody waits for them.
 
-Owns the timer. When the peer dies, what it had not confirmed is UNREACHABLE; without this, the
-last messages of a burst would be in that doubt for as long as nothing else is sent.
+Owns the timer. When the peer dies, what it had not confirmed is UNREACHABLE; without this, the last
+messages of a burst would stay unconfirmed until something else is sent.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ class Tail:
         return self._timer is not None
 
     def flushed(self) -> None:
-        """Messages were written, which no SYNC may stand behind."""
+        """Messages were written that no SYNC may follow."""
         if self._timer is None and self._ledger.last > self._ledger.asked:
             self._timer = self._loop.call_later(TAIL_SECONDS, self.confirm)
 
     def confirm(self) -> None:
-        """Ask now; later while another answer is to come."""
+        """Ask now, or later while another reply is pending."""
         self._timer = None
         ledger = self._ledger
         if ledger.asked == ledger.confirmed < ledger.last:

@@ -1,6 +1,6 @@
 """Unix stream sockets: where a shard listens, how a peer is dialed, and who is at the other end.
 
-Owns socket calls and the checks that the kernel can answer for (SO_PEERCRED); knows no protocol.
+Owns the socket calls and the checks of the peer by the kernel (SO_PEERCRED).
 """
 
 import contextlib
@@ -17,7 +17,7 @@ CREDENTIALS: Final = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, 
 
 
 def credentials(sock: Any) -> tuple[int, int]:
-    """Return (pid, uid) of the other end; for one that dialed: of the process that listens."""
+    """Return (pid, uid) of the other end; on a dialed socket: of the process that listens."""
     raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
     pid, uid, _ = CREDENTIALS.unpack(raw)
     return pid, uid

@@ -1,9 +1,9 @@
-"""Settings: one row each in `table`; all else (values, command line, files, pages) follows.
+"""Settings: one row each in `table`; values, command line, files and pages derive from it.
 
     units -> kinds -> kinds_units, kinds_bytes -> row -> checks -> table -> names -> values
     values -> config, tomlfile, sources, cross_checks, properties, listing
 
-The package imports no other one but `errors`: a module that applies settings reads them by row,
+A module that applies settings reads them by row,
 `settings[table.LOCAL_PORT]`, and no setting's name is typed anywhere but in `table`.
 """
 

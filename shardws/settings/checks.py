@@ -1,8 +1,7 @@
-"""Checks of single values that a pair of bounds cannot express.
+"""Checks of single values that bounds cannot express.
 
-Owns the rules for one value; knows no row. Each check raises ValueError with the reason (error 213)
-or Refusal where the code is another one, and returns nothing.
-Two settings together are the business of `settings.cross_checks`.
+Owns the rules for one value. Each check raises ValueError with the reason (error 213) or Refusal
+with another code, and returns nothing. `settings.cross_checks` checks two settings together.
 """
 
 import ipaddress
@@ -46,7 +45,7 @@ def close_reason(value: str) -> None:
 
 
 def cert_store_type(value: int) -> None:
-    """A number of the table; whether it can serve is told when the store is loaded."""
+    """A number of the table; whether that type is usable shows when the store is loaded."""
     if value not in masks.CERT_STORE_TYPES:
         raise ValueError("must be 0 to 22, or 99 for automatic")
 
@@ -67,7 +66,7 @@ def ssl_provider(value: str) -> None:
 
 
 def ca_directory(value: str) -> None:
-    """A directory with at least one file (273): OpenSSL itself would keep silent."""
+    """A directory with at least one file (273): OpenSSL itself would not complain."""
     if not value:
         return
     path = Path(value)
@@ -103,7 +102,7 @@ def host_patterns(value: str) -> None:
 
 
 def _is_network_like(pattern: str) -> bool:
-    """Tell what must be a block: it has a prefix length, a colon, or only digits and dots."""
+    """Tell whether it must be a block: it has a prefix length, a colon, or only digits and dots."""
     if "*" in pattern or not pattern:
         return False
     has_length = re.search(r"/[0-9]+$", pattern) is not None
@@ -176,7 +175,7 @@ def address(value: str) -> None:
 
 
 def token(value: str) -> None:
-    """A secret long enough that guessing it is hopeless, and that HTTP can carry; "" for none."""
+    """A secret too long to be guessed, of characters that HTTP can carry; "" for none."""
     if value and (len(value) < TOKEN_LENGTH or not TOKEN.fullmatch(value)):
         raise ValueError(
             f"must be at least {TOKEN_LENGTH} visible ASCII characters, without blanks"

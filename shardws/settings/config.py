@@ -1,8 +1,8 @@
 """`config()`: the one-string interface to settings.
 
-Owns the forms `Name`, `Name=Value`, `Name[id]` and `Name[id]=Value`; knows no connection: what
-belongs to one is asked of a ConnectionSettings. Names count without case; values read back as text,
-booleans as `True` and `False`.
+Owns the forms `Name`, `Name=Value`, `Name[id]` and `Name[id]=Value`; settings of a connection go
+through a ConnectionSettings. Names are case-insensitive; values read back as text, booleans as
+`True` and `False`.
 """
 
 import re
@@ -21,14 +21,14 @@ FORM: Final = re.compile(
 
 
 class ConnectionSettings(Protocol):
-    """Who answers for settings of a connection; both raise NoSuchConnection."""
+    """Reads and writes the settings of a connection; both raise NoSuchConnection."""
 
     def connection_setting(self, connection_id: int, row: Row[Any]) -> object: ...
     def set_connection_setting(self, connection_id: int, row: Row[Any], value: object) -> None: ...
 
 
 class NoConnections:
-    """For settings without a server: every connection is unknown."""
+    """For settings without a server: no connection exists."""
 
     def connection_setting(self, connection_id: int, row: Row[Any]) -> object:
         raise NoSuchConnection(connection_id)
@@ -49,7 +49,7 @@ def parse(text: str) -> Command:
     """Read `Name`, `Name=Value`, `Name[id]` or `Name[id]=Value`.
 
     SettingError 214 for an unknown name, 213 for another form, or a connection id that is missing
-    or out of place; UsageError 213 for what is no text.
+    or out of place; UsageError 213 when it is not text.
     """
     form = FORM.fullmatch(arguments.text(text, "what config() is given"))
     if form is None:
@@ -65,7 +65,7 @@ def parse(text: str) -> Command:
 
 
 def run(settings: Settings, connections: ConnectionSettings, text: str) -> str:
-    """Do what `config(text)` asks; return the value that holds afterwards, as text.
+    """Carry out `config(text)`; return the value in force afterwards, as text.
 
     After an assignment that a flag or file overrides, that is the overriding value. A write-only
     setting returns "" when written and raises SettingError 211 when read.

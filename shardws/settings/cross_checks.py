@@ -1,7 +1,7 @@
-"""Rules over two settings together, checked when all sources have been read.
+"""Rules that involve two settings, checked when all sources have been read.
 
-Owns the combinations that cannot work; knows no source. A start of listening and `shardws check`
-call `check`: a single assignment cannot be judged, since the other one may come later.
+Owns the invalid combinations. The start of listening and `shardws check` call `check`: a single
+assignment cannot be checked, since the other one may come later.
 """
 
 import ipaddress
@@ -54,7 +54,7 @@ def _key_shares(settings: Settings) -> SettingError | None:
 def _proxies(settings: Settings) -> SettingError | None:
     if settings[table.PROXY_PROTOCOL] == "off" or settings[table.TRUSTED_PROXIES]:
         return None
-    return SettingError("ProxyProtocol needs TrustedProxies: nobody else's header is believed")
+    return SettingError("ProxyProtocol needs TrustedProxies: only their header is trusted")
 
 
 def _admin(settings: Settings) -> SettingError | None:
@@ -65,12 +65,12 @@ def _admin(settings: Settings) -> SettingError | None:
 
 
 def is_for_this_host_alone(settings: Settings) -> bool:
-    """Tell whether clients come from this host, and name it so: no proxy passes on others."""
+    """Tell whether all clients are on this host, with no proxy that forwards others."""
     return is_loopback(settings[table.LOCAL_HOST]) and not settings[table.TRUSTED_PROXIES]
 
 
 def group_names(text: str) -> set[str]:
-    """Return the groups of a list, each by one name, whichever the list uses."""
+    """Return the groups of a list, each under one canonical name."""
     names = (name.strip().lower().removeprefix("ecdhe_") for name in text.split(","))
     bare = (name.replace("_", "").replace("-", "") for name in names if name)
     return {GROUP_ALIASES.get(name, name) for name in bare}

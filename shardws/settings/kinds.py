@@ -1,9 +1,9 @@
 """The kinds of value a setting may have: how text becomes a value and back.
 
 The plain kinds are here; `kinds_units` has durations and sizes, `kinds_bytes` has bytes. Owns
-parsing and printing of one value; knows no setting, no bounds and no source. Each kind obeys
-`parse(render(v)) == v` and `check(to_json(v)) == v`. Both raise ValueError with the reason and
-never with the value itself: the value may be a secret.
+parsing and printing of one value. Each kind obeys `parse(render(v)) == v` and `check(to_json(v)) ==
+v`. Both raise ValueError with the reason and never with the value itself: the value may be a
+secret.
 """
 
 import re
@@ -22,7 +22,7 @@ Json = object  # what json.dumps takes
 
 
 def sound(text: str) -> str:
-    """Return text that can be passed on; ValueError for NUL and for a lone surrogate."""
+    """Return valid text; ValueError for NUL and for a lone surrogate."""
     if "\0" in text:
         raise ValueError("must not contain NUL")
     if not is_encodable(text):
@@ -43,14 +43,14 @@ class Kind(ABC, Generic[T]):
 
     @abstractmethod
     def check(self, value: object) -> T:
-        """Take a value of a program, a TOML file or `to_json`; text goes through `parse`."""
+        """Check a value from code, a TOML file or `to_json`; text goes through `parse`."""
 
     def render(self, value: T) -> str:
         """Write a value as text that `parse` reads back."""
         return str(value)
 
     def show(self, value: T) -> str:
-        """Write a value for people: short, on one line."""
+        """Format a value for display: short, on one line."""
         return self.render(value)
 
     def to_json(self, value: T) -> Json:
@@ -134,7 +134,7 @@ class Text(Kind[str]):
         return self.parse(value)
 
     def show(self, value: str) -> str:
-        # PEM text and other long values: their size says enough, and a key must not be shown.
+        # PEM text and other long values: only the size, as a key must not be shown.
         if "\n" in value or "-----BEGIN" in value:
             return f"<{len(value)} characters>"
         return value
@@ -229,7 +229,7 @@ class Choice(Kind[str]):
         raise ValueError(f"must be one of {', '.join(self.words)}")
 
     def check(self, value: object) -> str:
-        # YAML-minded people write `deflate = false` where the word is `off`.
+        # Some write `deflate = false`, as in YAML, where the word is `off`.
         if value is False and "off" in self.words:
             return "off"
         if not isinstance(value, str):

@@ -1,6 +1,6 @@
 """Kinds of setting that hold content: bytes, or a path or the content itself.
 
-Owns how bytes travel in JSON and that people see their size only: they may hold a private key.
+Owns their form in JSON; listings show the size only, since they may hold a private key.
 """
 
 import base64

@@ -1,6 +1,6 @@
-"""The settings in force, for people and for programs: `shardws settings [--json]`.
+"""The settings in force, as a table or as JSON: `shardws settings [--json]`.
 
-Owns the layout; never shows a secret, by either form. Each line says where the value comes from
+Owns the layout; never shows a secret in either form. Each line says where the value comes from
 and which other values it overrides.
 """
 
@@ -15,7 +15,7 @@ from shardws.settings.values import Given, Settings
 def listing(settings: Settings) -> list[dict[str, object]]:
     """Return one object for each setting of the server, as JSON can hold it.
 
-    `value` is null for a secret and for content such as PEM text; `text` is the value for people,
+    `value` is null for a secret and for content such as PEM text; `text` is the value as displayed,
     `***` for a secret that is set.
     """
     return [_entry(settings, row) for row in ROWS if row.is_settable]
@@ -54,7 +54,7 @@ def _entry(settings: Settings, row: Row[Any]) -> dict[str, object]:
 
 
 def _is_open(row: Row[Any], value: object) -> bool:
-    # A store given as content holds a private key: what people do not see, programs do not get.
+    # A store given as content holds a private key: neither form shows it.
     return not isinstance(value, str | bytes) or (not row.sensitive and row.show(value) == value)
 
 

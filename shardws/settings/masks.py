@@ -1,6 +1,6 @@
 """The names of the bits in settings that are masks.
 
-Owns names and numbers; what a bit does is decided in `tls`.
+Owns names and numbers; `tls` implements the bits.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
-"""From any spelling of a setting's name to its row, and the nearest name for a misspelt one.
+"""Looks up the row for any spelling of a setting's name, and the nearest name for a misspelt one.
 
-Owns the rule that case, `_` and `-` do not count: `LocalPort`, `local_port` and `local-port` are
-the same setting. Knows no values.
+Owns the rule that case, `_` and `-` are ignored: `LocalPort`, `local_port` and `local-port` are the
+same setting.
 """
 
 import difflib
@@ -11,11 +11,11 @@ from shardws.errors import SettingError
 from shardws.settings.row import Row
 from shardws.settings.table import ROWS
 
-MAX_NAME: Final = 100  # longer text is no misspelling: difflib would take long over it
+MAX_NAME: Final = 100  # longer text is not a misspelling, and difflib would be slow
 
 
 def key(name: str) -> str:
-    """Return the spelling-free form of a name."""
+    """Return the normalised form of a name."""
     return name.replace("_", "").replace("-", "").lower()
 
 
@@ -40,7 +40,7 @@ def unknown(name: str) -> str:
 
 
 def nearest(name: str) -> str:
-    """Return the most similar name, in the manner the given one is spelt; "" for none."""
+    """Return the most similar name, in the spelling style of the given one; "" for none."""
     if len(name) > MAX_NAME:
         return ""
     close = difflib.get_close_matches(key(name), BY_KEY, n=1, cutoff=0.6)
@@ -48,7 +48,7 @@ def nearest(name: str) -> str:
 
 
 def spelt_like(name: str, row: Row[Any]) -> str:
-    """Return the name of `row` in the manner `name` is spelt."""
+    """Return the name of `row` in the spelling style of `name`."""
     bare = name.removeprefix("--")
     if bare.startswith("SHARDWS_"):
         return row.variable or row.vendor

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class HasSettings(Protocol):
-    """What a class with properties must have."""
+    """What a class with properties must provide."""
 
     @property
     def settings(self) -> Settings: ...

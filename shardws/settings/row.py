@@ -1,7 +1,6 @@
-"""One setting: everything that is known of it, in one place.
+"""One setting: everything about it, in one place.
 
-Owns the shape of a row and the check of one value against it; knows no value, no other row and
-nobody who reads it.
+Owns the shape of a row and the check of one value against it.
 """
 
 import enum
@@ -64,7 +63,7 @@ class Refusal(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Row(Generic[T]):
-    """A setting. Rows are compared by identity, so that they are cheap keys of a dict."""
+    """A setting. Rows are compared by identity, so they are cheap as dict keys."""
 
     name: str  # snake_case
     vendor: str  # CamelCase: the original component's name, or one like it
@@ -99,7 +98,7 @@ class Row(Generic[T]):
 
     @property
     def option(self) -> str:
-        """The command line option, "" when there is none: secrets would be seen by `ps`."""
+        """The command line option, "" when there is none: `ps` would show secrets."""
         if self.flag is not None:
             return self.flag
         if self.sensitive or not self.is_settable:
@@ -125,9 +124,9 @@ class Row(Generic[T]):
         return f"{value:g}" if value < 1e6 else str(int(value))
 
     def accept(self, value: object) -> T:
-        """Return `value` as this setting holds it, read from text where it is text.
+        """Return `value` as this setting stores it; text is parsed.
 
-        Raises SettingError 213, or the code a check has of its own. The error never shows a
+        Raises SettingError 213, or with the code of its check. The error never shows a
         sensitive value.
         """
         try:
@@ -153,7 +152,7 @@ class Row(Generic[T]):
         return SettingError(f"{self.vendor}: {reason}{shown}", code=code)
 
     def show(self, value: T) -> str:
-        """Write a value for people: short, and never a secret."""
+        """Format a value for display: short, and never a secret."""
         if self.sensitive:
             return "***" if value else ""
         return self.kind.show(value)

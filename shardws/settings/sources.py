@@ -1,4 +1,4 @@
-"""Settings from the environment and the command line, and all sources together.
+"""Settings from the environment and the command line, and all sources combined.
 
 Owns the names SHARDWS_* and the options made from the rows; reads neither os.environ nor sys.argv:
 both are arguments. Values are checked by the Settings they are given to.
@@ -17,7 +17,7 @@ PREFIX: Final = "SHARDWS_"
 CONFIG_VARIABLE: Final = "SHARDWS_CONFIG"  # path of a TOML file
 CODEC_VARIABLE: Final = "SHARDWS_CODEC"  # read by protocol.codec
 RESERVED: Final = frozenset({CONFIG_VARIABLE, CODEC_VARIABLE})
-DESTINATION: Final = "setting_"  # of our options in a namespace, so that no other's name is taken
+DESTINATION: Final = "setting_"  # prefix of our options in a namespace, to avoid name clashes
 
 GROUP_TITLES: Final[dict[Group, str]] = {
     Group.LISTENING: "Listening",
@@ -35,7 +35,7 @@ GROUP_TITLES: Final[dict[Group, str]] = {
 def from_environment(environ: Mapping[str, str]) -> tuple[list[Assignment], list[str]]:
     """Return the assignments of SHARDWS_* variables, and a warning for each unknown one.
 
-    An unknown variable is no error: it may belong to another version or to a wrapper script.
+    An unknown variable is not an error: it may belong to another version or a wrapper script.
     """
     assignments: list[Assignment] = []
     warnings: list[str] = []
@@ -102,7 +102,7 @@ def gather(
 ) -> tuple[list[Assignment], list[str]]:
     """Return the assignments of file, environment and flags, and warnings for the log.
 
-    `path` is the TOML file; without it SHARDWS_CONFIG names it, if anything does. Raises what
+    `path` is the TOML file; without it SHARDWS_CONFIG may name one. Raises what
     `tomlfile.read` raises.
     """
     path = path or environ.get(CONFIG_VARIABLE, "")

@@ -1,6 +1,6 @@
 """The settings: one row each.
 
-Owns names, defaults, bounds and texts, and nothing that runs. Properties, `config()`, the command
+Owns names, defaults, bounds and texts; contains no logic. Properties, `config()`, the command
 line, the environment, TOML files, listings and the pages of docs/reference are made from these
 rows. A row is read by one module only, the one it names; a test checks that.
 """
@@ -43,8 +43,8 @@ LOCAL_HOST: Final[Row[str]] = Row(
     when=When.LISTEN,
     busy_code=107,
     module="shardws.shard.configuration",
-    text="Name or address of the interface to listen on; empty for all of them. Of a name with "
-    "several addresses of a kind the first is taken.",
+    text="Name or address of the interface to listen on; empty for all of them. If a name has "
+    "several addresses of a family, the first is used.",
 )
 LOCAL_PORT: Final[Row[int]] = Row(
     name="local_port",
@@ -67,9 +67,9 @@ BIND_EXCLUSIVELY: Final[Row[bool]] = Row(
     group=Group.LISTENING,
     when=When.LISTEN,
     module="shardws.shard.configuration",
-    text="Prove before listening that nobody else has the port, by binding it once without "
+    text="Check before listening that no other process has the port, by binding it once without "
     "SO_REUSEPORT. Afterwards the kernel lets only processes of the same effective user join; "
-    "with AcceptMode handoff there is one socket that nobody can join.",
+    "with AcceptMode handoff there is one socket that no process can join.",
 )
 USE_IPV6: Final[Row[int]] = Row(
     name="use_ipv6",
@@ -116,7 +116,7 @@ TRUSTED_PROXIES: Final[Row[tuple[str, ...]]] = Row(
     when=When.ACCEPT,
     module="shardws.shard.admission",
     text="Addresses and CIDR blocks of proxies whose PROXY, Forwarded and X-Forwarded-For "
-    "headers are believed. Nobody else's are.",
+    "headers are trusted. Those of others are ignored.",
 )
 
 # Server: shards and the supervisor
@@ -219,7 +219,7 @@ HEARTBEAT_TIMEOUT: Final[Row[float]] = Row(
     group=Group.SERVER,
     when=When.RELOAD,
     module="shardws_supervisor.plan.plan",
-    text="A shard whose event loop gave no sign of life for so long is stopped by SIGABRT (which "
+    text="A shard whose event loop sent no heartbeat for this long is stopped by SIGABRT (which "
     "writes its stacks to the log), then by SIGKILL, and started again.",
 )
 START_TIMEOUT: Final[Row[float]] = Row(
@@ -260,7 +260,7 @@ DRAIN_DELAY: Final[Row[float]] = Row(
     group=Group.SERVER,
     when=When.RELOAD,
     module="shardws_supervisor.plan.plan",
-    text="On a graceful stop, time between reporting not ready and closing the listener, so that a "
+    text="On a graceful stop, time from reporting not ready to closing the listener, so that a "
     "load balancer notices.",
 )
 DRAIN_RATE: Final[Row[int]] = Row(
@@ -324,7 +324,7 @@ MAX_MESSAGE_SIZE: Final[Row[int]] = Row(
     group=Group.MESSAGES,
     when=When.ACCEPT,
     module="shardws.shard.configuration",
-    text="Longest message taken from a client, counted after inflating; a longer one closes the "
+    text="Longest message accepted from a client, counted after inflating; a longer one closes the "
     "connection with 1009.",
 )
 MESSAGE_LENGTH: Final[Row[int]] = Row(
@@ -379,7 +379,7 @@ DEFAULT_TIMEOUT: Final[Row[int]] = Row(
     when=When.ACCEPT,
     module="shardws.shard.configuration",
     text="Timeout given to each new connection. 0: sends never block. More: a connection on which "
-    "no byte moved for so long is closed, and a blocking send waits at most so long.",
+    "no byte moved for this long is closed, and a blocking send waits at most this long.",
 )
 DEFAULT_CONNECTION_TIMEOUT: Final[Row[int]] = Row(
     name="default_connection_timeout",
@@ -439,8 +439,8 @@ WAIT_FOR_CLOSE_RESPONSE: Final[Row[bool]] = Row(
     group=Group.CONNECTIONS,
     when=When.LIVE,
     module="shardws.shard.configuration",
-    text="True: after our close frame wait for the client's, up to CloseTimeout. False: end "
-    "TCP behind it (FIN); what still arrives is dropped.",
+    text="True: after our close frame wait for the client's, up to CloseTimeout. False: close "
+    "TCP after it (FIN); data that still arrives is dropped.",
 )
 CLOSE_TIMEOUT: Final[Row[float]] = Row(
     name="close_timeout",
@@ -452,7 +452,7 @@ CLOSE_TIMEOUT: Final[Row[float]] = Row(
     group=Group.CONNECTIONS,
     when=When.LIVE,
     module="shardws.shard.configuration",
-    text="How long a closing connection may take to answer our close frame.",
+    text="How long a closing connection may take to reply to our close frame.",
 )
 HANDLER_TIMEOUT: Final[Row[float]] = Row(
     name="handler_timeout",
@@ -464,8 +464,8 @@ HANDLER_TIMEOUT: Final[Row[float]] = Row(
     group=Group.CONNECTIONS,
     when=When.LIVE,
     module="shardws.shard.shard",
-    text="An async handler that runs longer is cancelled: Error 436 tells, and its connection goes "
-    "on with what waited behind it. 0: it may run for ever, while its client is not read.",
+    text="An async handler that runs longer is cancelled and fires Error 436; its connection goes "
+    "on with the next events. 0: no limit; its client is not read while it runs.",
 )
 CANCEL_ON_DISCONNECT: Final[Row[bool]] = Row(
     name="cancel_on_disconnect",
@@ -513,7 +513,7 @@ PING_INTERVAL: Final[Row[float]] = Row(
     group=Group.CONNECTIONS,
     when=When.ACCEPT,
     module="shardws.shard.configuration",
-    text="A connection from which nothing came for so long is sent a ping; 0 for no pings.",
+    text="A connection on which nothing was received for this long is sent a ping; 0 for none.",
 )
 PING_TIMEOUT: Final[Row[float]] = Row(
     name="ping_timeout",
@@ -525,8 +525,8 @@ PING_TIMEOUT: Final[Row[float]] = Row(
     group=Group.CONNECTIONS,
     when=When.ACCEPT,
     module="shardws.shard.configuration",
-    text="A connection from which nothing came for so long after a ping is taken for dead; 0 waits "
-    "for ever.",
+    text="A connection on which nothing was received for this long after a ping is closed as "
+    "dead; 0 waits for ever.",
 )
 CONNECTION_UID: Final[Row[str]] = Row(
     name="connection_uid",
@@ -687,7 +687,7 @@ LINK_HIGH_MARK: Final[Row[int]] = Row(
     group=Group.QUEUES,
     when=When.RELOAD,
     module="shardws.shard.shard",
-    text="Bytes that may wait on the way to one other shard; sends beyond are FULL (135).",
+    text="Bytes that may be queued to one other shard; sends beyond are FULL (135).",
 )
 
 # Access
@@ -713,9 +713,9 @@ ALLOWED_ORIGINS: Final[Row[str]] = Row(
     group=Group.ACCESS,
     when=When.ACCEPT,
     module="shardws.shard.configuration",
-    text="Web pages that may connect, by their Origin, such as https://*.example.com; `*` for all, "
+    text="Web pages that may connect, by Origin, such as https://*.example.com; `*` for all, "
     "`same` (and empty) for pages of the same host (over TLS: https ones), `null` and `file://` "
-    "for sandboxed pages and files. Clients without Origin are no web pages and may connect. "
+    "for sandboxed pages and files. Clients without Origin are not web pages and may connect. "
     "Others get 403.",
 )
 ALLOWED_HOSTS: Final[Row[str]] = Row(
@@ -836,7 +836,7 @@ SSL_CERT_STORE_TYPE: Final[Row[int]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="What SSLCertStore is: 2/3 PFX file/blob, 4/5 JKS, 6/7 PEM, 99 found out from the content."
+    text="What SSLCertStore is: 2/3 PFX file/blob, 4/5 JKS, 6/7 PEM, 99 detected by content."
     " 8/9 (public certificate) and 11/12 (P7B) hold no key; other types fail with 271.",
 )
 SSL_CERT_SUBJECT: Final[Row[str]] = Row(
@@ -882,8 +882,8 @@ SSL_ENABLED_CIPHER_SUITES: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="Cipher suites by name, separated by `;` or `,`; `*` for ours. An unknown name is an "
-    "error (274).",
+    text="Cipher suites by name, separated by `;` or `,`; `*` for the default. An unknown name "
+    "is an error (274).",
 )
 SSL_CIPHER_STRENGTH: Final[Row[int]] = Row(
     name="ssl_cipher_strength",
@@ -976,8 +976,8 @@ MAX_HANDSHAKES: Final[Row[int]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="TLS handshakes that each shard has going on at most; who comes then is not read before "
-    "one is over.",
+    text="Most concurrent TLS handshakes of each shard; further clients are not read until "
+    "one has ended.",
 )
 CERTIFICATE_WATCH: Final[Row[float]] = Row(
     name="certificate_watch",
@@ -989,8 +989,8 @@ CERTIFICATE_WATCH: Final[Row[float]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws_supervisor.plan.plan",
-    text="How often the supervisor looks whether certificate files have changed; new clients then "
-    "get the new certificate, without a reload. 0 does not look.",
+    text="How often the supervisor checks whether certificate files have changed; new clients then "
+    "get the new certificate, without a reload. 0 never checks.",
 )
 SSL_CA_CERT_FILE_PATHS: Final[Row[str]] = Row(
     name="ssl_ca_cert_file_paths",
@@ -1023,7 +1023,7 @@ SSL_SERVER_CA_CERTS: Final[Row[str]] = Row(
     group=Group.TLS,
     when=When.LIVE,
     module="",
-    text="A notion of clients: kept and read back, no effect in a server.",
+    text="A client setting: stored and read back, no effect in a server.",
 )
 SSL_ENABLE_RENEGOTIATION: Final[Row[bool]] = Row(
     name="ssl_enable_renegotiation",
@@ -1033,7 +1033,7 @@ SSL_ENABLE_RENEGOTIATION: Final[Row[bool]] = Row(
     group=Group.TLS,
     when=When.RELOAD,
     module="shardws.shard.certificates",
-    text="Permit clients of TLS 1.2 to renegotiate, a few times; TLS 1.3 has no such thing.",
+    text="Permit clients of TLS 1.2 to renegotiate a few times; TLS 1.3 has no renegotiation.",
 )
 SSL_INCLUDE_CERT_CHAIN: Final[Row[bool]] = Row(
     name="ssl_include_cert_chain",
@@ -1225,7 +1225,7 @@ LOG_LEVEL: Final[Row[int]] = Row(
     module="shardws.shard.log_events",
     text="What the event Log reports: 0 nothing; 1 (Info) connections that open, end or are "
     "refused, warnings and errors; 2 (Verbose) also what they asked for and agreed on; 3 (Debug) "
-    "also each message, by its size. The log itself is the matter of LogConnections.",
+    "also each message, by its size. LogConnections governs the log itself.",
 )
 LOG_FORMAT: Final[Row[str]] = Row(
     name="log_format",
@@ -1265,7 +1265,7 @@ LOG_QUERIES: Final[Row[bool]] = Row(
     group=Group.LOGGING,
     when=When.LIVE,
     module="shardws.shard.log_events",
-    text="Show the query of request targets in the log. Off, since tokens travel there.",
+    text="Show the query of request targets in the log. Off by default: queries may hold tokens.",
 )
 
 ROWS: Final[tuple[Row[Any], ...]] = tuple(

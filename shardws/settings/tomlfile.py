@@ -1,8 +1,8 @@
 """Settings from a TOML file.
 
 Owns the shape of the file: keys at the top, or in tables named like the sections of the reference
-page (`[tls]`). Any spelling of a name does; an unknown one is an error with its line and the
-nearest right name. Values are checked by the Settings they are given to.
+page (`[tls]`). Any spelling of a name is accepted; an unknown one is an error with its line and the
+nearest valid name. Values are checked by the Settings they are given to.
 """
 
 import re
@@ -43,7 +43,7 @@ def read(path: str) -> list[Assignment]:
 
 
 def check(path: str) -> list[str]:
-    """Return one line for everything that is wrong with a file; empty when it may be used."""
+    """Return one line for each problem in a file; empty when it is valid."""
     assignments, problems = examine(path)
     settings = Settings()
     for assignment in assignments:
@@ -64,7 +64,7 @@ def examine(path: str) -> tuple[list[Assignment], list[SettingError]]:
         return [], [error]
     except RecursionError:
         return [], [SettingError(f"{path} is nested too deeply")]
-    except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
+    except ValueError as error:  # TOMLDecodeError, and int() on thousands of digits
         return [], [SettingError(f"{path}: {error}")]
     lines = _lines_of(text)
     assignments: list[Assignment] = []
@@ -92,14 +92,14 @@ def _text_of(path: str) -> str:
     if len(data) > MAX_FILE:
         raise SettingError(f"{path} is longer than {MAX_FILE} bytes")
     try:
-        return data.decode("utf-8-sig")  # editors on Windows put a mark in front
+        return data.decode("utf-8-sig")  # editors on Windows add a byte order mark
     except UnicodeDecodeError:
         raise SettingError(f"{path} is not UTF-8") from None
 
 
 def _entries_of(document: dict[str, Any]) -> Iterator[Entry]:
     for name, value in document.items():
-        # A table under the name of a setting is that setting's value, wrong as it may be.
+        # A table under the name of a setting is that setting's value, even if invalid.
         if isinstance(value, dict) and names.key(name) not in names.BY_KEY:
             for inner, inner_value in value.items():
                 yield Entry(name, inner, inner_value)
@@ -120,7 +120,7 @@ def _row_of(entry: Entry, seen: set[Row[Any]]) -> Row[Any]:
 
 
 def _lines_of(text: str) -> dict[tuple[str, str], int]:
-    """Return the line of each (table, key), which tomllib does not tell."""
+    """Return the line of each (table, key), which tomllib does not report."""
     lines: dict[tuple[str, str], int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), 1):

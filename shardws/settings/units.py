@@ -1,7 +1,7 @@
-"""Durations and sizes as people write them.
+"""Durations and sizes with suffixes.
 
-Owns the suffixes; knows no setting. A plain number is in the unit of the setting. `k`, `KiB` and
-so on count by 1024, `KB`, `MB` and `GB` by 1000 (IEC 80000-13). Durations may be joined: `1h30m`.
+Owns the suffixes. A plain number is in the unit of the setting. `k`, `KiB` and so on are powers of
+1024, `KB`, `MB` and `GB` of 1000 (IEC 80000-13). Durations may be combined: `1h30m`.
 """
 
 import re
@@ -34,7 +34,7 @@ SIZE_SUFFIXES: Final[dict[str, int]] = {
     "gb": 10**9,
 }
 
-# Digits are bounded: without that, text of a megabyte would be a number to compute with.
+# The number of digits is bounded: a megabyte of digits would be slow to convert.
 NUMBER: Final = r"[0-9]{1,15}(?:\.[0-9]{1,20})?"
 PLAIN: Final = re.compile(NUMBER, re.ASCII)
 DURATION: Final = re.compile(rf"(?:{NUMBER}\s*(?:us|ms|s|min|m|h|d)\s*)+", re.ASCII)
@@ -45,7 +45,7 @@ SIZE: Final = re.compile(rf"({NUMBER})\s*([a-z]+)?", re.ASCII)
 def parse_duration(text: str, unit: str) -> Decimal:
     """Read `30s`, `250ms`, `1h30m` or a plain number; the result is in `unit`.
 
-    ValueError when it is no duration.
+    ValueError when it is not a duration.
     """
     text = text.strip().lower()
     if PLAIN.fullmatch(text):
@@ -58,7 +58,7 @@ def parse_duration(text: str, unit: str) -> Decimal:
 
 
 def parse_size(text: str) -> int:
-    """Read `1MiB`, `64k`, `16KB` or a plain number of bytes; ValueError when it is no size."""
+    """Read `1MiB`, `64k`, `16KB` or a plain number of bytes; ValueError when it is not a size."""
     match = SIZE.fullmatch(text.strip().lower())
     factor = SIZE_SUFFIXES.get(match[2] or "b") if match else None
     if match is None or factor is None:

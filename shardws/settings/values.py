@@ -1,11 +1,11 @@
 """The values of all settings, and where each came from.
 
-Owns values, provenance and the rule when a value may change. Does not know who applies them: a
-shard subscribes. Precedence: a source of a higher number wins; what a lower one says is checked,
-remembered as overridden and not applied.
+Owns values, their sources and the rule when a value may change. Does not know who applies them: a
+shard subscribes. Precedence: the source with the higher number wins; a value from a lower one is
+checked, remembered as overridden and not applied.
 
-Secrets: `explicit()` and `settings[row]` return them, as they must reach the one module that uses
-them. `repr`, errors and render.listing never show them.
+Secrets: `explicit()` and `settings[row]` return them for the one module that uses them. `repr`,
+errors and listing.listing never show them.
 """
 
 import enum
@@ -31,7 +31,7 @@ class Source(enum.IntEnum):
     FILE = 2
     ENV = 3
     FLAG = 4
-    RUNTIME = 5  # the application, from its first listening on
+    RUNTIME = 5  # the application, after it first listened
 
 
 class Assignment(NamedTuple):
@@ -87,17 +87,17 @@ class Settings:
     def derive(
         self, bases: Iterable[Row[Any]], derived: Mapping[Row[Any], Callable[["Settings"], Any]]
     ) -> None:
-        """Let settings read as what follows from what was given for `bases`; once.
+        """Let settings be derived from the values given for `bases`; call it once.
 
-        A value is made when it is read first after one of these has changed. What was given stays
-        what `given` returns.
+        A value is computed at its first read after one of these has changed. `given` still returns
+        the value that was given.
         """
         self._bases = frozenset(bases)
         self._derived = dict(derived)
         self._values.update(dict.fromkeys(self._derived, LATER))
 
     def subscribe(self, changed: Subscriber) -> Callable[[], None]:
-        """Have `changed(row)` called when a value in force changes; return what ends that."""
+        """Call `changed(row)` when a value in force changes; return a function that ends that."""
         self._subscribers.append(changed)
         return lambda: self._subscribers.remove(changed)
 
@@ -130,13 +130,13 @@ class Settings:
         self._take(row, row.accept(value), source, detail)
 
     def check(self, name: str, value: object) -> tuple[Row[Any], Any]:
-        """Return the row of a name and the value as it would be held; raises as `assign`."""
+        """Return the row of a name and the value as it would be stored; raises as `assign`."""
         row = find(name)
         self._permit(row)
         return row, row.accept(value)
 
     def apply(self, assignments: Iterable[Assignment]) -> None:
-        """Make all assignments; the first bad one raises, those before it stay."""
+        """Make all assignments; the first invalid one raises, those before it stay."""
         for assignment in assignments:
             self.assign(*assignment)
 
@@ -149,14 +149,14 @@ class Settings:
     def explicit(self) -> dict[str, object]:
         """Return what differs from DEFAULT, by snake_case name, as JSON can hold it.
 
-        It holds secrets: for a pipe to the supervisor, not for eyes.
+        It contains secrets: it is for the supervisor's pipe, not for display.
         """
         return {
             row.name: row.kind.to_json(self.given(row).value) for row in ROWS if row in self._given
         }
 
     def given(self, row: Row[Any]) -> Given:
-        """Return the value that was given and wins, and where it comes from.
+        """Return the given value that takes precedence, and its source.
 
         It differs from `settings[row]` where listening resolved it (`resolve`).
         """
@@ -175,14 +175,14 @@ class Settings:
     def begin_listening(self, *, is_forked: bool = False) -> None:
         """Enter the phase in which rows of BOOT and LISTEN are fixed.
 
-        `is_forked`: in a shard of a supervisor, where those of RELOAD are fixed too: what comes
-        after a reload is another process, which reads the file and the code again.
+        `is_forked`: in a shard of a supervisor, where those of RELOAD are fixed too: after a reload
+        another process serves, which reads the file and the code again.
         """
         self._is_listening = self._has_listened = True
         self._is_forked = is_forked
 
     def end_listening(self) -> None:
-        """Leave that phase; what listening resolved reads as it was given again."""
+        """Leave that phase; settings that listening resolved read as given again."""
         self._is_listening = False
         for row in ROWS:
             self._values[row] = LATER if row in self._derived else self.given(row).value
@@ -192,7 +192,7 @@ class Settings:
         self._values[row] = row.accept(value)
 
     def copy(self) -> "Settings":
-        """Return settings of the same values and sources, before listening, watched by nobody."""
+        """Return a copy with the same values and sources, not listening, without subscribers."""
         twin = Settings()
         twin._given = {row: dict(levels) for row, levels in self._given.items()}
         twin.end_listening()

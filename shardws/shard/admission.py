@@ -1,17 +1,17 @@
 """Who may connect: MaxConnections, AllowedClients, the event ConnectionRequest, trusted proxies.
 
-Owns these decisions; of an opening request it knows what a proxy wrote into its header, no more.
-Facts to have before reading:
+Owns these decisions; of an opening request it reads only the headers that a proxy wrote. Facts to
+have before reading:
 
-- ConnectionRequest tells the address of TCP, or of the PROXY header in front of it. Its `accept`
-  comes in as AllowedClients and MaxConnections say; a handler may overrule only the first.
-- A trusted proxy may always connect: AllowedClients is then about the client whose address it
-  tells in X-Forwarded-For or Forwarded, and about the proxy itself when it tells none.
-- A client that is not admitted, because of its address, or as the server is full or has no
-  descriptor for it (`descriptors`), does not count as a connection, though it stays for its
-  response; when too many stay, or descriptors are too few, further ones get none. One that speaks
-  TLS and is refused by its address gets none either: nothing of TLS begins before it is admitted.
-- Nor does one count whose WebSocket is over, while TCP lingers: its descriptor does.
+- ConnectionRequest gives the TCP address, or that of the PROXY header. Its `accept` is preset by
+  AllowedClients and MaxConnections; a handler may overrule only the first.
+- A trusted proxy may always connect: AllowedClients then applies to the client whose address it
+  gives in X-Forwarded-For or Forwarded, and to the proxy itself when it gives none.
+- A client that is not admitted, because of its address, or because the server is full or has no
+  descriptor for it (`descriptors`), does not count as a connection, though it stays open for its
+  response; when too many stay, or descriptors are too few, further ones get none. A TLS client that
+  is refused by its address gets none either: TLS begins only after admission.
+- A connection whose WebSocket has ended while TCP lingers does not count; its descriptor does.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ Verdict = Callable[[Connection, bool], None]
 
 
 class ConnectionMaker(ProxyHeaderOwner, Protocol):
-    """Who makes the connections that are admitted: the shard."""
+    """Creates the admitted connections: the shard."""
 
     @property
     def config(self) -> ConnectionConfig: ...
@@ -77,18 +77,18 @@ class Admission:
         self._log = dispatch.log
         self._row = dispatch.row
         self._uncounted = [0, 0, 0]  # by states.TURNED_AWAY, LINGERING
-        self._proxied: set[ProxyHeader] = set()  # they wait for a PROXY header
+        self._proxied: set[ProxyHeader] = set()  # those that wait for a PROXY header
         limit, page = descriptors.limit_now(), context.page
-        # What is not in the census would be lost in silence with this process.
+        # A connection outside the census would be lost unreported with this process.
         self._descriptors = Descriptors(self._log, limit, limit if page is None else page.capacity)
-        self._setting = ""  # AllowedClients as `_clients` was made of it
+        self._setting = ""  # the AllowedClients that `_clients` was made from
         self._clients = AllowedClients("*")
         self._resolver: Resolver | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self.reconfigure()
 
     def reconfigure(self) -> None:
-        """Take over the settings for clients that come from now on."""
+        """Apply the settings to future clients."""
         settings = self._settings
         self._limit = settings[table.MAX_CONNECTIONS]
         trusted: tuple[str, ...] = settings[table.TRUSTED_PROXIES]
@@ -106,7 +106,7 @@ class Admission:
             self._refreshing = self._dispatch.loop.create_task(_refresh(self._resolver))
 
     def close(self) -> None:
-        """Let nobody wait for admission any more."""
+        """Stop admitting: drop everything that waits."""
         for waiting in list(self._proxied):
             waiting.abort()
         self._stop_refreshing()
@@ -117,9 +117,9 @@ class Admission:
             self._refreshing = None
 
     def resolve_limit(self) -> None:
-        """Let MaxConnections read as what holds when only this process serves.
+        """Let MaxConnections read as the limit of this process when it serves alone.
 
-        StartError (10024) when more is wanted than its descriptors allow, or none fits.
+        StartError (10024) when more is requested than its descriptors allow, or none fits.
         """
         settings = self._settings
         limit = descriptors.limit_now()
@@ -134,7 +134,7 @@ class Admission:
     # -- descriptors -------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Count the descriptors anew; called by the shard at each tick."""
+        """Count the descriptors again; called by the shard at each tick."""
         self._descriptors.look(self._clients_here())
 
     def dropped(self) -> None:
@@ -162,7 +162,7 @@ class Admission:
     # -- a TCP connection --------------------------------------------------------------------
 
     def accepted(self, connection: Connection) -> None:
-        """Count a TCP connection in and decide on it; it is read when that is done."""
+        """Count a new TCP connection and decide on it; reading starts after the decision."""
         row = self._row
         row[ACCEPTED] += 1
         row[CONNECTIONS] += 1
@@ -177,7 +177,7 @@ class Admission:
             self._ask(connection, True)
 
     def lost(self, connection: Connection) -> None:
-        """Count a TCP connection out."""
+        """Stop counting a TCP connection that ended."""
         place = _place_of(connection)
         if place == COUNTED:
             self._row[CONNECTIONS] -= 1
@@ -185,7 +185,7 @@ class Admission:
             self._uncounted[place] -= 1
 
     def lingers(self, connection: Connection) -> None:
-        """Count it no more, though TCP is not over."""
+        """Stop counting it, though TCP has not ended."""
         if _place_of(connection) == COUNTED:
             self._uncount(connection, LINGERING)
 
@@ -204,7 +204,7 @@ class Admission:
             self._ask(connection, False)
 
     def _refuse(self, connection: Connection) -> None:
-        """Refuse a client for its address."""
+        """Refuse a client because of its address."""
         self._uncount(connection, TURNED_AWAY)
         error = HandshakeError(403, "this address may not connect")
         if not self._may_stay():
@@ -234,7 +234,7 @@ class Admission:
 
     def _admit(self, connection: Connection, is_allowed: bool) -> None:
         if connection.state != OPENING:
-            return  # gone, or out of time, meanwhile
+            return  # it ended or timed out meanwhile
         if _place_of(connection) == TURNED_AWAY:
             connection.deny(_full())
         elif not is_allowed:
@@ -245,7 +245,7 @@ class Admission:
     # -- its opening request -----------------------------------------------------------------
 
     def identify(self, connection: Connection, request: Request, then: Verdict) -> None:
-        """Find out who is behind a proxy; `then` hears whether that client may connect."""
+        """Find the client behind a proxy; `then` is told whether it may connect."""
         if not self._trusted:
             then(connection, True)
             return
@@ -267,7 +267,7 @@ class Admission:
         return told == "https" if told else has_tls
 
     def _verify(self, connection: Connection, then: Verdict, is_behind: bool = False) -> None:
-        """Tell `then` what AllowedClients says of the client, perhaps after asking names."""
+        """Tell `then` whether AllowedClients admits the client, perhaps after resolving names."""
         address = connection.remote_host
         if not is_behind and address in self._trusted:
             then(connection, True)

@@ -1,8 +1,9 @@
 """Sends that wait until their bytes have left, in a program that calls do_events.
 
-Owns the rule when a send blocks: the connection is of this process, its Timeout is above 0, and the
-loop stands still, so not in a coroutine. Its end is the kernel's taking the last byte, the Timeout,
-Interrupt (both SendInterrupted 301; what was queued stays queued) or the connection's end.
+Owns the rule when a send blocks: the connection belongs to this process, its Timeout is above 0,
+and the loop is not running, so not in a coroutine. It ends when the kernel has taken the last byte,
+at the Timeout or by Interrupt (both SendInterrupted 301; queued data stays queued), or with the
+connection.
 """
 
 from typing import Any, Protocol
@@ -16,13 +17,13 @@ from shardws.routing.router import Router
 
 
 class LoopTurner(Protocol):
-    """Who turns the loop: shard.embedded."""
+    """Runs the loop: shard.embedded."""
 
     def turn(self, wait: "Wait") -> None: ...
 
 
 class Wait:
-    """One blocking send: until when, and whether it was interrupted."""
+    """One blocking send: its deadline, and whether it was interrupted."""
 
     def __init__(self, connection_id: int, deadline: float) -> None:
         self.connection_id = connection_id
@@ -38,7 +39,7 @@ class Wait:
 
 
 class BlockingRouter(Router):
-    """A router whose sends may wait while `turner` turns the loop."""
+    """A router whose sends may wait while `turner` runs the loop."""
 
     def __init__(self, *arguments: Any, turner: LoopTurner) -> None:
         super().__init__(*arguments)

@@ -1,10 +1,10 @@
-"""TLS settings to the certificates and contexts that the server presents.
+"""Turns TLS settings into the certificates and contexts that the server presents.
 
-Owns the reading of the TLS rows; the TLS itself is `shardws.tls`'s. The supervisor calls
-`build` before the first fork and keeps the CertificateSet, so that all shards and their successors
-share its ticket keys; a program with one shard calls it when it starts to listen. SSLCertSubject
-and SSLCertEncoded read back what was found, as soon as there is a store; what is looked for is what
-was given.
+Owns the reading of the TLS rows; `shardws.tls` does the rest. The supervisor calls `build` before
+the first fork and keeps the CertificateSet, so that all shards and their successors share its
+ticket keys; a program with one shard calls it when it starts to listen. SSLCertSubject and
+SSLCertEncoded read back the certificate found, as soon as there is a store; the search uses the
+values given.
 """
 
 from collections.abc import Callable
@@ -36,8 +36,8 @@ SELECTING: Final[tuple[Row[Any], ...]] = (
 def build(settings: Settings, before: CertificateSet | None = None) -> CertificateSet | None:
     """Return the CertificateSet of these settings, None without UseSSL; TLSSetupError 270 to 276.
 
-    With `before`, the one in use, only its certificates are read anew. What an operator may not
-    expect is logged, the first time.
+    With `before`, the one in use, only its certificates are read again. Warnings are logged the
+    first time.
     """
     if not settings[table.USE_SSL]:
         return None
@@ -93,7 +93,7 @@ def sni_configs(settings: Settings, config: TLSConfig) -> list[tuple[str, TLSCon
 def chosen(event: SSLConnectionRequest) -> tuple[str | bytes, int, str, str]:
     """Return store, type, password and subject as a handler left them; SettingError for a bad one.
 
-    A handler may write what it likes into the event: it is checked as the settings are.
+    A handler may write any value into the event: it is checked like the settings.
     """
     return (
         table.SSL_CERT_STORE.accept(event.cert_store),
@@ -106,8 +106,8 @@ def chosen(event: SSLConnectionRequest) -> tuple[str | bytes, int, str, str]:
 def show_selection(settings: Settings) -> None:
     """Let SSLCertSubject and SSLCertEncoded read as the certificate that is selected.
 
-    The store is read when they are. A subject that matches nothing reads as "", which will be
-    error 272 at the start; without a store, or with one that cannot be read, both read as given.
+    The store is read when they are. A subject that matches nothing reads as "" and is error 272 at
+    the start; without a store, or with one that cannot be read, both read as given.
     """
     rows: dict[Row[Any], Callable[[Settings], object]] = {
         table.SSL_CERT_SUBJECT: lambda settings: _selected(settings)[0],
@@ -137,12 +137,12 @@ def show(settings: Settings, site: CertificateSet | None) -> None:
 
 
 def seed(settings: Settings) -> bytes:
-    """Return what is to be mixed into the random numbers of each shard."""
+    """Return the seed to mix into the random numbers of each shard."""
     return settings[table.OPENSSL_PRNG_SEED_DATA].encode()
 
 
 def most_handshakes(settings: Settings) -> int:
-    """Return how many TLS handshakes a shard may have going on."""
+    """Return how many concurrent TLS handshakes a shard may have."""
     return settings[table.MAX_HANDSHAKES]
 
 

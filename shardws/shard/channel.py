@@ -16,7 +16,7 @@ CHANNEL_LIMIT = 1 << 20  # bytes of one message: PEERS of 512 rows is some 8 KiB
 
 
 class SupervisorChannel(asyncio.Protocol):
-    """Speaks with the supervisor; `on_message(kind, fields)` gets what it asks."""
+    """Exchanges messages with the supervisor; `on_message(kind, fields)` gets its messages."""
 
     def __init__(
         self,
@@ -54,6 +54,6 @@ class SupervisorChannel(asyncio.Protocol):
             self._transport.write(codec.encode(kind, *fields))
 
     def close(self) -> None:
-        """Close after what is written."""
+        """Close after pending data is written."""
         if self._transport is not None:
             self._transport.close()

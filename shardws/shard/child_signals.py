@@ -1,10 +1,10 @@
 """Signals in a shard that are not for it, and in what the application forks and executes.
 
-Owns both. A shard has the group's Ctrl-C and closed terminal, and what is sent to a supervisor by
-mistake, come to nothing by a handler that does nothing: exec resets a handler, while a signal that
-is ignored or blocked would stay so in every program that the application starts, and then nobody
-could end that program by it. A child by fork alone (multiprocessing) has our handlers, which speak
-of a loop that is not its own, so it gets the defaults back.
+Owns both. In a shard, the process group's SIGINT and SIGHUP, and signals meant for a supervisor,
+are discarded by a handler that does nothing: exec resets a handler, while an ignored or blocked
+signal would stay so in every program that the application starts, which could then not be ended by
+it. A child by fork alone (multiprocessing) inherits our handlers, which refer to a loop that is not
+its own, so the defaults are restored there.
 """
 
 import os
@@ -28,16 +28,16 @@ def unheeded(_number: int, _frame: object) -> None:
 
 
 def let_pass() -> None:
-    """Have the signals that are not for this process come to nothing."""
+    """Discard the signals that are not for this process."""
     for number in UNHEEDED:
         signal.signal(number, unheeded)
 
 
 def give_children_defaults() -> None:
-    """Have what this process forks from now on take all these signals as any program does."""
+    """Restore the default handling of these signals in every process forked from now on."""
     masks = threading.local()
 
-    def hold() -> None:  # one that comes to the child before it is ready must not be lost
+    def hold() -> None:  # a signal that reaches the child before it is ready must not be lost
         masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, (*UNHEEDED, *SHARDS_OWN))
 
     def release() -> None:

@@ -1,7 +1,6 @@
-"""Settings to the plain configurations of the packages below.
+"""Turns settings into the plain configurations of the packages below.
 
-Owns the translation; the packages below know no settings. Made at the start of a shard and
-again when a live setting changes.
+Owns the translation, done at the start of a shard and again when a live setting changes.
 """
 
 import math
@@ -20,7 +19,7 @@ from shardws.settings import cross_checks, table
 from shardws.settings.row import Row
 from shardws.settings.values import Settings
 
-# Settings that belong to a connection, and the property of its view that each one is.
+# Settings that belong to a connection, and the view property of each.
 OF_A_CONNECTION: Final[dict[Row[Any], str]] = {
     table.CONNECTION_UID: "uid",
     table.MESSAGE_LENGTH: "message_length",
@@ -50,7 +49,7 @@ def binding(settings: Settings) -> Binding:
 
 
 def begin_listening(settings: Settings, port: int, *, is_forked: bool = False) -> None:
-    """Enter the phase of listening; LocalPort reads as the port that is listened on."""
+    """Enter the listening phase; LocalPort reads as the actual port."""
     if port:
         settings.resolve(table.LOCAL_PORT, port)
     settings.begin_listening(is_forked=is_forked)
@@ -90,7 +89,7 @@ def socket_options(settings: Settings) -> SocketOptions:
 
 
 def followed(old: ConnectionConfig, new: ConnectionConfig) -> ConnectionConfig:
-    """Return the config of an open connection with what is live taken from a new one."""
+    """Return the config of an open connection with the live settings of a new one."""
     session = replace(
         old.session,
         buffer_message=new.session.buffer_message,
@@ -100,7 +99,7 @@ def followed(old: ConnectionConfig, new: ConnectionConfig) -> ConnectionConfig:
 
 
 def follow(connections: Iterable[Connection], new: ConnectionConfig) -> None:
-    """Have open connections take over what is live of a new config."""
+    """Apply the live settings of a new config to open connections."""
     known: dict[int, ConnectionConfig] = {}  # few configs, perhaps many connections
     for connection in connections:
         old = connection.config
@@ -127,7 +126,7 @@ def goodbye(settings: Settings) -> tuple[int, str]:
 
 
 def session_config(settings: Settings) -> SessionConfig:
-    """Return the limits and manners of a session."""
+    """Return the limits and options of a session."""
     return SessionConfig(
         max_message_size=settings[table.MAX_MESSAGE_SIZE],
         buffer_message=settings[table.BUFFER_MESSAGE],
@@ -138,7 +137,7 @@ def session_config(settings: Settings) -> SessionConfig:
 
 
 def handshake_config(settings: Settings) -> HandshakeConfig:
-    """Return the limits of an opening request, the hosts it may ask for, and from which pages."""
+    """Return the limits of an opening request, and the hosts and origins it may have."""
     return HandshakeConfig(
         max_header_bytes=settings[table.MAX_HEADER_BYTES],
         max_headers=settings[table.MAX_HEADERS],
@@ -148,10 +147,10 @@ def handshake_config(settings: Settings) -> HandshakeConfig:
 
 
 def hosts(settings: Settings) -> Hosts:
-    """Return the names a request may ask for.
+    """Return the host names a request may have.
 
-    The default holds for web pages alone: programs use what name they like, and a page cannot
-    leave out its Origin. What the operator lists holds for all.
+    The default applies to web pages only: programs may use any name, and a page cannot omit its
+    Origin. The operator's list applies to all.
     """
     given = settings[table.ALLOWED_HOSTS]
     if given.lower() != AUTOMATIC:

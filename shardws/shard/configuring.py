@@ -1,7 +1,7 @@
 """`configure`: settings of all shards, set from one of them.
 
-Owns what may be set that way, and its text on the way to the other shards. A name that cannot be
-set leaves all of them as they were: everything is checked before anything is set.
+Owns which settings may be set that way, and their encoding for the other shards. If one cannot be
+set, none is: everything is checked before anything is set.
 """
 
 import json
@@ -17,7 +17,7 @@ ACTING = (When.LIVE, When.ACCEPT)
 def check(settings: Settings, values: Mapping[str, object]) -> str:
     """Return the values as JSON; one SettingError for all that cannot be set.
 
-    Its code is that of the first: 214 unknown name, 213 bad value, else the wrong time.
+    Its code is that of the first: 214 unknown name, 213 bad value, else wrong time.
     """
     accepted: dict[str, object] = {}
     refused: list[SettingError] = []
@@ -36,7 +36,7 @@ def check(settings: Settings, values: Mapping[str, object]) -> str:
 
 
 def take(settings: Settings, text: str) -> None:
-    """Set what `check` returned, on any shard; UsageError (213) when it makes no sense."""
+    """Set what `check` returned, on any shard; UsageError (213) when it is invalid."""
     try:
         values = dict(json.loads(text))
     except (ValueError, TypeError, RecursionError):
@@ -48,7 +48,7 @@ def take(settings: Settings, text: str) -> None:
 def outcomes(
     slot: int, replies: list[tuple[int, bytes | ShardwsError]]
 ) -> dict[int, ShardwsError | None]:
-    """Return for each slot None, or why it was not set there.
+    """Return for each slot None, or the error that prevented it there.
 
     While a reload runs a slot has two processes: the error of either counts.
     """

@@ -1,8 +1,8 @@
 """Who is connected: the list that operators see of one shard.
 
-Owns the shape of an entry; changes nothing. Bounded: it is made in one turn of the loop, which
-every client of the shard waits for, so the newest come first and the rest is a number. Queries of
-request targets are cut: tokens travel there.
+Owns the shape of an entry; changes nothing. Bounded: it is made in one turn of the loop, while
+every client of the shard waits, so the newest come first and the rest is only counted. Queries of
+request targets are removed: they may hold tokens.
 """
 
 import json

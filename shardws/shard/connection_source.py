@@ -1,8 +1,8 @@
 """Where a forked shard gets its clients from.
 
-Owns the two sources a supervisor can give to a shard; the choice between them is the supervisor's
-(shardws_supervisor.listening), and the shard only opens what it is given. `open` returns an
-`Intake`, which takes connections from `start` until `finish`.
+Owns the two sources a supervisor can give to a shard; the supervisor chooses
+(shardws_supervisor.listening), and the shard opens what it is given. `open` returns an `Intake`,
+which takes connections from `start` until `finish`.
 """
 
 import socket
@@ -24,7 +24,7 @@ class Intake(Protocol):
 
 
 class ConnectionSource(Protocol):
-    """What a shard inherits in order to be given connections."""
+    """What a shard inherits to receive connections."""
 
     @property
     def sock(self) -> socket.socket: ...
@@ -50,6 +50,6 @@ class HandoffSocket:
     port: int  # the one that the acceptor accepts on
 
     def open(self, shard: Shard) -> Intake:
-        """Return what takes the sockets from the pair."""
+        """Return what receives the sockets from the pair."""
         dropped = shard.admission.dropped
         return Receiver(shard.make_connection, self.sock, self.port, dropped, shard.plain_pump)

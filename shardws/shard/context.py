@@ -1,4 +1,4 @@
-"""What a shard is given by whoever starts it.
+"""What a shard is given by its creator.
 
 That is the supervisor's fork (shard.process) or the calling program (shard.embedded).
 """
@@ -25,6 +25,6 @@ class ShardContext:
     pid: int
     stats: Stats
     run_directory: str = ""  # where the mesh sockets are; "" for a shard without peers
-    page: Page | None = None  # of the census; None when nobody would read it
+    page: Page | None = None  # of the census; None without a supervisor to read it
     stop_server: Callable[[], None] = nobody  # asks the supervisor
     on_short_ids: Callable[[], None] = nobody  # called once, when ConnectionIds run short

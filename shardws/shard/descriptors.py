@@ -1,17 +1,19 @@
 """Whether a shard has descriptors for one more client.
 
-Owns what is known of them and the two lines in the log; turns nobody away itself (admission).
+Owns their count and the two log lines; `admission` refuses the clients.
 Facts to have before reading:
 
-- The limit (RLIMIT_NOFILE) is one of each process. A shard can run out long before the server has
-  MaxConnections: the kernel spreads connections unevenly, and the application opens files, too.
-- uvloop does not say when accept fails for want of a descriptor: it closes whatever waits. So a
-  shard stops taking clients earlier, and SPARE descriptors stay for links to other shards, for
-  sockets accepted in the same turn of the loop, and for clients that wait for their 503.
-- Linux tells how many are open from 6.2 on (the size of /proc/self/fd). Before that, OWN stands
-  for all that are no clients.
-- Sockets accepted in this turn are open and no clients yet: one look may see too many others. The
-  least of the last LOOKS counts.
+- The limit (RLIMIT_NOFILE) is one of each process. A shard can run out long before the server
+  reaches MaxConnections: the kernel spreads connections unevenly, and the application opens files
+  too.
+- uvloop does not report when accept fails because descriptors ran out: it closes the waiting
+  connections. So a shard stops accepting clients earlier, and SPARE descriptors stay for links to
+  other shards, for sockets accepted in the same turn of the loop, and for clients that wait for
+  their 503.
+- Linux reports how many are open since 6.2 (the size of /proc/self/fd). Before that, OWN is the
+  estimate for all that are not clients.
+- Sockets accepted in this turn are open but not clients yet: a single count may include them. The
+  lowest of the last LOOKS counts is used.
 """
 
 import os
@@ -24,8 +26,8 @@ from shardws.log import Adapter
 
 OWN: Final = 64  # a shard's own: stdio, loop, listener, channel, log, what the application opens
 SPARE: Final = 32
-RESPONDING: Final = SPARE // 2  # of them for clients that are refused and wait for the response
-LOOKS: Final = 8  # of one at each tick: 2 seconds
+RESPONDING: Final = SPARE // 2  # of these, for refused clients that wait for the response
+LOOKS: Final = 8  # one at each tick: 2 seconds
 UNLIMITED: Final = 1 << 20
 
 
@@ -36,7 +38,7 @@ def limit_now() -> int:
 
 
 def open_now() -> int:
-    """Return how many descriptors this process has; 0 when the kernel does not tell."""
+    """Return how many descriptors this process has; 0 when the kernel does not say."""
     try:
         return os.stat("/proc/self/fd").st_size
     except OSError:
@@ -50,7 +52,7 @@ class Descriptors:
         self, log: Adapter, limit: int, most: int, count: Callable[[], int] = open_now
     ) -> None:
         """`most` clients are taken at most, however many descriptors there are."""
-        self.room = 0  # clients that fit
+        self.room = 0  # how many more clients fit
         self._log = log
         self._limit = limit
         self._most = most
@@ -60,7 +62,7 @@ class Descriptors:
         self._take_in(OWN - SPARE)
 
     def look(self, clients: int) -> None:
-        """Count anew what is open besides `clients`; say when there is room again."""
+        """Count again what is open besides `clients`; log when there is room again."""
         opened = self._count()
         if opened:
             self._looks.append(max(0, opened - clients))
@@ -70,7 +72,7 @@ class Descriptors:
             self._refused = 0
 
     def refuse(self, clients: int) -> None:
-        """Note that a client is turned away because there is no room."""
+        """Note that a client is refused because there is no room."""
         if not self._refused:
             self._log.warning(
                 "out of descriptors: RLIMIT_NOFILE %d leaves room for %d clients here;"

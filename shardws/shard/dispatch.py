@@ -26,7 +26,7 @@ from shardws.shard.tasks import Tasks, is_work, raise_if_ours
 from shardws.shard.turns import Turns
 from shardws.stats import PROTOCOL_ERRORS, Words
 
-make_data_in = hotpath.body.maker(DataIn)
+make_data_in = hotpath.implementation.maker(DataIn)
 
 D = TypeVar("D", bound=events.Decision)
 

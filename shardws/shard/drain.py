@@ -1,12 +1,12 @@
-"""Ending a shard's connections: paced, then by force.
+"""Closes a shard's connections: paced, then by force.
 
 Owns the order of a drain: the listener is closed already; close frames go out at `rate` per second
-until all are gone or the deadline passes; what is left is cut off, with a close frame on its way if
-TCP takes one at once.
+until all are gone or the deadline passes; the rest is aborted, with a close frame if TCP accepts
+one immediately.
 
-A connection that has not sent its opening request yet is turned away when the server stops. When
-it only restarts, it may finish its opening first and is closed then (CloseReason says which): to a
-client that connects during a reload the server was there at every instant.
+A connection that has not sent its opening request yet is refused when the server stops. When it
+only restarts, the connection may finish its opening first and is closed then (CloseReason says
+which): to a client that connects during a reload the server is available throughout.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from shardws.close_reasons import CloseReason
 from shardws.protocol.session import Session
 
 POLL_S: Final = 0.05
-# Of the loop, until a close frame is with the kernel (our flush, the transport's), and until a
-# socket that was accepted is a connection.
+# Loop turns until a close frame is in the kernel (our flush, the transport's), and until an
+# accepted socket is a connection.
 TURNS: Final = 2
 
 
@@ -50,10 +50,10 @@ async def drain(shard: Drainable, reason: CloseReason, rate: float, deadline: fl
     end = start + deadline
     told: set[Ends] = set()
     for _ in range(TURNS):
-        await asyncio.sleep(0)  # what was accepted in this very turn becomes a connection
+        await asyncio.sleep(0)  # what was accepted in this turn becomes a connection
     while loop.time() < end and any(True for _ in shard.connections):
         allowed = int((loop.time() - start) * rate) + 1 if rate else None
-        # Looked up anew each time: what was accepted last may only now have become a connection.
+        # Looked up each time: a socket accepted late may have become a connection only now.
         waiting = [one for one in shard.connections if one not in told]
         if reason.lets_openings_finish:
             waiting = [one for one in waiting if not one.is_opening]
@@ -67,8 +67,8 @@ async def drain(shard: Drainable, reason: CloseReason, rate: float, deadline: fl
 async def cut(shard: Drainable, reason: CloseReason) -> int:
     """End every connection within a few turns of the loop; return how many there were.
 
-    Each is told the reason as well as that can be done; the application is told it of those that
-    had no time to answer.
+    Each is sent the reason if possible; for those that had no time to reply, Disconnected reports
+    it.
     """
     left = list(shard.connections)
     for connection in left:

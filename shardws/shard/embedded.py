@@ -1,8 +1,7 @@
 """One shard in the calling process: `listening`, `do_events`, `shutdown` without a supervisor.
 
-Owns the loop of such a program and the turns it is given. When a loop runs already in the calling
-thread (a notebook, a test, an asyncio program) the shard lives on that one, and do_events is not
-needed.
+Owns the loop of such a program and runs its turns. When a loop runs already in the calling thread
+(a notebook, a test, an asyncio program) the shard uses that one, and do_events is not needed.
 """
 
 import asyncio
@@ -29,7 +28,7 @@ from shardws.shard.shard import Shard
 from shardws.stats import Stats
 
 IDLE_S: Final = 0.01  # how long do_events waits when there is nothing to do
-WAIT_S: Final = 0.001  # how often a blocking send looks whether its bytes have left
+WAIT_S: Final = 0.001  # how often a blocking send checks whether its bytes have been sent
 CLOSE_S: Final = 2.0  # how long shutdown waits for the clients' close frames
 
 
@@ -71,7 +70,7 @@ class EmbeddedShard:
         application.attach(self.shard)
 
     def listen(self) -> None:
-        """Bind LocalHost and LocalPort and accept; StartError says why that cannot be."""
+        """Bind LocalHost and LocalPort and accept; StartError says why that failed."""
         settings = self._settings
         site = certificates.build(settings)
         self.shard.secure(site)
@@ -79,7 +78,7 @@ class EmbeddedShard:
         self.shard.admission.resolve_limit()
         address = sockets.resolve(host, port, use_ipv6)
         bound = sockets.open_port(address, is_shared=not is_exclusive)
-        bound.listen(backlog)  # at once, so that clients may connect before the loop turns
+        bound.listen(backlog)  # immediately, so that clients may connect before the loop runs
         shard = self.shard
         self.listener = Listener(
             shard.make_connection, bound.sock, shard.log, bound.lock, shard.plain_pump
@@ -102,7 +101,7 @@ class EmbeddedShard:
     # -- the turns of an own loop --------------------------------------------------------------
 
     def do_events(self) -> None:
-        """Run the loop for what is waiting, then the handlers; wait up to 10 ms when nothing is."""
+        """Run the loop for pending work, then the handlers; wait up to 10 ms when there is none."""
         dispatch = self._deferring()
         self.shard.calls.thread.claim()
         if self.loop.is_running():
@@ -111,12 +110,12 @@ class EmbeddedShard:
         try:
             self._run_loop(0.0 if dispatch.queue else IDLE_S)
             if dispatch.run_queued() and not self.loop.is_closed():
-                self._run_loop(0.0)  # what the handlers sent leaves now, not at the next call
+                self._run_loop(0.0)  # what the handlers sent goes out now, not at the next call
         finally:
             dispatch.unblock(blocked)
 
     def turn(self, wait: Wait) -> None:
-        """Turn the loop once for a blocking send; SendInterrupted (301) when that is over."""
+        """Run one loop turn for a blocking send; SendInterrupted (301) when that is over."""
         dispatch = self._deferring()
         now = self.loop.time()
         wait.check(now)
@@ -146,7 +145,7 @@ class EmbeddedShard:
         return dispatch
 
     def _run_loop(self, seconds: float) -> None:
-        """Let the loop turn until something is queued, for at most so long."""
+        """Run the loop until something is queued, for at most `seconds`."""
         end = self.loop.call_later(seconds, self.loop.stop)
         with interrupts.kept(self.loop.stop):
             try:
@@ -159,7 +158,7 @@ class EmbeddedShard:
 
     @property
     def is_over(self) -> bool:
-        """Whether everything has ended; nothing can be done with it any more."""
+        """Whether everything has ended, and the object cannot be used any more."""
         return self._ending is not None and self._ending.done()
 
     # -- the end -------------------------------------------------------------------------------
@@ -167,7 +166,7 @@ class EmbeddedShard:
     def shutdown(self) -> "asyncio.Task[None] | None":
         """Close all clients with 1001 and end.
 
-        On a foreign loop, or from a coroutine, as a task of the loop, which is returned.
+        On another loop, or from a coroutine, it runs as a task of the loop, which is returned.
         """
         self.stop_listening()
         dispatch = self.shard.dispatch

@@ -1,10 +1,10 @@
-"""The end of a shard's process: what the application left running ends in order, or is left behind.
+"""The end of a shard's process: waits for what the application left running, up to a limit.
 
-Owns the order and the deadline; knows no connection. As in any Python program: work in executors,
-then threads that are no daemons, then atexit functions; then TERM to the programs and pools in the
-shard's process group that are still there. A program of its own would wait for all of these without
-end; here the supervisor waits, so what is not over at `limit` is said in the log and left to
-`os._exit`, and the supervisor kills the rest of the group.
+Owns the order and the deadline. As in any Python program: work in executors, then non-daemon
+threads, then atexit functions; then SIGTERM to the programs and pools left in the shard's process
+group. A standalone program would wait for all of these without limit; here the supervisor waits, so
+what has not ended at `limit` is logged and ended by `os._exit`, and the supervisor kills the rest
+of the group.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from typing import Final
 from shardws.errors import EXIT_ORPHANED
 from shardws.log import Adapter
 
-WORK_S: Final = 5.0  # what an executor's work may take beyond the last client
-LATE_S: Final = 1.0  # of it, what lies beyond the deadline of the drain
+WORK_S: Final = 5.0  # how long an executor's work may take after the last client
+LATE_S: Final = 1.0  # the part of it that may exceed the deadline of the drain
 LIMIT_S: Final = 4.6  # beyond the deadline of the drain; the supervisor kills after 5
 CHILDREN_S: Final = 1.0  # from TERM to children until they are left to the supervisor
 LEAST_S: Final = 0.1  # to see that an idle executor has ended
@@ -35,7 +35,7 @@ class Ending:
         self.log = log
         self._work_until = 0.0
         self._limit = 0.0
-        self._executor: asyncio.Task[None] | None = None  # cancelled, it would wait without end
+        self._executor: asyncio.Task[None] | None = None  # cancelling it would wait for ever
 
     def begin(self, deadline: float) -> None:
         """Note that the shard ends, within `deadline` seconds for its clients."""
@@ -44,7 +44,7 @@ class Ending:
         self._limit = now + deadline + LIMIT_S
 
     def hasten(self) -> None:
-        """Note that it ends at once, whatever was said before."""
+        """Note that it ends immediately, whatever the earlier deadline."""
         now = time.monotonic()
         self._work_until = min(self._work_until, now + LATE_S)
         self._limit = min(self._limit, now + LIMIT_S)
@@ -63,8 +63,8 @@ class Ending:
             self.log.warning("work in the default executor still runs: it ends with the shard")
 
     def finish(self, loop: asyncio.AbstractEventLoop, code: int) -> None:
-        """Do what is left when the loop stands still; the process ends at the limit."""
-        if not self._limit:  # it never served
+        """Finish after the loop has stopped; the process ends at the limit."""
+        if not self._limit:  # it never started to serve
             self.begin(0.0)
         self._arm(code)
         with contextlib.suppress(RuntimeError):  # the loop was stopped or closed by the application
@@ -75,7 +75,7 @@ class Ending:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _arm(self, code: int) -> None:
-        """Have the process end at the limit. An orphan is ended by an alarm of its own."""
+        """Make the process end at the limit. An orphan has its own alarm."""
         if code == EXIT_ORPHANED:
             return
 
@@ -87,7 +87,7 @@ class Ending:
         signal.setitimer(signal.ITIMER_REAL, max(LEAST_S, self._limit - time.monotonic()))
 
     async def _cancel_all(self, seconds: float) -> None:
-        """Cancel every other task and close the generators, within so many seconds each."""
+        """Cancel every other task and close the generators, within `seconds` each."""
         loop = asyncio.get_running_loop()
         tasks = asyncio.all_tasks() - {asyncio.current_task(), self._executor}
         for task in tasks:
@@ -98,8 +98,8 @@ class Ending:
             await asyncio.wait_for(loop.shutdown_asyncgens(), seconds)
 
     def _end_threads(self) -> None:
-        """End the executors, and wait for threads that are no daemons."""
-        # Executors end by functions that Python calls in its own end; each waits without end.
+        """End the executors, and wait for non-daemon threads."""
+        # Executors are ended by functions that Python calls at exit; each waits without limit.
         ends: list[Callable[[], None]] = vars(threading)["_threading_atexits"]
         ender = threading.Thread(target=_call_all, args=(reversed(ends),), daemon=True)
         ender.start()
@@ -112,9 +112,9 @@ class Ending:
             self.log.warning("threads of the application still run: they end with the shard")
 
     def _end_children(self) -> None:
-        """Send TERM to what is left of the process group and wait until our own children are gone.
+        """Send SIGTERM to the rest of the process group and wait until our own children are gone.
 
-        Only for the leader of a group: in another's there are strangers.
+        Only for the leader of a group: another group has unrelated processes.
         """
         if os.getpgrp() != os.getpid():
             return

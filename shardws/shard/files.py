@@ -1,11 +1,11 @@
 """A file as the content of one message.
 
-Owns opening, reading and closing; knows no connection. Reading is done on the loop, in pieces of
+Owns opening, reading and closing. Reading is done on the loop, in pieces of
 64 KiB at most turn by turn: the kernel reads ahead, and a thread would cost more than it saves.
 
 The message has the size that the file had when it was opened. What is appended later is left out,
-so a file that is written to all the time has an end; and one that gets shorter is an error, since
-its reader would take a part for the whole.
+so a file that grows all the time has an end; and one that becomes shorter is an error, since the
+client would take a part for the whole.
 """
 
 import errno
@@ -24,13 +24,13 @@ class FileSource:
     """An open regular file (interfaces.Source)."""
 
     def __init__(self, path: Path) -> None:
-        """Open it; ShardwsError 302 says why that cannot be, UsageError (213) for no path."""
+        """Open it; ShardwsError 302 says why that failed, UsageError (213) for no path."""
         self.wake: Callable[[], None] = lambda: None  # a file always has more, or is at its end
         self._fd = -1
         if not isinstance(path, str | bytes | os.PathLike):
             raise arguments.bad("a file", "a path", path)
         try:
-            # Not blocking: opening a pipe that nobody writes to would stop the shard.
+            # Non-blocking: opening a pipe without a writer would block the shard.
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -65,10 +65,10 @@ class FileSource:
 
 
 def _unfit(fd: int, found: os.stat_result) -> str:
-    """Return why an open file cannot be a message, or ""."""
+    """Return why an open file cannot be sent as a message, or ""."""
     if not stat.S_ISREG(found.st_mode):
         return "not a regular file"
-    # Files of /proc and the like say 0, whatever they hold.
+    # Files of /proc and the like report size 0, whatever they contain.
     if not found.st_size and os.pread(fd, 1, 0) and not os.fstat(fd).st_size:
         return "its size is not known"
     return ""

@@ -1,17 +1,17 @@
-"""A process that the application forks from a shard: it must not keep what is the shard's.
+"""A process that the application forks from a shard: it must not keep the shard's resources.
 
-Owns what such a child lets go of. `multiprocessing` with the fork method, a ProcessPoolExecutor and
-plain `os.fork` copy every descriptor, and CLOEXEC helps only at an exec. A copy that lives on keeps
-clients from seeing the end of their connection, and the port taken when the server has ended.
+Owns what such a child releases. `multiprocessing` with the fork method, a ProcessPoolExecutor and
+plain `os.fork` copy every descriptor, and CLOEXEC helps only at an exec. A surviving copy hides the
+end of a connection from its client, and keeps the port in use after the server has ended.
 
 Facts to have before reading:
-- What is ours is found by looking at each open socket, not by asking who made it: a client may be
-  anywhere between the kernel's accept and its Connection. Ours are TCP sockets of the port and Unix
-  sockets of the run directory; channel, acceptor and the loop's own descriptors are told by number.
-- /dev/null is put in their place instead of closing them: objects of the copied interpreter still
-  hold the numbers, and would close or write what the child opens under the same number later.
-- The loop's epoll instance is shared, not copied: a transport that is garbage in the child would
-  take the parent's client out of it.
+- The shard's sockets are found by inspecting each open socket: a client may be anywhere between the
+  kernel's accept and its Connection. Ours are TCP sockets of the port and Unix sockets of the run
+  directory; channel, acceptor and the loop's own descriptors are given by number.
+- They are replaced by /dev/null instead of closed: objects of the copied interpreter still hold the
+  numbers, and would close or write to what the child opens under the same number later.
+- The loop's epoll instance is shared, not copied: a transport that is collected in the child would
+  remove the parent's client from it.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ class ForkedShardParts(Protocol):
 
 
 class Holdings:
-    """What one shard holds; lives as long as whoever made it keeps it."""
+    """What one shard holds; lives as long as its creator keeps it."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Holdings:
         others: Callable[[], Iterable[int]] = lambda: (),
     ) -> None:
         """`directory`: the run directory; `loop` and `others()`: further descriptors."""
-        self.ports: set[int] = set()  # that clients of ours connect to
+        self.ports: set[int] = set()  # ports that our clients connect to
         self._shard = shard
         self._directory = os.fsencode(directory).rstrip(b"/") + b"/" if directory else b""
         self._loop = loop
@@ -56,7 +56,7 @@ class Holdings:
         _all.add(self)
 
     def let_go(self) -> None:
-        """Be a child: hold nothing of the shard any more, and be refused by it."""
+        """In a child: release everything of the shard, and refuse further calls."""
         self._shard.calls.thread.leave()
         self._shard.calls.renew_lock()
         ours = self._loop | set(self._others())
@@ -85,7 +85,7 @@ class Holdings:
         return is_mesh or name.startswith(LOCK)
 
 
-# Hooks of a fork cannot be taken back, so there is one for the process, and this is what it finds.
+# Fork hooks cannot be unregistered, so there is one per process, which uses this registry.
 _all: Final[weakref.WeakSet[Holdings]] = weakref.WeakSet()
 
 
@@ -112,7 +112,7 @@ def open_descriptors() -> list[int]:
 
 
 def replace(numbers: Iterable[int]) -> None:
-    """Put /dev/null in the place of descriptors; close them when there is none left for that."""
+    """Replace descriptors by /dev/null; close them when it cannot be opened."""
     try:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

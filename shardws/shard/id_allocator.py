@@ -1,9 +1,9 @@
 """The serials of a shard's ConnectionIds (ids.py): each is given once.
 
-Owns the counter in shared memory, which goes on where the row's last process stopped. A process
-whose serials run short says so once, while `RESERVE` are left, so that it is replaced in time; when
-none is left it gives none. Only a new process begins anew, under another generation, when it finds
-more than half of the serials used.
+Owns the counter in shared memory, which continues where the row's last process stopped. A process
+whose serials run short reports it once, while `RESERVE` are left, so that it is replaced in time;
+when none is left it gives none. Only a new process starts again at 1, under another generation,
+when it finds more than half of the serials used.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typing import Final
 from shardws import ids
 from shardws.stats import SERIAL, Words
 
-RESERVE: Final = 1 << 16  # more than come in while a shard is replaced
+RESERVE: Final = 1 << 16  # more than are needed while a shard is replaced
 
 
 class IdAllocator:

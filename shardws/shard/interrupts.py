@@ -1,7 +1,7 @@
-"""Ctrl-C while a loop turns: kept until it stands still.
+"""Defers Ctrl-C while a loop runs until it has stopped.
 
-Owns SIGINT for that time. A KeyboardInterrupt out of the middle of a callback would be taken for
-that connection's fault: the loop drops the connection and goes on as if nothing had been pressed.
+Owns SIGINT for that time. A KeyboardInterrupt raised inside a callback would be treated as that
+connection's error: the loop drops the connection and keeps running.
 """
 
 import signal
@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def kept(stop: Callable[[], None]) -> Iterator[None]:
-    """Keep SIGINT back: `stop` is called when it comes, and its handler at the end.
+    """Defer SIGINT: `stop` is called when it arrives, and its handler at the end.
 
-    Nothing is done outside of the main thread, and when the program ignores SIGINT.
+    Does nothing outside the main thread, or when the program ignores SIGINT.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):

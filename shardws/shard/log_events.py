@@ -1,12 +1,12 @@
-"""What a shard logs of its connections, and the event Log made of it.
+"""What a shard logs about its connections, and the event Log.
 
-Owns the lines about connections, and which lines the application hears of by LogLevel: 1
-information, 2 also details (VERBOSE), 3 also debugging. The event does not depend on how `logging`
-is configured, and is fired in the next turn of the loop: a line may be written inside any code.
+Owns the lines about connections, and which lines fire the event by LogLevel: 1 information, 2 also
+details (VERBOSE), 3 also debugging. The event does not depend on how `logging` is configured, and
+is fired in the next turn of the loop: a line may be written inside any code.
 
-That connections open and end is information to the application; to the log it is a detail unless
-LogConnections says otherwise. Messages are told to the application alone, by their size, and cost
-nothing below level 3: see `traced`.
+Opened and ended connections are level 1 in the event; in the log they are VERBOSE unless
+LogConnections says otherwise. Messages are reported only by the event, by size, and cost nothing
+below level 3: see `traced`.
 """
 
 import logging
@@ -29,7 +29,7 @@ LONGEST_REASON: Final = 400  # characters of why a request is refused
 NAMES: Final = ("", "Info", "Verbose", "Debug")  # by log_level: the event's log_type
 DEBUG: Final = 3
 KINDS: Final = {1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
-MOST_WAITING: Final = 1000  # lines that wait to be told; more are told as a number
+MOST_WAITING: Final = 1000  # lines waiting for the event; further ones are only counted
 
 
 Received = Callable[[Connection, list[Item], int], None]
@@ -46,7 +46,7 @@ class EventLog:
     """The log of one shard."""
 
     def __init__(self, dispatch: Dispatcher, settings: Settings, *others: Adapter) -> None:
-        """Lines of the dispatcher's log, and of `others`, are told by the event."""
+        """Lines of the dispatcher's log, and of `others`, fire the event."""
         self._dispatch = dispatch
         self._settings = settings
         self._log = dispatch.log
@@ -57,7 +57,7 @@ class EventLog:
         self.reconfigure()
 
     def reconfigure(self) -> None:
-        """Take over LogLevel, LogConnections and LogQueries."""
+        """Apply LogLevel, LogConnections and LogQueries."""
         settings = self._settings
         for adapter in self._adapters:
             adapter.watch(self._heard, THRESHOLDS[settings[table.LOG_LEVEL]])
@@ -96,14 +96,14 @@ class EventLog:
         self._note(connection, "ended for %s: %d %r", ending.code, ending.reason)
 
     def _note(self, connection: Connection, text: str, *arguments: object) -> None:
-        """Tell the application for information, and write where LogConnections says."""
+        """Fire the event at level 1, and log at the level that LogConnections sets."""
         self._unwatched.about(connection, self._level, text, *arguments)
         if self._event_level and self._dispatch.handlers.on_log is not None:
             line = text % (address_of(connection), *arguments)
             self._heard(connection.id, logging.INFO, line, "")
 
     def traced(self, received: Received) -> Received:
-        """Return what takes the items of one read: at level 3 it tells of each before."""
+        """Return the handler for the items of one read: at level 3 it reports each first."""
         if self._event_level < DEBUG:
             return received
 

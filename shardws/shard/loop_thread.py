@@ -1,8 +1,8 @@
-"""Which thread turns a shard's loop: the only one that may touch its connections.
+"""Which thread runs a shard's loop: the only one that may touch its connections.
 
 Owns that thread's number, which every call of the server compares with the caller's. A program that
-calls do_events may set `listening` in one thread and turn the loop in another: the first that turns
-it keeps it for as long as it lives.
+calls do_events may set `listening` in one thread and run the loop in another: the first that runs
+it keeps it for as long as that thread lives.
 """
 
 import threading
@@ -19,14 +19,14 @@ FORKED: Final = (
 
 
 class LoopThread:
-    """The thread of one shard; the one that makes this object, at first."""
+    """The thread of one shard; initially the one that creates this object."""
 
     __slots__ = ("_is_turning", "_thread", "is_forked", "mark")
 
     def __init__(self) -> None:
-        self.mark = hotpath.body.ThreadMark()
+        self.mark = hotpath.implementation.ThreadMark()
         self.mark.ident = get_ident()
-        self.is_forked = False  # this is a copy in another process: nobody turns its loop
+        self.is_forked = False  # this is a copy in another process: its loop does not run
         self._thread = threading.current_thread()
         self._is_turning = False
 
@@ -36,7 +36,7 @@ class LoopThread:
         return get_ident() == self.mark.ident
 
     def claim(self) -> None:
-        """Take the loop, to turn it; StateError (211) when another living thread turns it."""
+        """Claim the loop, to run it; StateError (211) when another live thread runs it."""
         if not self.is_here:
             self.check()
             if self._is_turning and self._thread.is_alive():
@@ -48,7 +48,7 @@ class LoopThread:
         self._is_turning = True
 
     def leave(self) -> None:
-        """Be a copy in a forked process: no thread of it is the loop's."""
+        """Become a copy in a forked process: none of its threads is the loop's."""
         self.mark.ident = 0
         self.is_forked = True
 

@@ -1,6 +1,6 @@
 """What TLS agreed on with one client, as the application reads it (SSLNegotiated...).
 
-Owns the names of the settings and what they are without TLS; the snapshot was taken at the end of
+Owns the names of the settings and their values without TLS; the snapshot was taken at the end of
 the handshake by `tls.negotiated`.
 """
 

@@ -1,8 +1,8 @@
 """From an accepted TCP connection to Connected.
 
-Owns ids, and the decisions on the opening request: what does the application say of it, what is
-agreed on. Who may connect at all is `admission`'s. A connection that has an id but is not open yet
-is kept here, so that a handler can ask about it; in the registry it is found from Connected on.
+Owns ids, and the decisions on the opening request: the application's, and what is negotiated.
+`admission` decides who may connect. A connection that has an id but is not open yet is kept here,
+so that a handler can access it; it is in the registry from Connected on.
 """
 
 from typing import Protocol
@@ -33,7 +33,7 @@ class OpenConnections(Protocol):
     @property
     def log_events(self) -> EventLog: ...
     def enter(self, connection: Connection) -> None:
-        """Note that a connection is being told Connected."""
+        """Note that Connected is being fired for a connection."""
 
 
 class Opening:
@@ -58,13 +58,13 @@ class Opening:
         self.reconfigure()
 
     def reconfigure(self) -> None:
-        """Take over the settings for connections that come from now on."""
+        """Apply the settings to future connections."""
         self._deflate = deflate.Profile(self._settings[table.DEFLATE])
 
     def name(self, connection: Connection) -> int:
-        """Return its id, given now if need be: the events of TLS come before the request.
+        """Return its id, allocated now if needed: the TLS events come before the request.
 
-        It is 0 when there is none left: the opening request will be refused.
+        It is 0 when none is left: the opening request will be refused.
         """
         if not connection.id and (given := self._ids.new_id()):
             connection.id = given
@@ -76,10 +76,10 @@ class Opening:
         self._admission.identify(connection, request, self._identified)
 
     def _identified(self, connection: Connection, is_allowed: bool) -> None:
-        """Give an id and ask the application, once it is known who the client is."""
+        """Allocate an id and ask the application, once the client is known."""
         request = connection.request
         if connection.state != DECIDING or request is None:
-            return  # gone, or out of time, meanwhile
+            return  # it ended or timed out meanwhile
         if not is_allowed:
             connection.refuse(HandshakeError(403, "this address may not connect"))
             return
@@ -112,7 +112,7 @@ class Opening:
         self.named.pop(connection.id, None)
         request = connection.request
         if connection.state != DECIDING or request is None:
-            return  # gone, or out of time, while the application thought
+            return  # it ended or timed out while the application decided
         if event.status_code != 101:
             self._refuse(connection, event)
             return
@@ -141,7 +141,7 @@ class Opening:
         self._row[CONNECTED] += 1
         self._opened.enter(connection)
         session = Session(connection.config.session, agreement)
-        self._opened.registry.add(connection)  # before the client hears: an id that is taken raises
+        self._opened.registry.add(connection)  # before the response: an id that is taken raises
         connection.open(response, session)
         self.named.pop(connection.id, None)
         self._opened.log_events.opened(connection)

@@ -1,11 +1,11 @@
-"""What an operator, or another program on the host, has a shard do: it comes over the channel.
+"""Requests of an operator, or of another program on the host, which arrive over the channel.
 
-Owns the requests and the checking of their arguments; the doing is the router's and the
-connection's. A request is JSON, `{"do": NAME, ...}`, for one connection or, with id 0, for the
-shard; so is its reply. The reply to a send is its outcome, the same as the application would see.
-A client chooses how long its headers and the names of its groups are, so each text of a reply is
-cut, of groups some are named and the rest counted, and a reply that is too long all the same is an
-error of its request: the channel, which takes 1 MiB, never breaks.
+Owns the requests and the checks of their arguments; router and connections carry them out. A
+request is JSON, `{"do": NAME, ...}`, for one connection or, with id 0, for the shard; so is its
+reply. The reply to a send is its outcome, the same as the application would see. A client chooses
+how long its headers and the names of its groups are, so each text of a reply is cut, some groups
+are named and the rest counted, and a reply that is still too long is an error of its request: the
+channel, which takes 1 MiB, never breaks.
 
     id  show                                what is known of the connection
     id  send        text | data (base64)    one message
@@ -14,7 +14,7 @@ error of its request: the channel, which takes 1 MiB, never breaks.
     0   disconnect_address  address, code, reason   every connection from that address
     0   publish     group, text | data      to all members, on every shard
     0   broadcast   text | data             to every connection of the server
-    0   renew                               read the certificates anew
+    0   renew                               read the certificates again
 """
 
 import base64
@@ -54,7 +54,7 @@ class CommandTarget(Protocol):
 
 
 def run(shard: CommandTarget, connection_id: int, what: str) -> bytes:
-    """Do a request and return its reply as JSON; UsageError when it makes no sense.
+    """Carry out a request and return its reply as JSON; UsageError when it is invalid.
 
     ShardwsError 135 when its reply would be longer than LONGEST_REPLY.
     """
@@ -89,7 +89,7 @@ def _run(shard: CommandTarget, connection_id: int, what: str) -> bytes:
 
 
 def refusal(error: ShardwsError) -> bytes:
-    """Return what a REPLY says of a request that was not done."""
+    """Return the content of a REPLY for a request that failed."""
     return json.dumps({"error": cut(error.description, LONGEST_TEXT), "code": error.code}).encode()
 
 
@@ -163,7 +163,8 @@ _OF_THE_SHARD: Final[dict[str, Callable[[CommandTarget, Request], Reply]]] = {
 
 
 def _outcome(sent: SendOutcome) -> Reply:
-    # Of the owner's own connections, and of a hand-over to links, the outcome is known at once.
+    # For the owner's own connections, and for publishing to links, the outcome is known
+    # immediately.
     return {"outcome": sent.outcome.name if sent.outcome is not None else "QUEUED"}
 
 

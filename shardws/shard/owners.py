@@ -1,8 +1,8 @@
-"""Whose connection an id is, as far as this process can know without asking.
+"""Which shard owns a connection id, as far as this process can tell without a query.
 
 Owns the arithmetic on ids and shared memory: an id names the process that owns it, shared memory
-says which processes serve and how many ids each has given. Whether the connection is still open,
-its owner alone knows.
+says which processes serve and how many ids each has given. Only the owner knows whether the
+connection is still open.
 """
 
 from shardws import ids

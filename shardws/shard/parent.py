@@ -1,10 +1,10 @@
-"""The process that forked this one: whether it still lives, and what the kernel does when not.
+"""The parent process: whether it is alive, and the signal that the kernel sends when it dies.
 
-Owns PR_SET_PDEATHSIG. The kernel sends one signal of our choice when the parent dies, by kill -9
-too. Who has nothing to tell asks for KILL. A shard that serves wants to tell its clients, and asks
-for CONT: no other signal that can be handled reaches a process that was stopped (SIGSTOP). TERM
-would lie there until somebody wakes it, and meanwhile it holds the port. Others send
-CONT as well (`fg` in a shell), so whoever gets one looks at `is_gone`.
+Owns PR_SET_PDEATHSIG. The kernel sends one signal of our choice when the parent dies, even by kill
+-9. A process without clients asks for SIGKILL. A serving shard has to close its clients, and asks
+for SIGCONT: no other signal that can be handled reaches a stopped process (SIGSTOP). SIGTERM would
+stay pending until the process continues, and meanwhile it holds the port. Others send SIGCONT as
+well (`fg` in a shell), so its handler checks `is_gone`.
 """
 
 import ctypes
@@ -17,12 +17,12 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def signal_on_death(number: signal.Signals) -> None:
-    """Have the kernel send this process a signal when its parent dies, instead of any before."""
+    """Make the kernel send a signal when the parent dies, replacing any earlier choice."""
     _LIBC.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
 class Parent:
-    """The parent there was when this object was made."""
+    """The parent at the time when this object was created."""
 
     def __init__(self) -> None:
         self._pid = os.getppid()

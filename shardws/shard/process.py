@@ -2,7 +2,7 @@
 
 Owns the order of a start: application imported, mesh socket bound (HELLO), peers known, listening
 (READY); and of an end: stop accepting, close the clients, leave the mesh. The supervisor
-speaks to it over the channel alone.
+communicates with it only over the channel.
 """
 
 import asyncio
@@ -52,9 +52,9 @@ from shardws.wire import codec, messages
 
 ORPHAN_DRAIN_S: Final = 1.0
 TERM_DRAIN_S: Final = 5.0
-TERM_PATIENCE_S: Final = 10.0  # from TERM until it ends without having seen a successor
-ORPHAN_LIMIT_S: Final = 6.0  # to SIGALRM, which nobody catches
-TERM_LIMIT_S: Final = 25.0  # to the same, while the supervisor has not said DRAIN
+TERM_PATIENCE_S: Final = 10.0  # from SIGTERM until it ends even without a successor
+ORPHAN_LIMIT_S: Final = 6.0  # to SIGALRM, which is not handled
+TERM_LIMIT_S: Final = 25.0  # likewise, while the supervisor has not sent DRAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class ForkContext:
 
 
 def run(load: Callable[[], Application], context: ForkContext) -> int:
-    """Be a shard until told to stop; return the exit code."""
+    """Run a shard until told to stop; return the exit code."""
     log = shard_logger("shard", context.slot)
     try:
         application = load()
@@ -115,7 +115,7 @@ async def _main(
 
 
 def _report_failure(channel: socket.socket, kind: int, text: str) -> None:
-    """Tell the supervisor before there is a loop; it may be gone already."""
+    """Report to the supervisor before there is a loop; it may be gone already."""
     channel.settimeout(1.0)
     try:
         channel.sendall(codec.encode(kind, text[:2000]))
@@ -180,11 +180,11 @@ class ForkedShard:
         self.shard.start()
         for number in (signal.SIGTERM, signal.SIGCONT):
             signal.signal(number, self._on_signal)
-        signal_on_death(signal.SIGCONT)  # until now it was KILL: there was nobody to be told
+        signal_on_death(signal.SIGCONT)  # until now it was SIGKILL: there were no clients
         who = context.node, context.slot, context.generation, os.getpid(), context.boot_nonce
         self.control.report(messages.HELLO, messages.VERSION, *who)
         gc.collect()
-        gc.freeze()  # what lives now lives for ever: later collections need not look at it
+        gc.freeze()  # current objects live for ever: later collections skip them
         await self.stopped.wait()
         return self.exit_code
 
@@ -192,13 +192,13 @@ class ForkedShard:
         if kind == messages.PEERS:
             self.mesh.set_peers(fields[0])
             if not self._is_ready:
-                # Only now: a message for a connection of another shard finds its link.
+                # Only now does a message for a connection of another shard find its link.
                 self._is_ready = True
                 self._starting = self.loop.create_task(self._accept())
         elif kind == messages.QUERY:
             self._run_command(*fields)
         elif kind == messages.DRAIN:
-            signal.setitimer(signal.ITIMER_REAL, 0)  # of TERM: the supervisor has a deadline for us
+            signal.setitimer(signal.ITIMER_REAL, 0)  # SIGTERM's: DRAIN has a deadline
             reason, rate, deadline_ms = fields
             self._end(CLOSE_REASONS[reason], float(rate), deadline_ms / 1000)
         elif kind == messages.LOST_CONNECTIONS:
@@ -235,15 +235,15 @@ class ForkedShard:
         self._end(SERVER_STOPS, 0.0, 0.0)
 
     def _on_short_ids(self) -> None:
-        """Have a successor, which gives ids of another generation; serve on until DRAIN."""
+        """Request a successor, which gives ids of another generation; keep serving until DRAIN."""
         self.log.warning("connection ids run short: this shard ends, to be replaced")
         self._is_leaving = True
         self.control.report(messages.LEAVING)
 
     def _leave(self) -> None:
-        """End when a successor is ready and DRAIN comes; without it, or asked again, all the same.
+        """End when a successor is ready and DRAIN arrives; or at a second signal.
 
-        To clients that connect meanwhile the server is there at every instant.
+        TERM_PATIENCE_S bounds the wait. To clients that connect meanwhile the server is available.
         """
         if self._is_leaving or not self._is_ready:
             self._end(SERVER_STOPS, 0.0, TERM_DRAIN_S)
@@ -261,11 +261,11 @@ class ForkedShard:
             self._end(SERVER_STOPS, 0.0, ORPHAN_DRAIN_S)
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        """End in order, and by the kernel's timer when the loop does not turn any more.
+        """End gracefully, or by the kernel's timer when the loop no longer runs.
 
-        TERM is for this shard alone; CONT comes from the kernel when the supervisor is gone.
-        A handler of Python's own, not of the loop's: it also runs in the middle of application
-        code that blocks, and then nobody else is left who could end this process.
+        SIGTERM is for this shard alone; SIGCONT comes from the kernel when the supervisor is gone.
+        This is a handler of Python, not of the loop: it also runs inside application code that
+        blocks, when nothing else could end this process.
         """
         if self._parent.is_gone:
             signal.setitimer(signal.ITIMER_REAL, ORPHAN_LIMIT_S)
@@ -275,7 +275,7 @@ class ForkedShard:
             self.loop.call_soon_threadsafe(self._leave)
 
     def _end(self, reason: CloseReason, rate: float, deadline: float) -> None:
-        """Start to end; a second call with a shorter deadline hastens it."""
+        """Start to end; a second call with a shorter deadline shortens it."""
         if self._ending is not None:
             if not deadline and self._cutting is None:
                 self.ending.hasten()

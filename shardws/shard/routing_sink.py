@@ -1,6 +1,6 @@
-"""What routing tells a shard, and asks of it (interfaces.RoutingSink).
+"""What routing reports to a shard, and requests of it (interfaces.RoutingSink).
 
-Owns the events made of it and the replies; knows no link. What can be asked:
+Owns the resulting events and the replies. The queries:
 
     of a connection   snapshot     its properties, as shard.snapshot has them
                       set OBJECT   the same, after the properties in this JSON object were set
@@ -28,7 +28,7 @@ SETTABLE: Final = frozenset({"accept_data", "data_format", "message_length", "ti
 
 
 def change(view: ConnectionView, values: dict[str, Any]) -> None:
-    """Set properties of a connection; UsageError (213) for one that cannot be set from afar."""
+    """Set properties of a connection; UsageError (213) for one that cannot be set so."""
     unknown = values.keys() - SETTABLE
     if unknown:
         raise UsageError(f"cannot be set: {', '.join(sorted(unknown))}", code=213)
@@ -36,8 +36,8 @@ def change(view: ConnectionView, values: dict[str, Any]) -> None:
         setattr(view, name, value)
 
 
-# Error events for failed sends to one connection in a second; the rest is told as a number. An
-# on_error that answers the client it hears of would else turn for ever once that client is gone.
+# Error events per second for failed sends to one connection; the rest is counted. Otherwise an
+# on_error that sends to the failed client would loop for ever once that client is gone.
 BURST: Final = 32
 SECOND: Final = 1.0
 
@@ -64,7 +64,7 @@ class ShardRoutingSink:
     def send_failed(self, connection_id: int, outcome: Outcome, count: int = 1) -> None:
         """Fire Error for sends nobody awaited; later, since this may run inside any code.
 
-        Also in any thread: the garbage collector of one may find the outcome.
+        It may run in any thread, as the garbage collector does.
         """
         loop = self._dispatch.loop
         if loop.is_closed() or self._thread.is_forked:
@@ -80,7 +80,7 @@ class ShardRoutingSink:
             loop.call_soon(self._fire_failed, connection_id, outcome)
 
     def call_failed(self, connection_id: int, error: Exception) -> None:
-        """Fire Error for what a call of another thread raised, and nobody looked at."""
+        """Fire Error for an exception of another thread's call that was never retrieved."""
         code = error.code if isinstance(error, ShardwsError) else 436
         self._dispatch.log.error("a call of another thread failed", exc_info=error)
         self._tell(connection_id, code, f"a call of another thread failed: {error!r:.200}")

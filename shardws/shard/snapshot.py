@@ -1,6 +1,6 @@
-"""What is known of a connection at one moment, for whoever is on another shard.
+"""The properties of a connection at one moment, for use on another shard.
 
-Owns the fields and their way through JSON; changes nothing.
+Owns the fields and their JSON form; changes nothing.
 """
 
 import json
@@ -15,7 +15,7 @@ QUERY = "snapshot"
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSnapshot:
-    """The properties of a connection (see ConnectionView) when its owner was asked."""
+    """The properties of a connection (see ConnectionView) when its owner was queried."""
 
     connection_id: int
     uid: str
@@ -53,13 +53,13 @@ def take(view: ConnectionView) -> ConnectionSnapshot:
 
 
 def encode(snapshot: ConnectionSnapshot) -> bytes:
-    """Return a snapshot as JSON, in UTF-8: escapes would take six bytes for an octet."""
+    """Return a snapshot as JSON, in UTF-8: escapes would take six bytes per octet."""
     values = asdict(snapshot) | {"negotiated": snapshot.negotiated._asdict()}
     return json.dumps(values, ensure_ascii=False).encode()
 
 
 def decode(reply: bytes) -> ConnectionSnapshot:
-    """Return the snapshot in a reply; what a newer shard tells beyond it is left out."""
+    """Return the snapshot in a reply; unknown fields of a newer shard are ignored."""
     values = json.loads(reply)
     agreed = values["negotiated"]
     values["negotiated"] = Negotiated(**{name: agreed[name] for name in Negotiated._fields})

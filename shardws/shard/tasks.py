@@ -10,14 +10,14 @@ from typing import Any, Final, TypeGuard
 
 from shardws.outcomes import SendOutcome
 
-PATIENCE_S: Final = 60.0  # with a handler that still runs when its client has gone
-LAST_S: Final = 1.0  # for what begins when a handler has been cancelled
+PATIENCE_S: Final = 60.0  # for a handler that still runs when its client is gone
+LAST_S: Final = 1.0  # for work that begins when a handler has been cancelled
 
 
 def is_work(result: object) -> TypeGuard[Awaitable[None]]:
-    """Tell whether what a handler returned is to be awaited.
+    """Tell whether a handler's return value must be awaited.
 
-    A lambda may return what `send` gave it: that is not awaited, so that it stays free.
+    A lambda may return the result of `send`: that is not awaited, since waiting has a cost.
     """
     return isawaitable(result) and not isinstance(result, SendOutcome)
 
@@ -46,7 +46,7 @@ class Tasks:
     """The running tasks of one shard."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.is_over = False  # the time for handlers is up: only ends are still told
+        self.is_over = False  # the time for handlers is up: only Disconnected is still fired
         self.patience = PATIENCE_S
         self._limit = 0.0  # HandlerTimeout in seconds; 0: none
         self._loop = loop
@@ -63,7 +63,7 @@ class Tasks:
         return task
 
     def limit_to(self, seconds: float) -> None:
-        """Let handlers that begin from now on run for `seconds` at most; 0: without a limit."""
+        """Limit handlers that begin from now on to `seconds`; 0: no limit."""
         self._limit = seconds
 
     def within(self, work: Awaitable[None]) -> Awaitable[None]:
@@ -80,18 +80,18 @@ class Tasks:
             raise  # of its own
 
     def expect(self, task: asyncio.Task[None], tell: Callable[[], None]) -> None:
-        """Have `tell` called if the task still runs in `patience` seconds; it goes on anyway."""
+        """Call `tell` if the task still runs after `patience` seconds; the task continues."""
         self._loop.call_later(self.patience, lambda: None if task.done() else tell())
 
     async def settle(self, seconds: float, last: float = LAST_S) -> None:
         """Wait for the tasks, and for those that follow them; then cancel them.
 
-        A connection whose handler had to be cancelled has still `last` seconds for its end.
+        A connection whose handler was cancelled has `last` more seconds for its end.
         """
         await self._finish(seconds)
         self.is_over = True
         for _ in range(2):
-            await asyncio.sleep(0)  # each has had its first step: it can see that it is cancelled
+            await asyncio.sleep(0)  # each has had its first step, so it can handle the cancellation
             for task in list(self._running):
                 task.cancel()
             await self._finish(last)

@@ -1,13 +1,13 @@
-"""Calls of other threads, handed over to the thread of a shard's loop.
+"""Calls of other threads, passed to the thread of a shard's loop.
 
 Owns the queue between them. Facts to have before reading:
 
-- Each thread's calls run in the order in which it made them. All that gather before the loop turns
+- Each thread's calls run in the order in which it made them. All calls queued before the next turn
   cost one wake-up; at most PER_TURN run in a turn, so that connections are served between them.
-- MOST_BYTES bounds what waits: payloads and CALL_BYTES for each. A send beyond it is FULL.
+- MOST_BYTES bounds the queue: payloads and CALL_BYTES for each call. A send beyond it is FULL.
 - `ask` blocks its thread for ANSWER_S at most, so there are never more of them than threads.
 - The lock is held for a few instructions. It may be taken again by the thread that holds it: an
-  outcome that is garbage tells its failure wherever the collector finds it.
+  outcome reports its failure when it is garbage collected, in any thread.
 """
 
 import asyncio
@@ -25,28 +25,28 @@ from shardws.stats import SENDS_FAILED, Words
 T = TypeVar("T")
 
 MOST_BYTES: Final = 64 << 20
-CALL_BYTES: Final = 512  # what a waiting call takes itself, about
+CALL_BYTES: Final = 512  # approximate size of a waiting call
 PER_TURN: Final = 128
 ANSWER_S: Final = 5.0
-MOST_FAILURES: Final = 16_384  # ids whose failures wait to be told; further ones are told of id 0
+MOST_FAILURES: Final = 16_384  # ids with failures to report; further ones count for id 0
 ENDED: Final = "the server has ended"
 
 
 class Call(Protocol):
-    """What is queued."""
+    """An entry of the queue."""
 
     @property
     def size(self) -> int: ...
 
     def run(self) -> None:
-        """Do it, on the loop's thread; never raises."""
+        """Run it, on the loop's thread; never raises."""
 
     def refuse(self, outcome: Outcome) -> None:
-        """It is not done: FULL, or UNREACHABLE when the shard has ended."""
+        """It was not run: FULL, or UNREACHABLE when the shard has ended."""
 
 
 class FailureSink(Protocol):
-    """Who hears of failures that nobody looked at; on the loop's thread."""
+    """Receives unretrieved failures, on the loop's thread."""
 
     def send_failed(self, connection_id: int, outcome: Outcome, count: int = 1) -> None: ...
     def call_failed(self, connection_id: int, error: Exception) -> None: ...
@@ -97,7 +97,7 @@ class ThreadCalls:
         return None
 
     def tell_failed(self, connection_id: int, outcome: Outcome) -> None:
-        """Have the failure of a send that nobody looked at told."""
+        """Report the failure of a send that nobody retrieved."""
         with self.lock:
             key = (connection_id, outcome)
             if key not in self._failures and len(self._failures) >= MOST_FAILURES:
@@ -106,14 +106,14 @@ class ThreadCalls:
             self._wake()
 
     def tell_error(self, connection_id: int, error: Exception) -> None:
-        """Have it told what a call raised that nobody looked at."""
+        """Report an exception of a call that nobody retrieved."""
         self.soon(self._sink.call_failed, connection_id, error)
 
     def ask(self, function: Callable[[], T]) -> T:
         """Return what a function returns, or raises, on the loop's thread.
 
-        SendInterrupted (301) when the loop does not take it in ANSWER_S seconds; it is not called
-        then. StateError (211) when the server has ended.
+        SendInterrupted (301) when the loop does not start it within ANSWER_S seconds; then it is
+        not called. StateError (211) when the server has ended.
         """
         asked = Asked(function)
         self.offer(asked)
@@ -128,7 +128,7 @@ class ThreadCalls:
         return future.result()
 
     async def run(self, make: Callable[[], Coroutine[Any, Any, T]], timeout: float) -> T:
-        """Await on the shard's loop what a coroutine function makes, from the loop of a thread.
+        """Await a coroutine function on the shard's loop, from the loop of another thread.
 
         SendInterrupted (301) after `timeout` seconds; StateError (211) when the server has ended.
         """
@@ -145,7 +145,7 @@ class ThreadCalls:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise SendInterrupted(f"the server's loop did not answer in {timeout:g} s") from None
+            raise SendInterrupted(f"the server's loop did not reply in {timeout:g} s") from None
 
     def _wake(self) -> None:
         if not self._run_comes:
@@ -153,7 +153,7 @@ class ThreadCalls:
             self.soon(self._run)
 
     def soon(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Have a function called on the loop's thread, unless the loop is closed."""
+        """Schedule a function on the loop's thread, unless the loop is closed."""
         try:
             self.loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:  # the loop is closed
@@ -177,7 +177,7 @@ class ThreadCalls:
             self._sink.send_failed(connection_id, outcome, count)
 
     def close(self) -> None:
-        """Refuse what waits and what comes: nobody runs it any more."""
+        """Refuse queued and future calls: nothing runs them any more."""
         with self.lock:
             self._is_over = True
             left = list(self._queue)
@@ -187,7 +187,7 @@ class ThreadCalls:
 
 
 class Asked:
-    """One call whose thread waits for the answer."""
+    """One call whose thread waits for the result."""
 
     size: Final = 0
 
@@ -200,7 +200,7 @@ class Asked:
             return
         try:
             self.future.set_result(self._function())
-        except Exception as error:  # noqa: BLE001 - the thread that asked raises it
+        except Exception as error:  # noqa: BLE001 - the calling thread raises it
             self.future.set_exception(error)
 
     def refuse(self, outcome: Outcome) -> None:

@@ -1,7 +1,7 @@
-"""The router, as a thread that is not the loop's sees it: each call is handed over.
+"""The router for threads other than the loop's: each call is passed to the loop.
 
-Owns the same names as `routing.router.Router` and the checks that need no connection, which raise
-where the call stands.
+Has the same methods as `routing.router.Router` and the checks that need no connection, which raise
+in the caller.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from shardws.shard.thread_send import SendCall, ThreadSend
 
 
 class StreamCall(SendCall):
-    """A send that lets its source go when it is not made."""
+    """A send that releases its source when it is not made."""
 
     __slots__ = ("_source",)
 
@@ -30,7 +30,7 @@ class StreamCall(SendCall):
 
 
 class ThreadRouter:
-    """Hands over what the router is to do; a send never blocks here, whatever its Timeout."""
+    """Passes calls to the router; a send never blocks here, whatever its Timeout."""
 
     def __init__(self, router: Router, calls: ThreadCalls) -> None:
         self._router = router

@@ -1,9 +1,9 @@
 """A send made by a thread that is not the loop's, and its outcome.
 
-Owns how an outcome gets from the loop's thread to those who want it: a thread that blocks in
-`result`, a coroutine of any loop, a callback, or nobody, and then a failure is told by an Error
-event as that of every send is. ThreadSend is what the application holds, SendCall what both threads
-share: so it is known when nobody can look any more.
+Owns how an outcome gets from the loop's thread to its consumer: a thread that blocks in `result`, a
+coroutine of any loop, a callback, or nobody, in which case a failure fires an Error event like that
+of every send. The application holds ThreadSend, both threads share SendCall: so it is known when
+nobody can retrieve the outcome any more.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ BLOCKS: Final = "waiting here would stop the loop that has to send: await it"
 
 
 class SendCall:
-    """One call of the router, and what became of it."""
+    """One call of the router, and its outcome."""
 
     __slots__ = (
         "_arguments",
@@ -53,7 +53,7 @@ class SendCall:
         self._arguments = arguments
         self._outcome: Outcome | None = None
         self._error: Exception | None = None
-        self._is_held = True  # by the application: somebody can look
+        self._is_held = True  # by the application, which can still retrieve it
         self._is_seen = False
         self._event: threading.Event | None = None
         self._waiters: list[asyncio.Future[None]] = []
@@ -65,13 +65,13 @@ class SendCall:
     def run(self) -> None:
         try:
             sent = self._function(*self._arguments)
-        except Exception as error:  # noqa: BLE001 - told to who looks at the outcome
+        except Exception as error:  # noqa: BLE001 - raised when the outcome is retrieved
             self._settle(None, error)
             return
         finally:
             self._arguments = ()
         if not self._is_held and not self._watchers:
-            return  # as every send that nobody awaits: `sent` tells its failure by itself
+            return  # like every send that nobody awaits: `sent` reports its own failure
         outcome = sent.outcome
         if outcome is not None:
             self._settle(outcome)
@@ -102,13 +102,13 @@ class SendCall:
             self._wake(waiter)
         if outcome is not None and is_failure:
             for watcher in watchers:
-                # Not called here: what it raises is the application's.
+                # Scheduled, not called: its exceptions are the application's.
                 self._calls.soon(watcher, outcome)
         if is_told:
             self._tell()
 
     def _wake(self, waiter: "asyncio.Future[None]") -> None:
-        with contextlib.suppress(RuntimeError):  # that loop has ended, and with it who awaited
+        with contextlib.suppress(RuntimeError):  # that loop has ended, and the waiter with it
             waiter.get_loop().call_soon_threadsafe(_set, waiter)
 
     # -- from any thread -------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class SendCall:
             raise SendInterrupted(f"no outcome in {timeout:g} s; the message may still leave")
 
     def future(self) -> "asyncio.Future[None] | None":
-        """Return what the running loop can await, None when the outcome is known."""
+        """Return a future for the running loop, None when the outcome is known."""
         with self._calls.lock:
             if self.is_known:
                 return None
@@ -146,7 +146,7 @@ class SendCall:
             return waiter
 
     def watch(self, watcher: Watcher) -> bool:
-        """Have `watcher` called on the loop's thread if it fails; False when it is known."""
+        """Call `watcher` on the loop's thread if it fails; False when the outcome is known."""
         with self._calls.lock:
             if self.is_known:
                 return False
@@ -154,7 +154,7 @@ class SendCall:
             return True
 
     def let_go(self) -> None:
-        """Nobody can look any more."""
+        """Nobody can retrieve the outcome any more."""
         with self._calls.lock:
             self._is_held = False
             outcome = self._outcome
@@ -179,7 +179,8 @@ def _set(waiter: "asyncio.Future[None]") -> None:
 class ThreadSend(SendOutcome):
     """A send of another thread: `.result(timeout)` there, or `await` in any loop.
 
-    All three ways to look raise what the send raised, such as UsageError for a message too large.
+    All three ways to retrieve it raise what the send raised, such as UsageError for a message too
+    large.
     """
 
     __slots__ = ("_call",)
@@ -188,7 +189,7 @@ class ThreadSend(SendOutcome):
         self._call = call
 
     @property
-    def outcome(self) -> Outcome | None:  # type: ignore[override]  # looking counts as knowing
+    def outcome(self) -> Outcome | None:  # type: ignore[override]  # reading it counts as retrieved
         return self._call.look()
 
     def result(self, timeout: float = RESULT_S) -> Outcome:
@@ -202,7 +203,7 @@ class ThreadSend(SendOutcome):
         return super().result()
 
     def if_failed(self, callback: Watcher) -> None:
-        """Have `callback(outcome)` called on the loop's thread; at once, here, when it is known."""
+        """Call `callback(outcome)` on the loop's thread; immediately, here, when it is known."""
         if not self._call.watch(callback):
             super().if_failed(callback)
 

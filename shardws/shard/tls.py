@@ -1,11 +1,11 @@
 """TLS of one shard: which certificate a client gets, and the three SSL events.
 
-Owns the decisions that `net.tls` asks for (it is its Guard) and what is told of a handshake; the
-settings were read by `certificates`. Order on one connection:
-SSLConnectionRequest (may be async: the handshake waits), SSLStatus*, SSLClientAuthentication. That
-one decides inside the handshake, so a refused client is told why; an `async def` handler, and any
-on a client without a certificate, decides when the handshake is over: the client's data waits, and
-a refusal cannot be an alert any more.
+Owns the decisions that `net.tls` requests (it is its Guard) and the reports on a handshake;
+`certificates` read the settings. Order on one connection: SSLConnectionRequest (may be async: the
+handshake waits), SSLStatus*, SSLClientAuthentication. The last decides inside the handshake, so a
+refused client is told why; an `async def` handler, and any handler for a client without a
+certificate, decides after the handshake: the client's data waits, and a refusal can no longer be an
+alert.
 """
 
 import logging
@@ -35,7 +35,7 @@ from shardws.tls.endings import Ending
 from shardws.tls.engine import TLSEngine
 from shardws.tls.verification import ClientCertificate
 
-# "public" keeps to pyOpenSSL's published calls: slower, and a way out of trouble with the others.
+# "public" uses only pyOpenSSL's public calls: slower, and a workaround if the others fail.
 PREFER: Final = "SHARDWS_TLS_CALLS"
 FAILED: Final = Ending(280, "the application failed to choose a certificate")
 UNDECIDED: Final = Ending(281, "client certificate refused: the application failed")
@@ -55,7 +55,7 @@ class ShardTLS:
         self._settings = settings
         self._log = dispatch.log
         self._config = certificates.tls_config(settings)
-        self._undecided: set[Connection] = set()  # an async handler judges their certificate
+        self._undecided: set[Connection] = set()  # an async handler decides on their certificate
         seed = certificates.seed(settings)
         if seed:
             ffi.add_entropy(seed)
@@ -66,12 +66,12 @@ class ShardTLS:
         self.renew(site)
 
     def renew(self, site: CertificateSet) -> None:
-        """Present other certificates from now on; who is connected is not touched."""
+        """Present other certificates from now on; open connections are not affected."""
         self._site = site
         self._alternatives = Alternatives(self._config, site.default)
 
     def read_anew(self) -> None:
-        """Present what the stores hold now; TLSSetupError leaves all as it was."""
+        """Present the current content of the stores; TLSSetupError changes nothing."""
         site = certificates.build(self._settings, self._site)
         if site is not None:
             self.renew(site)
@@ -98,7 +98,7 @@ class ShardTLS:
     def choose(self, wire: TLSFlow) -> None:
         """Ask on_ssl_connection_request; without it the name that the client asks for decides.
 
-        Of a client that is turned away the application hears nothing: it only gets its response.
+        For a refused client no event is fired: it only gets its response.
         """
         hello = wire.engine.hello or Hello(())
         handler = self._dispatch.handlers.on_ssl_connection_request
@@ -135,14 +135,14 @@ class ShardTLS:
     def told(self, connection: Connection, lines: list[str]) -> None:
         """Fire SSLStatus for each line of progress."""
         if self._dispatch.handlers.on_ssl_status is None or connection.refusal is not None:
-            return  # LogSSLPackets with nobody to tell, or of a client that is turned away
+            return  # LogSSLPackets without a handler, or a refused client
         connection_id = self._opening.name(connection)
         for line in lines:
             event = events.SSLStatus(connection_id, line)
             self._dispatch.fire(connection, "on_ssl_status", event)
 
     def ended(self, wire: TLSFlow, ending: Ending) -> None:
-        """Log the end of a stream that nobody wanted, and fire Error."""
+        """Log the unexpected end of a stream, and fire Error."""
         connection = wire.connection
         verb = "lost" if connection.was_opened else "refused"
         text = f"{verb} %s: %s (%d)"
@@ -176,7 +176,7 @@ class ShardTLS:
             wire.start(context)
 
     def _context(self, wire: TLSFlow, event: events.SSLConnectionRequest) -> ServerContext:
-        """Return the context for what the handler left in the event."""
+        """Return the context for the values that the handler left in the event."""
         config = self._config
         store, kind, password, subject = certificates.chosen(event)
         is_same_store = (store, kind) == (config.cert_store, config.cert_store_type)
@@ -241,7 +241,7 @@ class ShardTLS:
         self._undecided.discard(connection)
         wire = cast("TLSFlow | None", connection.transport)
         if wire is None:
-            return  # the client did not wait
+            return  # the client disconnected meanwhile
         if event.accept:
             wire.admit()
         else:

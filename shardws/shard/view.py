@@ -1,8 +1,8 @@
 """One connection of this shard as the application sees and sets it.
 
-Owns the names and the checks of what is set; the rest is asked of the module that owns it.
-A view stays valid until Disconnected has been handled; afterwards it reads what was last known, but
-cannot be had anew.
+Owns the names and the checks of values that are set; the rest is delegated. A view stays valid
+until Disconnected has been handled; afterwards it returns the last known values, but no new view
+can be obtained.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ FORMATS = (0, 1, 2, 9, 10)
 
 
 class ViewedShard(Protocol):
-    """The shard, as a view of one of its connections needs it."""
+    """What a view of a connection needs of the shard."""
 
     @property
     def context(self) -> ShardContext: ...
@@ -46,7 +46,7 @@ Setter: TypeAlias = Callable[["ConnectionView", V], None]
 
 
 def on_the_loop(setter: Setter[V]) -> Setter[V]:
-    """Have a setter run on the thread of the shard's loop; another one waits for that."""
+    """Make a setter run on the thread of the shard's loop; other threads wait for it."""
 
     @wraps(setter)
     def run(view: "ConnectionView", value: V) -> None:
@@ -68,7 +68,7 @@ class ConnectionView:
         self._shard = shard
         self._connection = connection
 
-    # -- who it is -------------------------------------------------------------------------
+    # -- identity --------------------------------------------------------------------------
 
     @property
     def connection_id(self) -> int:
@@ -92,15 +92,15 @@ class ConnectionView:
 
     @property
     def remote_port(self) -> int:
-        """The client's port; 0 when a proxy did not tell it."""
+        """The client's port; 0 when a proxy did not give it."""
         return self._connection.remote_port
 
     @property
     def local_address(self) -> str:
-        """The IP address here that the client connected to."""
+        """The local IP address that the client connected to."""
         return self._connection.local_address
 
-    # -- what it asked for -----------------------------------------------------------------
+    # -- opening request -------------------------------------------------------------------
 
     @property
     def _request(self) -> Request:
@@ -138,10 +138,10 @@ class ConnectionView:
 
     @property
     def negotiated(self) -> Negotiated:
-        """What TLS agreed on; empty texts and zeros without TLS."""
+        """The negotiated TLS parameters; empty texts and zeros without TLS."""
         return negotiated.of(self._connection)
 
-    # -- how it goes -----------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
@@ -183,10 +183,10 @@ class ConnectionView:
 
     @property
     def round_trip(self) -> float:
-        """Seconds of the last answered ping; 0 before the first."""
+        """Round-trip time of the last ping in seconds; 0 before the first."""
         return self._connection.rtt
 
-    # -- how to send -----------------------------------------------------------------------
+    # -- sending ---------------------------------------------------------------------------
 
     @property
     def data_format(self) -> int:
@@ -204,9 +204,9 @@ class ConnectionView:
 
     @property
     def message_length(self) -> int:
-        """Bytes announced for the message whose parts the next sends are; 0 for none.
+        """Announced length of the message that the next sends form; 0 for none.
 
-        What is sent beyond raises UsageError (213). Setting it within a message raises StateError.
+        Bytes beyond it raise UsageError (213). Setting it within a message raises StateError.
         """
         extras = self._connection.extras
         return 0 if extras is None or extras.multipart is None else extras.multipart.announced
@@ -218,7 +218,7 @@ class ConnectionView:
 
     @property
     def timeout(self) -> int:
-        """Seconds: 0 sends never block; more: idle time until the end, and of a blocking send."""
+        """Seconds: 0 sends never block; above 0: the idle limit, and that of a blocking send."""
         return int(self._connection.timeout)
 
     @timeout.setter

@@ -1,13 +1,13 @@
 """TLS without I/O: certificate stores, contexts, and an engine that turns records into plaintext.
 
-Owns everything that touches OpenSSL (pyOpenSSL and cryptography); knows no socket, loop or clock.
-Only `files` reads the disk, and only `ffi` uses names that pyOpenSSL does not publish.
-Facts to have before reading: docs/topics/tls.md. Lower rooms first:
+Owns everything that uses OpenSSL (pyOpenSSL and cryptography). Only `files` reads the disk, and
+only `ffi` uses private names of pyOpenSSL. Facts to have before reading: docs/topics/tls.md. Lower
+modules first:
 
     files subjects jks suite_table     data in, data out
     containers chains stores           a store becomes (key, leaf, chain) entries
-    protocols suites algorithms trust  settings become OpenSSL's words
-    facts ffi verification state     what OpenSSL tells; the few unpublished calls
-    config contexts probe site         one configuration becomes immutable contexts
+    protocols suites algorithms trust  settings become OpenSSL's terms
+    facts ffi verification callback_state     what OpenSSL reports; the few private calls
+    config contexts probe certificate_set         one configuration becomes immutable contexts
     clienthello records engine         one connection
 """

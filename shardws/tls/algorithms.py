@@ -1,6 +1,6 @@
 """Key-exchange groups and signature algorithms: names, numbers, strengths.
 
-Owns the two tables (IANA TLS registries) and the spellings of other libraries; knows no context.
+Owns the two tables (IANA TLS registries) and the spellings of other libraries.
 Besides the names of IANA and OpenSSL it reads `ecdhe_x25519`, `ffdhe_2048`, and a hash with a kind
 of key in either order (`sha256-rsa`, `rsa-sha256`, `rsa_pss_sha256`). Errors are TLSSetupError 276.
 """
@@ -90,7 +90,7 @@ PAIR: Final = re.compile(
     rf"(?P<first>[a-z0-9_+-]+?)[-+_]{HASH.format('behind')}|"
     rf"{HASH.format('before')}[-+_](?P<second>[a-z0-9_+-]+)"
 )
-# What a signature algorithm of (kind of key, hash) is to OpenSSL; a PSS one is of two kinds of key.
+# OpenSSL's names of signature algorithms by (key type, hash); PSS serves two key types.
 KEYS: Final[dict[str, tuple[str, ...]]] = {
     "rsa": ("RSA+SHA{}",),
     "rsapkcs1": ("RSA+SHA{}",),
@@ -103,7 +103,7 @@ PSS_HASHES: Final = ("256", "384", "512")
 
 
 def _plain(name: str) -> str:
-    """Return the spelling that all forms of a group's name share."""
+    """Return the normalised form of a group's name."""
     return name.casefold().removeprefix("ecdhe").replace("_", "").replace("-", "")
 
 

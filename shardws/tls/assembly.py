@@ -1,6 +1,6 @@
 """One pyOpenSSL Context from a plan.
 
-Owns the order of the calls and OpenSSL's callbacks; decides nothing: `contexts` made the plan.
+Owns the order of the calls and OpenSSL's callbacks; the plan is made by `contexts`.
 Facts: the callbacks are set before the fork and find the CallbackState of a connection as its app
 data.
 """
@@ -23,7 +23,7 @@ ALLOW_CLIENT_RENEGOTIATION: Final = 1 << 8
 PRIORITIZE_CHACHA: Final = 1 << 21
 HTTP: Final = b"http/1.1"
 VERIFY_DEPTH: Final = 10
-MOST_SHOWN: Final = 100  # characters of what a client offers
+MOST_SHOWN: Final = 100  # characters shown of a client's offer
 # A CertificateRequest with the names of a whole public bundle would be 15 KiB in each handshake.
 MAX_CA_NAMES: Final = 32
 
@@ -55,7 +55,7 @@ def assemble(plan: Plan) -> tuple[SSL.Context, tuple[object, ...]]:
     _set_suites(context, plan.selection)
     context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
     if not plan.selection.is_ordered:
-        # Who puts ChaCha20 first has no AES in hardware: a phone, whose battery pays for it.
+        # A client that prefers ChaCha20 has no AES in hardware, such as a phone.
         context.set_options(PRIORITIZE_CHACHA)
     if plan.lists.groups:
         ffi.set_groups(context, plan.lists.groups)
@@ -101,7 +101,7 @@ def _set_certificates(context: SSL.Context, entries: tuple[stores.Entry, ...]) -
 
 
 def _set_sessions(context: SSL.Context, plan: Plan) -> None:
-    """Offer tickets, which any shard can open, or nothing; never a cache of one process.
+    """Offer tickets, which any shard can open, or nothing; never a per-process cache.
 
     With client certificates nothing is resumed: a resumed session is not verified again.
     """
@@ -123,8 +123,8 @@ def _set_renegotiation(context: SSL.Context, is_allowed: bool) -> None:
 
 
 def _set_verification(context: SSL.Context, plan: Plan) -> object:
-    """Ask for a client certificate; returns a callback to keep."""
-    # Once: a renegotiation would ask the handler again, in the middle of the data.
+    """Request a client certificate; return a callback to keep alive."""
+    # Only once: a renegotiation would call the handler again, in the middle of the data.
     mode = SSL.VERIFY_PEER | SSL.VERIFY_CLIENT_ONCE
     if plan.config.require_certificate:
         mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
@@ -140,10 +140,10 @@ def _set_verification(context: SSL.Context, plan: Plan) -> object:
 
 
 def _select_alpn(connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    """Take HTTP/1.1, the only protocol that an opening request of RFC 6455 travels in.
+    """Select HTTP/1.1, the only protocol of an opening request (RFC 6455).
 
-    Whatever is raised here pyOpenSSL turns into the fatal alert no_application_protocol, which RFC
-    7301 section 3.2 demands, and raises again from the handshake.
+    pyOpenSSL turns any exception raised here into the fatal alert no_application_protocol, which
+    RFC 7301 section 3.2 requires, and raises it again from the handshake.
     """
     if HTTP in offered:
         return HTTP

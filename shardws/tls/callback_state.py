@@ -1,9 +1,9 @@
 """What OpenSSL's callbacks see of one connection: certificates, progress, packets.
 
-Owns the record and the words for it; knows neither engine nor connection, so that no cycle of
-references keeps a closed connection alive. The callbacks belong to a Context, made before the
-fork; they find the state as the Connection's app data. Packets are logged by direction, kind and
-size: never their content, which may be application data or a session ticket.
+Owns the record and its wording. It refers to neither engine nor connection, so no reference cycle
+keeps a closed connection alive. The callbacks belong to a Context, made before the fork; they find
+the state as the Connection's app data. Packets are logged by direction, kind and size: never their
+content, which may be application data or a session ticket.
 """
 
 from collections.abc import Callable
@@ -93,9 +93,9 @@ class CallbackState:
         self.lines: list[str] = []
 
     def judge(self, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:
-        """Collect a verification callback; at the last one ask the hook and return its answer.
+        """Collect a verification callback; at the last one call the hook and return its decision.
 
-        A certificate that cannot be read is refused without asking. An exception of the hook
+        A certificate that cannot be read is refused without calling it. An exception of the hook
         passes through: the handshake then fails.
         """
         if self._verification is None:
@@ -112,7 +112,7 @@ class CallbackState:
         return self._ask(found)
 
     def judge_absence(self, is_required: bool) -> bool:
-        """Ask the hook about a client that presented no certificate, and return its answer."""
+        """Call the hook for a client that presented no certificate, and return its decision."""
         return self._ask(absent(is_required))
 
     def _ask(self, found: ClientCertificate) -> bool:
@@ -139,7 +139,7 @@ class CallbackState:
             self.tell(connection.get_state_string().decode())
 
     def packet(self, is_sent: int, version: int, kind: int, head: bytes) -> None:
-        """Note a packet of the record layer; application data and inner types are passed over."""
+        """Note a packet of the record layer; application data and inner types are ignored."""
         name = KINDS.get(kind)
         if name is None or not head:
             return

@@ -1,10 +1,10 @@
 """All certificates of a server: the default, those by server name, those chosen at run time.
 
-Owns which ServerContext a client gets. A CertificateSet is made before the fork and is immutable,
-so a reload makes another one: if that raises, the old CertificateSet stays. Contexts for SNI names
-have ticket keys of their own, so no session resumes under another name. Contexts chosen at run time
-(SSLConnectionRequest) are made in one shard: they use the default's ticket keys, and `Alternatives`
-keeps the last few, since making one costs 1 to 9 ms.
+Owns the choice of a client's ServerContext. A CertificateSet is made before the fork and is
+immutable, so a reload makes another one: if that raises, the old CertificateSet stays. Contexts for
+SNI names have ticket keys of their own, so no session resumes under another name. Contexts chosen
+at run time (SSLConnectionRequest) are made in one shard: they use the default's ticket keys, and
+`Alternatives` keeps the last few, since making one costs 1 to 9 ms.
 """
 
 import hashlib
@@ -30,11 +30,11 @@ class CertificateSet:
 
     @property
     def needs_choice(self) -> bool:
-        """Whether `choose` has a choice, so that the ClientHello must be read first."""
+        """Whether there are several contexts, so that the ClientHello must be read first."""
         return len(self.names) > 0
 
     def choose(self, hello: Hello | None) -> ServerContext:
-        """Return the context for a client; without a hello or a fitting name the default."""
+        """Return the context for a client; the default without a hello or a matching name."""
         if hello is None:
             return self.default
         return self.names.find(hello.server_name) or self.default

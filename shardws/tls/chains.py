@@ -1,8 +1,8 @@
 """Which certificates belong together: key and leaf, leaf and issuers.
 
-Owns the matching; knows no container. A chain holds what a client cannot be expected to have: the
-issuers found in the store, without the root and without strangers (RFC 8446 section 4.4.2). The
-clock plays no part: an expired issuer is sent, since the operator put it there and may see why.
+Owns the matching. A chain holds what a client cannot be expected to have: the issuers found in the
+store, without the root and unrelated certificates (RFC 8446 section 4.4.2). Dates are not checked:
+an expired issuer is sent, since the operator put it there.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ def build(leaf: x509.Certificate, pool: Sequence[x509.Certificate]) -> tuple[x50
 
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Tell whether name and signature of `issuer` fit; a key we cannot check fits nothing."""
+    """Tell whether name and signature of `issuer` match; a key of unknown type never does."""
     if certificate.issuer != issuer.subject:
         return False
     try:

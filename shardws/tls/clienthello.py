@@ -1,9 +1,9 @@
 """The ClientHello: a bounded reader of the first message of a TLS client (RFC 8446 4.1.2).
 
-Owns the reading; decides nothing, and OpenSSL reads the same bytes again. It runs only where
-someone wants to choose by what the client offers. Facts: a default client of today sends 1.5 KiB
-(an ML-KEM share), so the hello comes in several pieces; a hello may also be split over several
-records. GREASE values (RFC 8701) are noise and left out. With ECH only the outer name is seen.
+Owns the parsing; OpenSSL reads the same bytes again. It runs only where a certificate is chosen by
+what the client offers. Facts: a current client sends 1.5 KiB by default (an ML-KEM share), so the
+hello arrives in several pieces; a hello may also be split over several records. GREASE values (RFC
+8701) are ignored. With ECH only the outer name is seen.
 """
 
 from typing import Final, NamedTuple
@@ -65,7 +65,7 @@ class HelloReader:
         self._at = 0  # first byte not yet taken from data
 
     def receive(self, data: bytes) -> Hello | None:
-        """Return the hello when it is whole; PeerError 280 when this cannot become one."""
+        """Return the hello when it is complete; PeerError 280 when the bytes cannot be one."""
         self.data += data
         while self._take_record():
             message = self._message
@@ -83,7 +83,7 @@ class HelloReader:
         return None
 
     def _take_record(self) -> bool:
-        """Move one whole record into the message; False when it is not there yet."""
+        """Move one whole record into the message; False when it is incomplete."""
         at, data = self._at, self.data
         head = bytes(data[at : at + RECORD_HEADER])
         if head and (head[0] != HANDSHAKE or head[1:2] not in (b"", b"\x03")):
@@ -138,7 +138,7 @@ def _with_extension(hello: Hello, kind: int, fields: "_Fields") -> Hello:
 
 
 def _server_name(fields: "_Fields") -> str:
-    """Return the first host name; one that is no ASCII text is none."""
+    """Return the first host name; "" when it is not ASCII text."""
     names = _Fields(fields.block(2))
     while names.has_more:
         kind, name = names.number(1), names.block(2)

@@ -1,7 +1,7 @@
 """The TLS part of the settings, as plain values.
 
-Owns the defaults of TLS (SPEC sections 1 and 4 name the settings); knows nothing of the settings
-table: the server fills this from it. Secrets do not show in its repr.
+Owns the defaults of TLS. `shard.certificates` fills it from the settings. Secrets do not show in
+its repr.
 """
 
 from dataclasses import dataclass, field, replace

@@ -1,9 +1,9 @@
 """Containers of certificates and keys: PEM, DER, PFX (PKCS 12), P7B (PKCS 7) and JKS bytes.
 
-Owns reading one container of known form, and telling the form by content; knows neither files nor
-which certificate to use. Facts: new `keytool` writes PKCS 12 into `.jks` files, so content rules
-over names. A PFX gives one key only; further leaves turn up among its other certificates. Errors
-are TLSSetupError 271 with the reason.
+Owns reading one container of a known format, and detecting the format by content. Facts: recent
+`keytool` versions write PKCS 12 into `.jks` files, so content takes precedence over names. A PFX
+yields one key only; further leaves appear among its other certificates. Errors are TLSSetupError
+271 with the reason.
 """
 
 import base64
@@ -54,7 +54,7 @@ Loaded = TypeVar("Loaded")
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a container holds, in its order; keys never show in a repr."""
+    """The content of a container, in its order; keys never show in a repr."""
 
     certificates: tuple[x509.Certificate, ...] = ()
     keys: tuple[PrivateKey, ...] = ()
@@ -64,7 +64,7 @@ class Contents:
 
 
 def read_any(data: bytes, password: str) -> Contents:
-    """Read a container whose form its content tells."""
+    """Read a container, detecting its format by content."""
     if PEM_MARK in data:
         return read_pem(data, password)
     if data.startswith((jks.MAGIC, jks.MAGIC_JCEKS)):
@@ -75,7 +75,7 @@ def read_any(data: bytes, password: str) -> Contents:
 
 
 def read_pem(data: bytes, password: str) -> Contents:
-    """Read all blocks of a PEM text; blocks of other kinds, such as parameters, are passed over."""
+    """Read all blocks of a PEM text; blocks of other kinds, such as parameters, are skipped."""
     certificates: list[x509.Certificate] = []
     keys: list[PrivateKey] = []
     for match in PEM_BLOCK.finditer(data):
@@ -96,7 +96,7 @@ def read_pem(data: bytes, password: str) -> Contents:
 
 
 def read_der(data: bytes, password: str) -> Contents:
-    """Read one DER object: the first element inside tells PFX, P7B, key and certificate apart."""
+    """Read one DER object: the first element inside distinguishes PFX, P7B, key and certificate."""
     inner = _first_inside(data)
     if inner[:3] == b"\x02\x01\x03":
         return read_pfx(data, password)
@@ -149,7 +149,7 @@ def read_p7b(data: bytes, password: str) -> Contents:
 
 
 def read_jks(data: bytes, password: str) -> Contents:
-    """Read a Java key store; a PKCS 12 one is taken for what it is."""
+    """Read a Java key store; a PKCS 12 one is read as such."""
     if data.startswith(b"\x30"):
         return read_pfx(data, password)
     if data.startswith(jks.MAGIC_JCEKS):

@@ -1,11 +1,10 @@
-"""From one configuration to an immutable ServerContext.
+"""Builds an immutable ServerContext from one configuration.
 
 Owns the assembly: which store, versions, suites, lists and callbacks make a pyOpenSSL Context.
 Facts: a Context is frozen by its first Connection, so another setting means another ServerContext.
-Ticket keys are made with the Context: made before the fork, they are the same in every shard and
-in every shard that is forked later, and sessions resume everywhere. The keys in force are those of
-the Context a Connection was made with. Callbacks find the connection's CallbackState in its app
-data.
+Ticket keys are created with the Context: created before the fork, they are the same in every shard,
+including those forked later, and sessions resume everywhere. The keys in force are those of the
+Context a Connection was made with. Callbacks find the connection's CallbackState in its app data.
 """
 
 from dataclasses import dataclass, field
@@ -57,8 +56,8 @@ class ServerContext:
         """Return a new Connection; `is_modern`: its client offers TLS 1.3."""
         connection = SSL.Connection((self.parent or self)._for(is_modern))
         if self.parent is not None:
-            # Before the handshake the session id of the new context counts: no resumption
-            # between certificates, although the ticket keys are one (CVE-2025-23419).
+            # Before the handshake the session id of the new context applies: no resumption across
+            # certificates, although they share ticket keys (CVE-2025-23419).
             connection.set_context(self._for(is_modern))
         connection.set_app_data(state)
         connection.set_accept_state()
@@ -69,7 +68,7 @@ class ServerContext:
 
 
 def build(config: TLSConfig, parent: ServerContext | None = None) -> ServerContext:
-    """Make a ServerContext; TLSSetupError 270 to 276 tells what cannot be used and why.
+    """Make a ServerContext; TLSSetupError 270 to 276 says what cannot be used and why.
 
     With `parent` it is another certificate for the same settings, under the parent's ticket
     keys: for certificates that are chosen after the fork.
@@ -163,7 +162,7 @@ def _contexts(
     """Make the context, or two where the lists differ by version.
 
     The second keeps the whole range of versions: it never meets a client that offers TLS 1.3,
-    but it has to mark its answers as those of a server that could (RFC 8446 section 4.1.3).
+    but it has to mark its replies as those of a server that supports it (RFC 8446 section 4.1.3).
     """
     has_modern = protocols.TLS13 in plan.versions
     if not has_modern or plan.versions == (protocols.TLS13,) or older == plan.lists:
@@ -176,7 +175,7 @@ def _contexts(
 
 
 def _prove(context: SSL.Context, version: Version, config: TLSConfig) -> None:
-    """Make one handshake in each version: lists that do not fit the certificate show here."""
+    """Make one handshake in each version: lists that do not fit the certificate fail here."""
     try:
         probe.handshake(context, version)
     except SSL.Error as error:
@@ -196,7 +195,7 @@ def _warnings(
     served: tuple[Version, ...],
     has_authorities: bool,
 ) -> tuple[str, ...]:
-    """Say what an operator may not expect."""
+    """Return warnings about effects an operator may not expect."""
     found = []
     if is_old:
         found.append("TLS 1.0 or 1.1 is enabled: OpenSSL's security level is 0 for all clients")

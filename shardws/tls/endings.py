@@ -1,8 +1,8 @@
 """How a TLS stream ended, as plain values.
 
-Owns the words and codes (errors.ERROR_CODES 280 to 284, 0 for a clean end); decides nothing. Fact:
-a FIN without close_notify may be an attacker's (RFC 8446 section 6.1), so it is an error, although
-a close frame of the WebSocket before it says that nothing is missing.
+Owns the texts and codes (errors.ERROR_CODES 280 to 284, 0 for a clean end). Fact:
+a FIN without close_notify may be an attacker's (RFC 8446 section 6.1), so it is an error, even
+after a WebSocket close frame, which shows that nothing is missing.
 """
 
 from typing import Final, NamedTuple
@@ -25,7 +25,7 @@ TRUNCATED: Final = Ending(283, "the peer closed TCP without ending the TLS strea
 REFUSED: Final = Ending(284, "the peer ended the TLS stream, as a renegotiation was refused")
 LEFT: Final = Ending(280, "the peer left during the TLS handshake")
 
-# OpenSSL's reasons that deserve other words.
+# OpenSSL's reasons that are reported in clearer words.
 WORDS: Final = {
     "http request": "plain HTTP on the TLS port",
     "https proxy request": "an HTTP proxy request on the TLS port",

@@ -1,13 +1,13 @@
 """One TLS connection of a server, without I/O: records in, plaintext out, and the reverse.
 
-Owns the states and the handshake; knows no transport. `stream` has the open phase. What a peer
-sends never raises: it ends in `ending`. States and what leaves them:
+Owns the states and the handshake; `stream` has the open phase. Bad input from a peer never raises:
+it sets `ending`. States and what leaves them:
 
     HELLO        reading the ClientHello, because the caller or the context chooses by it
     CHOOSING     `hello` is there; the caller calls start(context), at once or later
     HANDSHAKING  until OpenSSL is done; clienthello.LIMIT bounds the bytes
     OPEN         plaintext both ways
-    ENDED        the peer sent close_notify: what is left may be sent, then close()
+    ENDED        the peer sent close_notify: pending data may be sent, then close()
     CLOSED       `ending` tells why; write outgoing() (an alert may be in it), then end TCP
 
 After each receive(): write outgoing(), use the plaintext, look at `state`. Facts: chunks are fed
@@ -37,7 +37,7 @@ SLICE: Final = 32768
 
 
 class State(enum.Enum):
-    """The state of an engine; the module docstring tells what leaves it."""
+    """The state of an engine; the module docstring lists the transitions."""
 
     HELLO = "hello"
     CHOOSING = "choosing"
@@ -109,17 +109,17 @@ class TLSEngine:
 
     @property
     def client_certificate(self) -> ClientCertificate | None:
-        """The certificate that the client presented, once it was judged."""
+        """The certificate that the client presented, once it was verified."""
         return self._witness.certificate if self._witness else None
 
     @property
     def stream(self) -> Stream | None:
-        """The open phase, for callers who save a step: see Stream; None before and after it."""
+        """The open phase, for direct calls: see Stream; None before and after it."""
         return self._stream
 
     @property
     def is_talkative(self) -> bool:
-        """Whether there may be lines of progress after the handshake too."""
+        """Whether there may be progress lines after the handshake too."""
         return self._is_traced or self.context.config.log_packets
 
     def receive(self, data: bytes) -> bytes:
@@ -147,7 +147,7 @@ class TLSEngine:
     def send(self, data: bytes) -> bytes:
         """Return the records for `data`; after the end nothing, since nobody would read it.
 
-        What waits in outgoing() comes before them, since records must keep their order.
+        What waits in outgoing() is put before them, since records must keep their order.
         """
         stream = self._stream
         if stream is not None:
@@ -205,7 +205,7 @@ class TLSEngine:
         return self._read_hello(data)
 
     def _read_hello(self, data: bytes) -> bytes:
-        """Collect the hello; what is none goes on to OpenSSL, which has the right alert for it."""
+        """Collect the hello; anything else goes to OpenSSL, which sends the right alert."""
         assert self._reader is not None
         if self.state is State.CHOOSING:
             self._reader.data += data
@@ -261,9 +261,9 @@ class TLSEngine:
         return connection
 
     def _refusal(self, connection: SSL.Connection) -> Ending | None:
-        """Return why a completed handshake does not count, as to the client's certificate.
+        """Return why a completed handshake is rejected because of the client's certificate.
 
-        There is none, and that is not accepted; or nobody has judged it.
+        There is none and one is required, or it was not verified.
         """
         config, state = self.context.config, self._witness
         if not config.authenticate_clients or state is None or state.is_accepted:
@@ -274,11 +274,11 @@ class TLSEngine:
                 return None
             reason = NONE_PRESENTED
         with contextlib.suppress(SSL.Error):
-            connection.shutdown()  # it is too late for an alert
+            connection.shutdown()  # too late for an alert
         return Ending(281, f"client certificate refused: {reason}")
 
     def _enter_open(self, connection: SSL.Connection) -> bytes:
-        """Enter OPEN and return the plaintext that came behind the handshake."""
+        """Enter OPEN and return the plaintext that came with the handshake's end."""
         self.negotiated = negotiated.take(connection)
         can_renegotiate = self.negotiated.protocol != "TLSv1.3"
         state = self._witness if can_renegotiate else None
@@ -302,7 +302,7 @@ class TLSEngine:
             self._out.append(data)
 
     def _finish(self, ending: Ending) -> None:
-        """Enter CLOSED, keep what has to be sent, and let OpenSSL's memory go."""
+        """Enter CLOSED, keep what has to be sent, and free OpenSSL's memory."""
         if self.ending is None:
             self.ending = ending
         if self._stream is not None:

@@ -1,10 +1,11 @@
-"""Calls below pyOpenSSL's surface: the only module that uses names it does not publish.
+"""Calls below pyOpenSSL's public API: the only module that uses its private names.
 
-Owns two bodies of the four hot calls (`Calls` public, `DirectCalls` straight to cffi: 3 times
-cheaper, see docs/topics/tls.md) and a few settings that have no public call. Every private name
-used here is listed in NAMES and looked up once: where one is missing, `has_private` is False, the
-public body runs, and settings that need it are refused with 270. Facts: a private call that fails
-leaves its error in OpenSSL's queue, which would spoil the next SSL_get_error: it is cleared here.
+Owns two implementations of the four hot calls (`Calls` public, `DirectCalls` straight to cffi: 3
+times cheaper, see docs/topics/tls.md) and a few settings that have no public call. Every private
+name used here is listed in NAMES and looked up once: where one is missing, `has_private` is False,
+the public implementation is used, and settings that need it are refused with 270. Facts: a private
+call that fails leaves its error in OpenSSL's queue, which would spoil the next SSL_get_error: it is
+cleared here.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from shardws.errors import TLSSetupError
 
 try:
     from OpenSSL import _util
-except ImportError:  # pragma: no cover - a pyOpenSSL that was rebuilt from the ground up
+except ImportError:  # pragma: no cover - a pyOpenSSL with another structure
     _lib: Any = None
     _ffi: Any = None
 else:
@@ -58,7 +59,7 @@ def has_private(*names: str) -> bool:
 
 
 class Calls:
-    """The hot calls through pyOpenSSL's public surface; one object for each shard."""
+    """The hot calls through pyOpenSSL's public API; one object for each shard."""
 
     name = "public"
 
@@ -71,7 +72,7 @@ class Calls:
         return connection.recv(RECORD)
 
     def seal(self, connection: SSL.Connection, data: bytes) -> bytes:
-        """Return `data`, 1 to RECORD bytes, as one record, behind what else was to be sent."""
+        """Return `data`, 1 to RECORD bytes, as one record, after any pending records."""
         connection.send(data)
         room = len(data) + 512
         sealed = connection.bio_read(room)
@@ -104,7 +105,7 @@ class DirectCalls(Calls):
         self._give = _lib.BIO_write
 
     def feed(self, connection: SSL.Connection, data: bytes) -> None:
-        # Memory BIOs take all or fail for want of memory.
+        # Memory BIOs take everything or fail when out of memory.
         if self._give(connection._into_ssl, data, len(data)) != len(data):
             raise MemoryError("OpenSSL cannot buffer received bytes")
 
@@ -156,7 +157,7 @@ def _set_list(call: str, context: SSL.Context, names: tuple[str, ...], what: str
 
 
 def set_packet_listener(context: SSL.Context, listener: PacketListener) -> object:
-    """Let `listener` see each TLS packet; keep the returned object as long as the context.
+    """Call `listener` for each TLS packet; keep the returned object as long as the context.
 
     TLSSetupError 270 where the call is missing.
     """
@@ -166,7 +167,7 @@ def set_packet_listener(context: SSL.Context, listener: PacketListener) -> objec
     def told(out: int, version: int, kind: int, data: Any, size: int, ssl: Any, _: Any) -> None:
         connection = SSL.Connection._reverse_mapping.get(ssl)
         if connection is not None:
-            # Type and length are all that is copied of a handshake message or an alert.
+            # Only type and length of a handshake message or an alert are copied.
             head = _ffi.buffer(data, min(size, 4))[:] if kind in PACKETS else b""
             listener(connection, out, version, kind, head)
 
@@ -178,9 +179,9 @@ def set_packet_listener(context: SSL.Context, listener: PacketListener) -> objec
 def explain_refusals(
     context: SSL.Context, mode: int, error_of: Callable[[SSL.Connection], int]
 ) -> object:
-    """Let a client whose certificate is refused be told why.
+    """Tell a client why its certificate is refused.
 
-    pyOpenSSL's callback says no more than no, which OpenSSL takes for its own failure and answers
+    pyOpenSSL's callback can only say no, which OpenSSL treats as an internal failure and reports as
     internal_error. `error_of` returns the verification error, 0 for a good certificate that is
     refused (bad_certificate). Call it after Context.set_verify, and keep the returned object as
     long as the context; where a name is missing, nothing changes.
@@ -213,7 +214,7 @@ def is_resumed(connection: SSL.Connection) -> bool:
 
 
 def verify_text(error: int) -> str:
-    """Return OpenSSL's words for a verification error."""
+    """Return OpenSSL's text for a verification error."""
     if not has_private("X509_verify_cert_error_string"):
         return f"verification error {error}"
     text: bytes = _ffi.string(_lib.X509_verify_cert_error_string(error))
@@ -223,7 +224,7 @@ def verify_text(error: int) -> str:
 def add_entropy(seed: bytes) -> None:
     """Mix OpenSSLPrngSeedData into the generator, credited with no entropy.
 
-    OpenSSL notices a fork and seeds itself anew: nothing depends on this call.
+    OpenSSL detects a fork and reseeds itself: nothing depends on this call.
     """
     if has_private("RAND_add"):
         _lib.RAND_add(seed, len(seed), 0.0)

@@ -1,6 +1,6 @@
 """The disk: the one module of this package that reads and writes files.
 
-Owns size limits and the wording of what is wrong with a path; knows nothing of the content.
+Owns the size limits and the error texts about a path.
 """
 
 import tempfile
@@ -17,7 +17,7 @@ MAX_FILES: Final = 10_000
 
 
 def read(path: str, code: int) -> bytes:
-    """Return the bytes of a file; TLSSetupError(code) tells why it cannot be read."""
+    """Return the bytes of a file; TLSSetupError(code) says why it cannot be read."""
     try:
         with Path(path).expanduser().open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -51,7 +51,7 @@ def names_in(directory: str, code: int) -> list[str]:
 
 @contextmanager
 def as_file(data: bytes) -> Iterator[str]:
-    """Lend a temporary file with public data to a call that takes nothing but a path."""
+    """Provide a temporary file with public data for a call that accepts only a path."""
     with tempfile.NamedTemporaryFile(prefix="shardws-") as file:
         file.write(data)
         file.flush()

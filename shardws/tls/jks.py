@@ -1,10 +1,10 @@
 """Java key stores (JKS): a reader.
 
-Owns the format; knows neither files nor certificates beyond their DER bytes. Facts: numbers are
+Owns the format. Facts: numbers are
 big-endian; after magic, version and count come the entries, each a tag (1 key, 2 certificate), an
-alias, a date and its data; at the end stands SHA-1(password, "Mighty Aphrodite", all before).
-Passwords are UTF-16. A key is protected by XOR with SHA-1 chained over the password: this is the
-whole protection of the format, so a JKS file is as secret as a plain key.
+alias, a date and its data; the last 20 bytes are SHA-1(password, "Mighty Aphrodite", everything
+before). Passwords are UTF-16. A key is protected by XOR with SHA-1 chained over the password: the
+format has no other protection, so treat a JKS file like an unencrypted key.
 """
 
 import hashlib

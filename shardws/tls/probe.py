@@ -1,8 +1,8 @@
 """A handshake in memory: proof that a context can serve what it promises.
 
-Owns a client that accepts nearly everything; knows no settings. OpenSSL takes lists that fit no
-certificate without a word, and then drops to TLS 1.2 or refuses every client: so each version of a
-new context is tried once (2 ms) before it is used.
+Owns a client that accepts nearly everything. OpenSSL silently accepts lists that fit no
+certificate, and then falls back to TLS 1.2 or refuses every client: so each version of a new
+context is tried once (2 ms) before it is used.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ CURVES: Final = tuple(
 
 
 def handshake(server_context: SSL.Context, version: Version) -> tuple[SSL.Connection, ...]:
-    """Return (server, client) after a handshake in this version; SSL.Error tells the failure.
+    """Return (server, client) after a handshake in this version; SSL.Error on failure.
 
-    The server asks for no client certificate here, whatever its context wants.
+    The server requests no client certificate here, whatever its context says.
     """
     server = SSL.Connection(server_context)
     server.set_verify(SSL.VERIFY_NONE)
@@ -32,14 +32,14 @@ def handshake(server_context: SSL.Context, version: Version) -> tuple[SSL.Connec
     for _ in range(MAX_ROUNDS):
         is_client_done = _advance(client, server)
         if _advance(server, client) and is_client_done:
-            # Takes the tickets: an unread one would be found at the first read otherwise.
+            # Reads the tickets: otherwise the first read of data would find one.
             _advance(client, server)
             return server, client
     raise SSL.Error([("SSL routines", "", "the handshake does not end")])
 
 
 def reason(error: SSL.Error) -> str:
-    """Return the words of an SSL.Error."""
+    """Return the text of an SSL.Error."""
     entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return "; ".join(entry[-1] for entry in entries) or "no reason given"
 

@@ -1,7 +1,7 @@
 """Protocol versions: the bit mask of SSLEnabledProtocols in OpenSSL's terms.
 
-Owns the bits (those of Schannel, as in the model); knows no context. Either bit of a version
-enables it. SSL 2 and 3 are errors, since OpenSSL has none.
+Owns the bits (those of Schannel, as in the original component). Either bit of a version enables it.
+SSL 2 and 3 are errors, since OpenSSL has neither.
 """
 
 from typing import Final, NamedTuple
@@ -46,7 +46,7 @@ def enabled(mask: int) -> tuple[Version, ...]:
 
 
 def restrict(context: SSL.Context, versions: tuple[Version, ...]) -> None:
-    """Let a context speak exactly these versions; holes become options."""
+    """Restrict a context to exactly these versions; gaps become options."""
     first, last = versions[0], versions[-1]
     context.set_min_proto_version(first.number)
     context.set_max_proto_version(last.number)

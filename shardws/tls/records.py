@@ -1,8 +1,8 @@
-"""Counting TLS records, so that OpenSSL is asked exactly as often as it has an answer.
+"""Counts TLS records, so that OpenSSL is read from exactly as often as it has data.
 
-Owns the walk over the 5-byte headers from the first byte of a connection; looks into no record.
-Facts: a memory BIO cannot tell whether a whole record waits, and asking in vain costs 1.9 us (an
-exception) for each received chunk. The length is at most 2**14 + 2048 (RFC 5246 section 6.2.3).
+Owns the walk over the 5-byte headers from the first byte of a connection.
+Facts: a memory BIO cannot tell whether a whole record waits, and a read without data costs 1.9 us
+(an exception) for each received chunk. The length is at most 2**14 + 2048 (RFC 5246 section 6.2.3).
 """
 
 from typing import Final

@@ -1,8 +1,8 @@
-"""Which body of the hot calls a shard uses: the direct one, if it proves itself.
+"""Which implementation of the hot calls a shard uses: the direct one, if it passes a self-test.
 
-Owns the trial; knows no connection of a client. A pyOpenSSL or cryptography that changed below
-its public surface must cost speed, never a connection: so the private names are looked up, and one
-handshake with data both ways is made in memory (5 ms), before `DirectCalls` are used.
+Owns the test. A pyOpenSSL or cryptography whose internals changed may cost speed, never a
+connection: so the private names are looked up, and one handshake with data both ways is made in
+memory (5 ms), before `DirectCalls` are used.
 """
 
 import datetime
@@ -44,7 +44,7 @@ def choose(prefer: str = AUTO) -> Choice:
 
 
 def _is_good(calls: Calls) -> bool:
-    """Echo some sizes between the calls on trial and the public ones."""
+    """Echo messages of some sizes between the calls under test and the public ones."""
     server, client = probe.handshake(_context(), TLS13)
     for size in SIZES:
         data = bytes(range(256)) * (size // 256 + 1)
@@ -64,10 +64,10 @@ def _is_good(calls: Calls) -> bool:
 
 
 def _context() -> SSL.Context:
-    """Return a server context with a certificate of the moment."""
+    """Return a server context with a temporary certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([])
-    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)  # nobody looks at the dates
+    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)  # the dates are not checked
     end = start + datetime.timedelta(days=1)
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, end)
     context = SSL.Context(SSL.TLS_SERVER_METHOD)

@@ -1,8 +1,8 @@
 """The SNI map: from a server name to what was registered for it.
 
-Owns patterns and their order; knows no context. A pattern is a host name, or `*.` and a host name
-for exactly one further label (RFC 6125 section 6.4.3). Exact names win. Look-ups cost two
-dictionary look-ups, however many names there are.
+Owns patterns and their order. A pattern is a host name, or `*.` and a host name for exactly one
+further label (RFC 6125 section 6.4.3). Exact names win. A look-up takes two dictionary accesses,
+however many names there are.
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ class SNIMap(Generic[Value]):
         return self._values.get(f"*.{parent}") if label and dot else None
 
     def get(self, pattern: str) -> Value | None:
-        """Return what was registered under this very pattern."""
+        """Return what was registered under exactly this pattern."""
         return self._values.get(normalize(pattern))
 
     def values(self) -> list[Value]:

@@ -1,8 +1,8 @@
 """Certificate stores: from a path or bytes to (key, leaf, chain) entries, and the choice of one.
 
-Owns the table of store types (SPEC section 5) and the choice by subject; leaves forms to
-`containers`, chains to `chains` and the disk to `files`. Passwords are used and not kept; neither
-keys nor passwords show in a repr or an error.
+Owns the table of store types, numbered as in the original component, and the choice by subject;
+formats are read by `containers`, chains by `chains` and files by `files`. Passwords are used and
+not kept; neither keys nor passwords show in a repr or an error.
 """
 
 import base64
@@ -99,7 +99,7 @@ class Store:
 
 
 def load(data_or_path: str | bytes, kind: int = AUTO, password: str = "") -> Store:
-    """Read a store; TLSSetupError 271 tells the reason.
+    """Read a store; TLSSetupError 271 gives the reason.
 
     A file kind takes a path, a blob kind bytes (as str: PEM or base64), AUTO either.
     """
@@ -121,7 +121,7 @@ def load(data_or_path: str | bytes, kind: int = AUTO, password: str = "") -> Sto
 def select(store: Store, subject: str = ANY_SUBJECT) -> Entry:
     """Return the entry of a subject: exact, else within; `*` is the first.
 
-    TLSSetupError 272 when nothing with a private key fits; it lists what is there.
+    TLSSetupError 272 when nothing with a private key matches; it lists what is there.
     """
     if not store.entries:
         raise TLSSetupError(272, f"{store.label}: {_why_no_entry(store)}")
@@ -200,7 +200,7 @@ def _source(data_or_path: str | bytes, kind: int, row: Kind) -> tuple[str, bytes
 
 
 def _is_content(value: str | bytes) -> bool:
-    """Tell content from a path: a path has no PEM mark and no control characters."""
+    """Distinguish content from a path: a path has no PEM mark and no control characters."""
     if isinstance(value, str):
         return "-----BEGIN " in value
     return containers.PEM_MARK in value or any(byte < 32 for byte in value[:64])

@@ -1,13 +1,13 @@
 """The open phase of a TLS connection: records to plaintext and back, and how it ends.
 
 Owns the Connection after its handshake; the states are the engine's. Facts: OpenSSL is asked for
-plaintext exactly once for each whole record, since asking in vain costs an exception; a record
-without data is the exception to that. A record without data (KeyUpdate, refused renegotiation,
-empty) costs the peer BARREN_COST, a record with data pays 1 back, and at BARREN_LIMIT it is a
-flood: honest clients update their keys once in 2**24 records.
+plaintext exactly once for each whole record, since a read without data costs an exception; only a
+record without data causes one. A record without data (KeyUpdate, refused renegotiation, empty)
+costs the peer BARREN_COST, a record with data pays 1 back, and at BARREN_LIMIT it is a flood:
+legitimate clients update their keys once in 2**24 records.
 
-A refused renegotiation (TLS 1.2) is a warning that OpenSSL sends; most clients then give up with
-an alert of their own or leave, which is what the refusal did, and is reported as such (284).
+A refused renegotiation (TLS 1.2) is a warning that OpenSSL sends; most clients then send an alert
+of their own or disconnect, which is a consequence of the refusal and reported as such (284).
 """
 
 from typing import Final
@@ -55,7 +55,7 @@ class Stream:
         self._records = records
         self._witness = renegotiating  # counts handshakes, where TLS 1.2 may begin further ones
         self._barren = 0
-        self._has_warned = False  # OpenSSL has sent a warning: that it does not renegotiate
+        self._has_warned = False  # OpenSSL has sent the warning no_renegotiation
         self._held: list[bytes] = []
         self._held_bytes = 0
         self.out: list[bytes] = []  # what OpenSSL wants sent besides data
@@ -77,13 +77,13 @@ class Stream:
         return self._ask(count) if count else b""
 
     def receive_rest(self) -> bytes:
-        """Return the plaintext that came in one piece with the end of the handshake."""
+        """Return the plaintext that arrived together with the end of the handshake."""
         return self._ask(None)
 
     def send(self, data: bytes) -> bytes:
         """Return the records for `data`."""
         if len(data) <= RECORD:
-            # OpenSSL takes an empty write for the end of the file.
+            # OpenSSL treats an empty write as the end of the file.
             return self._seal(data) if data else b""
         slices = (data[at : at + RECORD] for at in range(0, len(data), RECORD))
         return b"".join([self._seal(piece) for piece in slices])
@@ -121,7 +121,7 @@ class Stream:
         return b"".join(pieces)
 
     def _judge(self, error: SSL.Error, barren: int) -> None:
-        """Find out why a read gave no data: `barren` records had none, or the stream ended."""
+        """Find out why a read returned no data: `barren` records had none, or the stream ended."""
         if isinstance(error, SSL.WantReadError):
             self.drain()
             self._check_floods(barren)
@@ -158,7 +158,7 @@ class Stream:
         return b""
 
     def _release(self) -> None:
-        """Send what waited for a renegotiation; what still cannot go waits on."""
+        """Send what waited for a renegotiation; what still cannot be sent keeps waiting."""
         held, self._held, self._held_bytes = self._held, [], 0
         for piece in held if self.ending is None else ():
             self.out.append(self._seal(piece))

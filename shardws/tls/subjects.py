@@ -1,10 +1,10 @@
 """Distinguished names as text, and the search for a certificate by its subject.
 
-Owns the text form; knows no store. Form: most specific part first, ", " between parts, the short
-names of the model (`S` for state, `E` for e-mail), and double quotes around a value that holds a
-special character: `CN=shard.example.org, O="Example, Inc.", C=DE`. RFC 4514 text differs in its
-names, its escapes and its order, so comparing raw strings would be wrong: names are compared as
-sets of parts, without regard to case.
+Owns the text form: most specific part first, ", " between parts, the short names of the original
+component (`S` for state, `E` for e-mail), and double quotes around a value that holds a special
+character: `CN=shard.example.org, O="Example, Inc.", C=DE`. RFC 4514 text differs in its names, its
+escapes and its order, so comparing raw strings would be wrong: names are compared as sets of parts,
+ignoring case.
 """
 
 from typing import Final, TypeAlias
@@ -36,17 +36,17 @@ SPECIAL: Final = frozenset(',+="<>#;\\')
 
 
 def format_name(name: x509.Name) -> str:
-    """Return the text form of a name; control characters come escaped, so that a log is safe."""
+    """Return the text form of a name; control characters are escaped, so that it is safe to log."""
     return ", ".join(f"{_short(part)}={_quote(str(part.value))}" for part in reversed(list(name)))
 
 
 def is_exact(wanted: str, name: x509.Name) -> bool:
-    """Tell whether `wanted` holds the same parts as the name, in any order and case."""
+    """Tell whether `wanted` has the same parts as the name, in any order and case."""
     return sorted(parse(wanted)) == sorted(_parts(name))
 
 
 def is_within(wanted: str, name: x509.Name) -> bool:
-    """Tell whether `wanted` is a piece of the name's text, or some of its parts in any order."""
+    """Tell whether `wanted` is a substring of the name, or some of its parts in any order."""
     if wanted.strip().casefold() in format_name(name).casefold():
         return True
     parts = parse(wanted)

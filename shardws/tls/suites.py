@@ -1,8 +1,8 @@
-"""Cipher suites: three settings become the two lists that OpenSSL wants.
+"""Cipher suites: three settings become the two lists that OpenSSL takes.
 
 Owns the defaults and the rules; the rows are in `suite_table`. Facts: OpenSSL keeps TLS 1.3 suites
-apart from the others. Unknown names in a cipher string vanish silently and "ALL" holds anonymous
-suites, so an operator's string is expanded here and its members are looked at one by one.
+apart from the others. Unknown names in a cipher string are silently ignored and "ALL" includes
+anonymous suites, so an operator's string is expanded here and its members are checked one by one.
 """
 
 import difflib
@@ -104,14 +104,14 @@ def _lookup(name: str) -> Suite:
         hint = f"; did you mean {BY_NAME[near[0]].name}?" if near else ""
         raise TLSSetupError(274, f"unknown cipher suite {name!r}{hint}")
     if WEAK.search(suite.name):
-        raise TLSSetupError(274, f"{suite.name} is refused: it does not protect a server")
+        raise TLSSetupError(274, f"{suite.name} is refused: it is not secure")
     if not _is_modern(suite) and not _expand(suite.openssl):
         raise TLSSetupError(274, f"{suite.name} is not available in this OpenSSL")
     return suite
 
 
 def _listed(cipher_list: str) -> tuple[tuple[Suite, ...], int | None]:
-    """Expand an OpenSSL cipher string, without what protects nobody; look at each word alone."""
+    """Expand an OpenSSL cipher string, without insecure suites; check each word by itself."""
     for word in SEPARATORS.split(cipher_list):
         if word and word[0] not in "!-+@":
             _check_word(word)
@@ -121,12 +121,12 @@ def _listed(cipher_list: str) -> tuple[tuple[Suite, ...], int | None]:
 
 
 def _check_word(word: str) -> None:
-    """Refuse a word that names nothing, or nothing but suites that protect nobody."""
+    """Refuse a word that names no suite, or only insecure ones."""
     members = _expand(f"{word}:@SECLEVEL=0")
     if not members:
         raise TLSSetupError(274, f"OpenSSLCipherList: {word!r} names no available cipher suite")
     if all(WEAK.search(suite.name) for suite in members):
-        raise TLSSetupError(274, f"OpenSSLCipherList: {word!r} is refused: it protects nobody")
+        raise TLSSetupError(274, f"OpenSSLCipherList: {word!r} is refused: it is not secure")
 
 
 def _expand(cipher_list: str) -> list[Suite]:

@@ -1,8 +1,8 @@
 """Trusted CAs for client certificates: from the settings to a list of certificates.
 
 Owns the sources (OpenSSLCADir, OpenSSLCAFile, SSLCACertFilePaths, SSLCACerts) and their errors,
-TLSSetupError 273; knows no context. OpenSSL itself accepts a missing directory in silence, so the
-sources are read here.
+TLSSetupError 273. OpenSSL itself silently accepts a missing directory, so the sources are read
+here.
 """
 
 import re
@@ -32,7 +32,7 @@ def load(directory: str, file: str, paths: str, pem: str) -> tuple[x509.Certific
 
 
 def _from_directory(directory: str) -> list[x509.Certificate]:
-    """Read every file of a directory; others than certificates, such as CRLs, are passed over."""
+    """Read every file of a directory; files without certificates, such as CRLs, are skipped."""
     found: list[x509.Certificate] = []
     for path in files.names_in(directory, 273):
         try:

@@ -1,10 +1,9 @@
-"""The judgement on a client certificate: OpenSSL's callbacks become one question.
+"""The verification of a client certificate: OpenSSL's callbacks become one decision.
 
-Owns the errors that SSLSecurityFlags ignore and the collecting of a verification; knows no
-handshake. Facts: OpenSSL calls once for each error and once for each good certificate, root first;
-the last call is always for the leaf (depth 0) without error. So errors are collected, and the
-question is asked at that last call. What is accepted in spite of an error stays on record here,
-since OpenSSL's own verify result is 0 afterwards.
+Owns the errors that SSLSecurityFlags ignore and the collection of callbacks. Facts: OpenSSL calls
+once for each error and once for each good certificate, root first; the last call is always for the
+leaf (depth 0) without error. So errors are collected, and the decision is made at that last call.
+An error that was overruled is recorded here, since OpenSSL's own verify result is 0 afterwards.
 """
 
 from dataclasses import dataclass
@@ -27,17 +26,17 @@ IGNORED: Final[dict[int, frozenset[int]]] = {
 }
 MAX_CHAIN: Final = 16
 NONE_PRESENTED: Final = "the client presented no certificate"
-UNSPECIFIED: Final = 1  # X509_V_ERR_UNSPECIFIED: OpenSSL does not verify what is not there
+UNSPECIFIED: Final = 1  # X509_V_ERR_UNSPECIFIED: OpenSSL does not verify a missing certificate
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """What SSLClientAuthentication tells; `is_trusted` presets its `accept`."""
+    """The content of SSLClientAuthentication; `is_trusted` presets its `accept`."""
 
     encoded: bytes  # PEM of the leaf; with SSLIncludeCertChain of the verified chain behind it
     subject: str
     issuer: str
-    status: str  # "OK", or the reason: OpenSSL's words, or NONE_PRESENTED
+    status: str  # "OK", or the reason: OpenSSL's text, or NONE_PRESENTED
     error: int  # X509_V_ERR number behind the status, 0 for "OK"
     ignored: tuple[str, ...]  # errors that a security flag ignored: to be logged as warnings
 

@@ -1,13 +1,13 @@
 """Messages to bytes and back.
 
-Owns the frame layout and its bounds; knows no meaning of a message. Sans-IO.
+Owns the frame layout and its bounds. Sans-IO.
 
     length u32 of what follows the kind | kind u8 | fixed fields and text lengths | texts | rest
 
-little-endian, unaligned. DELIVER, the one message that is sent per message of a client, is coded
-by hand; all others go by the table. Nobody must trust a peer to be right: what no peer of this
-version would send raises WireError, and the one who reads closes the link. What the same `feed`
-held in front of the bad frame is lost with it, as anything on a link that breaks.
+little-endian, unaligned. DELIVER, the one message that is sent per message of a client, is coded by
+hand; all others use the table. Peers are not trusted: what no peer of this version would send
+raises WireError, and the reader closes the link. Messages before the bad frame in the same `feed`
+are lost with it, like everything on a link that breaks.
 """
 
 import struct
@@ -31,7 +31,7 @@ from shardws.wire.messages import (
 
 HEADER: Final = struct.Struct("<IB")
 DELIVER_HEAD: Final = struct.Struct("<IBQB")
-DELIVER_FIXED: Final = DELIVER_HEAD.size - HEADER.size  # what `length` counts beside the payload
+DELIVER_FIXED: Final = DELIVER_HEAD.size - HEADER.size  # what `length` counts besides the payload
 PEER: Final = struct.Struct("<HHI")
 MAX_LENGTH: Final = 0xFFFFFFFF
 
@@ -49,7 +49,7 @@ def _unpack_peers(data: bytes) -> list[Peer]:
 
 
 def _check_version(body: bytes) -> None:
-    """Refuse another version by its number, before its other fields are taken for ours."""
+    """Refuse another version by its number, before its other fields are interpreted."""
     version = int.from_bytes(body[:2], "little")
     if version != VERSION:
         raise WireError(f"the peer speaks wire version {version}, this is version {VERSION}")
@@ -128,8 +128,8 @@ LAYOUTS: Final[dict[int, Layout]] = {row.number: Layout(row) for row in BY_NUMBE
 def encode(kind: int, *fields: Any) -> bytes:
     """Return the frame of a message, fields as its row lists them.
 
-    Raises ValueError for an unknown kind and for fields that are not the row's: our own fault,
-    where WireError is a peer's.
+    Raises ValueError for an unknown kind and for fields that do not match its row: a bug here,
+    whereas WireError is a peer's fault.
     """
     layout = LAYOUTS.get(kind)
     if layout is None:
@@ -155,7 +155,7 @@ class Decoder:
         }
         self._takes_deliver = DELIVER in self._decode
         self._rest = bytearray()  # an incomplete frame
-        self._need = 0  # and the size up to which nothing can be done with it
+        self._need = 0  # and the size that it needs before it can be parsed
         self._is_failed = False
 
     @property

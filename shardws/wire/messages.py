@@ -1,14 +1,14 @@
-"""The table of messages that processes of one server say to each other.
+"""The table of messages that processes of one server exchange.
 
-Owns numbers, names, fields and who may send what; knows neither sockets nor what a message does.
+Owns numbers, names, fields and who may send what.
 
 One codec serves the links between shards (routing) and the supervisor's channel. A row lists the
 fields in the order in which they are encoded: numbers first, texts next, at most one `bytes` or
-`peers` last, which takes the rest of the frame. HELLO keeps its number and its first field over all
-versions: the codec refuses a peer of another version by that, whatever follows.
+`peers` last, which takes the rest of the frame. HELLO keeps its number and its first field in all
+versions: the codec uses them to refuse a peer of another version, whatever follows.
 
-The numbers 10 to 14 are countable: each side of a link counts them and so agrees, without a
-number on the wire, which message a RESULT speaks of (see routing.ledger).
+The numbers 10 to 14 are countable: each side of a link counts them, so both agree, without a number
+on the wire, which message a RESULT refers to (see routing.ledger).
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ STREAM_FORMATS: Final = DATA_FORMATS | {0}  # 0: as the connection's DataFormat 
 STREAM_MORE: Final = 0
 STREAM_FIRST: Final = 1
 STREAM_LAST: Final = 2  # empty: the message is complete
-STREAM_BROKEN: Final = 3  # empty: the rest cannot be had
+STREAM_BROKEN: Final = 3  # the rest will not arrive; the content is the reason
 
 # struct codes of the fixed kinds; all little-endian, unaligned.
 FIXED: Final = {
@@ -122,15 +122,15 @@ MESSAGES: Final = (
             ("boot_nonce", "text"),
         ),
         SHARD | SUPERVISOR | ADMIN,
-        "first message on a link and on a shard's channel: who speaks",
+        "first message on a link and on a shard's channel: who the sender is",
     ),
-    Message(GOODBYE, "GOODBYE", (), _MEMBER, "last message on a link: the sender ends in order"),
+    Message(GOODBYE, "GOODBYE", (), _MEMBER, "last message on a link: the sender ends gracefully"),
     Message(
         START,
         "START",
         (("number", "u64"),),
         _MEMBER,
-        "behind HELLO on a link: the number of its first countable message",
+        "follows HELLO on a link: the number of its first countable message",
     ),
     Message(
         DELIVER,
@@ -181,14 +181,14 @@ MESSAGES: Final = (
         "NEWS_TOLD",
         (),
         _MEMBER,
-        "behind the INTERESTs that a link begins with: these are all groups with members",
+        "follows the INTERESTs that a link begins with: these are all groups with members",
     ),
     Message(
         STREAM,
         "STREAM",
         (_TOKEN, _ID, ("data_format", "stream_format"), ("part", "part"), _PAYLOAD),
         _MEMBER,
-        "a part of a message for a connection of the receiver, as far as credit allows",
+        "a part of a message for a connection of the receiver, within its credit",
     ),
     Message(
         RESULT,
@@ -198,7 +198,7 @@ MESSAGES: Final = (
         "a countable message of the receiver failed; successes are not reported",
     ),
     Message(SYNC, "SYNC", (_TOKEN,), _MEMBER, "reply when all before it is done; token: count"),
-    Message(SYNCED, "SYNCED", (_TOKEN,), _MEMBER, "reply to SYNC, behind all RESULTs before it"),
+    Message(SYNCED, "SYNCED", (_TOKEN,), _MEMBER, "reply to SYNC, after all RESULTs before it"),
     Message(
         READY_TO_SEND,
         "READY_TO_SEND",
@@ -225,7 +225,7 @@ MESSAGES: Final = (
         "STREAM_CREDIT",
         (_TOKEN, ("more", "u32")),
         _MEMBER,
-        "so many bytes more of a stream of the receiver may come",
+        "how many more bytes of a stream the receiver may send",
     ),
     Message(
         STREAM_END,

@@ -15,7 +15,7 @@ def test_the_quick_sections_pass() -> None:
     wstest = run.found_wstest()
     if wstest is None:
         pytest.skip("no wstest here; `make compliance` installs one where there is a python2.7")
-    server = run.Server(shards=2, codec=codec.BODY)
+    server = run.Server(shards=2, codec=codec.IMPLEMENTATION)
     try:
         verdict = run.run_suite(wstest, server.url, run.QUICK, "quick")
     finally:

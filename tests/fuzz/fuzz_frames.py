@@ -18,7 +18,7 @@ PROFILE = deflate.Profile("shared")
 IMPLEMENTATIONS = [codec.select("python"), codec.select("")]
 
 
-def use(implementation: codec.Body) -> None:
+def use(implementation: codec.Implementation) -> None:
     """Put one implementation of the codec in use for the whole package."""
     for name in ("parse", "continuations", "join", "unmask", "Filler"):
         setattr(codec, name, getattr(implementation, name))

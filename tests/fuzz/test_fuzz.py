@@ -19,7 +19,7 @@ TARGETS = pytest.mark.parametrize(
 def _same_body() -> Iterator[None]:
     """The target changes the body in use."""
     yield
-    fuzz_frames.use(codec.body)
+    fuzz_frames.use(codec.implementation)
 
 
 @TARGETS

@@ -11,4 +11,4 @@ def test_an_extension_is_there_where_a_compiler_is(name: str) -> None:
     """A renamed header once left the Python implementation to run, at half the speed."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler here (Debian package: gcc)")
-    assert import_module(name).BODY == "c"
+    assert import_module(name).IMPLEMENTATION == "c"

@@ -35,6 +35,6 @@ def report() -> dict[str, str]:
 
 def _codec() -> str:
     """Return the implementations in use; they differ when one of the extensions was not built."""
-    if hotpath.body.BODY == codec.BODY:
-        return codec.BODY
-    return f"{codec.BODY} (with {hotpath.body.BODY} hot path)"
+    if hotpath.implementation.IMPLEMENTATION == codec.IMPLEMENTATION:
+        return codec.IMPLEMENTATION
+    return f"{codec.IMPLEMENTATION} (with {hotpath.implementation.IMPLEMENTATION} hot path)"

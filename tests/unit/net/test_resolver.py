@@ -115,7 +115,7 @@ def test_a_question_has_a_deadline(caplog: pytest.LogCaptureFixture) -> None:
         assert await names.admit("192.0.2.1") is False
 
     asyncio.run(scenario())
-    assert caplog.messages == ["cannot look up db.example.com: no answer in time"]
+    assert caplog.messages == ["cannot look up db.example.com: no reply in time"]
 
 
 def test_few_questions_at_a_time() -> None:

@@ -16,11 +16,13 @@ else:
     IMPLEMENTATIONS = [frames, _frames]
 
 
-@pytest.fixture(params=IMPLEMENTATIONS, ids=lambda module: module.BODY)
-def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> codec.Body:
+@pytest.fixture(params=IMPLEMENTATIONS, ids=lambda module: module.IMPLEMENTATION)
+def implementation(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> codec.Implementation:
     """One implementation of the codec, in use for the whole package."""
-    chosen: codec.Body = request.param
-    for name in ("parse", "continuations", "join", "unmask", "Filler", "BODY"):
+    chosen: codec.Implementation = request.param
+    for name in ("parse", "continuations", "join", "unmask", "Filler", "IMPLEMENTATION"):
         monkeypatch.setattr(codec, name, getattr(chosen, name))
     return chosen
 

@@ -15,7 +15,7 @@ def test_the_python_implementation_can_be_forced() -> None:
 def test_the_c_implementation_is_taken_when_it_was_built(forced: str) -> None:
     extension = pytest.importorskip("shardws.protocol._frames", exc_type=ImportError)
     assert codec.select(forced) is extension
-    assert extension.BODY == "c"
+    assert extension.IMPLEMENTATION == "c"
 
 
 def test_without_the_extension_the_python_implementation_runs(
@@ -46,5 +46,5 @@ def test_another_word_is_refused() -> None:
 
 
 def test_what_runs_is_said() -> None:
-    assert codec.BODY in ("c", "python")
-    assert codec.BODY == codec.body.BODY
+    assert codec.IMPLEMENTATION in ("c", "python")
+    assert codec.IMPLEMENTATION == codec.implementation.IMPLEMENTATION

@@ -29,7 +29,7 @@ OTHERS = [
 
 @pytest.mark.parametrize("first", [0x00, 0x80])
 @pytest.mark.parametrize("size", [0, 1, 5, 125, 126, 127, 639, 640, 65535, 65536])
-def test_one_frame(implementation: codec.Body, first: int, size: int) -> None:
+def test_one_frame(implementation: codec.Implementation, first: int, size: int) -> None:
     payload = (bytes(range(256)) * 257)[:size]
     data = b"__" + frame(first, payload)
     assert implementation.continuations(data, size, 2) == ([payload], len(data), first == 0x80)
@@ -40,14 +40,16 @@ def test_one_frame(implementation: codec.Body, first: int, size: int) -> None:
         assert implementation.continuations(data, size - 1, 2) == ([], 2, False)
 
 
-def test_a_run_stops_behind_the_end_of_the_message(implementation: codec.Body) -> None:
+def test_a_run_stops_behind_the_end_of_the_message(implementation: codec.Implementation) -> None:
     run = frame(0, b"a") + frame(0) + frame(0, b"b" * 300) + frame(0x80, b"c")
     found = [b"a", b"", b"b" * 300, b"c"]
     assert implementation.continuations(run + frame(0, b"d"), ROOM) == (found, len(run), True)
 
 
 @pytest.mark.parametrize("data", [data for _, data in OTHERS], ids=[name for name, _ in OTHERS])
-def test_a_run_stops_in_front_of_anything_else(implementation: codec.Body, data: bytes) -> None:
+def test_a_run_stops_in_front_of_anything_else(
+    implementation: codec.Implementation, data: bytes
+) -> None:
     behind = frame(0x80, b"behind")
     assert implementation.continuations(data + behind, ROOM) == ([], 0, False)
     before = frame(0, b"before")
@@ -58,7 +60,7 @@ def test_a_run_stops_in_front_of_anything_else(implementation: codec.Body, data:
     )
 
 
-def test_all_frames_of_a_run_share_the_room(implementation: codec.Body) -> None:
+def test_all_frames_of_a_run_share_the_room(implementation: codec.Implementation) -> None:
     one, two = frame(0, b"abc"), frame(0, b"d" * 200)
     data = one + two + frame(0x80, b"e")
     assert implementation.continuations(data, 203) == ([b"abc", b"d" * 200], len(one + two), False)
@@ -67,18 +69,20 @@ def test_all_frames_of_a_run_share_the_room(implementation: codec.Body) -> None:
     assert implementation.continuations(frame(0) + frame(0x80), 0) == ([b"", b""], 12, True)
 
 
-def test_text_is_not_looked_at(implementation: codec.Body) -> None:
+def test_text_is_not_looked_at(implementation: codec.Implementation) -> None:
     assert implementation.continuations(frame(0x80, b"\xff\xfe"), ROOM) == ([b"\xff\xfe"], 8, True)
 
 
 @pytest.mark.parametrize("start", [-1, 7])
-def test_a_start_outside_the_data_is_refused(implementation: codec.Body, start: int) -> None:
+def test_a_start_outside_the_data_is_refused(
+    implementation: codec.Implementation, start: int
+) -> None:
     with pytest.raises(ValueError, match="start"):
         implementation.continuations(b"abcdef", ROOM, start)
 
 
 @pytest.mark.parametrize("limit", [-1, 0, 1, 2, 3])
-def test_a_run_has_so_many_frames_at_most(implementation: codec.Body, limit: int) -> None:
+def test_a_run_has_so_many_frames_at_most(implementation: codec.Implementation, limit: int) -> None:
     data = frame(0, b"a") + frame(0x80, b"b")
     taken = max(0, min(2, limit))
     found = implementation.continuations(data, ROOM, 0, limit)

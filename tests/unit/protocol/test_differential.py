@@ -48,7 +48,7 @@ def compare_any(source: Source) -> None:
 
 
 @pytest.mark.parametrize("block", range(5))
-def test_random_streams(implementation: codec.Body, block: int) -> None:
+def test_random_streams(implementation: codec.Implementation, block: int) -> None:
     for seed in range(block * STREAMS, (block + 1) * STREAMS):
         compare_any(random_streams.seeded(seed))
 
@@ -68,7 +68,9 @@ def test_any_bytes(data: bytes, cut: int, ways: tuple[bool, bool]) -> None:
 
 
 @pytest.mark.parametrize("is_compressed", [False, True])
-def test_every_first_pair_of_bytes(implementation: codec.Body, is_compressed: bool) -> None:
+def test_every_first_pair_of_bytes(
+    implementation: codec.Implementation, is_compressed: bool
+) -> None:
     """All 256 first bytes with the lengths at the edges, at rest and inside a message."""
     for first in range(256):
         for second in (0, 1, 0x80, 0x81, 0xFD, 0xFE, 0xFF):
@@ -77,12 +79,12 @@ def test_every_first_pair_of_bytes(implementation: codec.Body, is_compressed: bo
                 compare(front + tail, [1], False, is_compressed)
 
 
-def test_every_close_code(implementation: codec.Body) -> None:
+def test_every_close_code(implementation: codec.Implementation) -> None:
     for code in [*range(1020), 2999, 3000, 3999, 4000, 4999, 5000, 65535]:
         compare(close(code), [], False, False)
 
 
-def test_a_limit_only_shortens_the_result(implementation: codec.Body) -> None:
+def test_a_limit_only_shortens_the_result(implementation: codec.Implementation) -> None:
     """With a small limit: all that wsproto alone tells, up to the message that is too large."""
     for seed in range(STREAMS):
         source = random_streams.seeded(seed)

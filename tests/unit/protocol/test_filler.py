@@ -20,7 +20,7 @@ EURO = "€".encode()
 @pytest.mark.parametrize("step", [0, 1, 2, 3, 5, 7, 64])
 @pytest.mark.parametrize("kind", [1, 2])
 def test_a_filler_takes_just_its_own_bytes(
-    implementation: codec.Body, kind: int, step: int
+    implementation: codec.Implementation, kind: int, step: int
 ) -> None:
     plain = "grüße 日本 😀".encode() * 20
     filler = implementation.Filler(kind, len(plain), KEY)
@@ -32,25 +32,27 @@ def test_a_filler_takes_just_its_own_bytes(
     assert filler.finish() == plain
 
 
-def test_a_filler_stops_at_its_size(implementation: codec.Body) -> None:
+def test_a_filler_stops_at_its_size(implementation: codec.Implementation) -> None:
     filler = implementation.Filler(2, 3, KEY)
     assert filler.missing == 3
     assert filler.feed(b"x" + mask(b"abc") + b"behind", 1) == 4
     assert filler.finish() == b"abc"
 
 
-def test_a_filler_of_nothing_is_full(implementation: codec.Body) -> None:
+def test_a_filler_of_nothing_is_full(implementation: codec.Implementation) -> None:
     assert implementation.Filler(1, 0, KEY).finish() == b""
 
 
-def test_an_unfinished_filler_gives_nothing_away(implementation: codec.Body) -> None:
+def test_an_unfinished_filler_gives_nothing_away(implementation: codec.Implementation) -> None:
     filler = implementation.Filler(2, 3, KEY)
     filler.feed(b"ab", 0)
     with pytest.raises(ValueError, match="missing"):
         filler.finish()
 
 
-def test_a_filler_refuses_text_that_ends_inside_a_character(implementation: codec.Body) -> None:
+def test_a_filler_refuses_text_that_ends_inside_a_character(
+    implementation: codec.Implementation,
+) -> None:
     filler = implementation.Filler(1, 2, KEY)
     filler.feed(mask(EURO[:2]), 0)
     with pytest.raises(ValueError, match=r"UTF-8|utf-8"):
@@ -59,7 +61,7 @@ def test_a_filler_refuses_text_that_ends_inside_a_character(implementation: code
 
 @pytest.mark.parametrize("bad", [bad for bad in BAD_TEXT if bad not in (b"\xc2", b"\xe2\x82")])
 def test_a_filler_fails_at_the_byte_that_cannot_be_text(
-    implementation: codec.Body, bad: bytes
+    implementation: codec.Implementation, bad: bytes
 ) -> None:
     filler = implementation.Filler(1, 1000, KEY)
     with pytest.raises(ValueError, match=r"UTF-8|utf-8"):
@@ -68,14 +70,16 @@ def test_a_filler_fails_at_the_byte_that_cannot_be_text(
 
 @pytest.mark.parametrize(("size", "key"), [(-1, KEY), (3, b"abc"), (3, b"abcde")])
 def test_a_filler_refuses_what_no_header_says(
-    implementation: codec.Body, size: int, key: bytes
+    implementation: codec.Implementation, size: int, key: bytes
 ) -> None:
     with pytest.raises(ValueError, match="size or key"):
         implementation.Filler(1, size, key)
 
 
 @pytest.mark.parametrize("start", [-1, 4])
-def test_a_filler_refuses_a_start_outside_the_data(implementation: codec.Body, start: int) -> None:
+def test_a_filler_refuses_a_start_outside_the_data(
+    implementation: codec.Implementation, start: int
+) -> None:
     with pytest.raises(ValueError, match="start"):
         implementation.Filler(2, 9, KEY).feed(b"abc", start)
 
@@ -114,7 +118,7 @@ def is_text(payload: bytes) -> bool:
     return True
 
 
-def test_an_announced_size_alone_takes_no_memory(implementation: codec.Body) -> None:
+def test_an_announced_size_alone_takes_no_memory(implementation: codec.Implementation) -> None:
     """A thousand headers of 1 MiB each: address space at most, no resident pages."""
     before = resident_bytes()
     fillers = [implementation.Filler(2, MIB, KEY) for _ in range(200)]

@@ -83,7 +83,7 @@ GOOD_TEXT = [
     ("data", "items"), [case[1:] for case in ORDINARY], ids=[case[0] for case in ORDINARY]
 )
 def test_ordinary_frames_are_taken(
-    implementation: codec.Body, data: bytes, items: list[frames.Item]
+    implementation: codec.Implementation, data: bytes, items: list[frames.Item]
 ) -> None:
     assert implementation.parse(data, MIB) == (items, len(data), 0)
 
@@ -91,7 +91,7 @@ def test_ordinary_frames_are_taken(
 @pytest.mark.parametrize(
     "data", [case[1] for case in NOT_ORDINARY], ids=[c[0] for c in NOT_ORDINARY]
 )
-def test_anything_else_stays(implementation: codec.Body, data: bytes) -> None:
+def test_anything_else_stays(implementation: codec.Implementation, data: bytes) -> None:
     limit = 2 * MIB
     assert implementation.parse(data, limit) == ([], 0, 0)
     before = frame(0x81, b"before")
@@ -100,7 +100,7 @@ def test_anything_else_stays(implementation: codec.Body, data: bytes) -> None:
     assert implementation.parse(data + before, limit)[0] != [(1, b"before", True)]
 
 
-def test_the_run_can_start_anywhere(implementation: codec.Body) -> None:
+def test_the_run_can_start_anywhere(implementation: codec.Implementation) -> None:
     one = frame(0x81, b"one")
     data = one + frame(0x82, b"two")
     assert implementation.parse(data, MIB, len(one)) == ([(2, b"two", True)], len(data), 0)
@@ -108,7 +108,9 @@ def test_the_run_can_start_anywhere(implementation: codec.Body) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
-def test_the_limit_is_the_largest_that_passes(implementation: codec.Body, size: int) -> None:
+def test_the_limit_is_the_largest_that_passes(
+    implementation: codec.Implementation, size: int
+) -> None:
     data = frame(0x82, bytes(size))
     assert implementation.parse(data, size) == ([(2, bytes(size), True)], len(data), 0)
     if size:
@@ -116,7 +118,9 @@ def test_the_limit_is_the_largest_that_passes(implementation: codec.Body, size: 
 
 
 @pytest.mark.parametrize("limit", [0, 5, 125, MIB])
-def test_pings_and_pongs_are_taken_between_messages(implementation: codec.Body, limit: int) -> None:
+def test_pings_and_pongs_are_taken_between_messages(
+    implementation: codec.Implementation, limit: int
+) -> None:
     """They have a limit of their own, whatever that of messages is."""
     data = frame(0x89) + frame(0x82) + frame(0x8A, b"p" * 125) + frame(0x89, b"q")
     items = [(9, b"", True), (2, b"", True), (10, b"p" * 125, True), (9, b"q", True)]
@@ -124,7 +128,7 @@ def test_pings_and_pongs_are_taken_between_messages(implementation: codec.Body, 
 
 
 @pytest.mark.parametrize("limit", [-1, 0, 1, 2, 3, 4])
-def test_the_run_ends_after_so_many_items(implementation: codec.Body, limit: int) -> None:
+def test_the_run_ends_after_so_many_items(implementation: codec.Implementation, limit: int) -> None:
     parts = [frame(0x81, b"a"), frame(0x89), frame(0x82, b"b" * 200)]
     items = [(1, b"a", True), (9, b"", True), (2, b"b" * 200, True)]
     taken = max(0, min(3, limit))
@@ -134,27 +138,31 @@ def test_the_run_ends_after_so_many_items(implementation: codec.Body, limit: int
 
 
 @pytest.mark.parametrize("start", [-1, 7])
-def test_parse_refuses_a_start_outside_the_data(implementation: codec.Body, start: int) -> None:
+def test_parse_refuses_a_start_outside_the_data(
+    implementation: codec.Implementation, start: int
+) -> None:
     with pytest.raises(ValueError, match="start"):
         implementation.parse(b"abcdef", MIB, start)
 
 
 @pytest.mark.parametrize("bad", BAD_TEXT)
-def test_text_that_is_no_utf8_stays(implementation: codec.Body, bad: bytes) -> None:
+def test_text_that_is_no_utf8_stays(implementation: codec.Implementation, bad: bytes) -> None:
     for front in (b"", b"a" * 7, b"a" * 8, b"a" * 700, "ä".encode()):
         for back in (b"", b"a" * 9):
             assert implementation.parse(frame(0x81, front + bad + back), MIB) == ([], 0, 0)
 
 
 @pytest.mark.parametrize("good", GOOD_TEXT)
-def test_text_at_the_edges_of_utf8_is_taken(implementation: codec.Body, good: bytes) -> None:
+def test_text_at_the_edges_of_utf8_is_taken(
+    implementation: codec.Implementation, good: bytes
+) -> None:
     for front in (b"", b"a" * 7, b"a" * 8, b"a" * 700):
         data = frame(0x81, front + good + front)
         assert implementation.parse(data, MIB) == ([(1, front + good + front, True)], len(data), 0)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 7, 8, 9, 63, 639, 640, 641, 5000])
-def test_unmask_at_any_place(implementation: codec.Body, size: int) -> None:
+def test_unmask_at_any_place(implementation: codec.Implementation, size: int) -> None:
     plain = random.Random(size).randbytes(size)
     for start in range(3):
         data = b"x" * start + mask(plain) + b"yy"
@@ -166,19 +174,19 @@ def test_unmask_at_any_place(implementation: codec.Body, size: int) -> None:
     [(-1, 2, KEY), (3, 2, KEY), (0, 7, KEY), (0, 2, b"abc"), (0, 2, b"abcde")],
 )
 def test_unmask_refuses_what_is_not_there(
-    implementation: codec.Body, start: int, stop: int, key: bytes
+    implementation: codec.Implementation, start: int, stop: int, key: bytes
 ) -> None:
     with pytest.raises(ValueError, match="range or key"):
         implementation.unmask(b"abcdef", start, stop, key)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 70000])
-def test_join_writes_the_shortest_length(implementation: codec.Body, size: int) -> None:
+def test_join_writes_the_shortest_length(implementation: codec.Implementation, size: int) -> None:
     assert implementation.join([(0x82, bytes(size))]) == b"\x82" + length_of(size, 0) + bytes(size)
     assert frames.header(0x82, size) == b"\x82" + length_of(size, 0)
 
 
-def test_join_keeps_the_order(implementation: codec.Body) -> None:
+def test_join_keeps_the_order(implementation: codec.Implementation) -> None:
     assert implementation.join([]) == b""
     assert (
         implementation.join([(0x81, b"a"), (0x8A, b""), (0x02, b"bc")])
@@ -187,7 +195,9 @@ def test_join_keeps_the_order(implementation: codec.Body) -> None:
 
 
 @pytest.mark.parametrize("first", [-1, 256])
-def test_join_refuses_a_first_byte_that_is_none(implementation: codec.Body, first: int) -> None:
+def test_join_refuses_a_first_byte_that_is_none(
+    implementation: codec.Implementation, first: int
+) -> None:
     with pytest.raises(ValueError, match="range"):
         implementation.join([(first, b"")])
 

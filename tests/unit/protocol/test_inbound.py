@@ -96,7 +96,7 @@ COMPRESSED = [
 @pytest.mark.parametrize("size", [0, 1, 3])
 @pytest.mark.parametrize("case", COMPRESSED, ids=lambda case: case.name)
 def test_compressed_streams(
-    implementation: codec.Body, config: SessionConfig, case: Case, size: int
+    implementation: codec.Implementation, config: SessionConfig, case: Case, size: int
 ) -> None:
     tried = Session(config, agreed())
     heard = feed_session(tried, case.data + BEHIND, size)
@@ -112,7 +112,7 @@ def test_compressed_streams(
 @pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_plain_streams_are_the_same_with_the_extension(
-    implementation: codec.Body, config: SessionConfig, case: Case, size: int
+    implementation: codec.Implementation, config: SessionConfig, case: Case, size: int
 ) -> None:
     heard = feed_session(Session(config, agreed()), case.data, size)
     assert heard.messages == case.messages
@@ -126,7 +126,7 @@ STILL_VIOLATIONS = [row for row in VIOLATIONS if row[1][0] & 0xF0 not in (0xC0, 
     ("name", "data", "code"), STILL_VIOLATIONS, ids=[row[0] for row in STILL_VIOLATIONS]
 )
 def test_violations_are_the_same_with_the_extension(
-    implementation: codec.Body, config: SessionConfig, name: str, data: bytes, code: int
+    implementation: codec.Implementation, config: SessionConfig, name: str, data: bytes, code: int
 ) -> None:
     tried = Session(config, agreed())
     assert feed_session(tried, data).messages == [(8, b"")]
@@ -136,7 +136,7 @@ def test_violations_are_the_same_with_the_extension(
 
 @pytest.mark.parametrize("size", [0, 1])
 def test_a_client_that_keeps_its_window(
-    implementation: codec.Body, config: SessionConfig, size: int
+    implementation: codec.Implementation, config: SessionConfig, size: int
 ) -> None:
     """Dedicated: whole frames, split ones and fragments go through one inflater, in order."""
     tried = Session(config, agreed("dedicated"))
@@ -154,7 +154,7 @@ def test_a_client_that_keeps_its_window(
     assert tried.rest is None  # its window cannot be handed over
 
 
-def test_messages_go_out_compressed_from_a_size_on(implementation: codec.Body) -> None:
+def test_messages_go_out_compressed_from_a_size_on(implementation: codec.Implementation) -> None:
     tried = Session(SessionConfig(deflate_min_size=100, max_frame_size=20), agreed())
     assert not tried.is_plain
     assert tried.frames_of(1, b"a" * 19) == [(0x81, b"a" * 19)]
@@ -184,7 +184,7 @@ def feed(inbound: Inbound, data: bytes, items: list[Item]) -> None:
 # -- what is held ---------------------------------------------------------------------------------
 
 
-def test_the_authority_lives_for_one_message(implementation: codec.Body) -> None:
+def test_the_authority_lives_for_one_message(implementation: codec.Implementation) -> None:
     inbound, items = Inbound(SessionConfig(), agreed()), list[Item]()
     seen = []
     half, rest = frame(0x41, PACKED[:HALF]), frame(0x80, PACKED[HALF:])
@@ -196,7 +196,7 @@ def test_the_authority_lives_for_one_message(implementation: codec.Body) -> None
 
 
 def test_a_flood_of_compressed_fragments_is_few_frames_to_the_authority(
-    implementation: codec.Body, config: SessionConfig, monkeypatch: pytest.MonkeyPatch
+    implementation: codec.Implementation, config: SessionConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed, fed = WsprotoFallback.feed, []
 
@@ -212,7 +212,7 @@ def test_a_flood_of_compressed_fragments_is_few_frames_to_the_authority(
     assert len(fed) == 3
 
 
-def test_ordinary_frames_and_pings_make_no_authority(implementation: codec.Body) -> None:
+def test_ordinary_frames_and_pings_make_no_authority(implementation: codec.Implementation) -> None:
     inbound, items = Inbound(SessionConfig(), agreed()), list[Item]()
     for piece in (frame(0x89), frame(0x81, b"abc")[:-1], b"x", frame(0xC1, PACKED), frame(0x8A)):
         feed(inbound, piece, items)
@@ -220,7 +220,7 @@ def test_ordinary_frames_and_pings_make_no_authority(implementation: codec.Body)
 
 
 def test_plain_fragments_make_no_authority(
-    implementation: codec.Body, config: SessionConfig
+    implementation: codec.Implementation, config: SessionConfig
 ) -> None:
     stream = frame(1, b"a") + frame(0x89) + frame(0, b"b" * 200) * 3 + frame(0) + frame(0x80, b"c")
     for size in (0, 1, 3):
@@ -232,7 +232,7 @@ def test_plain_fragments_make_no_authority(
         assert inbound.is_at_rest
 
 
-def test_what_waits_is_bounded(implementation: codec.Body) -> None:
+def test_what_waits_is_bounded(implementation: codec.Implementation) -> None:
     """A header or a control frame in progress: at most 131 bytes."""
     for data in (
         frame(0x89, b"p" * 125),
@@ -246,7 +246,9 @@ def test_what_waits_is_bounded(implementation: codec.Body) -> None:
         assert items == []
 
 
-def test_a_frame_that_never_ends_is_not_held_in_pieces(implementation: codec.Body) -> None:
+def test_a_frame_that_never_ends_is_not_held_in_pieces(
+    implementation: codec.Implementation,
+) -> None:
     """Without BufferMessage nothing stays behind: the pieces are the application's."""
     tried = Session(SessionConfig(max_message_size=1 << 40))
     feed_session(tried, b"\x82\xff" + (1 << 40).to_bytes(8) + b"keyy")
@@ -255,7 +257,7 @@ def test_a_frame_that_never_ends_is_not_held_in_pieces(implementation: codec.Bod
 
 
 def test_a_header_that_only_we_find_broken_ends_the_session_all_the_same(
-    implementation: codec.Body, monkeypatch: pytest.MonkeyPatch
+    implementation: codec.Implementation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should a later wsproto accept it, nothing may be read with a wrong idea of its end."""
     monkeypatch.setattr(WsprotoFallback, "feed", lambda self, data: [])
@@ -266,7 +268,7 @@ def test_a_header_that_only_we_find_broken_ends_the_session_all_the_same(
 
 
 def test_an_error_of_ours_is_no_verdict_on_the_peer(
-    implementation: codec.Body, monkeypatch: pytest.MonkeyPatch
+    implementation: codec.Implementation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: WsprotoFallback, data: bytes) -> NoReturn:
         raise RuntimeError("a fault of ours")
@@ -276,7 +278,7 @@ def test_an_error_of_ours_is_no_verdict_on_the_peer(
         Session(SessionConfig()).receive(frame(0x83))
 
 
-def test_an_inbound_raises_with_the_items_in_front(implementation: codec.Body) -> None:
+def test_an_inbound_raises_with_the_items_in_front(implementation: codec.Implementation) -> None:
     inbound, items = Inbound(SessionConfig(), None), list[Item]()
     with pytest.raises(ProtocolError):
         inbound.receive(frame(0x81, b"a") + frame(0x89) + b"\x81\x00", 0, Slice(ITEMS, items))
@@ -284,7 +286,7 @@ def test_an_inbound_raises_with_the_items_in_front(implementation: codec.Body) -
 
 
 def test_a_session_reads_on_where_it_was_cut(
-    implementation: codec.Body, config: SessionConfig
+    implementation: codec.Implementation, config: SessionConfig
 ) -> None:
     """Every place of one long stream with all kinds of frames, in two reads."""
     stream = (

@@ -41,23 +41,25 @@ def arrive(reassembly: Reassembly, data: bytes, size: int) -> list[Item]:
 
 @pytest.mark.parametrize("make", [Whole, kept])
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4])
-def test_a_kept_frame_is_one_item(implementation: codec.Body, make: Make, size: int) -> None:
+def test_a_kept_frame_is_one_item(
+    implementation: codec.Implementation, make: Make, size: int
+) -> None:
     assert arrive(make(1, len(TEXT), KEY), mask(TEXT), size) == [(1, TEXT, True)]
 
 
-def test_binary_pieces_come_as_they_are(implementation: codec.Body) -> None:
+def test_binary_pieces_come_as_they_are(implementation: codec.Implementation) -> None:
     found = arrive(pieces(2, len(TEXT), KEY), mask(TEXT), 4)
     assert found == [(2, TEXT[:4], False), (2, TEXT[4:8], False), (2, TEXT[8:], True)]
 
 
-def test_text_pieces_come_in_whole_characters(implementation: codec.Body) -> None:
+def test_text_pieces_come_in_whole_characters(implementation: codec.Implementation) -> None:
     found = arrive(pieces(1, len(TEXT), KEY), mask(TEXT), 1)
     assert [payload.decode() for _, payload, _ in found] == ["a", "ü", "€", "😀"]
     assert [eom for _, _, eom in found] == [False, False, False, True]
 
 
 @WAYS
-def test_only_the_own_bytes_are_taken(implementation: codec.Body, make: Make) -> None:
+def test_only_the_own_bytes_are_taken(implementation: codec.Implementation, make: Make) -> None:
     items: list[Item] = []
     assert make(2, 3, KEY).take(b"_" + mask(b"abc") + b"behind", 1, items) == 4
     assert items == [(2, b"abc", True)]
@@ -65,7 +67,7 @@ def test_only_the_own_bytes_are_taken(implementation: codec.Body, make: Make) ->
 
 @WAYS
 @pytest.mark.parametrize("text", [b"ab\xffcd", b"abc\xe2\x82", b"\xed\xa0\x80"])
-def test_text_that_is_none(implementation: codec.Body, make: Make, text: bytes) -> None:
+def test_text_that_is_none(implementation: codec.Implementation, make: Make, text: bytes) -> None:
     for size in (0, 1):
         with pytest.raises(ProtocolError) as raised:
             arrive(make(1, len(text), KEY), mask(text), size)
@@ -93,14 +95,14 @@ def run(first: bytes, stream: bytes, kind: int, is_kept: bool) -> list[Item]:
 
 
 @pytest.mark.parametrize("kind", [1, 2])
-def test_a_run_of_fragments(implementation: codec.Body, kind: int) -> None:
+def test_a_run_of_fragments(implementation: codec.Implementation, kind: int) -> None:
     stream = frame(0, b"b") + frame(0) + frame(0, b"c" * 300) + frame(0x80)
     expected = [(kind, b"a", False), (kind, b"b", False), (kind, b"c" * 300, False)]
     assert run(b"a", stream, kind, False) == [*expected, (kind, b"", True)]
     assert run(b"a", stream, kind, True) == [(kind, b"ab" + b"c" * 300, True)]
 
 
-def test_characters_over_the_edges_of_fragments(implementation: codec.Body) -> None:
+def test_characters_over_the_edges_of_fragments(implementation: codec.Implementation) -> None:
     stream = frame(0, TEXT[:2]) + b"".join(frame(0, TEXT[at : at + 1]) for at in range(2, 10))
     found = run(b"\xe2\x82", frame(0, b"\xac") + stream + frame(0x80), 1, False)
     assert [payload.decode() for _, payload, _ in found] == ["€", "a", "ü", "€", "😀", ""]
@@ -118,14 +120,14 @@ def test_characters_over_the_edges_of_fragments(implementation: codec.Body) -> N
     ],
 )
 def test_fragments_that_are_no_text(
-    implementation: codec.Body, stream: bytes, is_kept: bool
+    implementation: codec.Implementation, stream: bytes, is_kept: bool
 ) -> None:
     with pytest.raises(ProtocolError) as raised:
         run(EURO[:2], stream, 1, is_kept)
     assert raised.value.close_code == 1007
 
 
-def test_pieces_ahead_of_bad_text_are_passed_on(implementation: codec.Body) -> None:
+def test_pieces_ahead_of_bad_text_are_passed_on(implementation: codec.Implementation) -> None:
     message, items = Message(1, LIMIT, Delivery(False)), list[Item]()
     with pytest.raises(ProtocolError):
         message.take_run(
@@ -134,7 +136,7 @@ def test_pieces_ahead_of_bad_text_are_passed_on(implementation: codec.Body) -> N
     assert items == [(1, EURO, False), (1, b"b", False)]
 
 
-def test_all_frames_of_a_message_count(implementation: codec.Body) -> None:
+def test_all_frames_of_a_message_count(implementation: codec.Implementation) -> None:
     message, items = Message(2, 5, Delivery(False)), list[Item]()
     message.begin(2, KEY, False)
     message.take(b"ab", 0, items)
@@ -149,7 +151,7 @@ def test_all_frames_of_a_message_count(implementation: codec.Body) -> None:
     assert message.is_over
 
 
-def test_what_is_kept_is_of_one_message(implementation: codec.Body) -> None:
+def test_what_is_kept_is_of_one_message(implementation: codec.Implementation) -> None:
     delivery, items = Delivery(True), list[Item]()
     for word in (b"one", b"two"):
         delivery.add(1, word, False, items)

@@ -24,7 +24,9 @@ def test_a_size_below_its_range_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("cut", range(len(frame(0x89, b"ping")) + 1))
-def test_a_session_moves_between_two_messages(implementation: codec.Body, cut: int) -> None:
+def test_a_session_moves_between_two_messages(
+    implementation: codec.Implementation, cut: int
+) -> None:
     """In the middle of a header or a control frame, too."""
     config = SessionConfig()
     stream = frame(0x81, b"a") + frame(0x89, b"ping") + frame(0x81, b"b")
@@ -37,14 +39,16 @@ def test_a_session_moves_between_two_messages(implementation: codec.Body, cut: i
     assert heard.messages + second.messages == [(1, b"a"), (9, b"ping"), (1, b"b")]
 
 
-def test_a_session_with_bytes_of_another_needs_no_more_bytes(implementation: codec.Body) -> None:
+def test_a_session_with_bytes_of_another_needs_no_more_bytes(
+    implementation: codec.Implementation,
+) -> None:
     tried = Session(SessionConfig(), None, frame(0x81, b"a"))
     assert tried.receive(b"") == [(1, b"a", True)]
     assert tried.rest == b""
 
 
 def test_a_session_does_not_move_in_the_middle(
-    implementation: codec.Body, config: SessionConfig
+    implementation: codec.Implementation, config: SessionConfig
 ) -> None:
     for data in (frame(0x82, b"abc")[:-1], frame(1, b"a"), frame(1, b"abc")[:-1], close(1000)):
         tried = Session(config)
@@ -63,7 +67,7 @@ def test_a_session_does_not_move_in_the_middle(
 
 
 def test_after_our_close_pings_are_answered_and_data_is_dropped(
-    implementation: codec.Body, config: SessionConfig
+    implementation: codec.Implementation, config: SessionConfig
 ) -> None:
     """RFC 6455 5.5.2: a ping is answered unless a close frame was received."""
     for size in (0, 1):
@@ -79,7 +83,7 @@ def test_after_our_close_pings_are_answered_and_data_is_dropped(
 
 
 def test_a_close_in_the_middle_of_an_incoming_message(
-    implementation: codec.Body, config: SessionConfig
+    implementation: codec.Implementation, config: SessionConfig
 ) -> None:
     for data in (frame(0x82, bytes(500)), frame(2, bytes(500)) + frame(0x80, b"end")):
         tried = Session(config)
@@ -152,7 +156,9 @@ def test_a_session_at_rest_is_tiny(config: SessionConfig) -> None:
     assert sys.getsizeof(tried) + sum(sys.getsizeof(part) for part in kept) <= 216
 
 
-def test_a_closed_session_holds_nothing(implementation: codec.Body, config: SessionConfig) -> None:
+def test_a_closed_session_holds_nothing(
+    implementation: codec.Implementation, config: SessionConfig
+) -> None:
     tried = Session(config)
     tried.receive(frame(2, bytes(500))[:200])
     tried.lost()

@@ -18,7 +18,9 @@ def expected_close(case: Case) -> list[Frame]:
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_streams(implementation: codec.Body, config: SessionConfig, case: Case, size: int) -> None:
+def test_streams(
+    implementation: codec.Implementation, config: SessionConfig, case: Case, size: int
+) -> None:
     tried = Session(config)
     heard = feed_session(tried, case.data, size)
     assert heard.messages == case.messages
@@ -39,7 +41,7 @@ def test_streams(implementation: codec.Body, config: SessionConfig, case: Case, 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_streams_with_a_frame_behind(
-    implementation: codec.Body, config: SessionConfig, case: Case
+    implementation: codec.Implementation, config: SessionConfig, case: Case
 ) -> None:
     heard = feed_session(Session(config), case.data + BEHIND)
     behind: Messages = [(1, b"behind")] if case.code is None else []
@@ -49,7 +51,12 @@ def test_streams_with_a_frame_behind(
 @pytest.mark.parametrize("size", [0, 1, 3])
 @pytest.mark.parametrize(("name", "data", "code"), VIOLATIONS, ids=[v[0] for v in VIOLATIONS])
 def test_violations(
-    implementation: codec.Body, config: SessionConfig, name: str, data: bytes, code: int, size: int
+    implementation: codec.Implementation,
+    config: SessionConfig,
+    name: str,
+    data: bytes,
+    code: int,
+    size: int,
 ) -> None:
     tried = Session(config)
     heard = feed_session(tried, data + BEHIND, size)
@@ -69,7 +76,7 @@ def test_violations(
 
 
 def test_a_violation_is_told_at_its_first_byte(
-    implementation: codec.Body, config: SessionConfig
+    implementation: codec.Implementation, config: SessionConfig
 ) -> None:
     """Nothing waits for the rest of a frame whose header is broken, or too large."""
     for data in (
@@ -87,7 +94,7 @@ def test_a_violation_is_told_at_its_first_byte(
 
 
 def test_invalid_text_is_told_at_its_first_byte(
-    implementation: codec.Body, config: SessionConfig
+    implementation: codec.Implementation, config: SessionConfig
 ) -> None:
     for first in (0x81, 0x01):
         tried = Session(config)
@@ -99,7 +106,7 @@ def test_invalid_text_is_told_at_its_first_byte(
         assert tried.ending.code == 1007
 
 
-def test_pieces_are_passed_on_as_they_come(implementation: codec.Body) -> None:
+def test_pieces_are_passed_on_as_they_come(implementation: codec.Implementation) -> None:
     tried = Session(SessionConfig())
     data = frame(0x82, b"abcdefgh")
     assert tried.receive(data[:9]) == [(2, b"abc", False)]
@@ -107,7 +114,7 @@ def test_pieces_are_passed_on_as_they_come(implementation: codec.Body) -> None:
     assert tried.receive(data[10:] + frame(0x89)) == [(2, b"efgh", True), (9, b"", True)]
 
 
-def test_pieces_of_text_are_whole_characters(implementation: codec.Body) -> None:
+def test_pieces_of_text_are_whole_characters(implementation: codec.Implementation) -> None:
     for first in (0x81, 0x01):
         data = frame(first, "aü€😀".encode()) + (frame(0x80) if first == 1 else b"")
         heard = feed_session(Session(SessionConfig()), data, 1)
@@ -116,7 +123,7 @@ def test_pieces_of_text_are_whole_characters(implementation: codec.Body) -> None
         assert heard.messages == [(1, "aü€😀".encode())]
 
 
-def test_pieces_of_one_message_keep_its_kind(implementation: codec.Body) -> None:
+def test_pieces_of_one_message_keep_its_kind(implementation: codec.Implementation) -> None:
     data = frame(2, b"a") + frame(0, b"") + frame(0, b"b") + frame(0x80, b"c")
     assert feed_session(Session(SessionConfig()), data).items == [
         (2, b"a", False),
@@ -125,7 +132,7 @@ def test_pieces_of_one_message_keep_its_kind(implementation: codec.Body) -> None
     ]
 
 
-def test_a_buffered_message_is_one_item(implementation: codec.Body) -> None:
+def test_a_buffered_message_is_one_item(implementation: codec.Implementation) -> None:
     tried = Session(SessionConfig(buffer_message=True, max_message_size=1 << 20))
     plain = "ü€😀".encode() * 30000
     heard = feed_session(tried, frame(0x81, plain) + BEHIND, 4096)

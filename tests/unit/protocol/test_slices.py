@@ -47,7 +47,12 @@ def flood(begin: bytes, unit: bytes) -> bytes:
 @parametrize_floods
 @pytest.mark.parametrize("is_buffered", [False, True])
 def test_one_slice_of_a_flood_is_bounded(
-    implementation: codec.Body, begin: bytes, unit: bytes, items: int, size: int, is_buffered: bool
+    implementation: codec.Implementation,
+    begin: bytes,
+    unit: bytes,
+    items: int,
+    size: int,
+    is_buffered: bool,
 ) -> None:
     """All of a read was parsed and inflated in one go, and nobody else had a turn (S01, S05)."""
     session = Session(SessionConfig(buffer_message=is_buffered), agreed("shared"))
@@ -64,7 +69,7 @@ def test_one_slice_of_a_flood_is_bounded(
 
 @parametrize_floods
 def test_slices_together_make_what_was_sent(
-    implementation: codec.Body, begin: bytes, unit: bytes, items: int, size: int
+    implementation: codec.Implementation, begin: bytes, unit: bytes, items: int, size: int
 ) -> None:
     session = Session(SessionConfig(), agreed("shared"))
     data = begin + unit * 300
@@ -80,7 +85,7 @@ def test_slices_together_make_what_was_sent(
     assert session.state is State.OPEN
 
 
-def test_a_slice_ends_inside_the_fast_lane(implementation: codec.Body) -> None:
+def test_a_slice_ends_inside_the_fast_lane(implementation: codec.Implementation) -> None:
     session = Session(SessionConfig())
     stream = b"".join(frame(0x82, b"%d" % number) for number in range(40))
     assert [int(item[1]) for item in session.receive(stream)] == list(range(FIRST_ITEMS))
@@ -91,7 +96,7 @@ def test_a_slice_ends_inside_the_fast_lane(implementation: codec.Body) -> None:
     assert session.rest == b""
 
 
-def test_bytes_that_come_behind_a_rest_stay_behind_it(implementation: codec.Body) -> None:
+def test_bytes_that_come_behind_a_rest_stay_behind_it(implementation: codec.Implementation) -> None:
     session = Session(SessionConfig())
     session.limit = 1
     made = session.receive(frame(0x82, b"a") + frame(0x82, b"b"))
@@ -101,7 +106,9 @@ def test_bytes_that_come_behind_a_rest_stay_behind_it(implementation: codec.Body
     assert [payload for _, payload, _ in made] == [b"a", b"b", b"c"]
 
 
-def test_a_close_frame_in_the_rest_is_seen_in_its_turn(implementation: codec.Body) -> None:
+def test_a_close_frame_in_the_rest_is_seen_in_its_turn(
+    implementation: codec.Implementation,
+) -> None:
     session = Session(SessionConfig())
     session.limit = 1
     session.receive(frame(0x82, b"a") + frame(0x82, b"b") + close(1000) + frame(0x82, b"c"))
@@ -112,7 +119,7 @@ def test_a_close_frame_in_the_rest_is_seen_in_its_turn(implementation: codec.Bod
     assert not session.has_more
 
 
-def test_our_own_close_lets_the_rest_be_read(implementation: codec.Body) -> None:
+def test_our_own_close_lets_the_rest_be_read(implementation: codec.Implementation) -> None:
     session = Session(SessionConfig())
     session.limit = 2
     session.receive(frame(0x82, b"a") * 5 + close(1000))
@@ -124,7 +131,7 @@ def test_our_own_close_lets_the_rest_be_read(implementation: codec.Body) -> None
     assert session.ending.is_clean
 
 
-def test_a_small_rest_does_not_pin_a_large_read(implementation: codec.Body) -> None:
+def test_a_small_rest_does_not_pin_a_large_read(implementation: codec.Implementation) -> None:
     session = Session(SessionConfig(max_message_size=MIB))
     session.limit = 1
     session.receive(frame(0x82, bytes(200_000)) + frame(0x82, b"b") * 2)
@@ -197,7 +204,9 @@ def storm(session: Session, data: bytes, now: float) -> None:
 
 
 @pytest.mark.parametrize("unit", [frame(0x89), frame(0x8A), frame(0x8A, b"x" * 125)])
-def test_a_storm_of_control_frames_ends_with_1008(implementation: codec.Body, unit: bytes) -> None:
+def test_a_storm_of_control_frames_ends_with_1008(
+    implementation: codec.Implementation, unit: bytes
+) -> None:
     session = Session(SessionConfig())
     storm(session, unit * BURST, 10.0)
     assert code_of(session) is None
@@ -213,7 +222,7 @@ def test_a_storm_of_control_frames_ends_with_1008(implementation: codec.Body, un
 @pytest.mark.parametrize("is_buffered", [False, True])
 @pytest.mark.parametrize(("first", "deflate"), [(0x02, None), (0x42, agreed("shared"))])
 def test_a_storm_of_empty_fragments_ends_with_1008(
-    implementation: codec.Body, is_buffered: bool, first: int, deflate: Deflate | None
+    implementation: codec.Implementation, is_buffered: bool, first: int, deflate: Deflate | None
 ) -> None:
     session = Session(SessionConfig(buffer_message=is_buffered), deflate)
     storm(session, frame(first) + frame(0x00) * (BURST - 1), 0.0)
@@ -223,7 +232,9 @@ def test_a_storm_of_empty_fragments_ends_with_1008(
     assert code_of(session) == 1008
 
 
-def test_frames_without_content_are_forgiven_over_time(implementation: codec.Body) -> None:
+def test_frames_without_content_are_forgiven_over_time(
+    implementation: codec.Implementation,
+) -> None:
     """An honest client may ping for ever, RATE times a second."""
     session = Session(SessionConfig())
     storm(session, frame(0x89) * BURST, 0.0)
@@ -234,7 +245,9 @@ def test_frames_without_content_are_forgiven_over_time(implementation: codec.Bod
     assert session.state is State.OPEN
 
 
-def test_what_ends_a_message_or_carries_a_byte_is_no_storm(implementation: codec.Body) -> None:
+def test_what_ends_a_message_or_carries_a_byte_is_no_storm(
+    implementation: codec.Implementation,
+) -> None:
     """Autobahn sends a message of 131,072 fragments; some libraries end all with an empty one."""
     session = Session(SessionConfig(max_message_size=MIB))
     storm(session, frame(2, b"x") + frame(0, b"x") * 131_070 + frame(0x80, b"x"), 0.0)
@@ -244,7 +257,9 @@ def test_what_ends_a_message_or_carries_a_byte_is_no_storm(implementation: codec
     assert session._calm_at is None
 
 
-def test_a_closing_session_does_not_bear_a_storm_either(implementation: codec.Body) -> None:
+def test_a_closing_session_does_not_bear_a_storm_either(
+    implementation: codec.Implementation,
+) -> None:
     session = Session(SessionConfig())
     session.close(1000)
     storm(session, frame(0x89) * (BURST + 1), 0.0)
@@ -257,7 +272,7 @@ def test_a_closing_session_does_not_bear_a_storm_either(implementation: codec.Bo
 # -- messages in progress ------------------------------------------------------------------------
 
 
-def test_what_is_held_of_a_message_is_known(implementation: codec.Body) -> None:
+def test_what_is_held_of_a_message_is_known(implementation: codec.Implementation) -> None:
     session = Session(SessionConfig(buffer_message=True))
     assert (session.held, session.in_progress) == (0, None)
     session.receive(frame(0x82, bytes(1000))[:508])  # 8 bytes of header
@@ -272,14 +287,14 @@ def test_what_is_held_of_a_message_is_known(implementation: codec.Body) -> None:
     assert (session.held, session.in_progress) == (0, None)
 
 
-def test_inflated_bytes_are_held_too(implementation: codec.Body) -> None:
+def test_inflated_bytes_are_held_too(implementation: codec.Implementation) -> None:
     session = Session(SessionConfig(buffer_message=True), agreed("shared"))
     session.receive(frame(0x42, pack(bytes(50_000))[:-1]))
     assert session.held > 10_000
     assert session.in_progress is not None
 
 
-def test_what_is_passed_on_is_not_held(implementation: codec.Body) -> None:
+def test_what_is_passed_on_is_not_held(implementation: codec.Implementation) -> None:
     session = Session(SessionConfig())
     session.receive(frame(0x82, bytes(1000))[:508])
     session.receive(frame(0x82, bytes(1000))[508:] + frame(2, bytes(70)))

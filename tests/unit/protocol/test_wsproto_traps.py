@@ -31,7 +31,7 @@ def compressed_session(config: SessionConfig) -> Session:
 
 
 @pytest.mark.parametrize("is_fragmented", [False, True])
-def test_no_bound_on_inflating(implementation: codec.Body, is_fragmented: bool) -> None:
+def test_no_bound_on_inflating(implementation: codec.Implementation, is_fragmented: bool) -> None:
     """Trap: 65 KB on the wire became one message of 64 MiB."""
     bomb = pack(bytes(64 << 20))
     data = frame(0x42, bomb) + frame(0x80) if is_fragmented else frame(0xC2, bomb)
@@ -92,7 +92,7 @@ def traced(action: object) -> int:
 
 
 def test_a_ping_between_compressed_fragments(
-    implementation: codec.Body, config: SessionConfig
+    implementation: codec.Implementation, config: SessionConfig
 ) -> None:
     """Trap: a control frame makes it forget that the message is compressed."""
     packed = pack(PLAIN)
@@ -105,7 +105,7 @@ def test_a_ping_between_compressed_fragments(
             assert tried.ending is None
 
 
-def test_a_final_block(implementation: codec.Body, config: SessionConfig) -> None:
+def test_a_final_block(implementation: codec.Implementation, config: SessionConfig) -> None:
     """Trap: behind a block with BFINAL its inflater returns nothing any more."""
     for profile in ("shared", "dedicated"):
         found = deflate.negotiate("permessage-deflate", deflate.Profile(profile))
@@ -117,7 +117,7 @@ def test_a_final_block(implementation: codec.Body, config: SessionConfig) -> Non
 
 
 def test_after_a_violation_nothing_is_buffered(
-    implementation: codec.Body, config: SessionConfig
+    implementation: codec.Implementation, config: SessionConfig
 ) -> None:
     """Trap: its state stays OPEN and `receive_data` goes on filling its buffer without bound."""
     tried = Session(config)
@@ -130,7 +130,7 @@ def test_after_a_violation_nothing_is_buffered(
 
 @pytest.mark.parametrize("size", [0, 1])
 def test_a_ping_after_our_close(
-    implementation: codec.Body, config: SessionConfig, size: int
+    implementation: codec.Implementation, config: SessionConfig, size: int
 ) -> None:
     """Trap: LocalProtocolError, though RFC 6455 5.5.2 wants the pong."""
     tried = Session(config)
@@ -140,7 +140,9 @@ def test_a_ping_after_our_close(
 
 
 @pytest.mark.parametrize("size", [0, 1])
-def test_data_after_a_close(implementation: codec.Body, config: SessionConfig, size: int) -> None:
+def test_data_after_a_close(
+    implementation: codec.Implementation, config: SessionConfig, size: int
+) -> None:
     """Trap: data behind the closing handshake raises LocalProtocolError."""
     tried = Session(config)
     tried.close(1000)
@@ -152,7 +154,9 @@ def test_data_after_a_close(implementation: codec.Body, config: SessionConfig, s
 
 
 @pytest.mark.parametrize("size", [0, 1])
-def test_close_code_1014(implementation: codec.Body, config: SessionConfig, size: int) -> None:
+def test_close_code_1014(
+    implementation: codec.Implementation, config: SessionConfig, size: int
+) -> None:
     """Trap: "CLOSE with unknown reserved code", though IANA registered it."""
     tried = Session(config)
     assert feed_session(tried, close(1014, "bad gateway"), size).replies == [(0x88, b"\x03\xf6")]
@@ -165,7 +169,7 @@ def test_close_code_1014(implementation: codec.Body, config: SessionConfig, size
 
 
 def test_frames_in_one_segment_with_the_request(
-    implementation: codec.Body, config: SessionConfig
+    implementation: codec.Implementation, config: SessionConfig
 ) -> None:
     """Trap: they are lost. Here they are the reader's rest, and go to the session."""
     request = (
@@ -181,7 +185,7 @@ def test_frames_in_one_segment_with_the_request(
     assert tried.rest is None  # in the middle of the fragment
 
 
-def test_its_state_is_dropped_at_rest(implementation: codec.Body) -> None:
+def test_its_state_is_dropped_at_rest(implementation: codec.Implementation) -> None:
     """Trap: it takes 5 KiB for each connection."""
 
     def states() -> int:

@@ -249,7 +249,7 @@ def hello(**changes: Any) -> bytes:
 def link_log(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return what was logged about links, without the dials that were tried again."""
     lines = [record.getMessage() for record in caplog.records if record.name == "shardws.routing"]
-    return [line for line in lines if "trying on" not in line]
+    return [line for line in lines if "retrying" not in line]
 
 
 class RawPeer:
