@@ -230,12 +230,13 @@ serve_direct(Wire *wire, const uint8_t *at, const uint8_t *end, Budget *budget)
     return stopped;
 }
 
-/* Whether the rest is for a later turn. What is not read here at all goes to Python, which keeps its
- * own bounds. */
+/* Whether the rest is for a later turn. What cannot be read here goes to Python, which keeps its own
+ * bounds. */
 static int
 must_wait(const Wire *wire, const Budget *budget)
 {
-    return budget->items <= 0 && is_fast(wire);
+    return wire->state == OPEN && wire->is_at_rest && !wire->stops &&
+           (wire->flags & PAUSED || budget->items <= 0);
 }
 
 /* One slice of input that belongs to this turn; what is left is kept for the next. The caller keeps

@@ -44,6 +44,8 @@ def out(payload: bytes, first: int = 0x82) -> bytes:
 class Recorder:
     """What a Wire calls; mixed into the Wire of an implementation by `wire_type`."""
 
+    blocked: int
+
     def __init__(self, pump: Any) -> None:
         self.bind(pump)  # type: ignore[attr-defined]
         self.high_mark, self.low_mark = 1 << 20, 1 << 18

@@ -1,7 +1,11 @@
 """How a wire ends: by either side, with what was queued, and told once, in each implementation."""
 
 import errno
+import select
 import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -128,12 +132,16 @@ def test_the_peer_resets_while_it_is_written(world: World) -> None:
 
 
 def test_the_peer_resets_a_paused_wire(socket_world: World) -> None:
-    """An error cannot be masked: the loop would spin until reading went on."""
+    """An error cannot be masked: the wire is not watched until reading goes on."""
     wire, client = socket_world.connect()
     wire.pause_reading()
     client.send(frame(b"unread"))
     socket_world.turns(3)
     socket_world.reset(client)
+    socket_world.turns(10)
+    assert not wire.count("lost")
+    assert not select.select([socket_world.pump], [], [], 0)[0], "the loop would spin"
+    wire.resume_reading()
     socket_world.until(lambda: wire.count("lost"))
     assert isinstance(wire.error, ConnectionResetError)
 
@@ -155,6 +163,10 @@ def test_both_sides_end(socket_world: World, is_paused: bool) -> None:
         wire.pause_reading()
     wire.end_output()
     client.shutdown(socket.SHUT_WR)
+    if is_paused:
+        socket_world.turns(10)
+        assert not select.select([socket_world.pump], [], [], 0)[0], "the loop would spin"
+        wire.resume_reading()
     socket_world.until(lambda: wire.count("lost"))
     assert wire.error is None
 
@@ -199,29 +211,33 @@ def test_no_descriptor_is_left(socket_world: World) -> None:
     copy.close()
 
 
+def block_and_append(wire: Any, _client: socket.socket) -> None:
+    wire.blocked = 1
+    wire.append(0x82, b"x", True)
+
+
 def test_an_end_inside_each_callback(socket_world: World) -> None:
     """Whatever a connection does in a callback, its socket may be gone when that returns."""
-    for name, lead_to in {
+    ways: dict[str, Callable[[Any, socket.socket], object]] = {
         "bytes_received": lambda wire, client: client.send(PING),
         "eof_received": lambda wire, client: client.shutdown(socket.SHUT_WR),
         "pause_writing": lambda wire, client: wire.send(2, bytes(900_000)),
-        "resume_writing": lambda wire, client: (
-            setattr(wire, "blocked", 1),
-            wire.append(0x82, b"x", True),
-        ),
-    }.items():
+        "resume_writing": block_and_append,
+    }
+    for name, lead_to in ways.items():
         wire, client = socket_world.connect(send_buffer=4096)
         wire.high_mark = 1000
-        done = []
+        done: list[int] = []
 
-        def end(*arguments: object, wire: object = wire, done: list[int] = done) -> bool:
+        def end(*arguments: object, wire: Any = wire, done: list[int] = done) -> bool:
             done.append(1)
-            wire.abort_wire()  # type: ignore[attr-defined]
-            wire.send(2, b"x")  # type: ignore[attr-defined]
+            wire.abort_wire()
+            wire.send(2, b"x")
             socket_world.pump.turn()
             return True
 
         setattr(wire, name, end)
         lead_to(wire, client)
-        socket_world.until(lambda wire=wire: wire.count("lost"))
+        is_lost: Callable[[], Any] = partial(wire.count, "lost")
+        socket_world.until(is_lost)
         assert done == [1], name

@@ -1,6 +1,7 @@
 """Reading by a wire in C: frames to the handler, slices, pauses, and all else to the connection."""
 
 import asyncio
+import itertools
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -116,7 +117,7 @@ def test_what_a_handler_sends_leaves_in_one_write(socket_world: World) -> None:
     assert socket_world.counts[2:] == [20, 120]
 
 
-# -- slices -----------------------------------------------------------------------------------------
+# -- slices ----------------------------------------------------------------------------------------
 
 
 def test_more_than_a_slice_arrives_in_order(world: World) -> None:
@@ -145,7 +146,7 @@ def test_another_wire_is_served_between_two_slices(world: World) -> None:
         client.send(b"".join(map(frame, numbered(300))))
     world.until(lambda: len(world.events) == 600)
     order = [event.connection_id for event in world.events]
-    changes = sum(one != other for one, other in zip(order, order[1:], strict=False))
+    changes = sum(one != other for one, other in itertools.pairwise(order))
     assert changes >= 8, "300 messages are five slices of each"
     assert texts(world, 1) == texts(world, 2) == numbered(300)
 
@@ -190,7 +191,7 @@ def test_one_that_is_always_ready_starves_nobody(socket_world: World) -> None:
     assert max(map(handled.count, by_id)) <= 2 * min(map(handled.count, by_id)) + 2
 
 
-# -- pauses -----------------------------------------------------------------------------------------
+# -- pauses ----------------------------------------------------------------------------------------
 
 
 def pause_at(world: World, wire: Any, number: int, pause: Callable[[], None]) -> None:
@@ -219,22 +220,22 @@ def test_a_pause_in_a_handler_holds_the_rest_back(world: World) -> None:
     assert not wire.given
 
 
-def test_a_hold_in_a_handler_holds_the_rest_back(world: World) -> None:
+def test_what_comes_behind_a_stop_in_a_handler_is_given_to_the_connection(world: World) -> None:
+    """It keeps that itself, bounded, and goes on reading so that a client that leaves is noticed."""
     wire, client = world.connect()
 
-    def hold() -> None:  # as shard.dispatch does
-        wire.pause_reading()
-        wire.holds = 2
+    def stop() -> None:  # as the connection does when a handler holds it
+        wire.stops = 8
 
-    pause_at(world, wire, 70, hold)
-    world.write(client, b"".join(map(frame, numbered(200))))
-    world.until(lambda: len(world.events) == 70)
-    world.turns(20)
+    pause_at(world, wire, 70, stop)
+    frames = [frame(text) for text in numbered(200)]
+    world.write(client, b"".join(frames))
+    world.until(lambda: bytes(wire.given) == b"".join(frames[70:]))
     assert len(world.events) == 70
-    wire.holds = 0
-    wire.resume_reading()
-    world.until(lambda: len(world.events) == 200)
-    assert texts(world) == numbered(200)
+    wire.stops = 0
+    world.write(client, frame(b"later"))
+    world.until(lambda: len(world.events) == 71)
+    assert texts(world) == [*numbered(70), b"later"]
 
 
 def test_pauses_and_resumes_again_and_again(world: World) -> None:
@@ -276,7 +277,7 @@ def test_a_paused_socket_does_not_spin(socket_world: World) -> None:
     assert texts(socket_world) == [b"a"]
 
 
-# -- handlers ---------------------------------------------------------------------------------------
+# -- handlers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), SystemExit(3), asyncio.CancelledError()])
@@ -375,7 +376,7 @@ def test_a_handler_that_ends_its_own_wire(socket_world: World) -> None:
     assert len(socket_world.events) == 3
 
 
-# -- turns inside turns ---------------------------------------------------------------------------------
+# -- turns inside turns ----------------------------------------------------------------------------
 
 
 def test_a_turn_inside_a_handler_keeps_the_order(socket_world: World) -> None:
