@@ -6,6 +6,7 @@ Every 37th message is answered by a coroutine, so that its connection is held me
 import asyncio
 import itertools
 import sys
+from collections.abc import Awaitable
 
 import uvloop
 
@@ -23,7 +24,7 @@ async def serve() -> None:
         await asyncio.sleep(0)
         server.send(e.connection_id, e.text)
 
-    def on_data_in(e: DataIn) -> object:
+    def on_data_in(e: DataIn) -> Awaitable[None] | None:
         if next(numbers) % 37 == 0:
             return later(e)
         server.send(e.connection_id, e.text)

@@ -8,6 +8,7 @@ import platform
 from importlib import metadata
 
 from shardws import hotpath
+from shardws.net import pump
 from shardws.protocol import codec
 
 NAMES = ("shardws", "uvloop", "wsproto", "pyOpenSSL")
@@ -25,7 +26,7 @@ def of(name: str) -> str:
 def banner() -> str:
     """Return the line at the start of the log."""
     versions = ", ".join(f"{name} {of(name)}" for name in NAMES)
-    return f"{versions}, Python {platform.python_version()}, {_codec()} codec"
+    return f"{versions}, Python {platform.python_version()}, {_codec()} codec and data path"
 
 
 def report() -> dict[str, str]:
@@ -35,6 +36,6 @@ def report() -> dict[str, str]:
 
 def _codec() -> str:
     """Return which bodies run; they differ where one of the extensions could not be built."""
-    if hotpath.body.BODY == codec.BODY:
-        return codec.BODY
-    return f"{codec.BODY} (with {hotpath.body.BODY} hot path)"
+    others = {"hot path": hotpath.body.BODY, "data path": pump.IMPLEMENTATION}
+    different = [f"{body} {name}" for name, body in others.items() if body != codec.BODY]
+    return f"{codec.BODY} (with {', '.join(different)})" if different else codec.BODY

@@ -192,6 +192,9 @@ def test_what_is_dropped_with_a_pump_may_still_call_it() -> None:
     ours, client = socket.socketpair()
 
     class Last:
+        wire: Any
+        pump: Any
+
         def __del__(self) -> None:
             self.wire.send(2, b"x")
             self.wire.append(0x82, b"x", True)

@@ -1,7 +1,10 @@
 """Sending by a wire: order, marks, counts, and what many share, in each implementation."""
 
 import hashlib
+import socket
+from collections.abc import Callable
 from itertools import cycle
+from typing import Any
 
 import pytest
 
@@ -81,7 +84,7 @@ def test_control_frames_are_sent_slowly(world: World) -> None:
         assert wire.send(kind, b"") == "slowly"
 
 
-def fill(world: World) -> tuple[object, object, bytes]:
+def fill(world: World) -> tuple[Any, socket.socket, bytes]:
     """Return a wire that is blocked, its client, and all that was sent."""
     wire, client = world.connect(send_buffer=4096)
     wire.high_mark, wire.low_mark = 100_000, 20_000
@@ -108,7 +111,7 @@ def test_the_marks_are_told(world: World) -> None:
 
 
 def test_it_is_written_again_and_again_to_a_slow_reader(world: World) -> None:
-    wire, client, sent = fill(world)
+    _, client, sent = fill(world)
     found = b""
     while len(found) < len(sent):
         found += world.read(client, min(777, len(sent) - len(found)))
@@ -175,7 +178,8 @@ def test_a_callback_at_a_mark_does_not_overtake(world_in_c: World) -> None:
     """A transport tells of the high mark inside a write: what is left of that flush comes first."""
 
     class Transport:
-        written: list[bytes] = []
+        def __init__(self) -> None:
+            self.written: list[bytes] = []
 
         def set_write_buffer_limits(self, high: int, low: int) -> None: ...
         def write(self, data: bytes) -> None:
@@ -203,12 +207,13 @@ def test_a_loop_that_takes_no_calls(world_in_c: World) -> None:
         raise RuntimeError("Event loop is closed")
 
     world_in_c.call_soon = fail
-    for way in (
+    ways: tuple[Callable[[], object], ...] = (
         lambda: wire.send(2, b"x"),
         lambda: wire.append(0x82, b"x", True),
         lambda: wire.write(b"x"),
         lambda: world_in_c.pump.share([wire], 2, b"x"),
-    ):
+    )
+    for way in ways:
         with pytest.raises(RuntimeError, match="closed"):
             way()
     assert wire.queued == 0
