@@ -5,6 +5,7 @@ before the connection (a PROXY header, TLS), the loop makes a transport.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 
@@ -30,9 +31,15 @@ class Adopting:
 
     def adopt(self, fd: int) -> None:
         """Take over a connected, non-blocking socket."""
-        protocol = self._make()
-        if self._pump is not None and isinstance(protocol, Wire):
-            self._pump.adopt(protocol, fd)
+        try:
+            protocol = self._make()
+            if self._pump is not None and isinstance(protocol, Wire):
+                self._pump.adopt(protocol, fd)
+                return
+        except Exception:
+            # Those accepted together with it must not be lost with it, nor its descriptor.
+            log.exception("an accepted connection cannot be served")
+            os.close(fd)
             return
         task = self._loop.create_task(self._connect(protocol, socket.socket(fileno=fd)))
         self._tasks.add(task)

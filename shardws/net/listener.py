@@ -99,14 +99,16 @@ class Listener:
             self._adopting.adopt(fd)
         if error:
             self._pause(error)
-        elif accepted:
+        else:
             self._is_short = False
 
     def _pause(self, error: int) -> None:
         """Accept nothing for a moment: without a descriptor the socket would stay readable."""
-        self._log.warning(
-            "cannot accept connections: %s; again in %g s", os.strerror(error), PAUSE_S
-        )
+        if not self._is_short:  # once, not ten times a second
+            self._log.warning(
+                "cannot accept connections: %s; again in %g s", os.strerror(error), PAUSE_S
+            )
+        self._is_short = True
         loop = self._loop
         assert loop is not None
         loop.remove_reader(self._socket)

@@ -108,7 +108,7 @@ tell_lost(Pump *pump)
     }
 }
 
-/* A crowd waits some turns for what is on its way: see shard.flushing. */
+/* A crowd waits some turns for what is on its way: see net.pump.twin. */
 static int
 crowd_waits(Pump *pump)
 {

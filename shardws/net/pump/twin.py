@@ -119,7 +119,7 @@ class Pump:
         for wire in dirty:
             try:
                 wire.flush()
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001  it is told, and ends that wire
                 # Whatever is wrong with one wire's frames, the others must be written.
                 self._on_error(wire, error)
                 wire.abort_wire()

@@ -42,7 +42,9 @@ def out(payload: bytes, first: int = 0x82) -> bytes:
 
 
 class Recorder:
-    """What a Wire calls; mixed into the Wire of an implementation by `wire_type`."""
+    """What a Wire calls; mixed into the Wire of an implementation by `World`."""
+
+    blocked: int  # of the Wire
 
     blocked: int
 

@@ -4,12 +4,11 @@ import errno
 import select
 import socket
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.unit.net.pump.pump_fixture import World, frame, out, worlds
+from tests.unit.net.pump.pump_fixture import BLOCKED_WIRE, World, frame, out, worlds
 
 world = worlds()
 socket_world = worlds("c")
@@ -211,33 +210,38 @@ def test_no_descriptor_is_left(socket_world: World) -> None:
     copy.close()
 
 
-def block_and_append(wire: Any, _client: socket.socket) -> None:
-    wire.blocked = 1
+def much(wire: Any, client: socket.socket) -> None:
+    wire.send(2, bytes(900_000))
+
+
+def room_again(wire: Any, client: socket.socket) -> None:
+    wire.blocked = BLOCKED_WIRE
     wire.append(0x82, b"x", True)
 
 
-def test_an_end_inside_each_callback(socket_world: World) -> None:
+CALLBACKS: dict[str, Callable[[Any, socket.socket], object]] = {
+    "bytes_received": lambda wire, client: client.send(PING),
+    "eof_received": lambda wire, client: client.shutdown(socket.SHUT_WR),
+    "pause_writing": much,
+    "resume_writing": room_again,
+}
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_an_end_inside_a_callback(socket_world: World, name: str) -> None:
     """Whatever a connection does in a callback, its socket may be gone when that returns."""
-    ways: dict[str, Callable[[Any, socket.socket], object]] = {
-        "bytes_received": lambda wire, client: client.send(PING),
-        "eof_received": lambda wire, client: client.shutdown(socket.SHUT_WR),
-        "pause_writing": lambda wire, client: wire.send(2, bytes(900_000)),
-        "resume_writing": block_and_append,
-    }
-    for name, lead_to in ways.items():
-        wire, client = socket_world.connect(send_buffer=4096)
-        wire.high_mark = 1000
-        done: list[int] = []
+    wire, client = socket_world.connect(send_buffer=4096)
+    wire.high_mark = 1000
+    done = []
 
-        def end(*arguments: object, wire: Any = wire, done: list[int] = done) -> bool:
-            done.append(1)
-            wire.abort_wire()
-            wire.send(2, b"x")
-            socket_world.pump.turn()
-            return True
+    def end(*arguments: object) -> bool:
+        done.append(1)
+        wire.abort_wire()
+        wire.send(2, b"x")
+        socket_world.pump.turn()
+        return True
 
-        setattr(wire, name, end)
-        lead_to(wire, client)
-        is_lost: Callable[[], Any] = partial(wire.count, "lost")
-        socket_world.until(is_lost)
-        assert done == [1], name
+    setattr(wire, name, end)
+    CALLBACKS[name](wire, client)
+    socket_world.until(lambda: wire.count("lost"))
+    assert done == [1]

@@ -266,7 +266,7 @@ def test_an_owner_that_raises(world: World, monkeypatch: pytest.MonkeyPatch) -> 
     assert [str(error) for error in unraisable] == ["again"]
 
 
-# -- accept ----------------------------------------------------------------------------------------
+# -- accept --------------------------------------------------------------------------------------
 
 
 def test_accept(world: World) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import socket
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -117,7 +118,7 @@ def test_what_a_handler_sends_leaves_in_one_write(socket_world: World) -> None:
     assert socket_world.counts[2:] == [20, 120]
 
 
-# -- slices ----------------------------------------------------------------------------------------
+# -- slices --------------------------------------------------------------------------------------
 
 
 def test_more_than_a_slice_arrives_in_order(world: World) -> None:
@@ -146,7 +147,7 @@ def test_another_wire_is_served_between_two_slices(world: World) -> None:
         client.send(b"".join(map(frame, numbered(300))))
     world.until(lambda: len(world.events) == 600)
     order = [event.connection_id for event in world.events]
-    changes = sum(one != other for one, other in itertools.pairwise(order))
+    changes = sum(one != other for one, other in pairwise(order))
     assert changes >= 8, "300 messages are five slices of each"
     assert texts(world, 1) == texts(world, 2) == numbered(300)
 
@@ -191,7 +192,7 @@ def test_one_that_is_always_ready_starves_nobody(socket_world: World) -> None:
     assert max(map(handled.count, by_id)) <= 2 * min(map(handled.count, by_id)) + 2
 
 
-# -- pauses ----------------------------------------------------------------------------------------
+# -- pauses --------------------------------------------------------------------------------------
 
 
 def pause_at(world: World, wire: Any, number: int, pause: Callable[[], None]) -> None:
@@ -277,7 +278,7 @@ def test_a_paused_socket_does_not_spin(socket_world: World) -> None:
     assert texts(socket_world) == [b"a"]
 
 
-# -- handlers --------------------------------------------------------------------------------------
+# -- handlers ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), SystemExit(3), asyncio.CancelledError()])
@@ -376,7 +377,7 @@ def test_a_handler_that_ends_its_own_wire(socket_world: World) -> None:
     assert len(socket_world.events) == 3
 
 
-# -- turns inside turns ----------------------------------------------------------------------------
+# -- turns inside turns --------------------------------------------------------------------------
 
 
 def test_a_turn_inside_a_handler_keeps_the_order(socket_world: World) -> None:

@@ -1,9 +1,10 @@
 """Sending by a wire: order, marks, counts, and what many share, in each implementation."""
 
 import hashlib
+import socket
 from collections.abc import Callable
 from itertools import cycle
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_control_frames_are_sent_slowly(world: World) -> None:
         assert wire.send(kind, b"") == "slowly"
 
 
-def fill(world: World) -> tuple[Any, Any, bytes]:
+def fill(world: World) -> tuple[Any, socket.socket, bytes]:
     """Return a wire that is blocked, its client, and all that was sent."""
     wire, client = world.connect(send_buffer=4096)
     wire.high_mark, wire.low_mark = 100_000, 20_000
@@ -177,7 +178,8 @@ def test_a_callback_at_a_mark_does_not_overtake(world_in_c: World) -> None:
     """A transport tells of the high mark inside a write: what is left of that flush comes first."""
 
     class Transport:
-        written: ClassVar[list[bytes]] = []
+        def __init__(self) -> None:
+            self.written: list[bytes] = []
 
         def set_write_buffer_limits(self, high: int, low: int) -> None: ...
         def write(self, data: bytes) -> None:

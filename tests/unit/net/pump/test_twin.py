@@ -1,4 +1,4 @@
-"""The pump in Python: at the end of the turn, a crowd later, and a failure harms no other."""
+"""The pump in Python: writes end the turn, a crowd's come later, one that fails harms no other."""
 
 from typing import Any, cast
 

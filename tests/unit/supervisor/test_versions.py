@@ -1,0 +1,21 @@
+"""versions: the log's first line and the status say which implementations run."""
+
+import pytest
+
+from shardws import hotpath
+from shardws.net import pump
+from shardws.protocol import codec
+from shardws_supervisor.system import versions
+
+
+def test_one_implementation_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "BODY", hotpath.body.BODY)
+    monkeypatch.setattr(pump, "IMPLEMENTATION", hotpath.body.BODY)
+    assert versions.report()["codec"] == hotpath.body.BODY
+    assert versions.banner().endswith(f", {hotpath.body.BODY} codec and data path")
+
+
+def test_a_part_that_could_not_be_built_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "BODY", hotpath.body.BODY)
+    monkeypatch.setattr(pump, "IMPLEMENTATION", "other")
+    assert versions.report()["codec"] == f"{hotpath.body.BODY} (with other data path)"
