@@ -714,6 +714,8 @@ class Connection(asyncio.Protocol):
             self.expire_in(LINGER_S)
         elif self.state == CLOSING and self._is_leaving():
             self.expire_in(self.config.close_timeout)
+        elif self.state == ENDING:
+            self._cut()  # what was read before the end is still told
         else:
             self.abort()
 
@@ -946,6 +948,9 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """End TCP at once; connection_lost follows, and what was not told yet is dropped."""
         self.drop_input()
+        self._cut()
+
+    def _cut(self) -> None:
         if self.transport is not None:
             self.state = max(self.state, ENDING)
             self.transport.abort()
@@ -961,11 +966,10 @@ class Connection(asyncio.Protocol):
         self.reader = None
         self.outbox = []
         self.pending = 0
-        self.holds &= ~HOLD_APPLICATION  # does not hold back the end
         if not self.is_told:
             self.owner.left(self)  # once: what runs from now on belongs to the end
         if not self.has_input:
-            self._tell_end()
+            self._tell_late_end()  # `left` may have told it
         elif not self.is_held:
             self.await_turn()
 
