@@ -142,9 +142,11 @@ class DeferredDispatcher(Dispatcher):
 
     def run_queued(self) -> bool:
         """Run what is queued now; return whether there was anything."""
-        if not self.queue or len(self._running) >= DEEPEST:
+        if len(self._running) >= DEEPEST:
             return False
         self.turns.pause(False)  # each queued event is run, or waits with its connection
+        if not self.queue:  # `take` may have emptied it
+            return False
         for _ in range(len(self.queue)):
             if not self.queue:
                 break  # a handler let the loop turn, and more ran on top of it

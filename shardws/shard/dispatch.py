@@ -275,6 +275,8 @@ class Dispatcher:
                 connection.backlog = [one for one in connection.backlog if one[0] != "on_data_in"]
             if connection.task is not None:
                 connection.task.cancel()
+        if connection.holds & HOLD_APPLICATION:  # it does not hold back the end, nor the order
+            self.release(connection, HOLD_APPLICATION)
 
     def lost(self, connection: Connection, ending: Ending | None) -> None:
         """Fire Disconnected, once and last; the record goes when its handler is done."""

@@ -59,12 +59,14 @@ class Turns:
     def _run(self) -> None:
         queue = self._queue
         end = self._clock() + TURN_S
-        while queue and not self._is_paused:
-            self._give(queue.popleft())
-            if self._clock() >= end:
-                break
-        self._is_scheduled = False
-        self._schedule()
+        try:
+            while queue and not self._is_paused:
+                self._give(queue.popleft())
+                if self._clock() >= end:
+                    break
+        finally:  # also behind a KeyboardInterrupt, when the loop is run again
+            self._is_scheduled = False
+            self._schedule()
 
     def _give(self, connection: Waiting) -> None:
         try:

@@ -13,7 +13,7 @@ from shardws import arguments, ids
 from shardws.errors import StateError, UsageError
 from shardws.headers import Headers
 from shardws.net.connection import Connection
-from shardws.net.connection.states import HOLD_APPLICATION, OPEN
+from shardws.net.connection.states import HOLD_APPLICATION, LOST, OPEN
 from shardws.protocol.request import Request
 from shardws.routing.router import Router
 from shardws.settings.values import Settings
@@ -158,7 +158,7 @@ class ConnectionView:
 
     @property
     def accept_data(self) -> bool:
-        """Whether its data is read. False holds it back in TCP; nothing is lost."""
+        """Whether its data is told. False holds it back: 64 KiB here, the rest in TCP."""
         return not self._connection.holds & HOLD_APPLICATION
 
     @accept_data.setter
@@ -168,7 +168,7 @@ class ConnectionView:
             return
         if wanted:
             self._shard.dispatch.release(self._connection, HOLD_APPLICATION)
-        else:
+        elif self._connection.state != LOST:  # then it would hold back the end
             self._shard.dispatch.take(self._connection, HOLD_APPLICATION)
 
     @property

@@ -4,6 +4,7 @@ import sys
 from typing import Final
 
 USAGE: Final = 2  # errors.EXIT_USAGE, which is not there yet
+INTERRUPTED: Final = 130  # 128 + SIGINT, as main() reports it
 
 
 def run() -> int:
@@ -16,6 +17,9 @@ def run() -> int:
     except (ImportError, ValueError) as error:
         sys.stderr.write(f"shardws: {error}\n")
         return USAGE
+    except KeyboardInterrupt:
+        sys.stderr.write("shardws: interrupted\n")
+        return INTERRUPTED
     return main()
 
 

@@ -167,8 +167,12 @@ def test_a_handler_may_call_do_events(embedded: EmbeddedServer) -> None:
     )
 
 
-def test_what_waits_for_do_events_is_bounded(embedded: EmbeddedServer) -> None:
-    """A handler that blocks lets the loop turn and turn: the queue grew with all that was sent."""
+@pytest.mark.parametrize("pauses", [False, True])
+def test_what_waits_for_do_events_is_bounded(embedded: EmbeddedServer, pauses: bool) -> None:
+    """A handler that blocks lets the loop turn and turn: the queue grew with all that was sent.
+
+    When a pause of the connection empties the queue, reading goes on all the same.
+    """
     count = 20_000
     told: list[bytes] = []
     embedded.server.on_data_in = lambda e: told.append(e.text)
@@ -182,6 +186,10 @@ def test_what_waits_for_do_events_is_bounded(embedded: EmbeddedServer) -> None:
             shard._run_loop(0.001)  # as inside of a handler that blocks too deep
             assert len(queue) < MOST_QUEUED + ITEMS
         assert len(queue) >= MOST_QUEUED
+        if pauses:
+            (identity,) = embedded.server.connections
+            embedded.server.connections[identity].accept_data = False
+            embedded.server.connections[identity].accept_data = True
         embedded.run_until(lambda: len(told) == count)
         sender.join(DEADLINE_S)
     assert [int(text) for text in told] == list(range(count))

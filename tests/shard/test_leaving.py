@@ -335,3 +335,32 @@ def test_what_handles_the_end_is_not_cancelled_when_tcp_ends_too() -> None:
         assert names == ["begins", "cancelled", "disconnected", "path"]
 
     run(main())
+
+
+@pytest.mark.parametrize("pauses_again", [False, True])
+def test_what_a_client_sent_before_it_left_is_told_in_order_though_paused(
+    pauses_again: bool,
+) -> None:
+    """What was kept unparsed came first; a pause of a client that has left held back its end."""
+    count = 60
+
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = recording_server(recorder)
+
+        def on_data_in(e: DataIn) -> None:
+            recorder.note("told", int(e.text))
+            if pauses_again or recorder.count("told") == 1:
+                server.connections[e.connection_id].accept_data = False
+
+        server.on_data_in = on_data_in
+        async with listening(server):
+            async with RawClient(server, recorder) as client:
+                client.writer.write(b"".join(frame(0x82, b"%d" % n) for n in range(count)))
+                await recorder.wait_for("told")
+            await recorder.wait_for("disconnected")
+        told = [event[1] for event in recorder.events if event[0] in ("told", "disconnected")]
+        assert told[:count] == list(range(count))
+        assert [event[0] for event in recorder.events][-1] == "disconnected"
+
+    run(main())

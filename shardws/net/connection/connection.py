@@ -285,6 +285,7 @@ class Connection(Wire):
 
     def drop_input(self) -> None:
         """Forget what was read and not told yet."""
+        self.forget_input()
         if self.extras is not None:
             self.extras.raw = bytearray()
         if self.session is not None:
@@ -609,6 +610,8 @@ class Connection(Wire):
             self.expire_in(LINGER_S)
         elif self.state == CLOSING and self._is_leaving():
             self.expire_in(self.config.close_timeout)
+        elif self.state == ENDING:
+            self._cut()  # what was read before the end is still told
         else:
             self.abort()
 
@@ -827,6 +830,9 @@ class Connection(Wire):
     def abort(self) -> None:
         """End TCP at once; connection_lost follows, and what was not told yet is dropped."""
         self.drop_input()
+        self._cut()
+
+    def _cut(self) -> None:
         if self.is_attached:
             self.state = max(self.state, ENDING)
             self.abort_wire()
@@ -836,15 +842,14 @@ class Connection(Wire):
     def connection_lost(self, error: Exception | None) -> None:
         if self.transport is not None:
             shut_down(cast(HasSocket, self.transport))
+        self.attach(None)  # which tells what the wire kept
         self.state = LOST
         self._cancel_parts()
-        self.attach(None)
         self.reader = None
-        self.holds &= ~HOLD_APPLICATION  # does not hold back the end
         if not self.is_told:
             self.owner.left(self)  # once: what runs from now on belongs to the end
         if not self.has_input:
-            self._tell_end()
+            self._tell_late_end()  # `left` may have told it
         elif not self.is_held:
             self.await_turn()
 

@@ -58,7 +58,7 @@ wire_attach(Wire *wire, PyObject *transport)
     wire->via = transport == Py_None ? VIA_NONE : VIA_TRANSPORT;
     if (transport == Py_None) {
         clear_outbox(wire->pump, &wire->out);
-        drop_input(wire);
+        give_kept(wire);
     }
     Py_RETURN_NONE;
 }
@@ -103,6 +103,7 @@ static PyMethodDef wire_methods[] = {
     {"send", FAST(wire_send), METH_FASTCALL, NULL},
     {"append", (PyCFunction)wire_append, METH_VARARGS, NULL},
     {"write", (PyCFunction)wire_write, METH_O, NULL},
+    {"forget_input", (PyCFunction)wire_forget_input, METH_NOARGS, NULL},
     {"flush", (PyCFunction)wire_flush, METH_NOARGS, NULL},
     {"close_wire", (PyCFunction)wire_close, METH_NOARGS, NULL},
     {"abort_wire", (PyCFunction)wire_abort, METH_NOARGS, NULL},

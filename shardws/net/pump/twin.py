@@ -255,6 +255,9 @@ class Wire(asyncio.Protocol):
         self._is_framed = True
         self.append(RAW, data, False)
 
+    def forget_input(self) -> None:
+        """Drop what was read and is not served yet: in C alone."""
+
     def flush(self) -> None:
         """Write what is queued: as one block, unless there are large payloads."""
         frames = self._outbox

@@ -122,6 +122,14 @@ wire_write(Wire *wire, PyObject *data)
     Py_RETURN_NONE;
 }
 
+/* forget_input(): drop what was read and is not served yet. */
+static PyObject *
+wire_forget_input(Wire *wire, PyObject *Py_UNUSED(nothing))
+{
+    drop_input(wire);
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 wire_flush(Wire *wire, PyObject *Py_UNUSED(nothing))
 {

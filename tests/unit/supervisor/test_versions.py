@@ -9,13 +9,15 @@ from shardws_supervisor.system import versions
 
 
 def test_one_implementation_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "BODY", hotpath.body.BODY)
-    monkeypatch.setattr(pump, "IMPLEMENTATION", hotpath.body.BODY)
-    assert versions.report()["codec"] == hotpath.body.BODY
-    assert versions.banner().endswith(f", {hotpath.body.BODY} codec and data path")
+    ours = hotpath.implementation.IMPLEMENTATION
+    monkeypatch.setattr(codec, "IMPLEMENTATION", ours)
+    monkeypatch.setattr(pump, "IMPLEMENTATION", ours)
+    assert versions.report()["codec"] == ours
+    assert versions.banner().endswith(f", {ours} codec and data path")
 
 
 def test_a_part_that_could_not_be_built_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "BODY", hotpath.body.BODY)
+    ours = hotpath.implementation.IMPLEMENTATION
+    monkeypatch.setattr(codec, "IMPLEMENTATION", ours)
     monkeypatch.setattr(pump, "IMPLEMENTATION", "other")
-    assert versions.report()["codec"] == f"{hotpath.body.BODY} (with other data path)"
+    assert versions.report()["codec"] == f"{ours} (with other data path)"

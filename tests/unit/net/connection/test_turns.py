@@ -389,3 +389,17 @@ def test_an_end_of_tcp_that_overtakes_that_of_the_websocket_is_the_only_one() ->
     owner.run_calls()
     assert (owner.times_left, owner.early_ends, owner.ends) == (1, [], [1001])
     assert not connection.is_told
+
+
+def test_what_came_before_the_end_is_told_though_tcp_outlives_its_deadline() -> None:
+    """The deadline of the end dropped what was read: 16 of 300 messages were told."""
+    connection, owner, wire = opened()
+    connection.data_received(frame(0x82, b"x") * 300)
+    connection.eof_received()
+    connection.expire(connection.deadline + 1.0)
+    assert wire.ends == 1
+    connection.connection_lost(None)
+    while owner.waiting:
+        owner.turn()
+    assert len(owner.items) == 300
+    assert owner.ends == [1006]

@@ -46,8 +46,6 @@ class Recorder:
 
     blocked: int  # of the Wire
 
-    blocked: int
-
     def __init__(self, pump: Any) -> None:
         self.bind(pump)  # type: ignore[attr-defined]
         self.high_mark, self.low_mark = 1 << 20, 1 << 18

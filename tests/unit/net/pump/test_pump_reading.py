@@ -1,7 +1,6 @@
 """Reading by a wire in C: frames to the handler, slices, pauses, and all else to the connection."""
 
 import asyncio
-import itertools
 import socket
 from collections.abc import Callable
 from itertools import pairwise
@@ -222,7 +221,7 @@ def test_a_pause_in_a_handler_holds_the_rest_back(world: World) -> None:
 
 
 def test_what_comes_behind_a_stop_in_a_handler_is_given_to_the_connection(world: World) -> None:
-    """It keeps that itself, bounded, and goes on reading so that a client that leaves is noticed."""
+    """It keeps that itself, bounded, and reads on, so that a client that leaves is noticed."""
     wire, client = world.connect()
 
     def stop() -> None:  # as the connection does when a handler holds it
