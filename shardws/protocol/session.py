@@ -204,7 +204,7 @@ class Session:
     @property
     def is_at_rest(self) -> bool:
         """Whether the session holds nothing, so that whole ordinary frames need not come here."""
-        return self._inbound is None
+        return self._inbound is None and not self.has_more
 
     @property
     def is_plain(self) -> bool:

@@ -39,6 +39,7 @@ class DeferredDispatcher(Dispatcher):
 
     # The program calls do_events itself, and a handler in it may end the program by sys.exit.
     faults = (Exception, asyncio.CancelledError)
+    is_direct = False
 
     def __init__(self, *arguments: Any, **callbacks: Any) -> None:
         super().__init__(*arguments, **callbacks)

@@ -223,7 +223,7 @@ class Shard:
         dispatch = self.dispatch
         self.received = self.log_events.traced(dispatch.received)
         is_traced = self.received != dispatch.received
-        self.pump.is_direct = type(dispatch) is Dispatcher and not is_traced
+        self.pump.is_direct = dispatch.is_direct and not is_traced
 
     def _limit(self) -> None:
         self.router.limit_groups(self.settings[table.MAX_GROUPS])

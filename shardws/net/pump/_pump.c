@@ -363,7 +363,7 @@ static const struct {
     {&name_pause_writing, "pause_writing"},
     {&name_resume_writing, "resume_writing"},
     {&name_send_slowly, "send_slowly"},
-    {&name_failed, "failed"},
+    {&name_failed, "handler_failed"},
     {&name_faults, "faults"},
     {&name_start, "start"},
     {&name_write, "write"},

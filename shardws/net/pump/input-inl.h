@@ -136,7 +136,7 @@ tell_failed(Wire *wire, PyObject *value)
     PyObject *dispatch = wire->pump->dispatch;
     PyObject *told = NULL, *faults = PyObject_GetAttr(dispatch, name_faults);
     if (faults != NULL && PyErr_GivenExceptionMatches(value, faults)) {
-        told = PyObject_CallMethodObjArgs(dispatch, name_failed, wire->id != NULL ? wire->id : Py_None,
+        told = PyObject_CallMethodObjArgs(dispatch, name_failed, (PyObject *)wire,
                                           name_on_data_in, value, NULL);
     }
     else if (faults != NULL) {

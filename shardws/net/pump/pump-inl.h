@@ -83,7 +83,7 @@ typedef struct {
     Py_buffer row;
     uint64_t *messages_in, *bytes_in, *messages_out, *bytes_out;
     PyObject *handlers;   /* on_data_in is looked up once for each slice */
-    PyObject *dispatch;   /* failed(id, name, error), start(wire, name, result) */
+    PyObject *dispatch;   /* handler_failed(wire, name, error), start(wire, name, result) */
     char is_direct;       /* handlers are called from here; else everything goes to Python */
     PyTypeObject *event_type;
     PyObject *queued;     /* what send returns */

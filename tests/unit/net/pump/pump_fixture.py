@@ -102,8 +102,8 @@ class Dispatch:
         self.failures: list[tuple[int, str, BaseException]] = []
         self.started: list[tuple[Any, str, Any]] = []
 
-    def failed(self, connection_id: int, name: str, error: BaseException) -> None:
-        self.failures.append((connection_id, name, error))
+    def handler_failed(self, wire: Any, name: str, error: BaseException) -> None:
+        self.failures.append((wire.id, name, error))
 
     def start(self, wire: Any, name: str, result: Any) -> None:
         self.started.append((wire, name, result))

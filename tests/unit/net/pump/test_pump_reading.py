@@ -321,7 +321,7 @@ def test_what_a_handler_returns(world: World) -> None:
     assert world.dispatch.started == [(wire, "on_data_in", "later")]
 
 
-@pytest.mark.parametrize("name", ["failed", "start"])
+@pytest.mark.parametrize("name", ["handler_failed", "start"])
 def test_a_dispatcher_that_raises_is_reported(world: World, name: str) -> None:
     wire, client = world.connect()
     error = LookupError(name)
