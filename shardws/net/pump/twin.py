@@ -69,8 +69,8 @@ class Pump:
         """`row` is the shard's row of shared memory, `time` its loop's clock.
 
         Used in C alone: `handlers`, whose on_data_in gets whole messages as `event_type` when there
-        is a `dispatch` (handler_failed, start); `queued`, what `send` returns; `index`, where in the row
-        messages and bytes from and to clients are counted.
+        is a `dispatch` (handler_failed, start); `queued`, what `send` returns; `index`, where in
+        the row messages and bytes from and to clients are counted.
         """
         self._call_soon = call_soon
         self._time = time
