@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOADED := $(if $(filter command,$(origin HOST)),--host $(HOST))
 SOURCES := shardws supervisor tests loadtests benchmarks examples tools docs/conf.py
 # The extension is built by the editable install: its source is a reason to install again.
-INPUTS := pyproject.toml $(wildcard shardws/_*.c shardws/protocol/_frames*.[ch])
+INPUTS := pyproject.toml $(wildcard shardws/_*.c shardws/protocol/_frames*.[ch] shardws/net/pump/*.[ch])
 
 run: $(VENV)/.run  ## serve the demo: HOST= PORT= SHARDS= ADMIN_PORT= APP=
 	$(BIN)/shardws run $(APP) --local-host $(HOST) --local-port $(PORT) --shards $(SHARDS) \
@@ -58,6 +58,9 @@ docs: $(VENV)/.docs  ## build the documentation site into build/docs; a warning 
 
 tls-scan: $(VENV)/.test  ## testssl.sh against the demo, two minutes; SCAN=--write writes docs/reference/tls-scan.txt
 	$(BIN)/python -m tools.tls_scan $(SCAN)
+
+sanitize: $(VENV)/.test  ## the C extensions under the address and undefined behaviour sanitizers, in a copy; TESTS= passes options
+	$(BIN)/python -m tools.sanitize $(TESTS)
 
 stress: $(VENV)/.test  ## the process tests ten times; COUNT=, PYTEST=
 	for i in $$(seq $(or $(COUNT),10)); do \
@@ -133,4 +136,4 @@ build/bench/js/.bench: benchmarks/package.json
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
-.PHONY: run test check format format-check lint types layers pages pages-check docs compliance tls-scan stress load load-ui bench bench-quick bench-scaling bench-routing bench-check bench-micro contestants clean help
+.PHONY: run test check format format-check lint types layers pages pages-check docs compliance tls-scan sanitize stress load load-ui bench bench-quick bench-scaling bench-routing bench-check bench-micro contestants clean help

@@ -14,12 +14,11 @@ from typing import Any, cast
 
 import uvloop
 
-from shardws import ids
-from shardws.hotpath import Counters
+from shardws import DataIn, ids
 from shardws.net.connection import Connection
-from shardws.net.connection.joiner import Joiner
-from shardws.net.connection.sharing import share
+from shardws.net.connection.sharing import Sharing
 from shardws.net.connection.states import OPEN
+from shardws.net.pump import Pump
 from shardws.outcomes import QUEUED, Outcome, SendOutcome
 from shardws.protocol.session import Session, SessionConfig
 from shardws.routing.identity import Identity
@@ -78,8 +77,8 @@ class Routing:
         self.mesh.set_peers([(one.identity.row, 0, os.getpid()) for one in others])
 
 
-def fail(outcome: Outcome) -> None:
-    raise AssertionError(outcome)
+def fail(*told: Any) -> None:
+    raise AssertionError(told)
 
 
 @contextmanager
@@ -126,13 +125,22 @@ class Keeper:
     now = 0.0
 
     def __init__(self) -> None:
-        self.counters = Counters(Stats(1).row(0), 0, 1, 2, 3)
-        self.joiner = Joiner()
-        self.unflushed: list[Connection] = []
+        self.soon: list[Callable[[], None]] = []
+        self.pump = Pump(
+            handlers=None,
+            dispatch=None,
+            event_type=DataIn,
+            queued=QUEUED,
+            row=Stats(1).row(0),
+            index=(0, 1, 2, 3),
+            call_soon=self.soon.append,
+            time=lambda: 0.0,
+            on_error=fail,
+        )
         self.size = 0
 
-    def flush_later(self, connection: Connection) -> None:
-        self.unflushed.append(connection)
+    def set_write_buffer_limits(self, high: int, low: int) -> None:
+        """In place of each connection's transport, as `write`."""
 
     def write(self, data: bytes) -> None:
         """Replaces each connection's transport."""
@@ -143,7 +151,8 @@ def subscribed(keeper: Keeper) -> Connection:
     connection = Connection(cast(Any, keeper))
     connection.state = OPEN
     connection.session = Session(SessionConfig())
-    connection.transport = cast(Any, keeper)
+    connection.is_plain = True
+    connection.attach(cast(Any, keeper))
     return connection
 
 
@@ -151,14 +160,13 @@ def broadcasting(per_batch: int) -> Callable[[], object]:
     """Several messages of 125 B in one turn to SUBSCRIBERS, without the kernel; per delivery."""
     keeper = Keeper()
     connections = [subscribed(keeper) for _ in range(SUBSCRIBERS)]
+    share = Sharing(keeper.pump).share
     payload = bytes(125)
 
     def once() -> None:
         for _ in range(per_batch // SUBSCRIBERS):
             assert not share(connections, TEXT, payload)
-        unflushed, keeper.unflushed = keeper.unflushed, []
-        for connection in unflushed:
-            connection.flush()
+        keeper.soon.pop()()
         assert keeper.size == per_batch * 127
         keeper.size = 0
 

@@ -9,11 +9,14 @@ message without one: the kernel has closed that client's socket (recv(2), MSG_CT
 import array
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from typing import Final
 
 from shardws.log import logger
+from shardws.net.adopting import Adopting
+from shardws.net.pump import Pump
 
 AT_ONCE: Final = 64  # sockets taken per turn of the loop
 LONGEST_END: Final = 2.0  # seconds; the other end is closed before we are told to drain
@@ -31,13 +34,16 @@ class Receiver:
         way: socket.socket,
         port: int,
         dropped: Callable[[], None],
+        pump: Pump | None = None,
     ) -> None:
-        """`dropped` hears of each client that was lost for want of a descriptor."""
+        """`dropped` hears of each client that was lost for want of a descriptor.
+
+        `pump` is to serve the sockets where it can.
+        """
         self.port = port  # of the one socket that all shards share
-        self._make = make
+        self._adopting = Adopting(asyncio.get_running_loop(), pump, make)
         self._dropped = dropped
         self._way = way
-        self._tasks: set[asyncio.Task[None]] = set()
         self._is_started = False
         self._end = asyncio.Event()
 
@@ -57,12 +63,11 @@ class Receiver:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_END):
                 await self._end.wait()
-                await asyncio.gather(*self._tasks)
+                await self._adopting.settled()
         if not self._end.is_set():
             self._let_go()
 
     def _take(self) -> None:
-        loop = asyncio.get_running_loop()
         for _ in range(AT_ONCE):
             try:
                 data, ancillary, _, _ = self._way.recvmsg(1, _SPACE)
@@ -72,7 +77,9 @@ class Receiver:
                 log.error("no connections are handed over any more: %s", error)
                 data, ancillary = b"", []
             for _, _, packed in ancillary:
-                self._adopt(loop, socket.socket(fileno=array.array("i", packed[:4])[0]))
+                fd = array.array("i", packed[:4])[0]
+                os.set_blocking(fd, False)
+                self._adopting.adopt(fd)
             if data and not ancillary:
                 self._dropped()
             if not data:
@@ -83,16 +90,3 @@ class Receiver:
         asyncio.get_running_loop().remove_reader(self._way)
         self._way.close()
         self._end.set()
-
-    def _adopt(self, loop: asyncio.AbstractEventLoop, client: socket.socket) -> None:
-        client.setblocking(False)
-        task = loop.create_task(self._connect(loop, client))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _connect(self, loop: asyncio.AbstractEventLoop, client: socket.socket) -> None:
-        try:
-            await loop.connect_accepted_socket(self._make, client)
-        except OSError as error:  # it is gone again
-            log.debug("a connection was lost while it was handed over: %s", error)
-            client.close()

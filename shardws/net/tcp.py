@@ -3,18 +3,24 @@
 Owns the two calls of Linux for that; where they fail, nothing is known, which is 0.
 """
 
-import asyncio
 import fcntl
 import socket
 import struct
 import termios
-from typing import Final
+from typing import Any, Final, Protocol
 
 _INT: Final = struct.Struct("i")
 _BYTES_ACKED: Final = struct.Struct("120xQ")  # struct tcp_info since Linux 4.1
 
 
-def unacknowledged(transport: asyncio.BaseTransport) -> int:
+class HasSocketInfo(Protocol):
+    """A transport, or the wire that is its own."""
+
+    def get_extra_info(self, name: str, /) -> Any:
+        """Return what goes by a name, such as "socket"; None when it is not known."""
+
+
+def unacknowledged(transport: HasSocketInfo) -> int:
     """Return the bytes in the kernel's queue that the peer's kernel has not confirmed."""
     try:
         found = fcntl.ioctl(_number(transport), termios.TIOCOUTQ, bytes(_INT.size))
@@ -23,7 +29,7 @@ def unacknowledged(transport: asyncio.BaseTransport) -> int:
     return int(_INT.unpack(found)[0])
 
 
-def acknowledged(transport: asyncio.BaseTransport) -> int:
+def acknowledged(transport: HasSocketInfo) -> int:
     """Return the bytes that the peer's kernel has confirmed since the connection began."""
     sock = transport.get_extra_info("socket")
     try:
@@ -33,7 +39,7 @@ def acknowledged(transport: asyncio.BaseTransport) -> int:
         return 0
 
 
-def _number(transport: asyncio.BaseTransport) -> int:
+def _number(transport: HasSocketInfo) -> int:
     """Return the descriptor, -1 when there is none."""
     sock = transport.get_extra_info("socket")
     return -1 if sock is None else int(sock.fileno())

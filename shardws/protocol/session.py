@@ -202,6 +202,11 @@ class Session:
         return self._inbound.tail if self._inbound.is_between_messages else None
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether the session holds nothing, so that whole ordinary frames need not come here."""
+        return self._inbound is None and not self.has_more
+
+    @property
     def is_plain(self) -> bool:
         """Every message goes out as one uncompressed frame: `frames_of` need not be called."""
         return self.deflate is None and not self.config.max_frame_size

@@ -40,9 +40,6 @@ def entry(connection: Connection, now: float) -> dict[str, Any]:
     """Return what is shown of a connection; `silent` and `ping` in seconds."""
     host = connection.remote_host
     request = connection.request
-    queued = connection.pending
-    if connection.transport is not None:
-        queued += connection.transport.get_write_buffer_size()
     return {
         "id": connection.id,
         "address": f"[{host}]" if ":" in host else host,
@@ -50,6 +47,6 @@ def entry(connection: Connection, now: float) -> dict[str, Any]:
         "path": redact_query(request.target)[:LONGEST_PATH] if request is not None else "",
         "silent": round(max(0.0, now - connection.seen), 1),
         "ping": round(connection.rtt, 6),
-        "queue_bytes": queued,
+        "queue_bytes": connection.queued,
         "groups": len(connection.groups or ()),
     }

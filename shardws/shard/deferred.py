@@ -39,6 +39,7 @@ class DeferredDispatcher(Dispatcher):
 
     # The program calls do_events itself, and a handler in it may end the program by sys.exit.
     faults = (Exception, asyncio.CancelledError)
+    is_direct = False
 
     def __init__(self, *arguments: Any, **callbacks: Any) -> None:
         super().__init__(*arguments, **callbacks)
@@ -76,8 +77,7 @@ class DeferredDispatcher(Dispatcher):
             connection.await_turn()  # there are none until the queue is shorter
 
     def run(self, connection: Connection, name: str, event: Any) -> None:
-        # A corked connection writes nothing yet: a handler that blocks would wait for itself.
-        if self._queues or (self.is_deferring and connection.corked):
+        if self._queues:
             self._add((connection, name, event))
             return
         self._running.append(connection)

@@ -53,6 +53,8 @@ class Dispatcher:
     # What a handler may raise without harm: it is reported. `sys.exit` in one of them is not meant
     # to take the connections of all, and a CancelledError is of something that it awaited.
     faults: tuple[type[BaseException], ...] = (BaseException,)
+    # Whether the data path may call on_data_in itself instead of `received`.
+    is_direct: bool = True
 
     def __init__(
         self,
@@ -101,7 +103,7 @@ class Dispatcher:
                 try:
                     result = handler(make_data_in(connection_id, kind, payload, eom))
                 except self.faults as error:
-                    self._handler_failed(connection, "on_data_in", error)
+                    self.handler_failed(connection, "on_data_in", error)
                 else:
                     if result is not None:
                         self.start(connection, "on_data_in", result)
@@ -159,7 +161,7 @@ class Dispatcher:
         try:
             result = handler(event)
         except self.faults as error:
-            self._handler_failed(connection, name, error)
+            self.handler_failed(connection, name, error)
             return
         if result is not None:
             self.start(connection, name, result)
@@ -175,7 +177,7 @@ class Dispatcher:
         if not is_work(result):
             return
         self.take(connection, HOLD_TASK)
-        failed = partial(self._handler_failed, connection, name)
+        failed = partial(self.handler_failed, connection, name)
         task = self.tasks.spawn(self._guard(result, failed))
         connection.task = task
         task.add_done_callback(lambda done: self._finished(connection, done))
@@ -300,7 +302,7 @@ class Dispatcher:
         else:
             self._forget(connection)
 
-    def _handler_failed(self, connection: Connection, name: str, error: BaseException) -> None:
+    def handler_failed(self, connection: Connection, name: str, error: BaseException) -> None:
         """Report an exception of a connection's handler, and do what OnHandlerError says."""
         self.failed(connection.id, name, error)
         if self.closes_on_error:

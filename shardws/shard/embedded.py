@@ -60,7 +60,9 @@ class EmbeddedShard:
         else:
             self.shard = Shard(*arguments, dispatcher=GuestDispatcher)
         self.shard.start()
-        self._holdings = forked_children.Holdings(self.shard, loop=descriptors)
+        self._holdings = forked_children.Holdings(
+            self.shard, loop=descriptors, others=self.shard.descriptors
+        )
         self.listener: Listener | None = None
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -77,7 +79,10 @@ class EmbeddedShard:
         address = sockets.resolve(host, port, use_ipv6)
         bound = sockets.open_port(address, is_shared=not is_exclusive)
         bound.listen(backlog)  # immediately, so that clients may connect before the loop runs
-        self.listener = Listener(self.shard.make_connection, bound.sock, self.shard.log, bound.lock)
+        shard = self.shard
+        self.listener = Listener(
+            shard.make_connection, bound.sock, shard.log, bound.lock, shard.plain_pump
+        )
         self._holdings.ports.add(self.listener.port)
         configuration.begin_listening(settings, self.listener.port)
         certificates.show(settings, site)

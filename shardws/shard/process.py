@@ -170,7 +170,7 @@ class ForkedShard:
     def _descriptors(self) -> list[int]:
         """Return what a forked child cannot tell for ours."""
         sockets = (self.context.channel, self.context.source.sock)
-        return [sock.fileno() for sock in sockets if sock.fileno() >= 0]
+        return self.shard.descriptors() + [sock.fileno() for sock in sockets if sock.fileno() >= 0]
 
     async def main(self) -> int:
         """Run from start to stop; return the exit code."""

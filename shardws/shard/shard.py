@@ -20,11 +20,11 @@ from shardws.log import shard_logger
 from shardws.net.addresses import plain_address
 from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
-from shardws.net.connection.joiner import Joiner
-from shardws.net.connection.sharing import share
+from shardws.net.connection.sharing import Sharing
 from shardws.net.connection.states import ENDING, LOST
 from shardws.net.interning import InternedTexts
-from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
+from shardws.net.pump import Pump, Wire
+from shardws.outcomes import QUEUED, FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.protocol.keepalive import Wheel
 from shardws.protocol.proxy import Endpoint
 from shardws.protocol.request import Request
@@ -41,7 +41,6 @@ from shardws.shard import configuration, configuring, owners
 from shardws.shard.admission import Admission
 from shardws.shard.context import ShardContext
 from shardws.shard.dispatch import Dispatcher
-from shardws.shard.flushing import Flusher
 from shardws.shard.log_events import EventLog
 from shardws.shard.loop_thread import LoopThread
 from shardws.shard.opening import Opening
@@ -52,10 +51,14 @@ from shardws.shard.tls import ShardTLS
 from shardws.shard.turns import Turns
 from shardws.shard.view import ConnectionView
 from shardws.stats import (
+    BYTES_IN,
+    BYTES_OUT,
     DISCONNECTED,
     GENERATION,
     HEARTBEAT,
     LOOP_LAG,
+    MESSAGES_IN,
+    MESSAGES_OUT,
     PID,
     QUEUE_BYTES,
     REFUSED,
@@ -96,7 +99,17 @@ class Shard:
         make = partial(dispatcher, ended=self._leave, forget=self._forget)
         self.dispatch = make(loop, handlers, self.row, self.log, turns=Turns(loop, self.log))
         self.counters = self.dispatch.counters
-        self.joiner = Joiner()
+        self.pump = Pump(
+            handlers=handlers,
+            dispatch=self.dispatch,
+            event_type=events.DataIn,
+            queued=QUEUED,
+            row=self.row,
+            index=(MESSAGES_IN, BYTES_IN, MESSAGES_OUT, BYTES_OUT),
+            call_soon=loop.call_soon,
+            time=loop.time,
+            on_error=self._wire_failed,
+        )
         self.registry = Registry()
         thread = LoopThread()
         self.routing_sink = ShardRoutingSink(
@@ -114,16 +127,15 @@ class Shard:
             link_high_mark=settings[table.LINK_HIGH_MARK],
             row=self.row,
         )
-        self.router = router(self.mesh, self.registry, self.routing_sink, share)
+        self.router = router(self.mesh, self.registry, self.routing_sink, Sharing(self.pump).share)
         self._limit()
         self.connections: set[Connection] = set()  # opening ones too
         self._full: set[Connection] = set()
-        self.flush_later = Flusher(loop, self.log).add  # of Owner, too
         self._wheel: Wheel[Connection] = Wheel(self.now, TICK_S)
         self._beat_due = 0.0
         self._beat: asyncio.TimerHandle | None = None
         self.log_events = EventLog(self.dispatch, settings, self.mesh.log)
-        self.received = self.log_events.traced(self.dispatch.received)  # of Owner: no call more
+        self._choose_receiver()
         self.admission = Admission(self, self.dispatch, settings, context)
         self.opening = Opening(self, self.admission, self.dispatch, settings, context)
         self.tls: ShardTLS | None = None
@@ -137,7 +149,18 @@ class Shard:
         self.row[GENERATION] = self.context.generation
         self.row[STARTED] = int(self.loop.time() * 1e9)
         self._beat_due = self.loop.time()
+        if self.pump.owns_sockets:
+            self.loop.add_reader(self.pump.fileno(), self.pump.turn)
         self._tick()
+
+    def descriptors(self) -> list[int]:
+        """Return the descriptors that are no sockets."""
+        return [self.pump.fileno()] if self.pump.owns_sockets else []
+
+    @property
+    def plain_pump(self) -> Pump | None:
+        """What serves accepted sockets: the pump, or None for the loop's own TLS transports."""
+        return self.pump if self.tls is None else None
 
     def secure(self, site: CertificateSet | None) -> None:
         """Speak TLS with who connects from now on, with these certificates; None: do not."""
@@ -151,20 +174,21 @@ class Shard:
         self._unsubscribe()
         self.calls.close()
         self.admission.close()
+        if self.pump.owns_sockets:
+            self.loop.remove_reader(self.pump.fileno())
         self.log.sum_up(is_end=True)
         if self._beat is not None:
             self._beat.cancel()
             self._beat = None
 
     def _tick(self) -> None:
-        now = self.now = self.loop.time()
+        now = self.now = self.pump.now = self.loop.time()
         row = self.row
         # The loop's clock is CLOCK_MONOTONIC, the same in all processes of the host.
         row[HEARTBEAT] = int(now * 1e9)
         row[LOOP_LAG] = max(0, int((now - self._beat_due) * 1e6))
         if self._full or row[QUEUE_BYTES]:
-            wires = [one.transport for one in self._full if one.transport is not None]
-            row[QUEUE_BYTES] = sum(wire.get_write_buffer_size() for wire in wires)
+            row[QUEUE_BYTES] = sum(connection.queued for connection in self._full)
         self.partial_messages.look(now)
         for connection in self._wheel.advance(now):
             connection.expire(now)
@@ -189,10 +213,17 @@ class Shard:
         self.config = new = configuration.connection_config(self.settings)
         for part in (self.log_events, self.admission, self.opening):
             part.reconfigure()
-        self.received = self.log_events.traced(self.dispatch.received)
+        self._choose_receiver()
         self._limit()
         if row.when is When.LIVE:  # the others are for connections accepted from now on
             configuration.follow(self.connections, new)
+
+    def _choose_receiver(self) -> None:
+        """Set `received` (Owner), and whether the pump may call handlers without it."""
+        dispatch = self.dispatch
+        self.received = self.log_events.traced(dispatch.received)
+        is_traced = self.received != dispatch.received
+        self.pump.is_direct = dispatch.is_direct and not is_traced
 
     def _limit(self) -> None:
         self.router.limit_groups(self.settings[table.MAX_GROUPS])
@@ -338,6 +369,13 @@ class Shard:
         self._wheel.add(connection, due)
 
     # -- inner -----------------------------------------------------------------------------
+
+    def _wire_failed(self, wire: Wire | None, error: BaseException) -> None:
+        """Log what a connection raised into the data path: a fault of ours, and its end."""
+        who = 0 if wire is None else wire.id
+        self.log.error("connection %d failed", who, exc_info=error, extra={"connection_id": who})
+        if wire is not None:
+            wire.abort_wire()
 
     def enter(self, connection: Connection) -> None:
         """Note in shared memory that a connection is being told Connected."""

@@ -47,7 +47,7 @@ def socket_of(server: WebSocketServer) -> str:
     """Return the socket of the only connection."""
     shard: Any = server._shard
     (connection,) = shard.connections
-    number = connection.transport.get_extra_info("socket").fileno()
+    number = connection.get_extra_info("socket").fileno()
     return os.readlink(f"/proc/self/fd/{number}")
 
 

@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from shardws import DataIn, Disconnected, Error, Outcome, SendOutcome, ShardwsError
+from shardws.net.pump import IMPLEMENTATION
 from tests.shard.server_fixture import EventRecorder, client, listening, new_server, receive, run
 
 
@@ -59,14 +60,21 @@ def test_a_frame_that_cannot_be_written_ends_its_connection_and_no_other(
             first, second = await client(url), await client(url)
             a, b = [event[1] for event in await recorder.wait_for("connected", 2)]
             router: Any = server._router
-            router.send(a, 2, "no bytes at all")  # behind the checks of the public surface
+            if IMPLEMENTATION == "c":  # which copies at once, so that the mistake is the caller's
+                with pytest.raises(TypeError):
+                    router.send(a, 2, "no bytes at all")
+                server.send_text(a, "x")
+                assert await receive(first) == "x"
+            else:
+                router.send(a, 2, "no bytes at all")  # behind the checks of the public surface
             server.send_text(b, "y")
             assert await receive(second) == "y"
-            with pytest.raises(ConnectionClosed):
-                await receive(first)
+            if IMPLEMENTATION == "python":
+                with pytest.raises(ConnectionClosed):
+                    await receive(first)
+                assert "connection 1 failed" in caplog.text
 
     run(main())
-    assert "could not be written" in caplog.text
 
 
 def test_an_on_error_that_sends_to_the_dead_does_not_turn_for_ever() -> None:

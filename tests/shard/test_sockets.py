@@ -22,8 +22,7 @@ async def accepted(server: WebSocketServer) -> socket.socket:
     await client(f"ws://{server.local_host}:{server.local_port}")
     identity = (await recorder.wait_for("connected"))[-1][1]
     assert server._shard is not None
-    transport = server._shard.find(identity).transport
-    found: socket.socket = transport.get_extra_info("socket")  # type: ignore[union-attr]
+    found: socket.socket = server._shard.find(identity).get_extra_info("socket")
     return found
 
 

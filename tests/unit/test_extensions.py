@@ -6,7 +6,9 @@ from importlib import import_module
 import pytest
 
 
-@pytest.mark.parametrize("name", ["shardws.protocol._frames", "shardws._hotpath"])
+@pytest.mark.parametrize(
+    "name", ["shardws.protocol._frames", "shardws._hotpath", "shardws.net.pump._pump"]
+)
 def test_an_extension_is_there_where_a_compiler_is(name: str) -> None:
     """A renamed header once left the Python implementation to run, at half the speed."""
     if shutil.which("cc") is None:

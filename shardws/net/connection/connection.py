@@ -9,15 +9,13 @@ read, the socket is not read and the connection waits in the shard's queue of tu
 While a handler or a decision holds it, nothing is parsed or inflated; the socket is read on, up to
 a bound, so that a client that leaves is noticed. What it sent before it left is still told.
 
-The class has two halves. The hot half runs for every message; its attributes come first in
-`__init__`. The cold half runs when a connection opens, when time passes, and when it ends; it
-calls the hot half, which calls back only where something is out of the ordinary.
+The part that runs for every message is its base, the Wire (net.pump), in C where there was a
+compiler: reading whole ordinary frames, the outgoing queue, one write per loop turn. This class
+does what is out of the ordinary: it opens a connection, reads what the wire gives it
+(`bytes_received`), frames what the wire does not (`send_slowly`), keeps time, and ends.
 
-Frames sent from inside `data_received` of the same connection leave in one write at its end, which
-is what `corked` stands for. All others leave in one write at the end of the loop turn, those of
-many connections a few turns later (shard.flushing). Nothing waits for a timer. The outgoing queue
-is bounded by the transport's high mark: above it `send` answers by policy until the transport has
-drained below the low mark.
+The outgoing queue is bounded by the high mark: above it `send` answers by policy until the queue
+has drained below the low mark.
 
 An idle connection must cost little memory: attributes are slots, and what few connections need is
 in `extras`.
@@ -31,11 +29,10 @@ from typing import Any, Final, cast
 from shardws.close_reasons import IDLE, QUEUE_FULL
 from shardws.errors import HandshakeError
 from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY
-from shardws.interfaces import ByteTransport, Source
+from shardws.interfaces import Source
 from shardws.net.addresses import plain_address
 from shardws.net.config import Policy
 from shardws.net.connection.extras import Extras
-from shardws.net.connection.joiner import ANSWER
 from shardws.net.connection.multipart import Multipart
 from shardws.net.connection.owner import Owner
 from shardws.net.connection.states import (
@@ -57,20 +54,17 @@ from shardws.net.connection.states import (
     STOP_TURN,
 )
 from shardws.net.options import UNTOUCHED
+from shardws.net.pump import Wire
 from shardws.net.shutdown import HasSocket, shut_down
 from shardws.net.tcp import acknowledged, unacknowledged
 from shardws.outcomes import DROPPED, GONE, QUEUED, Outcome, SendOutcome
-from shardws.protocol import codec, handshake
+from shardws.protocol import handshake
 from shardws.protocol.formats import message_of
-from shardws.protocol.frames import BINARY, CLOSE, Frame, Item, header
+from shardws.protocol.frames import BINARY, CLOSE, Item
 from shardws.protocol.keepalive import NEVER, Action, Ahead, round_trip, token
 from shardws.protocol.request import Request
 from shardws.protocol.session import Session, State
 
-# More than this in one turn is written at once, so that one handler cannot pile up the turn.
-TURN_BYTES: Final = 256 * 1024
-# A payload from here on is handed to the transport as it is, not copied into a joined block.
-LARGE_BYTES: Final = 64 * 1024
 PING_BYTE: Final = 0x89
 PONG_BYTE: Final = 0x8A
 # A plain name: looking up a member of an enumeration would be seen in the cost of a message.
@@ -95,64 +89,36 @@ LONGEST_END_S: Final = 60.0
 SEGMENT: Final = 1500
 
 
-class Connection(asyncio.Protocol):
+class Connection(Wire):
     """One client; its states are in `states`."""
 
     __slots__ = (
-        "active",
         "backlog",
-        "blocked",
         "cell",
         "config",
-        "corked",
         "deadline",
         "entries",
         "extras",
         "groups",
-        "holds",
-        "id",
-        "is_framed",
         "local_address",
-        "outbox",
         "owner",
-        "pending",
         "ping_at",
         "reader",
         "remote_host",
         "remote_port",
         "request",
         "rtt",
-        "seen",
         "session",
-        "size",
-        "state",
-        "stops",
         "task",
-        "transport",
-        "uncounted",
         "was_opened",
     )
 
     def __init__(self, owner: "Owner[Connection]") -> None:
-        # The hot half.
+        self.bind(owner.pump)
+        self.stops = STOP_OPENING  # states.STOP_*
         self.owner = owner
         self.config = owner.config
-        self.id = 0
-        self.state = OPENING
-        self.transport: ByteTransport | None = None
         self.session: Session | None = None
-        self.outbox: list[Frame] = []
-        self.pending = 0  # payload bytes in outbox
-        self.size = 0  # payload bytes of the last message that was taken
-        self.is_framed = False  # some of outbox are finished frames
-        self.uncounted = 0  # of outbox: what is no message, or not the last frame of one
-        self.corked = False  # inside data_received, whose end will flush
-        self.blocked = 0  # states.BLOCKED_*
-        self.holds = 0  # states.HOLD_*
-        self.stops = STOP_OPENING  # states.STOP_*
-        self.seen = 0.0  # owner.now when the peer was last heard
-        self.active = 0.0  # owner.now when something other than our pings last left
-        # The cold half.
         self.reader: handshake.HandshakeReader | None = None
         self.request: Request | None = None
         self.extras: Extras | None = None
@@ -170,18 +136,15 @@ class Connection(asyncio.Protocol):
         self.backlog: list[Any] | None = None
         self.groups: set[str] | None = None
 
-    # == The hot half: for every message =====================================================
+    # -- what the wire does not read itself --------------------------------------------------
 
-    # -- reading -----------------------------------------------------------------------------
-
-    def data_received(self, data: bytes) -> None:
+    def bytes_received(self, data: bytes) -> None:
+        """Read what is no run of whole ordinary frames, or what the connection has to wait with."""
         if self.stops:
             self._read_ahead(data)
             return
         session: Session = self.session  # type: ignore[assignment]  # else there is STOP_OPENING
         owner = self.owner
-        self.seen = owner.now
-        self.corked = True
         size = len(data)
         items = session.receive(data)
         if size >= TIMED_READ:
@@ -190,12 +153,9 @@ class Connection(asyncio.Protocol):
             owner.received(self, items, size)
         else:
             owner.counters.received(0, size)
-        # What follows is `settle`, without the call.
-        self.corked = False
         if session.is_due:
             self.settle(session)
-        elif self.outbox:
-            self.flush()
+        self.is_at_rest = session.is_at_rest
 
     def _tell_large(self, session: Session, items: list[Item], size: int) -> None:
         """Have the items of a read told that may have many, and see how long that takes."""
@@ -206,16 +166,14 @@ class Connection(asyncio.Protocol):
             self.await_turn()
 
     def settle(self, session: Session) -> None:
-        """Uncork the connection, write what has collected and follow the session's state."""
-        self.corked = False
+        """Queue the session's replies and follow its state."""
         session.is_due = False
         if session.nothings:
             session.charge(self.owner.now)
         if session.replies:
             self._take_replies(session)
-        if self.outbox:
-            self.flush()
         if session.state is not IN_SESSION:
+            self.flush()
             self._follow(session)
         elif session.held:
             self.owner.holding(self)
@@ -278,7 +236,6 @@ class Connection(asyncio.Protocol):
 
     def _work(self, session: Session) -> int:
         """Work one slice of what was read; return how many items it had."""
-        self.corked = True
         if session.has_more:
             items, size = session.go_on(), 0
         else:  # read ahead, and not counted yet
@@ -286,6 +243,8 @@ class Connection(asyncio.Protocol):
             items, size = session.receive(raw), len(raw)
         self.owner.received(self, items, size)
         self.settle(session)
+        self.is_at_rest = session.is_at_rest
+        self.flush()
         return len(items)
 
     def go_on(self) -> None:
@@ -326,6 +285,7 @@ class Connection(asyncio.Protocol):
 
     def drop_input(self) -> None:
         """Forget what was read and not told yet."""
+        self.forget_input()
         if self.extras is not None:
             self.extras.raw = bytearray()
         if self.session is not None:
@@ -333,35 +293,19 @@ class Connection(asyncio.Protocol):
 
     def _set_stops(self, stops: int) -> None:
         before, self.stops = self.stops & NOT_READ, stops
-        if bool(before) != bool(stops & NOT_READ) and self.transport is not None:
+        if bool(before) != bool(stops & NOT_READ):
             if not before:
-                self.transport.pause_reading()
+                self.pause_reading()
             else:
-                self.transport.resume_reading()
+                self.resume_reading()
 
     # -- sending -----------------------------------------------------------------------------
 
-    def send(self, kind: int, payload: bytes) -> SendOutcome:
+    def send_slowly(self, kind: int, payload: bytes) -> SendOutcome:
         """Queue one message or control frame; `kind` is 1, 2, 9 or 10."""
         if self.state != OPEN or self.blocked:
             return self._divert(kind, payload, is_part=True)
-        session = self.session
-        assert session is not None
-        outbox = self.outbox
-        if not outbox and not self.corked:
-            self.owner.flush_later(self)
-        if session.deflate is None and not session.config.max_frame_size:  # `is_plain`
-            outbox.append((0x80 | kind, payload))
-        else:
-            frames = session.frames_of(kind, payload)
-            self.uncounted += len(frames) - 1
-            outbox += frames
-        if kind > BINARY:
-            self.uncounted += 1
-        self.size = size = len(payload)
-        self.pending += size
-        if self.pending > TURN_BYTES:
-            self.flush()
+        self.put(kind, payload)
         return QUEUED
 
     def formatted(self, payload: bytes) -> tuple[int, bytes]:
@@ -381,54 +325,11 @@ class Connection(asyncio.Protocol):
         """Queue a message or a part of one, whatever blocks; the caller keeps the bound."""
         session = self.session
         assert session is not None
-        if not self.outbox and not self.corked:
-            self.owner.flush_later(self)
-        frames = session.frames_of(kind, payload, is_first, is_last)
-        self.uncounted += len(frames) - (kind <= BINARY and is_last)
-        self.outbox += frames
+        *others, (first, last) = session.frames_of(kind, payload, is_first, is_last)
+        for frame in others:
+            self.append(*frame, False)
+        self.append(first, last, kind <= BINARY and is_last)
         self.size = len(payload)
-        self.pending += self.size
-
-    def flush(self) -> None:
-        """Write the outbox: as one block, unless there are large payloads."""
-        frames = self.outbox
-        transport = self.transport
-        if not frames or transport is None:
-            return
-        self.outbox = []
-        pending, self.pending = self.pending, 0
-        counters = self.owner.counters
-        self.active = self.owner.now
-        count = len(frames) - self.uncounted
-        self.uncounted = 0
-        if pending < LARGE_BYTES:
-            if self.is_framed:
-                self.is_framed = False
-                data = self.owner.joiner.join(frames)
-            else:
-                data = codec.join(frames)
-            counters.sent(count, len(data))
-            transport.write(data)
-            return
-        self.is_framed = False
-        counters.sent(count, sum(map(self._write_large, frames)))
-
-    def _write_large(self, frame: Frame) -> int:
-        """Write one frame, its payload copied once at most; return the bytes."""
-        first, payload = frame
-        transport = self.transport
-        if transport is None:  # an earlier write broke it
-            return 0
-        if first < 0:
-            transport.write(payload)
-            return len(payload)
-        head = header(first, len(payload))
-        if len(payload) < LARGE_BYTES:
-            transport.write(b"".join((head, payload)))
-        else:
-            transport.write(head)
-            transport.write(payload)
-        return len(head) + len(payload)
 
     # -- replies of the session --------------------------------------------------------------
 
@@ -446,8 +347,7 @@ class Connection(asyncio.Protocol):
             # A peer that pings and does not read: only the newest pong is owed (RFC 6455 5.5.3).
             self.extra().late_pong = reply
         else:
-            self.outbox.append(reply)
-            self.uncounted += 1
+            self.append(*reply, False)
 
     # -- marks of the outgoing queue ---------------------------------------------------------
 
@@ -471,9 +371,7 @@ class Connection(asyncio.Protocol):
     @property
     def waiting(self) -> int:
         """Bytes that were taken and have not reached the kernel."""
-        waiting = self.pending
-        if self.transport is not None:
-            waiting += self.transport.get_write_buffer_size()
+        waiting = self.queued
         if self.blocked & BLOCKED_PARTS:
             waiting += self.multipart.waiting
         return waiting
@@ -482,8 +380,6 @@ class Connection(asyncio.Protocol):
     def bytes_sent(self) -> int:
         """Payload bytes of the last message that have reached the kernel."""
         return max(0, self.size - self.waiting)
-
-    # == The cold half: opening, time, the end, and what is out of the ordinary ==============
 
     def extra(self) -> Extras:
         """Return `extras`, made now if need be."""
@@ -520,8 +416,7 @@ class Connection(asyncio.Protocol):
     def _send_late_pong(self) -> None:
         extras = self.extras
         if extras is not None and extras.late_pong is not None and self.state in (OPEN, CLOSING):
-            self.outbox.append(extras.late_pong)
-            self.uncounted += 1
+            self.append(*extras.late_pong, False)
             extras.late_pong = None
             self.flush()
 
@@ -564,15 +459,16 @@ class Connection(asyncio.Protocol):
     # -- opening -----------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(ByteTransport, transport)
-        wire = cast(asyncio.Transport, transport)
         config = self.config
-        wire.set_write_buffer_limits(config.high_mark, config.low_mark)
+        self.high_mark, self.low_mark = config.high_mark, config.low_mark
+        own: object = self
+        if transport is not own:  # a wire with a socket is its own transport
+            self.attach(transport)
         if config.options is not UNTOUCHED:
-            config.options.apply(transport.get_extra_info("socket"))
+            config.options.apply(self.get_extra_info("socket"))
         # Thousands of connections share one address text: behind a proxy, and at this end anyway.
         shared = self.owner.interned.shared
-        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        peer, here = self.get_extra_info("peername"), self.get_extra_info("sockname")
         if peer and not self.remote_host:
             self.remote_host, self.remote_port = shared(plain_address(peer[0])), peer[1]
         if here:
@@ -649,10 +545,10 @@ class Connection(asyncio.Protocol):
         self.stops &= ~STOP_OPENING
         self.session = session
         self.was_opened = True
-        self.corked = True
-        self.outbox.append((ANSWER, answer))
-        self.is_framed = True
-        self.uncounted = 1
+        self.write(answer)
+        self.is_plain = session.is_plain
+        self.is_at_rest = session.is_at_rest
+        self.max_size = session.config.max_message_size
         self.schedule_keepalive(self.owner.now)
 
     def feed_rest(self) -> None:
@@ -666,10 +562,10 @@ class Connection(asyncio.Protocol):
 
     def refuse(self, error: HandshakeError) -> None:
         """Answer the opening request with an HTTP error and end."""
-        if self.transport is None or self.state >= ENDING:
+        if not self.is_attached or self.state >= ENDING:
             return
         self.owner.refused(self, error)
-        self.transport.write(handshake.refuse(error))
+        self.write(handshake.refuse(error))
         self._linger()
 
     # -- the deadline ------------------------------------------------------------------------
@@ -750,23 +646,21 @@ class Connection(asyncio.Protocol):
         if self.timeout:
             self.extra().quiet_since = self._moved_at
         self.ping_at = now
-        self.outbox.append((PING_BYTE, token(now)))  # past the bound: it must not be refused
-        self.uncounted += 1
+        self.append(PING_BYTE, token(now), False)  # past the bound: it must not be refused
         self.flush()
         self.active = active
-        transport = cast(asyncio.Transport, self.transport)
-        waiting = transport.get_write_buffer_size() + unacknowledged(transport)
+        waiting = self.queued + unacknowledged(self)
         if waiting > SEGMENT:
-            self.extra().ahead = Ahead(acknowledged(transport), waiting)
+            self.extra().ahead = Ahead(acknowledged(self), waiting)
         elif self.extras is not None:
             self.extras.ahead = None
 
     def _is_ping_under_way(self) -> bool:
         """Whether what stands in front of our ping still goes down."""
         extras = self.extras
-        if extras is None or extras.ahead is None or self.transport is None:
+        if extras is None or extras.ahead is None or not self.is_attached:
             return False
-        return extras.ahead.has_moved(acknowledged(cast(asyncio.Transport, self.transport)))
+        return extras.ahead.has_moved(acknowledged(self))
 
     def take_pong(self, payload: bytes, is_alone: bool) -> bool:
         """Note the round trip when the pong answers our ping; False for any other pong.
@@ -821,9 +715,7 @@ class Connection(asyncio.Protocol):
 
     def _under_way(self) -> int:
         """Bytes that were taken and have not reached the peer's kernel."""
-        if self.transport is None:
-            return 0
-        return self.waiting + unacknowledged(cast(asyncio.Transport, self.transport))
+        return self.waiting + unacknowledged(self) if self.is_attached else 0
 
     @property
     def _moved_at(self) -> float:
@@ -845,13 +737,8 @@ class Connection(asyncio.Protocol):
         if self.state != OPEN:
             return GONE if self.state == LOST else DROPPED
         session.close(code, reason)
-        if self.corked:
-            # The close frame is queued now: what is sent afterwards must not overtake it.
-            self._take_replies(session)
-            self.flush()
-            self._follow(session)
-        else:
-            self.settle(session)
+        # The close frame is queued now: what is sent afterwards must not overtake it.
+        self.settle(session)
         return QUEUED
 
     def _follow(self, session: Session) -> None:
@@ -917,8 +804,7 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         """Close TCP after what is written, and by force when that takes too long."""
         self._begin_end()
-        if self.transport is not None:
-            self.transport.close()
+        self.close_wire()
 
     def _linger(self) -> None:
         """Send FIN but go on reading: closing with unread bytes would send a reset.
@@ -927,12 +813,8 @@ class Connection(asyncio.Protocol):
         """
         self._begin_end()
         self.reader = None
-        transport = cast(asyncio.Transport, self.transport)
         self._set_stops(self.stops & ~STOP_FULL)  # in its turn it is read on, too
-        if transport.can_write_eof():
-            transport.write_eof()
-        else:
-            transport.close()
+        self.end_output()
 
     def broken(self, reason: str) -> None:
         """End because TLS below has ended; `reason` is told if no close frame says another."""
@@ -951,21 +833,19 @@ class Connection(asyncio.Protocol):
         self._cut()
 
     def _cut(self) -> None:
-        if self.transport is not None:
+        if self.is_attached:
             self.state = max(self.state, ENDING)
-            self.transport.abort()
+            self.abort_wire()
         elif self.state == LOST:
             self._tell_late_end()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.transport is not None:
             shut_down(cast(HasSocket, self.transport))
+        self.attach(None)  # which tells what the wire kept
         self.state = LOST
         self._cancel_parts()
-        self.transport = None
         self.reader = None
-        self.outbox = []
-        self.pending = 0
         if not self.is_told:
             self.owner.left(self)  # once: what runs from now on belongs to the end
         if not self.has_input:

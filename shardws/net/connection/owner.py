@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 from shardws.errors import HandshakeError
 from shardws.hotpath import Counting
 from shardws.net.config import ConnectionConfig
-from shardws.net.connection.joiner import Joiner
 from shardws.net.interning import InternedTexts
+from shardws.net.pump import Pump
 from shardws.outcomes import LaterSend, Outcome, SendOutcome
 from shardws.protocol.request import Request
 from shardws.protocol.session import Ending, Item
@@ -26,7 +26,7 @@ class Owner(Protocol[ConnectionT]):
     config: ConnectionConfig
     row: Words
     counters: Counting
-    joiner: Joiner
+    pump: Pump
     now: float  # the loop's time at the last tick, in seconds
     interned: InternedTexts
 
@@ -60,5 +60,4 @@ class Owner(Protocol[ConnectionT]):
 
     def refused(self, connection: ConnectionT, error: HandshakeError) -> None: ...
     def unsent(self, connection_id: int, outcome: Outcome) -> SendOutcome: ...
-    def flush_later(self, connection: ConnectionT) -> None: ...
     def wake_at(self, connection: ConnectionT, due: float) -> None: ...

@@ -1,56 +1,32 @@
-"""One message to many connections of a shard: one frame for all, and one block of bytes to write.
+"""One message to many connections of a shard: one frame for all.
 
-With a thousand subscribers this is done a thousand times for each message, so:
-
-- the queueing stands in one loop here, not in a call for each connection (`Connection.send` does
-  the same for a single connection);
-- all of them get the same tuple in their outbox, and outboxes with the same tuples are written from
-  the same block (`joiner`).
+The pump queues it for every connection that takes it as it is. What is left over here has deflate
+or fragmentation of its own, is full, or closes.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
-from shardws.net.connection.connection import TURN_BYTES, Connection
-from shardws.net.connection.joiner import FRAMED
-from shardws.net.connection.states import OPEN
+from shardws.net.connection.connection import Connection
+from shardws.net.pump import Pump
 from shardws.outcomes import QUEUED, Outcome
-from shardws.protocol import codec
-from shardws.protocol.frames import Frame
 
 
-def share(connections: Iterable[Any], kind: int, payload: bytes) -> list[Connection]:
-    """Queue one message (kind 1, 2) for each connection; return those that are full.
+class Sharing:
+    """Sends to many of the connections of one pump."""
 
-    Connections that are closing are passed over. A connection with deflate or fragmentation of its
-    own gets the payload instead of the shared frame.
-    """
-    item: Frame = FRAMED, codec.join([(0x80 | kind, payload)])
-    size = len(payload)
-    full: list[Connection] = []
-    connection: Connection
-    for connection in connections:
-        session = connection.session
-        if (
-            session is None
-            or connection.state != OPEN
-            or connection.blocked
-            or session.deflate is not None
-            or session.config.max_frame_size
-        ):
-            if _is_full(connection, kind, payload):
-                full.append(connection)
-            continue
-        outbox = connection.outbox
-        if not outbox and not connection.corked:
-            connection.owner.flush_later(connection)
-        outbox.append(item)
-        connection.is_framed = True
-        connection.size = size
-        connection.pending = pending = connection.pending + size
-        if pending > TURN_BYTES:
-            connection.flush()
-    return full
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+
+    def share(self, connections: Iterable[Any], kind: int, payload: bytes) -> list[Connection]:
+        """Queue one message (kind 1, 2) for each connection; return those that are full.
+
+        Connections that are closing are passed over.
+        """
+        others = self._pump.share(connections, kind, payload)
+        return [
+            one for one in others if isinstance(one, Connection) and _is_full(one, kind, payload)
+        ]
 
 
 def _is_full(connection: Connection, kind: int, payload: bytes) -> bool:

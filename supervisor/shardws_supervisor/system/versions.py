@@ -8,6 +8,7 @@ import platform
 from importlib import metadata
 
 from shardws import hotpath
+from shardws.net import pump
 from shardws.protocol import codec
 
 NAMES = ("shardws", "uvloop", "wsproto", "pyOpenSSL")
@@ -25,7 +26,7 @@ def of(name: str) -> str:
 def banner() -> str:
     """Return the first line of the log."""
     versions = ", ".join(f"{name} {of(name)}" for name in NAMES)
-    return f"{versions}, Python {platform.python_version()}, {_codec()} codec"
+    return f"{versions}, Python {platform.python_version()}, {_codec()} codec and data path"
 
 
 def report() -> dict[str, str]:
@@ -35,6 +36,10 @@ def report() -> dict[str, str]:
 
 def _codec() -> str:
     """Return the implementations in use; they differ when one of the extensions was not built."""
-    if hotpath.implementation.IMPLEMENTATION == codec.IMPLEMENTATION:
-        return codec.IMPLEMENTATION
-    return f"{codec.IMPLEMENTATION} (with {hotpath.implementation.IMPLEMENTATION} hot path)"
+    others = {
+        "hot path": hotpath.implementation.IMPLEMENTATION,
+        "data path": pump.IMPLEMENTATION,
+    }
+    chosen = codec.IMPLEMENTATION
+    different = [f"{other} {name}" for name, other in others.items() if other != chosen]
+    return f"{chosen} (with {', '.join(different)})" if different else chosen

@@ -1,29 +1,49 @@
 """connection_list: what operators see of a connection, and the bounds of the list."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from shardws import DataIn
 from shardws.net.connection import Connection
+from shardws.net.pump import Pump
+from shardws.outcomes import QUEUED
 from shardws.protocol.request import Request
 from shardws.routing.registry import Registry
 from shardws.shard import connection_list
+from shardws.stats import Stats
 
 
 class Transport:
     def get_write_buffer_size(self) -> int:
-        return 700
+        return 730
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None:
+        """Not looked at."""
+
+
+PUMP = Pump(
+    handlers=None,
+    dispatch=None,
+    event_type=DataIn,
+    queued=QUEUED,
+    row=Stats(1).row(0),
+    index=(0, 1, 2, 3),
+    call_soon=lambda callback: None,
+    time=lambda: 0.0,
+    on_error=lambda wire, error: None,
+)
 
 
 def connection_of(number: int, *, host: str = "10.0.0.7", target: str = "/room") -> Connection:
     """Return a connection as far as the connection_list looks at it."""
     connection = Connection.__new__(Connection)
+    connection.bind(PUMP)
     connection.id = number
     connection.remote_host, connection.remote_port = host, 4711
     connection.request = Request(f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
-    connection.pending = 30
-    connection.transport = Transport()  # type: ignore[assignment]  # only its buffer is asked for
+    connection.attach(cast(Any, Transport()))
     connection.seen = 98.75
     connection.rtt = 0.0015004
     connection.groups = {"a", "b"}
@@ -82,9 +102,10 @@ def test_an_address_with_colons_is_in_brackets() -> None:
 
 def test_what_has_gone_is_shown_as_it_was() -> None:
     connection = connection_of(1)
-    connection.transport = connection.request = connection.groups = None
+    connection.attach(None)
+    connection.request = connection.groups = None
     (entry,) = listed(Shard(connection), 1)["connections"]
-    assert (entry["path"], entry["queue_bytes"], entry["groups"]) == ("", 30, 0)
+    assert (entry["path"], entry["queue_bytes"], entry["groups"]) == ("", 0, 0)
 
 
 def test_the_list_is_bounded_and_the_total_is_not() -> None:

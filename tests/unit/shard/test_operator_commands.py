@@ -5,12 +5,28 @@ from typing import Any, cast
 
 import pytest
 
+from shardws import DataIn
 from shardws.errors import ShardwsError, UsageError
 from shardws.net.connection import Connection
+from shardws.net.pump import Pump
+from shardws.outcomes import QUEUED
 from shardws.protocol.request import Request
 from shardws.routing.registry import Registry
 from shardws.shard import operator_commands
+from shardws.stats import Stats
 from shardws_supervisor.shards.channel import LONGEST_MESSAGE
+
+PUMP = Pump(
+    handlers=None,
+    dispatch=None,
+    event_type=DataIn,
+    queued=QUEUED,
+    row=Stats(1).row(0),
+    index=(0, 1, 2, 3),
+    call_soon=lambda callback: None,
+    time=lambda: 0.0,
+    on_error=lambda wire, error: None,
+)
 
 
 class Shard:
@@ -22,6 +38,7 @@ class Shard:
         self.closed: list[int] = []
         for number, host in enumerate(hosts, 1):
             connection = Connection.__new__(Connection)
+            connection.bind(PUMP)
             connection.id, connection.remote_host = number, host
             self.registry.add(connection)
 
@@ -71,8 +88,8 @@ class Lists(Shard):
         octets = b"\xe9" * 200_000
         connection.request = Request(head % ((octets,) * 4))
         connection.groups = {f"{number:04}" + "\x01" * 1020 for number in range(1000)}
-        connection.pending, connection.seen, connection.rtt = 0, 99.0, 0.0
-        connection.remote_port, connection.transport = 4711, None
+        connection.seen, connection.rtt = 99.0, 0.0
+        connection.remote_port = 4711
 
 
 def test_what_a_client_chooses_is_cut_in_what_is_shown_of_it() -> None:

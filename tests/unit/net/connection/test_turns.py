@@ -10,9 +10,12 @@ from typing import Any, cast
 
 import pytest
 
+from shardws.events import DataIn
 from shardws.net.connection import Connection
 from shardws.net.connection.connection import LONG_READ, MOST_KEPT
 from shardws.net.connection.states import CLOSING, HOLD_TASK, LOST, OPEN
+from shardws.net.pump import Pump
+from shardws.outcomes import QUEUED
 from shardws.protocol import slices
 from shardws.protocol.deflate import Profile, negotiate
 from shardws.protocol.session import Item, Session, SessionConfig
@@ -43,6 +46,8 @@ class Wire:
     def resume_reading(self) -> None:
         self.is_reading = True
 
+    def set_write_buffer_limits(self, high: int, low: int) -> None: ...
+
     def get_write_buffer_size(self) -> int:
         return 0
 
@@ -63,6 +68,10 @@ class Counters:
     def sent(self, messages: int, size: int) -> None: ...
 
 
+def raise_it(_wire: object, error: BaseException) -> None:
+    raise error
+
+
 class Owner:
     """A shard that notes what it is told."""
 
@@ -70,6 +79,18 @@ class Owner:
         self.config = SimpleNamespace(close_timeout=10.0, idle_timeout=0.0)
         self.counters = Counters()
         self.row = Stats(1).row(0)
+        self.calls: list[Callable[[], None]] = []
+        self.pump = Pump(
+            handlers=None,
+            dispatch=None,
+            event_type=DataIn,
+            queued=QUEUED,
+            row=self.row,
+            index=(0, 1, 2, 3),
+            call_soon=self.calls.append,
+            time=lambda: 100.0,
+            on_error=raise_it,
+        )
         self.now = 100.0
         self.told: list[list[Item]] = []
         self.sizes: list[int] = []
@@ -77,7 +98,6 @@ class Owner:
         self.ends: list[int] = []
         self.early_ends: list[int] = []
         self.times_left = 0
-        self.calls: list[Callable[[], None]] = []
         self.task_begins_at = 0  # with which of the items told an async handler begins
 
     def received(self, connection: Connection, items: list[Item], size: int) -> None:
@@ -102,7 +122,6 @@ class Owner:
 
     def holding(self, connection: Connection) -> None: ...
     def wake_at(self, connection: Connection, due: float) -> None: ...
-    def flush_later(self, connection: Connection) -> None: ...
     def left(self, connection: Connection) -> None:
         self.times_left += 1
 
@@ -133,7 +152,7 @@ class Owner:
 def opened(**config: Any) -> tuple[Connection, Owner, Wire]:
     owner, wire = Owner(), Wire()
     connection = Connection(cast(Any, owner))
-    connection.transport = cast(Any, wire)
+    connection.attach(cast(Any, wire))
     connection.state = OPEN
     connection.stops = 0
     connection.was_opened = True

@@ -1,6 +1,6 @@
 """joiner: outboxes with the same frames get the same block."""
 
-from shardws.net.connection.joiner import FRAMED, Joiner
+from shardws.net.pump.joiner import FRAMED, Joiner
 
 TEXT = 0x81
 

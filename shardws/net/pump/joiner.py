@@ -12,7 +12,7 @@ from shardws.protocol.frames import Frame
 # In place of a frame's first byte (both below 0): the payload is a finished frame, or the 101
 # response.
 FRAMED: Final = -1
-ANSWER: Final = -2
+RAW: Final = -2
 
 
 class Joiner:

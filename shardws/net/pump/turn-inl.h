@@ -1,0 +1,344 @@
+/* The turns of a pump: what epoll reports, what earlier turns left, what is to be written or told. */
+
+#ifndef SHARDWS_PUMP_TURN_H
+#define SHARDWS_PUMP_TURN_H
+
+#include "input-inl.h"
+
+static void
+close_socket(Wire *wire)
+{
+    wire->flags |= GONE;
+    epoll_ctl(wire->pump->epoll, EPOLL_CTL_DEL, wire->fd, NULL); /* a copy of it elsewhere keeps it alive */
+    shutdown(wire->fd, SHUT_RDWR); /* a copy in a forked child must not keep the connection */
+    close(wire->fd);
+    wire->fd = -1;
+    clear_outbox(wire->pump, &wire->out); /* what it sent before (`input`) is still told: tell_lost */
+}
+
+/* Have `after_turn` called soon, where an exception that is set now has a caller to go to. */
+static void
+schedule_safely(Pump *pump)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (schedule(pump) < 0) {
+        report(pump, NULL);
+    }
+    PyErr_Restore(type, value, trace);
+}
+
+/* TCP is over: close the socket now, tell Python when the turn ends, never inside a call. */
+static void
+lose(Wire *wire, int error)
+{
+    Pump *pump = wire->pump;
+    if (wire->flags & GONE || wire->via != VIA_SOCKET) {
+        return;
+    }
+    wire->lost_error = error;
+    close_socket(wire);
+    /* Without memory for eight bytes there is nobody to tell: the wire stays in Pump.wires. */
+    if (list_add(&pump->lost, wire) == 0 && !pump->depth) {
+        schedule_safely(pump);
+    }
+}
+
+/* Have `after_turn` called soon; 0, or -1 with an exception. */
+static int
+schedule(Pump *pump)
+{
+    if (pump->is_scheduled) {
+        return 0;
+    }
+    PyObject *result = PyObject_CallOneArg(pump->call_soon, pump->flush_later);
+    if (result == NULL) {
+        return -1;
+    }
+    pump->is_scheduled = 1;
+    Py_DECREF(result);
+    return 0;
+}
+
+/* Hand over what came before the loss and waits for its turn. */
+static void
+give_kept(Wire *wire)
+{
+    uint8_t *input = wire->input;
+    size_t size = wire->input_len;
+    wire->input = NULL;
+    wire->input_len = 0;
+    if (size) {
+        give_bytes(wire, input, size);
+    }
+    PyMem_RawFree(input);
+}
+
+static void
+tell_lost(Pump *pump)
+{
+    while (pump->lost.count) {
+        WireList lost = list_take(&pump->lost);
+        for (size_t at = 0; at < lost.count; at++) {
+            Wire *wire = lost.items[at];
+            give_kept(wire);
+            PyObject *error = wire->lost_error ? PyObject_CallFunction(PyExc_OSError, "is", wire->lost_error,
+                                                                       strerror(wire->lost_error))
+                                               : Py_NewRef(Py_None);
+            PyObject *result = error == NULL ? NULL
+                                             : PyObject_CallMethodOneArg((PyObject *)wire, name_connection_lost,
+                                                                         error);
+            if (result == NULL) {
+                report(pump, wire);
+            }
+            Py_XDECREF(result);
+            Py_XDECREF(error);
+            /* The reference of Pump.wires goes with the outermost turn: an outer one may still
+             * have an event of this wire. Without memory it stays for good. */
+            if (list_add(&pump->buried, wire) == 0) {
+                unlink_wire(pump, wire);
+                Py_DECREF(wire);
+            }
+            Py_DECREF(wire);
+        }
+        PyMem_RawFree(lost.items);
+    }
+    if (!pump->depth) {
+        list_drop(&pump->buried);
+    }
+}
+
+/* A crowd waits some turns for what is on its way: see net.pump.twin. */
+static int
+crowd_waits(Pump *pump)
+{
+    if (pump->dirty.count < CROWD) {
+        return 0;
+    }
+    double now = read_clock();
+    if (!pump->crowd_turns) {
+        pump->crowd_until = now + CROWD_SECONDS;
+    }
+    return ++pump->crowd_turns <= (int)(pump->dirty.count / CROWD_PER_TURN) && now < pump->crowd_until;
+}
+
+static void
+flush_dirty(Pump *pump)
+{
+    if (!pump->dirty.count || crowd_waits(pump)) {
+        return;
+    }
+    pump->crowd_turns = 0;
+    WireList dirty = list_take(&pump->dirty);
+    for (size_t at = 0; at < dirty.count; at++) {
+        Wire *wire = dirty.items[at];
+        wire->flags &= ~DIRTY;
+        flush(wire);
+        Py_DECREF(wire);
+    }
+    PyMem_RawFree(dirty.items);
+}
+
+static void
+serve_more(Pump *pump, double until)
+{
+    for (size_t left = pump->more.count; left && pump->more.count; left--) {
+        Wire *wire = pump->more.items[0];
+        pump->more.count--;
+        memmove(pump->more.items, pump->more.items + 1, pump->more.count * sizeof *pump->more.items);
+        wire->flags &= ~HAS_MORE;
+        /* One that is paused or busy comes back when that ends. */
+        if (wire->input_len && !(wire->flags & (GONE | PAUSED | BUSY))) {
+            serve_kept(wire);
+        }
+        Py_DECREF(wire);
+        if (read_clock() >= until) {
+            break;
+        }
+    }
+}
+
+static void
+read_eof(Wire *wire)
+{
+    wire->flags |= SAW_EOF;
+    watch(wire, EPOLL_CTL_MOD); /* level-triggered: it would be reported again and again */
+    int stays = call_wire(wire, name_eof_received);
+    if (!stays && !(wire->flags & GONE)) {
+        wire_close(wire, NULL);
+    }
+}
+
+static void
+read_socket(Pump *pump, Wire *wire)
+{
+    /* A turn inside a turn has a buffer of its own: the outer one still reads in the shared one. */
+    uint8_t *buffer = pump->input_is_used ? PyMem_RawMalloc(READ_BYTES) : pump->input;
+    if (buffer == NULL) {
+        lose(wire, ENOMEM);
+        return;
+    }
+    ssize_t size = recv(wire->fd, buffer, READ_BYTES, 0);
+    if (size > 0) {
+        int was_used = pump->input_is_used;
+        pump->input_is_used = 1;
+        wire->seen = pump->now;
+        serve(wire, buffer, buffer + size);
+        if (!(wire->flags & GONE)) {
+            flush(wire);
+        }
+        pump->input_is_used = was_used;
+    }
+    else if (size == 0) {
+        read_eof(wire);
+    }
+    else if (errno != EAGAIN && errno != EINTR) {
+        lose(wire, errno);
+    }
+    if (buffer != pump->input) {
+        PyMem_RawFree(buffer);
+    }
+}
+
+static void
+lose_with_error(Wire *wire)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    lose(wire, error);
+}
+
+static void
+handle_event(Pump *pump, Wire *wire, uint32_t events)
+{
+    if (wire->flags & GONE) {
+        return;
+    }
+    if (events & EPOLLOUT) {
+        wire->flags &= ~WANT_OUT;
+        count_out(wire);
+        write_socket(wire);
+        if (!(wire->flags & (GONE | WANT_OUT))) {
+            watch(wire, EPOLL_CTL_MOD);
+        }
+        if (!(wire->flags & GONE)) {
+            check_marks(wire);
+        }
+    }
+    if (wire->flags & GONE || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
+        return;
+    }
+    int is_over = events & (EPOLLHUP | EPOLLERR); /* cannot be masked: it would spin */
+    if (wire->flags & SAW_EOF) {
+        if (is_over) {
+            lose_with_error(wire);
+        }
+    }
+    else if (wire->flags & (PAUSED | BUSY) || wire->input_len) {
+        if (is_over) { /* what came before the end is served first; reading then finds the end */
+            wire->flags |= UNWATCHED;
+            epoll_ctl(pump->epoll, EPOLL_CTL_DEL, wire->fd, NULL);
+        }
+        else if (!(wire->flags & DISARMED)) {
+            wire->flags |= DISARMED;
+            watch(wire, EPOLL_CTL_MOD);
+        }
+    }
+    else {
+        read_socket(pump, wire);
+    }
+}
+
+/* See to it that what is left has a turn. */
+static void
+leave_turn(Pump *pump)
+{
+    if (!pump->depth && (pump->dirty.count || pump->lost.count || pump->more.count)) {
+        schedule_safely(pump);
+    }
+}
+
+static void
+end_turn(Pump *pump)
+{
+    flush_dirty(pump);
+    tell_lost(pump);
+    leave_turn(pump);
+}
+
+/* data_received(data): what the transport of a wire has read. */
+static PyObject *
+wire_data_received(Wire *wire, PyObject *data)
+{
+    Pump *pump = wire->pump;
+    if (pump == NULL || !PyBytes_Check(data)) {
+        PyErr_SetString(PyExc_TypeError, "data_received(data: bytes) of a wire with a pump");
+        return NULL;
+    }
+    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data), *end = at + PyBytes_GET_SIZE(data);
+    wire->seen = pump->now = read_clock();
+    pump->depth++;
+    if (wire->input_len || wire->flags & BUSY) { /* the transport had more than we asked for */
+        keep_input(wire, at, (size_t)(end - at), 0);
+    }
+    else {
+        serve(wire, at, end);
+    }
+    flush(wire);
+    flush_dirty(pump);
+    pump->depth--;
+    leave_turn(pump); /* this may be a call of Python's: who is lost is told later */
+    Py_RETURN_NONE;
+}
+
+/* Handle what the sockets report, until there is nothing left or the time is over. */
+static void
+handle_events(Pump *pump, double until)
+{
+    struct epoll_event events[BATCH];
+    int count, most = pump->batch;
+    do {
+        count = epoll_wait(pump->epoll, events, most, 0);
+        pump->now = read_clock();
+        for (int at = 0; at < count; at++) {
+            handle_event(pump, events[at].data.ptr, events[at].events);
+            if (read_clock() >= until) {
+                /* The instance is level-triggered and puts all that it reports behind the rest, also
+                 * what is not handled here: who comes first would come first again and again. So it
+                 * is to report no more than there is time for. */
+                pump->batch = at + 1;
+                return;
+            }
+        }
+    } while (count == most);
+    pump->batch = most * 2 < BATCH ? most * 2 : BATCH;
+}
+
+/* turn(): called by the loop when the epoll instance is readable, and by a handler's loop in it. */
+static PyObject *
+pump_turn(Pump *pump, PyObject *Py_UNUSED(nothing))
+{
+    double until = read_clock() + TURN_SECONDS;
+    pump->depth++;
+    handle_events(pump, until);
+    serve_more(pump, until);
+    pump->depth--;
+    end_turn(pump);
+    Py_RETURN_NONE;
+}
+
+/* What `schedule` has called: a turn without a look at the sockets. */
+static PyObject *
+pump_after_turn(Pump *pump, PyObject *Py_UNUSED(nothing))
+{
+    pump->is_scheduled = 0;
+    pump->now = read_clock();
+    pump->depth++;
+    serve_more(pump, pump->now + TURN_SECONDS);
+    pump->depth--;
+    end_turn(pump);
+    Py_RETURN_NONE;
+}
+
+#endif
