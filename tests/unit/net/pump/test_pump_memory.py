@@ -98,7 +98,8 @@ def test_many_connects_and_closes(world: World) -> None:
     gc.collect()
     assert descriptors() == files
     assert len(gc.get_objects()) - objects < 100
-    assert resident() - memory < MOST_GROWTH
+    if "asan" not in os.environ.get("LD_PRELOAD", ""):  # which keeps what was freed for a while
+        assert resident() - memory < MOST_GROWTH
 
 
 def full(wire: Any, client: socket.socket) -> None:
