@@ -41,11 +41,11 @@ def on_data_in(e):
     return fail(text) if way == b"plain" else fail_later(text)
 
 def on_disconnected(e):
-    print("told of", e.connection_id, file=sys.stderr, flush=True)
+    sys.stderr.write(f"told of {e.connection_id}\\n")
     fail(b"")
 
 def on_error(e):
-    print("error", e.error_code, file=sys.stderr, flush=True)
+    sys.stderr.write(f"error {e.error_code}\\n")
     fail(b"")
 
 def on_web_socket_open_request(e):
