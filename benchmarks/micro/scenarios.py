@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import uvloop
 
@@ -163,13 +163,16 @@ def dispatching() -> Callable[[], object]:
     return once
 
 
+OPENING_REQUEST: Final = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
 def connect(server: WebSocketServer, turn: Callable[[], None]) -> socket.socket:
     client = socket.create_connection(("127.0.0.1", server.local_port))
     client.setblocking(False)
-    client.send(
-        b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
+    client.send(OPENING_REQUEST)
     answer = receive(client, 1, turn)
     assert answer.startswith(b"HTTP/1.1 101"), answer
     return client
@@ -196,6 +199,17 @@ class Wire:
 
     def write(self, data: bytes) -> None:
         self.size += len(data)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_extra_info(self, name: str, _default: object = None) -> tuple[str, int] | None:
+        return ("127.0.0.1", 1) if name in ("peername", "sockname") else None
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def abort(self) -> None: ...
 
 
 @contextmanager
@@ -240,8 +254,17 @@ def echoing(is_lone: bool) -> Iterator[Batches]:
             assert len(receive(client, back, turn)) == back
 
     lone = data[: len(data) // PER_BATCH]
-    (connection,) = cast(Any, server)._shard.connections
     wire = Wire()
+    connection = cast(Any, server)._shard.make_connection()
+
+    async def open_lone() -> None:
+        connection.connection_made(wire)
+        connection.data_received(OPENING_REQUEST)
+        await asyncio.sleep(0)
+        assert connection.state == OPEN
+
+    async def lose_lone() -> None:
+        connection.connection_lost(None)
 
     async def run_lone(batches: int) -> None:
         for _ in range(batches):
@@ -252,9 +275,9 @@ def echoing(is_lone: bool) -> Iterator[Batches]:
 
     try:
         if is_lone:
-            connection.transport, real = wire, connection.transport
+            loop.run_until_complete(open_lone())
             yield lambda batches: loop.run_until_complete(run_lone(batches))
-            connection.transport = real
+            loop.run_until_complete(lose_lone())
         else:
             yield run
     finally:
