@@ -36,6 +36,7 @@ autodoc_default_options = {"members": True, "undoc-members": True}
 nitpick_ignore_regex = [
     ("py:class", r"(os|pathlib|enum|collections)\..*"),
     ("py:class", r"shardws\.(accessors|shard|net|tls|settings|events)\..*"),
+    ("py:class", r"shardws\.headers\.T"),  # a type variable
 ]
 
 DOCS = Path(__file__).parent
