@@ -10,7 +10,7 @@ deadline that moves with every message costs nothing until the old one passes.
 The rule: after `interval` seconds without a byte from the peer a ping; after `timeout` more
 seconds without a byte the peer is dead. Any byte counts as life, so a peer in the middle of a long
 upload, whose pong stands behind it, is not given up. Nor is one that reads slowly: a ping behind
-megabytes cannot be answered yet, and as long as those go down (`Ahead`) the time begins anew.
+megabytes cannot be answered yet, and as long as those go down (`Ahead`) the time begins again.
 """
 
 import enum

@@ -51,7 +51,7 @@ def test_the_client_that_does_not_fit_is_answered_and_the_log_says_why_once(
     found = server.wait_for_line(SHORT + r" here; (\d+) are connected")
     room, connected = int(found[1]), int(found[2])
     assert connected > room, "there was room"
-    # Room is counted anew at each tick; and clients that were refused may not be gone yet.
+    # Room is counted again at each tick; and clients that were refused may not be gone yet.
     assert abs(room - len(clients)) <= 2
     for _ in range(3):
         with pytest.raises(InvalidStatus):

@@ -1,6 +1,6 @@
 """Joins the frames of one write, and remembers the last block for connections that sent the same.
 
-Comparing two lists of the same tuples takes some 5 ns a frame, joining anew is a copy of each. The
+Comparing two lists of the same tuples takes some 5 ns a frame, joining again is a copy of each. The
 last block and its frames are kept until the next one: below LARGE_BYTES each.
 """
 
