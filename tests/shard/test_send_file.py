@@ -150,7 +150,8 @@ def test_a_gigabyte_to_a_client_that_does_not_read_costs_little_memory(tmp_path:
             read = 0
             while read < 64 << 20:
                 read += len(await asyncio.wait_for(raw.reader.read(1 << 20), DEADLINE_S))
-            assert resident_bytes() - before < 16 << 20
+            if "asan" not in os.environ.get("LD_PRELOAD", ""):  # which keeps what was freed
+                assert resident_bytes() - before < 16 << 20
         assert await sent is Outcome.DROPPED
         assert await recorder.wait_for("disconnected") == [("disconnected", 1006)]
         assert [event[0] for event in recorder.events].count("ready") == 1
