@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
+
 from shardws.log import shard_logger
 from shardws.shard.turns import TURN_S, Turns
 
@@ -114,3 +116,19 @@ def test_while_paused_nobody_has_a_turn() -> None:
     assert len(world.loop.soon) == 1
     world.loop.turn()
     assert world.took == [1, 2, 1]
+
+
+def test_an_interrupt_does_not_stop_the_turns_of_the_others() -> None:
+    """Behind a KeyboardInterrupt no turn was ever scheduled again, should the loop be run again."""
+
+    class Interrupted(Flooder):
+        def take_turn(self) -> None:
+            raise KeyboardInterrupt
+
+    world = World()
+    world.turns.add(Interrupted(world, 1, 1))
+    world.turns.add(Flooder(world, 2, 1))
+    with pytest.raises(KeyboardInterrupt):
+        world.loop.turn()
+    world.loop.turn()
+    assert world.took == [2]
