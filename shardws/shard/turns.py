@@ -71,7 +71,10 @@ class Turns:
     def _give(self, connection: Waiting) -> None:
         try:
             connection.take_turn()
-        except Exception:  # noqa: BLE001
+        except BaseException as error:
+            # It is out of the queue and waits for a turn: nothing else would ever end it.
+            connection.abort()
+            if not isinstance(error, Exception):
+                raise  # Ctrl-C in a host program's loop
             # Whatever is wrong with one connection, the others must have their turns.
             self._log.exception("connection %d could not be read", connection.id)
-            connection.abort()
