@@ -4,7 +4,18 @@ import logging
 
 import pytest
 
-from shardws.log import MOST_KINDS, OTHERS, Adapter, LineLimiter, shard_logger, shown
+from shardws.log import (
+    MOST_KINDS,
+    MOST_MESSAGE,
+    MOST_TRACEBACK,
+    OTHERS,
+    Adapter,
+    LineLimiter,
+    bound,
+    escaped,
+    shard_logger,
+    shown,
+)
 
 
 class Client:
@@ -120,3 +131,51 @@ def test_kinds_are_bounded() -> None:
 )
 def test_text_of_a_stranger_is_escaped_and_bounded(text: str, as_shown: str) -> None:
     assert shown(text) == as_shown
+
+
+@pytest.mark.parametrize(
+    ("text", "as_shown"),
+    [
+        ("plain é 漢", "plain é 漢"),
+        ("\x1b[31mred\x7f", "\\x1b[31mred\\x7f"),
+        ("a\nb\r\x00\t", "a\\x0ab\\x0d\\x00\\x09"),
+        ("\x9b2J", "\\x9b2J"),
+        ("\u202eevil\u2028\u2066", "\\u202eevil\\u2028\\u2066"),
+        ("\ud800", "\\ud800"),
+        ("\U000e0041", "\\U000e0041"),
+    ],
+)
+def test_what_cannot_be_printed_is_escaped(text: str, as_shown: str) -> None:
+    assert escaped(text) == as_shown
+
+
+def test_a_record_is_bounded_whoever_formats_it(caplog: pytest.LogCaptureFixture) -> None:
+    """A host program's handlers got whatever text an application's exception had."""
+    log = shard_logger("shard", 3)
+    try:
+        raise ValueError("word " * 100_000 + "\n" + "line\n" * 100_000 + "the end")
+    except ValueError as error:
+        log.error("failed: %s", "x" * 100_000, exc_info=error)
+    (record,) = caplog.records
+    assert record.getMessage() == "failed: " + "x" * (MOST_MESSAGE - 8) + "..."
+    text = logging.Formatter("%(message)s").format(record)
+    assert len(text) < MOST_MESSAGE + MOST_TRACEBACK + 200
+    assert "Traceback (most recent call last)" in text
+    assert text.endswith("line\nthe end")
+
+
+def test_an_exception_without_a_traceback_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    class Evil(Exception):
+        def __getattribute__(self, name: str) -> object:
+            raise RuntimeError
+
+    shard_logger("shard", 3).error("failed", exc_info=(Evil, Evil(), None))
+    assert "Evil (its traceback cannot be had: RuntimeError)" in logging.Formatter(
+        "%(message)s"
+    ).format(caplog.records[0])
+
+
+def test_a_line_with_wrong_arguments_is_its_handlers_affair() -> None:
+    record = logging.LogRecord("shardws.shard", logging.ERROR, "", 0, "%d", ("x",), None)
+    assert bound(record)
+    assert record.msg == "%d"
