@@ -9,10 +9,10 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from shardws import events, ids
-from shardws.close_reasons import SHARD_DIED
+from shardws.close_reasons import SERVER_FAILED, SHARD_DIED
 from shardws.errors import HandshakeError, NoSuchConnection, StateError
 from shardws.events import Handlers
 from shardws.interfaces import RoutingSink
@@ -375,6 +375,7 @@ class Shard:
         who = 0 if wire is None else wire.id
         self.log.error("connection %d failed", who, exc_info=error, extra={"connection_id": who})
         if wire is not None:
+            cast(Connection, wire).note_loss(SERVER_FAILED.text)
             wire.abort_wire()
 
     def enter(self, connection: Connection) -> None:

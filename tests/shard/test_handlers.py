@@ -99,14 +99,14 @@ def test_an_interrupt_in_a_turn_ends_that_client_alone() -> None:
         await asyncio.wait_for(reader.read(-1), DEADLINE_S)
         await other.send("alive")
         assert await receive(other) == b"alive"
-        assert ended == [1006]
+        assert ended == [(1006, "an internal error of the server")]
         writer.close()
         await asyncio.wait_for(server.shutdown_complete(), DEADLINE_S)
 
-    ended: list[int] = []
+    ended: list[tuple[int, str]] = []
     server = new_server()
     server.on_data_in = on_data_in
-    server.on_disconnected = lambda e: ended.append(e.status_code)
+    server.on_disconnected = lambda e: ended.append(e[1:])
     loop = uvloop.new_event_loop()
     reader, writer, other = loop.run_until_complete(begin())
     with pytest.raises(KeyboardInterrupt):

@@ -55,7 +55,7 @@ class Flooder:
         if self.slices > 0:
             self.world.turns.add(self)
 
-    def abort(self) -> None:
+    def abort(self, reason: str = "") -> None:
         self.is_aborted = True
 
 
