@@ -70,6 +70,9 @@ from shardws.tls.certificate_set import CertificateSet
 RouterMaker = Callable[[Mesh, Registry, RoutingSink, Share], Router]
 
 TICK_S: Final = 0.25  # of the wheel: deadlines are seconds, a quarter late is on time
+STALL_S: Final = (
+    0.5  # a tick that is so late: the loop did not turn, so nothing was read or written
+)
 
 
 class Shard:
@@ -93,7 +96,7 @@ class Shard:
         self.log = shard_logger("shard", context.slot)
         self.row = context.stats.row(ids.row_of(context.slot, context.generation))
         self.config: ConnectionConfig = configuration.connection_config(settings)
-        self.now = loop.time()
+        self.now = self.awake_since = loop.time()
         self.interned = InternedTexts()
         self.partial_messages = PartialMessages(self.row)
         make = partial(dispatcher, ended=self._leave, forget=self._forget)
@@ -190,6 +193,8 @@ class Shard:
         if self._full or row[QUEUE_BYTES]:
             row[QUEUE_BYTES] = sum(connection.queued for connection in self._full)
         self.partial_messages.look(now)
+        if now - self._beat_due >= STALL_S:
+            self.awake_since = now
         for connection in self._wheel.advance(now):
             connection.expire(now)
         self.admission.look()

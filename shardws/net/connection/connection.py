@@ -606,13 +606,23 @@ class Connection(Wire):
             self.refuse(self.refusal or HandshakeError(408, "no opening request in time"))
         elif self.state == DECIDING:
             self.refuse(HandshakeError(503, "the application did not decide in time"))
-        elif self._is_leaving() and now < self.extra().ends_by:
-            more = LINGER_S if self.state == ENDING else self.config.close_timeout
-            self.expire_at(min(time.monotonic() + more, self.extra().ends_by))
+        elif self._has_more_time(now):
+            pass
         elif self.state == ENDING:
             self._cut()  # what was read before the end is still told
         else:
             self.abort(CLOSE_UNANSWERED.text)
+
+    def _has_more_time(self, now: float) -> bool:
+        """Give a peer that closes more time: while it takes our last bytes, and after a stall."""
+        more = LINGER_S if self.state == ENDING else self.config.close_timeout
+        if now < self.owner.awake_since + more:
+            self.expire_at(self.owner.awake_since + more)
+        elif self._is_leaving() and now < self.extra().ends_by:
+            self.expire_at(min(time.monotonic() + more, self.extra().ends_by))
+        else:
+            return False
+        return True
 
     # -- keepalive ---------------------------------------------------------------------------
 
@@ -626,7 +636,9 @@ class Connection(Wire):
             self.owner.idle(self)
             self.disconnect(IDLE.code, IDLE.text)
             return
-        begun = 0.0 if self.extras is None else self.extras.ping_from
+        begun = self.owner.awake_since
+        if self.extras is not None:
+            begun = max(begun, self.extras.ping_from)
         step = self.config.keepalive.step(now, heard, self.ping_at, self.id, begun)
         if step.action is Action.GIVE_UP:
             if not self._is_ping_under_way():

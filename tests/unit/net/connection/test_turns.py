@@ -98,6 +98,7 @@ class Owner:
             on_error=raise_it,
         )
         self.now = 100.0
+        self.awake_since = 0.0
         self.told: list[list[Item]] = []
         self.sizes: list[int] = []
         self.waiting: list[Connection] = []
