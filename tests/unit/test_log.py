@@ -1,6 +1,7 @@
 """log: lines about clients name them in one way."""
 
 import logging
+import logging.config
 
 import pytest
 
@@ -179,3 +180,24 @@ def test_a_line_with_wrong_arguments_is_its_handlers_affair() -> None:
     record = logging.LogRecord("shardws.shard", logging.ERROR, "", 0, "%d", ("x",), None)
     assert bound(record)
     assert record.msg == "%d"
+
+
+@pytest.mark.parametrize("disables", [True, False])
+def test_logging_that_is_configured_late_is_the_applications_choice(disables: bool) -> None:
+    """As docs/topics/supervisor.md says; on_log is told all the same."""
+    heard: list[str] = []
+    log = shard_logger("late", 3)
+    log.watch(lambda _id, _level, text, _name: heard.append(text), logging.INFO)
+    one = logging.getLogger("shardws.late")
+    others = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    before = [(other, other.disabled) for other in others]
+    try:
+        logging.config.dictConfig(
+            {"version": 1, "disable_existing_loggers": disables, "incremental": False}
+        )
+        log.info("told")
+        assert one.disabled is disables
+    finally:
+        for other, was_disabled in before:
+            other.disabled = was_disabled
+    assert heard == ["told"]
