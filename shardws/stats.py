@@ -19,7 +19,7 @@ from shardws import ids
 from shardws.metrics import WORDS, Join, Kind
 
 MAGIC: Final = 0x73686172647773  # "shardws"
-VERSION: Final = 3
+VERSION: Final = 4
 WORD: Final = 8
 HEADER_WORDS: Final = 64
 ROW_WORDS: Final = 64  # 512 bytes: whole cache lines, so that rows do not share one
@@ -70,6 +70,7 @@ BYTES_OUT: Final = INDEX["bytes_out"]
 LINKS_IN: Final = INDEX["links_in"]
 LINKS_OUT: Final = INDEX["links_out"]
 SENDS_FAILED: Final = INDEX["sends_failed"]
+LOST_FANOUTS: Final = INDEX["lost_fanouts"]
 PROTOCOL_ERRORS: Final = INDEX["protocol_errors"]
 HANDLER_ERRORS: Final = INDEX["handler_errors"]
 ERRORS: Final = INDEX["errors"]

@@ -8,7 +8,7 @@ import asyncio
 from typing import Any, Final, cast
 
 from shardws.net.shutdown import shut_down
-from shardws.net.tlsflow import WAIT_READER, TLSFlow
+from shardws.net.tlsflow import WAIT_DECISION, WAIT_READER, TLSFlow
 from shardws.tls.engine import SLICE
 
 # Of a read, decrypted in one turn: with records of one byte each that takes some 3 ms.
@@ -43,7 +43,9 @@ class TLSTransport(TLSFlow):
             self.connection.await_turn()  # the rest follows when it reads on
 
     def eof_received(self) -> bool:
-        if self._early and self._has_begun and not self._is_over:
+        if self._waits & WAIT_DECISION:
+            self._early = b""  # it left, and nobody waits for the decision
+        elif self._early and self._has_begun and not self._is_over:
             self._guard.in_order(self._take_eof)  # after the step for the data before it
             return True
         self.engine.eof()

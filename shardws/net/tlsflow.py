@@ -13,6 +13,9 @@ from accept and covers the handshake too. Reading resumes when no reason to wait
     WAIT_VERDICT  the application decides on the client's certificate, the handshake being over
     WAIT_READER   the Connection does not read; before the first byte: it may not be admitted
 
+While the application decides (WAIT_CHOICE, WAIT_VERDICT) the socket is read on, up to a bound, so
+that a client that leaves is noticed; what it sends is kept as it is.
+
 The bytes of a handshake go to the engine in steps, which the Guard puts into the order of the
 connection's events: handlers are called inside the step that causes their event. Steps never nest.
 
@@ -41,6 +44,8 @@ WAIT_TURN: Final = 1
 WAIT_CHOICE: Final = 2
 WAIT_VERDICT: Final = 4
 WAIT_READER: Final = 8
+WAIT_DECISION: Final = WAIT_CHOICE | WAIT_VERDICT
+MOST_KEPT: Final = 64 * 1024  # bytes of TLS read during a decision; the last read may exceed it
 
 TLS13: Final = "TLSv1.3"
 
@@ -114,8 +119,10 @@ class TLSFlow(asyncio.Protocol):
             self.connection.read_nothing()  # nothing of TLS begins before it is admitted
         if self._is_stepping or self._must_not_begin:
             self._pause()
-        else:
+        elif not self._waits & WAIT_DECISION:
             self._guard.in_order(self._step)
+        elif len(self._early) >= MOST_KEPT:
+            self._pause()
 
     @property
     def _must_not_begin(self) -> bool:
@@ -237,7 +244,8 @@ class TLSFlow(asyncio.Protocol):
 
     def _wait(self, reason: int) -> None:
         self._waits |= reason
-        self._pause()
+        if not reason & WAIT_DECISION:
+            self._pause()
 
     def _pause(self) -> None:
         if self._raw is not None and not self._raw.is_closing():

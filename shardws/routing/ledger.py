@@ -11,10 +11,13 @@ came before: what is confirmed and not reported was queued.
 A failure that arrives while nobody waits fires an event immediately; a later await returns it
 again, as long as the failure is among the last `KEPT` ones. Older messages are UNREACHABLE, the
 only outcome that means "it may or may not have arrived".
+
+Messages to many have no number, since their outcome is that of the hand-over. They are counted:
+each SYNC covers those before it, and each SYNCED answers the oldest SYNC.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
@@ -31,17 +34,22 @@ class Ledger:
 
     __slots__ = (
         "_failures",
+        "_fanouts_asked",
+        "_fanouts_confirmed",
         "_forgotten",
         "_make_future",
         "_now",
         "_on_wait",
         "_outcome_when_down",
         "_progress_at",
+        "_syncs",
         "_waiters",
         "_wanted",
+        "_wants_all",
         "_watchers",
         "asked",
         "confirmed",
+        "fanouts",
         "first",
         "is_down",
         "last",
@@ -69,11 +77,38 @@ class Ledger:
         self._failures: OrderedDict[int, Outcome] = OrderedDict()  # in the order of their coming
         self._forgotten = 0  # the highest number among failures no longer kept
         self._progress_at = 0.0
+        self.fanouts = self._fanouts_asked = self._fanouts_confirmed = 0  # messages to many
+        self._syncs: deque[int] = deque()  # unanswered: the messages to many before each
+        self._wants_all = False
 
     @property
     def wants_sync(self) -> bool:
         """Whether a SYNC is due: somebody waits for it, or many messages are unconfirmed."""
-        return self._wanted > self.asked or self.last - self.asked >= SYNC_EVERY
+        is_awaited = self._wants_all or self._wanted > self.asked
+        return is_awaited or self.last - self.asked >= SYNC_EVERY
+
+    def ask(self) -> int:
+        """Note that a SYNC leaves now; return the number for it."""
+        self.asked = self.last
+        self._fanouts_asked = self.fanouts
+        self._syncs.append(self.fanouts)
+        self._wants_all = False
+        return self.last
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether there are messages that no SYNC stands behind."""
+        return self.last > self.asked or self.fanouts > self._fanouts_asked
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether each SYNC was answered."""
+        return not self._syncs
+
+    @property
+    def fanouts_in_doubt(self) -> int:
+        """How many messages to many were taken and are not confirmed."""
+        return self.fanouts - self._fanouts_confirmed
 
     def outcome(self, number: int) -> Outcome | None:
         """Return the outcome of a message; None while it is unknown."""
@@ -99,7 +134,7 @@ class Ledger:
 
     def want_all(self) -> None:
         """Request a SYNC after the last message, though nobody waits for it."""
-        self._wanted = self.last
+        self._wants_all = True
         self._on_wait()
 
     def watch(self, number: int, watcher: Watcher) -> None:
@@ -129,6 +164,8 @@ class Ledger:
 
     def confirm(self, number: int) -> None:
         """Take a SYNCED: whatever failed up to `number` has been reported."""
+        if self._syncs and self.first - 1 <= number <= self.asked:  # not one of an older link
+            self._fanouts_confirmed = self._syncs.popleft()
         if self.is_down or not self.confirmed < number <= self.asked:
             return
         self.confirmed = number

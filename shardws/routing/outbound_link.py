@@ -112,10 +112,11 @@ class OutboundLink(asyncio.Protocol):
         self.ledger.last += 1
         return PendingSend(self.ledger, self.ledger.last)
 
-    def offer(self, frame: bytes) -> bool:
-        """Queue a message that is not countable; False when it cannot be: see `refusal`."""
+    def offer(self, frame: bytes, fanouts: int = 0) -> bool:
+        """Queue a message without a number; False when it cannot be: see `refusal`."""
         if self._bytes + len(frame) > self._room and not self._has_room(len(frame)):
             return False
+        self.ledger.fanouts += fanouts  # 1 for a message to many
         self._append(frame)
         return True
 
@@ -189,8 +190,7 @@ class OutboundLink(asyncio.Protocol):
         self._flush_comes = False
         ledger = self.ledger
         if ledger.wants_sync:
-            self._parts.append(encode(SYNC, ledger.last))
-            ledger.asked = ledger.last
+            self._parts.append(encode(SYNC, ledger.ask()))
         if self._parts:
             self._row[LINKS_OUT] += len(self._parts)
             data = b"".join(self._parts)

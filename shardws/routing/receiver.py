@@ -13,6 +13,7 @@ from typing import Any, Final
 from shardws.errors import UsageError, WireError
 from shardws.interfaces import RoutingSink
 from shardws.outcomes import Outcome, SendOutcome
+from shardws.routing.announcements import Announcements
 from shardws.routing.fanout import Fanout
 from shardws.routing.groups import Groups, Interest
 from shardws.routing.inbound_link import InboundLink
@@ -67,6 +68,7 @@ class Receiver:
         self._fanout = fanout
         self._queries = queries
         self._sink = sink
+        self._announcements = Announcements(mesh.loop, mesh.links)
         self.streams = Streams(mesh.loop, registry, self._send_reply, self._note_full, sink)
         self._full: dict[int, set[int]] = {}  # connection id -> peers that were told FULL
         self._methods: dict[int, Callable[..., None]] = {
@@ -191,11 +193,8 @@ class Receiver:
     # -- to many -----------------------------------------------------------------------------
 
     def _publish(self, inbound: InboundLink, kind: int, group: str, payload: bytes) -> None:
-        if self._fanout.publish(group, kind, payload):
-            return
-        link = self._mesh.links.get(inbound.incarnation)
-        if link is not None and link.is_up:  # one that is not up yet begins with `news`
-            link.reply(encode(INTEREST, False, group))
+        if not self._fanout.publish(group, kind, payload):
+            self._announcements.has_none_for(group, inbound.incarnation)
 
     def _broadcast(self, inbound: InboundLink, kind: int, payload: bytes) -> None:
         self._fanout.broadcast(kind, payload)
@@ -210,11 +209,11 @@ class Receiver:
         self._interest.hear(inbound.incarnation)
 
     def announce(self, group: str, *, is_wanted: bool) -> None:
-        """Tell all peers that the first member of a group joined here, or the last one left."""
-        frame = encode(INTEREST, is_wanted, group)
-        for link in list(self._mesh.links.values()):
-            if link.is_up:  # one that is not yet up begins with `news`
-                link.reply(frame)
+        """Note that the first member of a group joined here, or the last one left."""
+        if is_wanted:
+            self._announcements.has_members(group)
+        else:
+            self._announcements.has_none(group)
 
     # -- replies -----------------------------------------------------------------------------
 
@@ -272,8 +271,7 @@ class Receiver:
 
     def news(self) -> list[bytes]:
         """Return what a new link must say first: the groups that have members here."""
-        groups = [encode(INTEREST, True, group) for group in self._groups.names()]
-        return [*groups, encode(NEWS_TOLD)]
+        return self._announcements.news(self._groups.names())
 
     def peer_lost(self, incarnation: int) -> None:
         """The link of a peer is closed: a new one announces its interests again."""

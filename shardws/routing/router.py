@@ -235,7 +235,7 @@ class Router:
         return outcome
 
     def _offer(self, links: list[OutboundLink], frame: bytes) -> SendOutcome:
-        missed = [link.refusal for link in links if not link.offer(frame)]
+        missed = [link.refusal for link in links if not link.offer(frame, fanouts=1)]
         if missed:
             return self._failed(0, max(missed))  # UNREACHABLE is above FULL
         dialed = [link for link in links if not link.is_up]

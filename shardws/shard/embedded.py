@@ -59,6 +59,8 @@ class EmbeddedShard:
             self.shard = Shard(*arguments, dispatcher=DeferredDispatcher, router=router)
         else:
             self.shard = Shard(*arguments, dispatcher=GuestDispatcher)
+            # In a notebook a handler may run asyncio's loop inside itself (nest_asyncio).
+            self.shard.pump.is_nestable = not isinstance(self.loop, uvloop.Loop)
         self.shard.start()
         self._holdings = forked_children.Holdings(
             self.shard, loop=descriptors, others=self.shard.descriptors

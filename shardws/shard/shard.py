@@ -9,10 +9,10 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from shardws import events, ids
-from shardws.close_reasons import SHARD_DIED
+from shardws.close_reasons import SERVER_FAILED, SHARD_DIED
 from shardws.errors import HandshakeError, NoSuchConnection, StateError
 from shardws.events import Handlers
 from shardws.interfaces import RoutingSink
@@ -70,6 +70,9 @@ from shardws.tls.certificate_set import CertificateSet
 RouterMaker = Callable[[Mesh, Registry, RoutingSink, Share], Router]
 
 TICK_S: Final = 0.25  # of the wheel: deadlines are seconds, a quarter late is on time
+STALL_S: Final = (
+    0.5  # a tick that is so late: the loop did not turn, so nothing was read or written
+)
 
 
 class Shard:
@@ -93,7 +96,7 @@ class Shard:
         self.log = shard_logger("shard", context.slot)
         self.row = context.stats.row(ids.row_of(context.slot, context.generation))
         self.config: ConnectionConfig = configuration.connection_config(settings)
-        self.now = loop.time()
+        self.now = self.awake_since = loop.time()
         self.interned = InternedTexts()
         self.partial_messages = PartialMessages(self.row)
         make = partial(dispatcher, ended=self._leave, forget=self._forget)
@@ -190,6 +193,8 @@ class Shard:
         if self._full or row[QUEUE_BYTES]:
             row[QUEUE_BYTES] = sum(connection.queued for connection in self._full)
         self.partial_messages.look(now)
+        if now - self._beat_due >= STALL_S:
+            self.awake_since = now
         for connection in self._wheel.advance(now):
             connection.expire(now)
         self.admission.look()
@@ -375,6 +380,7 @@ class Shard:
         who = 0 if wire is None else wire.id
         self.log.error("connection %d failed", who, exc_info=error, extra={"connection_id": who})
         if wire is not None:
+            cast(Connection, wire).note_loss(SERVER_FAILED.text)
             wire.abort_wire()
 
     def enter(self, connection: Connection) -> None:

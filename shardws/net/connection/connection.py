@@ -26,7 +26,7 @@ import math
 import time
 from typing import Any, Final, cast
 
-from shardws.close_reasons import IDLE, QUEUE_FULL
+from shardws.close_reasons import CLOSE_UNANSWERED, IDLE, QUEUE_FULL, SERVER_FAILED
 from shardws.errors import HandshakeError
 from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY
 from shardws.interfaces import Source
@@ -606,14 +606,23 @@ class Connection(Wire):
             self.refuse(self.refusal or HandshakeError(408, "no opening request in time"))
         elif self.state == DECIDING:
             self.refuse(HandshakeError(503, "the application did not decide in time"))
-        elif self.state == ENDING and self._is_leaving() and now < self.extra().ends_by:
-            self.expire_in(LINGER_S)
-        elif self.state == CLOSING and self._is_leaving():
-            self.expire_in(self.config.close_timeout)
+        elif self._has_more_time(now):
+            pass
         elif self.state == ENDING:
             self._cut()  # what was read before the end is still told
         else:
-            self.abort()
+            self.abort(CLOSE_UNANSWERED.text)
+
+    def _has_more_time(self, now: float) -> bool:
+        """Give a peer that closes more time: while it takes our last bytes, and after a stall."""
+        more = LINGER_S if self.state == ENDING else self.config.close_timeout
+        if now < self.owner.awake_since + more:
+            self.expire_at(self.owner.awake_since + more)
+        elif self._is_leaving() and now < self.extra().ends_by:
+            self.expire_at(min(time.monotonic() + more, self.extra().ends_by))
+        else:
+            return False
+        return True
 
     # -- keepalive ---------------------------------------------------------------------------
 
@@ -627,11 +636,13 @@ class Connection(Wire):
             self.owner.idle(self)
             self.disconnect(IDLE.code, IDLE.text)
             return
-        begun = 0.0 if self.extras is None else self.extras.ping_from
+        begun = self.owner.awake_since
+        if self.extras is not None:
+            begun = max(begun, self.extras.ping_from)
         step = self.config.keepalive.step(now, heard, self.ping_at, self.id, begun)
         if step.action is Action.GIVE_UP:
             if not self._is_ping_under_way():
-                self._give_up("no answer to a ping")
+                self.abort("no answer to a ping")
                 return
             self.extra().ping_from = now
             step = self.config.keepalive.step(now, heard, self.ping_at, self.id, now)
@@ -676,11 +687,6 @@ class Connection(Wire):
             # Not quite the tick's time, so that another read in the same tick is told apart.
             self.seen = self.extra().pong_seen = math.nextafter(self.seen, 0.0)
         return True
-
-    def _give_up(self, reason: str) -> None:
-        if self.session is not None:
-            self.session.lost(reason)
-        self.abort()
 
     # -- the idle timeout --------------------------------------------------------------------
 
@@ -755,7 +761,7 @@ class Connection(Wire):
             self.owner.call_soon(self._tell_early_end)  # this may run inside a handler
         elif self.state == OPEN:
             self.state = CLOSING
-            self._await_leaving()
+            self._await_leaving(self.config.close_timeout)
             self.expire_in(self.config.close_timeout)
             if self.has_input:  # the peer's close frame may be in it
                 self.await_turn()
@@ -782,16 +788,20 @@ class Connection(Wire):
     def _begin_end(self) -> None:
         """Give the peer LINGER_S, longer while it takes what was written."""
         self.state = ENDING
-        if self._await_leaving():
-            self.extra().ends_by = time.monotonic() + LONGEST_END_S
+        self._await_leaving(LINGER_S)
         self.expire_in(LINGER_S)
 
-    def _await_leaving(self) -> bool:
-        """Note how much is to leave before the end; return whether it matters."""
+    def _await_leaving(self, seconds: float) -> None:
+        """Note how much is to leave before the end, and how long that may take in all.
+
+        `seconds` are given in any case. The limit of a close that goes over into the end of TCP is
+        that of its beginning: a peer that reads slowly cannot have another one.
+        """
         waiting = self._under_way()
         if waiting > SEGMENT or self.extras is not None:
-            self.extra().waiting = waiting
-        return waiting > SEGMENT
+            extras = self.extra()
+            extras.waiting = waiting
+            extras.ends_by = extras.ends_by or time.monotonic() + seconds + LONGEST_END_S
 
     def _is_leaving(self) -> bool:
         """Whether the peer still takes, at a fair pace, what was written before the end."""
@@ -822,15 +832,25 @@ class Connection(Wire):
             return
         self.flush()
         if self.has_input:
-            self.extra().lost_because = reason
+            self.note_loss(reason)
         elif self.session is not None:
             self.session.lost(reason)
         self._linger()
 
-    def abort(self) -> None:
-        """End TCP at once; connection_lost follows, and what was not told yet is dropped."""
+    def abort(self, reason: str = "") -> None:
+        """End TCP at once; connection_lost follows, and what was not told yet is dropped.
+
+        `reason` is told if no close frame says another.
+        """
+        if reason and self.session is not None:
+            self.session.lost(reason)
         self.drop_input()
         self._cut()
+
+    def note_loss(self, reason: str) -> None:
+        """Have a reason told of the end, if no close frame and no earlier reason says another."""
+        if reason and self.session is not None and not (self.extras and self.extras.lost_because):
+            self.extra().lost_because = reason
 
     def _cut(self) -> None:
         if self.is_attached:
@@ -843,6 +863,8 @@ class Connection(Wire):
         if self.transport is not None:
             shut_down(cast(HasSocket, self.transport))
         self.attach(None)  # which tells what the wire kept
+        if error is not None and not isinstance(error, OSError):
+            self.note_loss(SERVER_FAILED.text)  # raised into the transport, which ended it
         self.state = LOST
         self._cancel_parts()
         self.reader = None

@@ -31,14 +31,18 @@ __all__ = ["IMPLEMENTATION", "Pump", "Wire"]
 def select(forced: str) -> Any:
     """Return the module to use, by the words of `protocol.codec.select`.
 
-    ImportError when "c" is forced and the extension is not there.
+    ImportError when "c" is forced and the extension is not there, or of other source.
     """
     if forced != "python":
         try:
-            return import_module("shardws.net.pump._pump")
-        except ImportError as error:
+            extension = import_module("shardws.net.pump._pump")
+            if extension.CONTRACT != twin.CONTRACT:  # it was built of other source
+                raise ImportError("_pump keeps another contract")
+        except (ImportError, AttributeError) as error:
             if forced == "c":
-                raise ImportError("shardws.net.pump._pump was not built") from error
+                raise ImportError("_pump was not built of this source") from error
+        else:
+            return extension
     return twin
 
 

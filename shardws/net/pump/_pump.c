@@ -330,6 +330,7 @@ static PyMethodDef pump_methods[] = {
 static PyMemberDef pump_members[] = {
     {"now", T_DOUBLE, offsetof(Pump, now), 0, NULL},
     {"is_direct", T_BOOL, offsetof(Pump, is_direct), 0, NULL},
+    {"is_nestable", T_BOOL, offsetof(Pump, is_nestable), 0, NULL},
     {NULL},
 };
 
@@ -403,7 +404,8 @@ PyInit__pump(void)
     wire_type = add_type(module, &wire_spec);
     pump_type = wire_type != NULL ? add_type(module, &pump_spec) : NULL;
     if (pump_type == NULL || PyObject_SetAttrString((PyObject *)pump_type, "owns_sockets", Py_True) < 0 ||
-        PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0) {
+        PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0 ||
+        PyModule_AddIntConstant(module, "CONTRACT", 1) < 0) {
         Py_DECREF(module);
         return NULL;
     }

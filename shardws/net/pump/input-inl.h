@@ -25,7 +25,7 @@ later(Wire *wire)
         }
         wire->flags |= HAS_MORE;
     }
-    return pump->depth || pump->is_scheduled ? 0 : schedule(pump);
+    return ends_soon(pump) || pump->is_scheduled ? 0 : schedule(pump);
 }
 
 /* Have the socket or the transport read again, unless it is paused. */

@@ -223,7 +223,7 @@ mark_dirty(Wire *wire)
         }
         wire->flags |= DIRTY;
     }
-    return pump->depth || pump->is_scheduled ? 0 : schedule(pump);
+    return ends_soon(pump) || pump->is_scheduled ? 0 : schedule(pump);
 }
 
 #endif

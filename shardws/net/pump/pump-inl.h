@@ -85,6 +85,7 @@ typedef struct {
     PyObject *handlers;   /* on_data_in is looked up once for each slice */
     PyObject *dispatch;   /* handler_failed(wire, name, error), start(wire, name, result) */
     char is_direct;       /* handlers are called from here; else everything goes to Python */
+    char is_nestable;     /* a handler may run the loop inside a turn, so that its end may be far */
     PyTypeObject *event_type;
     PyObject *queued;     /* what send returns */
     PyObject *call_soon, *flush_later;
@@ -115,6 +116,13 @@ struct Wire {
     uint8_t is_at_rest; /* the session holds nothing: whole frames are read here */
     uint8_t is_plain;   /* a message leaves as one frame, as it is */
 };
+
+/* Whether the end of the running turn sees to what is left to do, so that nothing has to be scheduled. */
+static inline int
+ends_soon(const Pump *pump)
+{
+    return pump->depth && !pump->is_nestable;
+}
 
 static inline double
 read_clock(void)

@@ -39,7 +39,7 @@ lose(Wire *wire, int error)
     wire->lost_error = error;
     close_socket(wire);
     /* Without memory for eight bytes there is nobody to tell: the wire stays in Pump.wires. */
-    if (list_add(&pump->lost, wire) == 0 && !pump->depth) {
+    if (list_add(&pump->lost, wire) == 0 && !ends_soon(pump)) {
         schedule_safely(pump);
     }
 }
@@ -254,7 +254,7 @@ handle_event(Pump *pump, Wire *wire, uint32_t events)
 static void
 leave_turn(Pump *pump)
 {
-    if (!pump->depth && (pump->dirty.count || pump->lost.count || pump->more.count)) {
+    if (!ends_soon(pump) && (pump->dirty.count || pump->lost.count || pump->more.count)) {
         schedule_safely(pump);
     }
 }
