@@ -32,6 +32,7 @@ from typing import Final, Protocol
 
 from shardws.net.connection import Connection
 from shardws.net.handshake_limiter import HandshakeLimiter
+from shardws.net.pump import Wire
 from shardws.tls.contexts import ServerContext
 from shardws.tls.endings import Ending
 from shardws.tls.engine import State, TLSEngine
@@ -73,10 +74,12 @@ class TLSFlow(asyncio.Protocol):
     """One client's TLS; see the module docstring."""
 
     __slots__ = (
+        "_carrier",
         "_early",
         "_guard",
         "_has_begun",
         "_is_over",
+        "_is_shared",
         "_is_stepping",
         "_plaintext",
         "_raw",
@@ -94,9 +97,11 @@ class TLSFlow(asyncio.Protocol):
         self.is_open = False  # the handshake was completed
         self._guard = guard
         self._raw: asyncio.Transport | None = None
+        self._carrier: Wire | None = None  # the same, where the pump owns the socket
         self._has_begun = False  # the first bytes went to the engine
         self._stream: Stream | None = None  # set while nothing waits and nothing is traced
         self._is_over = False  # our last bytes have been written
+        self._is_shared = False  # the pump reads and writes the records itself
         self._is_stepping = False
         self._waits = 0
         self._early = b""  # received, but the engine must not see it yet
@@ -276,11 +281,18 @@ class TLSFlow(asyncio.Protocol):
         if self._raw is not None:
             self._raw.write(records)
 
+    def _leave_stream(self) -> None:
+        """Let nothing go to the stream any more without the engine."""
+        self._stream = None
+        self._is_shared = False
+        if self._carrier is not None:
+            self._carrier.stop_tls()
+
     def _end(self) -> None:
         """Send close_notify and FIN, and discard what is still received."""
         if self._is_over:
             return
-        self._stream = None
+        self._leave_stream()
         last = self.engine.close()
         if last:
             self._put(last)

@@ -14,6 +14,7 @@
 
 static void lose(Wire *wire, int error);
 static int schedule(Pump *pump);
+static void write_records(Wire *inner);
 
 /* -- to the kernel -------------------------------------------------------------------------------- */
 
@@ -197,7 +198,10 @@ flush(Wire *wire)
     }
     if (wire->via == VIA_TRANSPORT) {
         count_out(wire);
-        write_transport(wire);
+        if (wire->tls != NULL) {
+            write_records(wire);
+        }
+        write_transport(wire); /* what OpenSSL would not take, too */
     }
     else if (wire->via == VIA_SOCKET && !(wire->flags & WANT_OUT)) {
         count_out(wire);
