@@ -209,14 +209,17 @@ def test_what_openssl_was_not_given_is_told_too(world: World, secure: Secure) ->
     assert data.endswith(rest)
 
 
-def test_a_write_that_openssl_refuses_is_told_and_the_rest_is_pythons(secure: Secure) -> None:
+@pytest.mark.parametrize("size", [20_000, 100_000])
+def test_a_write_that_openssl_refuses_is_told_and_the_rest_is_pythons(
+    secure: Secure, size: int
+) -> None:
     never = CALL(lambda *_: -1)
     secure.start(WRITE=never)
-    secure.inner.send(2, bytes(20_000))
+    secure.inner.send(2, bytes(size))
     secure.inner.flush()
     ((piece, result, *_),) = secure.stopped
     assert result == -1
-    assert piece + secure.transport.written == out(bytes(20_000))
+    assert piece + secure.transport.written == out(bytes(size))
     secure.inner.send(2, b"more")
     secure.inner.flush()
     assert secure.transport.written.endswith(out(b"more"))
