@@ -97,8 +97,7 @@ class TLSTransport(TLSFlow):
         stream = self._stream
         if stream is not None:
             stream.write_stopped(data, result, head, missing)
-            self._put(self.engine.send(b""))
-            self._follow_later()
+            self.write(b"")  # what OpenSSL wants sent, and what follows from an end
 
     def pause_writing(self) -> None:
         self.connection.pause_writing()
@@ -133,13 +132,10 @@ class TLSTransport(TLSFlow):
         sealed = engine.send(data if type(data) is bytes else bytes(data))
         if sealed:
             self._put(sealed)
-        self._follow_later()
+        if engine.ending is not None and not self._is_over:
+            self._guard.loop.call_soon(self._follow)
         if self._carrier is not None:
             self._share(self._carrier)
-
-    def _follow_later(self) -> None:
-        if self.engine.ending is not None and not self._is_over:
-            self._guard.loop.call_soon(self._follow)
 
     def close(self) -> None:
         """End the stream, then TCP when the peer has ended it too; written data is sent first."""

@@ -276,7 +276,8 @@ def test_sharing_keeps_the_connection_and_openssl_alive_and_no_longer(world: Wor
     secure = Secure(world)
     secure.start()
     # As in a connection: each knows the other, and OpenSSL's object knows both.
-    secure.inner.outer, secure.server.app = secure.carrier, secure
+    secure.inner.outer = secure.carrier
+    secure.server.set_app_data(secure)
     inner, server = weakref.ref(secure.inner), weakref.ref(secure.server)
     carrier = secure.carrier
     world.wires.remove(carrier)
