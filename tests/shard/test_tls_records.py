@@ -253,3 +253,37 @@ def echo_by_openssl(server: WebSocketServer, version: str) -> bytes:
     )
     _, found = done.stdout.split(b"\r\n\r\n", 1)
     return found
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
+def test_new_keys_among_messages() -> None:
+    """A record without data in the middle: Python goes on, then C again, and no message is lost."""
+
+    async def main() -> None:
+        server = tls_server()
+        async with listening_tls(server):
+            peer = await asyncio.create_subprocess_exec(
+                *("openssl", "s_client", "-connect", f"127.0.0.1:{server.local_port}", "-tls1_3"),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            try:
+                await say(peer, UPGRADE, b"\r\n\r\n")
+                for turn in range(3):
+                    for number in range(1, 15):
+                        await say(peer, message(number), reply(number))
+                    if turn < 2:
+                        await say(peer, b"K\n", b"KEYUPDATE\n")
+            finally:
+                peer.kill()
+                await peer.wait()
+
+    run(main())
+
+
+async def say(peer: asyncio.subprocess.Process, data: bytes, answer: bytes) -> None:
+    assert peer.stdin is not None
+    assert peer.stdout is not None
+    peer.stdin.write(data)
+    await asyncio.wait_for(peer.stdout.readuntil(answer), DEADLINE_S)

@@ -310,7 +310,6 @@ class Failing(Script):
 
 def test_where_a_read_from_c_stopped_is_judged_as_from_python() -> None:
     stream = stream_of(Failing(SSL.WantReadError()))
-    assert stream.is_calm
     stream.read_stopped(-1, 2, b"\x17\x03", 0)
     assert stream.shared[2:] == (b"\x17\x03", 0)
     assert not stream.is_calm, "until data has paid for the records without"
