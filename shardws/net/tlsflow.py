@@ -17,13 +17,11 @@ The bytes of a handshake go to the engine in steps, which the Guard puts into th
 connection's events: handlers are called inside the step that causes their event. Steps never nest.
 
 Tickets of TLS 1.3 are sent with the first response, in one write. Besides its cost, a separate
-write can break clients that read and write with one OpenSSL object from two threads, as Python's
-`websockets` does: reading a ticket while the opening request is written can lose the request inside
-the client.
+write can break clients that use one OpenSSL object from two threads, as Python's `websockets` does:
+reading a ticket while the opening request is written can lose the request inside the client.
 
 The end: close_notify and FIN, then incoming data is discarded until the peer's FIN or the
-Connection's deadline. Closing immediately with unread bytes would send a reset, and the peer could
-lose our last bytes (an alert, a close frame).
+Connection's deadline: closing with unread bytes would send a reset, which can lose our last bytes.
 """
 
 import asyncio
@@ -267,13 +265,9 @@ class TLSFlow(asyncio.Protocol):
         if self._sealed and not self._waits:
             sealed, self._sealed = self._sealed, b""
             self.data_received(sealed)
-        if (
-            not self._waits
-            and not self._sealed
-            and self._raw is not None
-            and not self._raw.is_closing()
-        ):
-            self._raw.resume_reading()
+        raw = self._raw
+        if not (self._waits or self._sealed or raw is None or raw.is_closing()):
+            raw.resume_reading()
 
     # -- the end -----------------------------------------------------------------------------------
 

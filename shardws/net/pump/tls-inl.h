@@ -47,15 +47,12 @@ static void
 stop_tls(Wire *wire)
 {
     TLS *tls = wire->tls;
-    if (tls == NULL) {
-        return;
+    if (tls != NULL) {
+        tls->carrier->tls = tls->inner->tls = NULL; /* before: who is dropped may call us */
+        Py_DECREF(tls->keeper);
+        Py_DECREF(tls->inner);
+        PyMem_RawFree(tls);
     }
-    tls->carrier->tls = tls->inner->tls = NULL;
-    Wire *inner = tls->inner;
-    PyObject *keeper = tls->keeper;
-    PyMem_RawFree(tls);
-    Py_DECREF(keeper);
-    Py_DECREF(inner);
 }
 
 /* Tell Python, by a method of the carrier, where OpenSSL stopped; takes over `data`. Sharing has
@@ -175,8 +172,7 @@ next_piece(const Outbox *out, uint8_t *scratch, size_t *size)
     return scratch;
 }
 
-/* Move what OpenSSL has written, for `size` bytes of plaintext, behind what the carrier has queued;
- * 0, or -1 without memory. */
+/* Queue what OpenSSL has written for `size` bytes of plaintext; 0, or -1 without memory. */
 static int
 take_records(const TLS *tls, size_t size)
 {
@@ -276,8 +272,7 @@ wire_start_tls(Wire *carrier, PyObject *args)
         return NULL;
     }
     if (head_len >= RECORD_HEADER) {
-        PyErr_SetString(PyExc_ValueError, "a whole header");
-        return NULL;
+        return PyErr_Format(PyExc_ValueError, "a whole header");
     }
     TLS *tls = PyMem_RawMalloc(sizeof *tls);
     if (tls == NULL) {
@@ -295,8 +290,7 @@ wire_start_tls(Wire *carrier, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* stop_tls(): Python reads and writes the records from now on. */
-static PyObject *
+static PyObject * /* stop_tls(): Python reads and writes the records from now on */
 wire_stop_tls(Wire *carrier, PyObject *Py_UNUSED(nothing))
 {
     stop_tls(carrier);
