@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 import uvloop
 
 from benchmarks.micro.spreading import broadcasting, sending_across
+from benchmarks.micro.tls import echoing_tls
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
 from shardws.events import Handlers
 from shardws.log import Adapter
@@ -290,6 +291,11 @@ def echoing(is_lone: bool) -> Iterator[Batches]:
         loop.close()
 
 
+def echoing_records(at_once: int) -> Any:
+    frame = segment(125)[: len(segment(125)) // PER_BATCH]
+    return echoing_tls(PER_BATCH, at_once, frame, 125, OPENING_REQUEST)
+
+
 SCENARIOS = (
     Scenario("parse_c_125", "C: frame of 125 B in", repeated(partial(parsing, "c", 125))),
     Scenario("parse_python_125", "Python: the same", repeated(partial(parsing, "python", 125))),
@@ -307,6 +313,8 @@ SCENARIOS = (
     Scenario("dispatch", "item to a plain handler", repeated(dispatching)),
     Scenario("echo_125", "whole path: 125 B, 16 in a read", partial(echoing, False)),
     Scenario("echo_lone", "path of one message in a read, no kernel", partial(echoing, True)),
+    Scenario("tls_echo_d1", "TLS: 125 B, one in a read", partial(echoing_records, 1)),
+    Scenario("tls_echo_d16", "TLS: 125 B, 16 records in a read", partial(echoing_records, 16)),
 )
 
 

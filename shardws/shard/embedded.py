@@ -83,7 +83,7 @@ class EmbeddedShard:
         bound.listen(backlog)  # immediately, so that clients may connect before the loop runs
         shard = self.shard
         self.listener = Listener(
-            shard.make_connection, bound.sock, shard.log, bound.lock, shard.plain_pump
+            shard.make_connection, bound.sock, shard.log, bound.lock, shard.pump
         )
         self._holdings.ports.add(self.listener.port)
         configuration.begin_listening(settings, self.listener.port)

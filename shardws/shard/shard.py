@@ -160,11 +160,6 @@ class Shard:
         """Return the descriptors that are no sockets."""
         return [self.pump.fileno()] if self.pump.owns_sockets else []
 
-    @property
-    def plain_pump(self) -> Pump | None:
-        """What serves accepted sockets: the pump, or None for the loop's own TLS transports."""
-        return self.pump if self.tls is None else None
-
     def secure(self, site: CertificateSet | None) -> None:
         """Speak TLS with who connects from now on, with these certificates; None: do not."""
         if site is None:

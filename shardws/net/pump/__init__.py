@@ -9,10 +9,11 @@ Two types, of one contract in both implementations:
   frames go to the handler from here, and everything unusual is given to the connection.
 
 In C (`_pump.c`) a pump owns the plain TCP sockets of its shard: one inner epoll instance for all of
-them, one read buffer, one write per connection and turn. TLS, and whatever else comes by a
-transport of the event loop, uses the same frame code by `data_received`. In Python (`twin`) every
-wire has a transport of the loop. `IMPLEMENTATION` says which runs; SHARDWS_CODEC=python forces the
-Python one, as for the codec.
+them, one read buffer, one write per connection and turn. It owns those of TLS as well, by a second
+wire in front of the connection (`net.tlssocket`), and calls OpenSSL itself for ordinary data. What
+comes by a transport of the loop uses the same frame code by `data_received`. In Python (`twin`)
+every wire has a transport of the loop. `IMPLEMENTATION` says which runs; SHARDWS_CODEC=python
+forces the Python one, as for the codec.
 
 A wire calls its connection: `bytes_received(data)` for what it does not read itself,
 `send_slowly(kind, payload)` for what it does not frame itself, `pause_writing()` and

@@ -7,6 +7,7 @@
  *   - an allocation that fails ends one connection, or raises MemoryError to the caller. */
 
 #define _GNU_SOURCE
+#define PY_SSIZE_T_CLEAN /* before any header of Python */
 #include "share-inl.h"
 
 /* -- Wire ---------------------------------------------------------------------------------------- */
@@ -70,12 +71,17 @@ wire_traverse(Wire *wire, visitproc visit, void *arg)
     Py_VISIT(wire->pump);
     Py_VISIT(wire->transport);
     Py_VISIT(wire->id);
+    if (is_carrier_of(wire->tls, wire)) {
+        Py_VISIT(wire->tls->inner);
+        Py_VISIT(wire->tls->keeper);
+    }
     return 0;
 }
 
 static int
 wire_clear(Wire *wire)
 {
+    stop_tls(wire);
     Py_CLEAR(wire->transport);
     return 0;
 }
@@ -85,6 +91,7 @@ wire_dealloc(Wire *wire)
 {
     PyTypeObject *type = Py_TYPE(wire);
     PyObject_GC_UnTrack(wire);
+    stop_tls(wire);
     clear_outbox(wire->pump, &wire->out);
     drop_input(wire);
     Py_XDECREF(wire->transport);
@@ -114,6 +121,8 @@ static PyMethodDef wire_methods[] = {
     {"setsockopt", (PyCFunction)wire_setsockopt, METH_VARARGS, NULL},
     {"getsockopt", (PyCFunction)wire_getsockopt, METH_VARARGS, NULL},
     {"fileno", (PyCFunction)wire_fileno, METH_NOARGS, NULL},
+    {"start_tls", (PyCFunction)wire_start_tls, METH_VARARGS, NULL},
+    {"stop_tls", (PyCFunction)wire_stop_tls, METH_NOARGS, NULL},
     {NULL},
 };
 
@@ -134,6 +143,7 @@ static PyMemberDef wire_members[] = {
     {"stops", T_USHORT, offsetof(Wire, stops), 0, NULL},
     {"is_at_rest", T_BOOL, offsetof(Wire, is_at_rest), 0, NULL},
     {"is_plain", T_BOOL, offsetof(Wire, is_plain), 0, NULL},
+    {"is_carrier", T_BOOL, offsetof(Wire, is_carrier), 0, NULL},
     {"max_size", T_PYSSIZET, offsetof(Wire, max_size), 0, NULL},
     {"high_mark", T_PYSSIZET, offsetof(Wire, high), 0, NULL},
     {"low_mark", T_PYSSIZET, offsetof(Wire, low), 0, NULL},
@@ -369,6 +379,8 @@ static const struct {
     {&name_start, "start"},
     {&name_write, "write"},
     {&name_on_data_in, "on_data_in"},
+    {&name_read_stopped, "read_stopped"},
+    {&name_write_stopped, "write_stopped"},
 };
 
 static PyTypeObject *

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #define READ_BYTES (256 * 1024)  /* of one read */
+#define RECORDS_BYTES (64 * 1024) /* of one read of TLS: with records of a byte each that takes 1 ms */
 #define TURN_BYTES (256 * 1024)  /* queued for one wire in a turn before it is written at once */
 #define LARGE_BYTES (64 * 1024)  /* from here on a payload is referred to, not copied */
 #define SLICE_ITEMS 64           /* of one wire, then the others have their turn */
@@ -60,6 +61,7 @@ typedef struct {
 } Outbox;
 
 typedef struct Wire Wire;
+typedef struct TLS TLS; /* tls-inl.h */
 
 typedef struct { /* wires with a reference each */
     Wire **items;
@@ -97,6 +99,7 @@ struct Wire {
     Pump *pump;
     Wire *before, *behind; /* in Pump.wires */
     PyObject *transport; /* of VIA_TRANSPORT */
+    TLS *tls;            /* shared by a carrier and its connection; NULL: Python makes the records */
     PyObject *id;
     double seen;   /* when a byte last came in */
     double active; /* when a byte last was written */
@@ -115,6 +118,7 @@ struct Wire {
     uint8_t via, state, blocked, holds;
     uint8_t is_at_rest; /* the session holds nothing: whole frames are read here */
     uint8_t is_plain;   /* a message leaves as one frame, as it is */
+    uint8_t is_carrier; /* its bytes are records of TLS; the connection behind it counts plaintext */
 };
 
 /* Whether the end of the running turn sees to what is left to do, so that nothing has to be scheduled. */
@@ -243,6 +247,6 @@ call_wire(Wire *wire, PyObject *name)
 static PyObject *name_bytes_received, *name_eof_received, *name_connection_lost, *name_connection_made,
     *name_pause_writing, *name_resume_writing, *name_send_slowly, *name_failed, *name_faults, *name_start,
     *name_write,
-    *name_on_data_in;
+    *name_on_data_in, *name_read_stopped, *name_write_stopped;
 
 #endif

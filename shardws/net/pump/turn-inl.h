@@ -3,7 +3,7 @@
 #ifndef SHARDWS_PUMP_TURN_H
 #define SHARDWS_PUMP_TURN_H
 
-#include "input-inl.h"
+#include "tls-inl.h"
 
 static void
 close_socket(Wire *wire)
@@ -178,12 +178,17 @@ read_socket(Pump *pump, Wire *wire)
         lose(wire, ENOMEM);
         return;
     }
-    ssize_t size = recv(wire->fd, buffer, READ_BYTES, 0);
+    ssize_t size = recv(wire->fd, buffer, wire->is_carrier ? RECORDS_BYTES : READ_BYTES, 0);
     if (size > 0) {
         int was_used = pump->input_is_used;
         pump->input_is_used = 1;
         wire->seen = pump->now;
-        serve(wire, buffer, buffer + size);
+        if (wire->tls != NULL) {
+            read_records(wire, buffer, (size_t)size);
+        }
+        else {
+            serve(wire, buffer, buffer + size);
+        }
         if (!(wire->flags & GONE)) {
             flush(wire);
         }

@@ -176,6 +176,7 @@ class Wire(asyncio.Protocol):
         "holds",
         "id",
         "is_at_rest",
+        "is_carrier",
         "is_plain",
         "low_mark",
         "max_size",
@@ -201,6 +202,7 @@ class Wire(asyncio.Protocol):
         self.size = 0
         self.is_at_rest = False
         self.is_plain = False
+        self.is_carrier = False  # in C: its bytes are records of TLS, and not counted
         self.max_size = 0
         self.high_mark = 0
         self.low_mark = 0
@@ -317,6 +319,26 @@ class Wire(asyncio.Protocol):
         else:
             wire = cast(asyncio.WriteTransport, transport)
             wire.set_write_buffer_limits(self.high_mark, self.low_mark)
+
+    # -- TLS: in C alone -----------------------------------------------------------------------
+
+    def start_tls(
+        self, inner: "Wire", keeper: object, pointers: tuple[int, ...], head: bytes, missing: int
+    ) -> None:
+        """Carry the records of `inner` from now on.
+
+        `keeper` owns what `pointers` (tls.ffi.Calls.pointers) refer to; `head` and `missing` say
+        where in a record the next byte belongs (tls.records). ValueError when they are carried.
+
+        It ends by `stop_tls`, or when OpenSSL returns something else than data; then the carrier is
+        told `read_stopped(plaintext, result, left, rest, head, missing)`: what was read before,
+        what OpenSSL returned, how many whole records wait, and bytes that it was not given yet; or
+        `write_stopped(data, ...)`, which was not sent.
+        """
+        raise ValueError("this wire carries nothing")
+
+    def stop_tls(self) -> None:
+        """Read and write the records in Python again."""
 
     @property
     def is_attached(self) -> bool:

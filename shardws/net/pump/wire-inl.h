@@ -112,7 +112,7 @@ wire_write(Wire *wire, PyObject *data)
             PyErr_NoMemory();
         }
         else {
-            was_queued(wire, (size_t)view.len, 0);
+            was_queued(wire, wire->is_carrier ? 0 : (size_t)view.len, 0);
         }
     }
     PyBuffer_Release(&view);
