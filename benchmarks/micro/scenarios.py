@@ -1,8 +1,9 @@
 """The micro benchmarks, counted and timed: one row per hot path, each a function of batches.
 
-A scenario is prepared once, then run for any number of batches of PER_BATCH messages; preparation
-is not counted. All but `echo` are calls into sans-IO modules; `echo` is the whole path in one
-process, from a client's socket and back to it, including the kernel.
+A scenario is prepared once, then run for any number of batches of messages; preparation is not
+counted. Most are calls into sans-IO modules. `echo_125` is the whole path with its client in the
+same process; `echo_d1_64` and `echo_d16_64` have 64 clients in another one, so that nothing but the
+server is counted.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import Any, Final, cast
 
 import uvloop
 
+from benchmarks.micro.crowd import CLIENTS, crowding
 from benchmarks.micro.spreading import broadcasting, sending_across
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
 from shardws.events import Handlers
@@ -47,6 +49,7 @@ class Scenario:
     name: str
     says: str
     prepared: Callable[[], Any]  # a context manager that gives Batches
+    per_batch: int = PER_BATCH  # messages
 
 
 def masked_frame(payload: bytes) -> bytes:
@@ -307,6 +310,8 @@ SCENARIOS = (
     Scenario("dispatch", "item to a plain handler", repeated(dispatching)),
     Scenario("echo_125", "whole path: 125 B, 16 in a read", partial(echoing, False)),
     Scenario("echo_lone", "path of one message in a read, no kernel", partial(echoing, True)),
+    Scenario("echo_d1_64", "server with 64 clients, 125 B", partial(crowding, 1), CLIENTS),
+    Scenario("echo_d16_64", "the same, 16 in a read", partial(crowding, 16), CLIENTS * 16),
 )
 
 
