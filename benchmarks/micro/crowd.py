@@ -18,6 +18,7 @@ import uvloop
 from shardws import DataIn, WebSocketServer
 
 CLIENTS: Final = 64
+BATCH: Final = 1024  # messages: what the loop needs to start and end is little beside them
 LIMIT_S: Final = 300.0  # of all rounds, under callgrind
 
 
@@ -84,7 +85,7 @@ class Crowd:
 
 @contextmanager
 def crowding(depth: int) -> Iterator[Callable[[int], None]]:
-    """A batch is `depth` messages of 125 B from each of CLIENTS; see examples/echo.py."""
+    """A batch is BATCH messages of 125 B, `depth` from each client at a time."""
     loop = uvloop.new_event_loop()
     server = WebSocketServer()
     server.config("BufferMessage=True")
@@ -101,9 +102,10 @@ def crowding(depth: int) -> Iterator[Callable[[int], None]]:
 
     loop.run_until_complete(listen())
     crowd = Crowd(server.local_port, depth)
+    rounds = BATCH // (CLIENTS * depth)
     try:
         loop.run_until_complete(crowd.opened())
-        yield lambda batches: loop.run_until_complete(crowd.echo(batches))
+        yield lambda batches: loop.run_until_complete(crowd.echo(batches * rounds))
     finally:
         crowd.close()
         loop.run_until_complete(server.shutdown_complete())

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 import uvloop
 
-from benchmarks.micro.crowd import CLIENTS, crowding
+from benchmarks.micro.crowd import BATCH, crowding
 from benchmarks.micro.spreading import broadcasting, sending_across
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
 from shardws.events import Handlers
@@ -310,8 +310,8 @@ SCENARIOS = (
     Scenario("dispatch", "item to a plain handler", repeated(dispatching)),
     Scenario("echo_125", "whole path: 125 B, 16 in a read", partial(echoing, False)),
     Scenario("echo_lone", "path of one message in a read, no kernel", partial(echoing, True)),
-    Scenario("echo_d1_64", "server with 64 clients, 125 B", partial(crowding, 1), CLIENTS),
-    Scenario("echo_d16_64", "the same, 16 in a read", partial(crowding, 16), CLIENTS * 16),
+    Scenario("echo_d1_64", "server with 64 clients, 125 B", partial(crowding, 1), BATCH),
+    Scenario("echo_d16_64", "the same, 16 in a read", partial(crowding, 16), BATCH),
 )
 
 
