@@ -3,8 +3,9 @@
     valgrind --tool=callgrind ... python -m benchmarks.micro.counted MARKS.so SCENARIO...
 
 Each scenario is warmed up, then counted for BATCHES batches; `empty` counts the marks alone. The
-garbage collector is disabled, so that it does not run in some scenario by chance. MARKS.so is loaded
-before all other libraries: its clock is slow, as the program is, or slices of work would be cut.
+garbage collector is disabled, so that it does not run in some scenario by chance. MARKS.so is
+loaded before all other libraries: its clock is slow, as the program is, or slices of work would be
+cut.
 """
 
 import ctypes
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.micro.scenarios import Batches, Scenario, available
+
 BATCHES = 40
 WARMUP = 10
 EMPTY = "empty"

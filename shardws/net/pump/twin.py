@@ -18,10 +18,13 @@ from typing import Any, Final, cast
 from shardws.hotpath import counters
 from shardws.interfaces import ByteTransport
 from shardws.net.pump.joiner import FRAMED, RAW, Joiner
+from shardws.net.pump.sender import Sender
 from shardws.outcomes import QUEUED, SendOutcome
 from shardws.protocol import codec
 from shardws.protocol.frames import BINARY, Frame, header
 from shardws.stats import Words
+
+__all__ = ["IMPLEMENTATION", "Pump", "Sender", "Wire"]
 
 IMPLEMENTATION: Final = "python"
 
@@ -166,6 +169,7 @@ class Wire(asyncio.Protocol):
         "_uncounted",
         "active",
         "blocked",
+        "deadline",
         "high_mark",
         "holds",
         "id",
@@ -173,7 +177,10 @@ class Wire(asyncio.Protocol):
         "is_plain",
         "low_mark",
         "max_size",
+        "ping_at",
         "pump",
+        "remote_port",
+        "rtt",
         "seen",
         "size",
         "state",
@@ -192,6 +199,10 @@ class Wire(asyncio.Protocol):
         self.stops = 0
         self.seen = 0.0
         self.active = 0.0
+        self.deadline = 0.0
+        self.ping_at = 0.0  # when the unanswered ping left; 0 none
+        self.rtt = 0.0  # seconds, of the last answered ping
+        self.remote_port = 0
         self.size = 0
         self.is_at_rest = False
         self.is_plain = False
