@@ -1,4 +1,4 @@
-"""Echoes to many clients of a whole server: what it needs in user space for one message.
+"""A whole server and many clients: what it needs in user space for one message.
 
 The clients are in a process of their own (`crowd_clients`), which callgrind does not follow. All of
 them send before the server looks, so that each batch is the same work.
@@ -10,11 +10,12 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final
 
 import uvloop
 
+from benchmarks.micro.crowd_clients import PAYLOAD
 from shardws import DataIn, WebSocketServer
 
 CLIENTS: Final = 64
@@ -25,11 +26,14 @@ LIMIT_S: Final = 300.0  # of all rounds, under callgrind
 class Crowd:
     """The process of the clients, told by bytes on its standard input."""
 
-    def __init__(self, port: int, depth: int) -> None:
+    def __init__(
+        self, port: int, sent: int, expected: int, then: Callable[[], object] = lambda: None
+    ) -> None:
+        """In a round each client sends, and expects, so many; `then` is called in between."""
         words = [sys.executable, "-m", "benchmarks.micro.crowd_clients"]
         env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
         self._process = subprocess.Popen(
-            [*words, str(port), str(CLIENTS), str(depth)],
+            [*words, str(port), str(CLIENTS), str(sent), str(expected)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -39,14 +43,15 @@ class Crowd:
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         self._left = 0
+        self._then = then
         self._done: asyncio.Future[None] | None = None
 
     async def opened(self) -> None:
         """Return when all clients are connected."""
         await self._rounds(0)
 
-    async def echo(self, rounds: int) -> None:
-        """Have every client send its messages and get them back, so many times."""
+    async def exchange(self, rounds: int) -> None:
+        """Have every client send and receive its messages, so many times."""
         self._send()
         await self._rounds(rounds - 1)
 
@@ -76,6 +81,7 @@ class Crowd:
         os.write(self._in, b"g")
         select.select([self._out], [], [])  # the loop has made it non-blocking
         os.read(self._out, 1)
+        self._then()
 
     def close(self) -> None:
         """End the process; its clients are lost."""
@@ -84,29 +90,50 @@ class Crowd:
 
 
 @contextmanager
-def crowding(depth: int) -> Iterator[Callable[[int], None]]:
-    """A batch is BATCH messages of 125 B, `depth` from each client at a time."""
+def serving() -> Iterator[tuple[asyncio.AbstractEventLoop, WebSocketServer]]:
+    """A server that listens, as in a shard."""
     loop = uvloop.new_event_loop()
     server = WebSocketServer()
     server.config("BufferMessage=True")
     server.local_host = "127.0.0.1"
 
-    def on_data_in(e: DataIn) -> None:
-        server.send(e.connection_id, e.text)
-
-    server.on_data_in = on_data_in
-
     async def listen() -> None:
         server.listening = True
         await asyncio.sleep(0)
 
-    loop.run_until_complete(listen())
-    crowd = Crowd(server.local_port, depth)
-    rounds = BATCH // (CLIENTS * depth)
     try:
-        loop.run_until_complete(crowd.opened())
-        yield lambda batches: loop.run_until_complete(crowd.echo(batches * rounds))
-    finally:
-        crowd.close()
+        loop.run_until_complete(listen())
+        yield loop, server
         loop.run_until_complete(server.shutdown_complete())
+    finally:
         loop.close()
+
+
+@contextmanager
+def crowding(depth: int) -> Iterator[Callable[[int], None]]:
+    """A batch is BATCH messages of 125 B, `depth` from each client at a time."""
+    rounds = BATCH // (CLIENTS * depth)
+    with serving() as (loop, server):
+
+        def on_data_in(e: DataIn) -> None:
+            server.send(e.connection_id, e.text)
+
+        server.on_data_in = on_data_in
+        with closing(Crowd(server.local_port, depth, depth)) as crowd:
+            loop.run_until_complete(crowd.opened())
+            yield lambda batches: loop.run_until_complete(crowd.exchange(batches * rounds))
+
+
+@contextmanager
+def broadcasting_to_crowd(window: int) -> Iterator[Callable[[int], None]]:
+    """A batch is BATCH deliveries of 125 B, `window` messages to all clients at a time."""
+    rounds = BATCH // (CLIENTS * window)
+    with serving() as (loop, server):
+
+        def broadcast() -> None:
+            for _ in range(window):
+                server.broadcast(PAYLOAD)
+
+        with closing(Crowd(server.local_port, 0, window, broadcast)) as crowd:
+            loop.run_until_complete(crowd.opened())
+            yield lambda batches: loop.run_until_complete(crowd.exchange(batches * rounds))

@@ -1,7 +1,8 @@
-"""The clients of `crowd`: `python -m benchmarks.micro.crowd_clients PORT CLIENTS DEPTH`.
+"""The clients of `crowd`: `python -m benchmarks.micro.crowd_clients PORT CLIENTS SENT EXPECTED`.
 
-Writes `d` when all are connected. Then for each byte read: all send DEPTH messages, `s` is
-written, all get them back, `d` is written. Ends with its standard input.
+Writes `d` when all are connected. Then for each byte read: each sends SENT messages, `s` is
+written, each receives EXPECTED messages, `d` is written. All messages are the same. Ends with its
+standard input.
 """
 
 import os
@@ -38,12 +39,12 @@ def receive(client: socket.socket, expected: bytes) -> None:
     assert found == expected
 
 
-def main(port: int, count: int, depth: int) -> None:
+def main(port: int, count: int, sends: int, expects: int) -> None:
     clients = [connect(port) for _ in range(count)]
     mask = MASK * (SIZE // 4 + 1)
     masked = bytes(a ^ b for a, b in zip(PAYLOAD, mask, strict=False))
-    sent = (b"\x82" + bytes([0x80 | SIZE]) + MASK + masked) * depth
-    back = (b"\x82" + bytes([SIZE]) + PAYLOAD) * depth
+    sent = (b"\x82" + bytes([0x80 | SIZE]) + MASK + masked) * sends
+    back = (b"\x82" + bytes([SIZE]) + PAYLOAD) * expects
     os.write(1, b"d")
     while os.read(0, 1):
         for client in clients:
@@ -55,4 +56,4 @@ def main(port: int, count: int, depth: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]))
+    main(*map(int, sys.argv[1:5]))

@@ -2,8 +2,8 @@
 
 A scenario is prepared once, then run for any number of batches of messages; preparation is not
 counted. Most are calls into sans-IO modules. `echo_125` is the whole path with its client in the
-same process; `echo_d1_64` and `echo_d16_64` have 64 clients in another one, so that nothing but the
-server is counted.
+same process; those that end in `_64` have 64 clients in another one, so that nothing but the server
+is counted.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 import uvloop
 
-from benchmarks.micro.crowd import BATCH, crowding
+from benchmarks.micro.crowd import BATCH, broadcasting_to_crowd, crowding
 from benchmarks.micro.spreading import broadcasting, sending_across
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
 from shardws.events import Handlers
@@ -312,6 +312,10 @@ SCENARIOS = (
     Scenario("echo_lone", "path of one message in a read, no kernel", partial(echoing, True)),
     Scenario("echo_d1_64", "server with 64 clients, 125 B", partial(crowding, 1), BATCH),
     Scenario("echo_d16_64", "the same, 16 in a read", partial(crowding, 16), BATCH),
+    Scenario(
+        "broadcast_w1_64", "delivery to one of 64 clients", partial(broadcasting_to_crowd, 1), BATCH
+    ),
+    Scenario("broadcast_w8_64", "the same, 8 in a write", partial(broadcasting_to_crowd, 8), BATCH),
 )
 
 

@@ -338,7 +338,7 @@ pump_dealloc(Pump *pump)
         Py_XDECREF(pump->kinds[kind]); /* small numbers, which are always there */
     }
     PyMem_RawFree(pump->input);
-    PyMem_RawFree(pump->spare);
+    PyMem_Free(pump->spare);
     type->tp_free(pump);
     Py_DECREF(type);
 }

@@ -64,7 +64,7 @@ find_wire(const Sender *self, PyObject *id)
         PyErr_Clear();
         return NULL;
     }
-    int is_ours = PyObject_TypeCheck(found, wire_type) && sends_plain((Wire *)found);
+    int is_ours = is_wire(found) && sends_plain((Wire *)found);
     return is_ours ? (Wire *)Py_NewRef(found) : NULL;
 }
 
@@ -134,13 +134,16 @@ plain_text(PyObject *value)
 }
 
 /* Take the arguments (connection_id, NAME), by place or by name; 0, or -1 with an exception. */
-static int
+static inline int
 take_arguments(PyObject *const *args, Py_ssize_t count, PyObject *names, const char *const words[2],
                const char *called, PyObject *taken[2])
 {
     Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
     taken[0] = count > 0 ? args[0] : NULL;
     taken[1] = count > 1 ? args[1] : NULL;
+    if (count == 2 && names == NULL) {
+        return 0;
+    }
     int is_sound = count + named == 2;
     for (Py_ssize_t at = 0; is_sound && at < named; at++) {
         PyObject *name = PyTuple_GET_ITEM(names, at);
