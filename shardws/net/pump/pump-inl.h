@@ -1,4 +1,4 @@
-/* The two types of _pump.c, and what its parts share.
+/* Pump and Wire of _pump.c, and what its parts share.
  *
  * A Wire is the hot half of a connection (net.connection derives from it); a Pump is what the wires
  * of one shard share. Facts to have before reading:
