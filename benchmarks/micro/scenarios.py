@@ -1,8 +1,9 @@
 """The micro benchmarks, counted and timed: one row per hot path, each a function of batches.
 
-A scenario is prepared once, then run for any number of batches of PER_BATCH messages; preparation
-is not counted. All but `echo` are calls into sans-IO modules; `echo` is the whole path in one
-process, from a client's socket and back to it, including the kernel.
+A scenario is prepared once, then run for any number of batches of messages; preparation is not
+counted. Most are calls into sans-IO modules. `echo_125` is the whole path with its client in the
+same process; those that end in `_64` have 64 clients in another one, so that nothing but the server
+is counted.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import Any, Final, cast
 
 import uvloop
 
+from benchmarks.micro.crowd import BATCH, broadcasting_to_crowd, crowding
 from benchmarks.micro.spreading import broadcasting, sending_across
 from benchmarks.micro.tls import echoing_tls
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
@@ -48,6 +50,7 @@ class Scenario:
     name: str
     says: str
     prepared: Callable[[], Any]  # a context manager that gives Batches
+    per_batch: int = PER_BATCH  # messages
 
 
 def masked_frame(payload: bytes) -> bytes:
@@ -315,6 +318,12 @@ SCENARIOS = (
     Scenario("echo_lone", "path of one message in a read, no kernel", partial(echoing, True)),
     Scenario("tls_echo_d1", "TLS: 125 B, one in a read", partial(echoing_records, 1)),
     Scenario("tls_echo_d16", "TLS: 125 B, 16 records in a read", partial(echoing_records, 16)),
+    Scenario("echo_d1_64", "server with 64 clients, 125 B", partial(crowding, 1), BATCH),
+    Scenario("echo_d16_64", "the same, 16 in a read", partial(crowding, 16), BATCH),
+    Scenario(
+        "broadcast_w1_64", "delivery to one of 64 clients", partial(broadcasting_to_crowd, 1), BATCH
+    ),
+    Scenario("broadcast_w8_64", "the same, 8 in a write", partial(broadcasting_to_crowd, 8), BATCH),
 )
 
 

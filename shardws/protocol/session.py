@@ -45,6 +45,7 @@ class Session:
         "_calm_at",
         "_inbound",
         "_own",
+        "_replies",
         "_rest",
         "config",
         "deflate",
@@ -52,7 +53,6 @@ class Session:
         "is_due",
         "limit",
         "nothings",
-        "replies",
         "state",
     )
 
@@ -64,7 +64,7 @@ class Session:
         self.deflate = deflate
         self.state = State.OPEN
         self.ending: Ending | None = None
-        self.replies: list[Frame] = []  # to be joined, written and cleared by the owner
+        self._replies: list[Frame] | None = None  # an idle connection needs no empty list
         self._own: tuple[int, str] | None = None  # what we closed with
         self._inbound: Inbound | None = Inbound(config, deflate, data) if data else None
         self._rest: tuple[bytes, int] | None = None  # of a read, from this position on
@@ -86,6 +86,28 @@ class Session:
             rest, at = self._rest
             data = rest[at:] + data
         return self._work(inbound, data, 0, Slice(self.limit))
+
+    @property
+    def replies(self) -> list[Frame]:
+        """What the owner has to write, the oldest first."""
+        if self._replies is None:
+            self._replies = []
+        return self._replies
+
+    @property
+    def has_replies(self) -> bool:
+        """Whether there are any."""
+        return bool(self._replies)
+
+    def next_reply(self) -> Frame | None:
+        """Take the oldest reply; None when there is none."""
+        replies = self._replies
+        if not replies:
+            return None
+        reply = replies.pop(0)
+        if not replies:
+            self._replies = None
+        return reply
 
     @property
     def has_more(self) -> bool:
@@ -193,7 +215,7 @@ class Session:
         It can be done between two messages of an open session without context takeover: then they
         are at most the beginning of a header or of a control frame.
         """
-        if self.state is not State.OPEN or self.replies or self.has_more:
+        if self.state is not State.OPEN or self._replies or self.has_more:
             return None
         if self.deflate is not None and self.deflate.keeps_context:
             return None

@@ -92,6 +92,11 @@ class Router:
 
     # -- to one connection -------------------------------------------------------------------
 
+    @property
+    def direct(self) -> dict[int, Recipient] | None:
+        """The connections to which `send` is their own `send`, None when it is more than that."""
+        return self.registry.by_id
+
     def send(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome:
         """Send one message (kind 1 text, 2 binary) or control frame (9 ping, 10 pong).
 

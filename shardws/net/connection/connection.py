@@ -96,18 +96,14 @@ class Connection(Wire):
         "backlog",
         "cell",
         "config",
-        "deadline",
         "entries",
         "extras",
         "groups",
         "local_address",
         "owner",
-        "ping_at",
         "reader",
         "remote_host",
-        "remote_port",
         "request",
-        "rtt",
         "session",
         "task",
         "was_opened",
@@ -123,11 +119,7 @@ class Connection(Wire):
         self.request: Request | None = None
         self.extras: Extras | None = None
         self.remote_host = ""
-        self.remote_port = 0
         self.local_address = ""
-        self.ping_at = 0.0  # when the unanswered ping left; 0 none
-        self.rtt = 0.0  # seconds, of the last answered ping
-        self.deadline = 0.0
         self.entries = 0  # of this connection in the timer wheel
         # What the shard and routing keep of it.
         self.was_opened = False
@@ -170,7 +162,7 @@ class Connection(Wire):
         session.is_due = False
         if session.nothings:
             session.charge(self.owner.now)
-        if session.replies:
+        if session.has_replies:
             self._take_replies(session)
         if session.state is not IN_SESSION:
             self.flush()
@@ -334,15 +326,15 @@ class Connection(Wire):
     # -- replies of the session --------------------------------------------------------------
 
     def _take_replies(self, session: Session) -> None:
-        while session.replies:
+        while session.has_replies:
             self.take_reply()
 
     def take_reply(self) -> None:
         """Queue the session's oldest reply; called at a ping, its pong precedes later messages."""
         session = self.session
-        if session is None or not session.replies:
+        reply = None if session is None else session.next_reply()
+        if reply is None:
             return
-        reply = session.replies.pop(0)
         if self.blocked & BLOCKED_WIRE and reply[0] == PONG_BYTE:
             # A peer that pings and does not read: only the newest pong is owed (RFC 6455 5.5.3).
             self.extra().late_pong = reply

@@ -1,12 +1,13 @@
 """The data path of a shard's connections, in C where there was a compiler, else in Python.
 
-Two types, of one contract in both implementations:
+Three types, of one contract in both implementations:
 
 - `Pump`, one for each shard: what its wires share. It writes what is queued at the end of the loop
   turn, one write per wire, and queues one message for many (`share`).
 - `Wire`, the base of `net.connection.Connection`: the part of a connection that runs for every
   message. Everything that leaves a connection stands in its one queue, in order; whole ordinary
   frames go to the handler from here, and everything unusual is given to the connection.
+- `Sender`, the base of the server: sends of the application by connection id.
 
 In C (`_pump.c`) a pump owns the plain TCP sockets of its shard: one inner epoll instance for all of
 them, one read buffer, one write per connection and turn. It owns those of TLS as well, by a second
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shardws.net.pump import twin
 
-__all__ = ["IMPLEMENTATION", "Pump", "Wire"]
+__all__ = ["IMPLEMENTATION", "Pump", "Sender", "Wire"]
 
 
 def select(forced: str) -> Any:
@@ -48,6 +49,7 @@ def select(forced: str) -> Any:
 
 
 if TYPE_CHECKING:
+    from shardws.net.pump.sender import Sender
     from shardws.net.pump.twin import Pump, Wire
 
     IMPLEMENTATION: str
@@ -55,4 +57,5 @@ else:
     _module: Final = select(os.environ.get("SHARDWS_CODEC", ""))
     Pump = _module.Pump
     Wire = _module.Wire
+    Sender = _module.Sender
     IMPLEMENTATION = _module.IMPLEMENTATION

@@ -8,7 +8,7 @@
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN /* before any header of Python */
-#include "share-inl.h"
+#include "sender-inl.h"
 
 /* -- Wire ---------------------------------------------------------------------------------------- */
 
@@ -136,6 +136,10 @@ static PyMemberDef wire_members[] = {
     {"id", T_OBJECT_EX, offsetof(Wire, id), 0, NULL},
     {"seen", T_DOUBLE, offsetof(Wire, seen), 0, NULL},
     {"active", T_DOUBLE, offsetof(Wire, active), 0, NULL},
+    {"deadline", T_DOUBLE, offsetof(Wire, deadline), 0, NULL},
+    {"ping_at", T_DOUBLE, offsetof(Wire, ping_at), 0, NULL},
+    {"rtt", T_DOUBLE, offsetof(Wire, rtt), 0, NULL},
+    {"remote_port", T_USHORT, offsetof(Wire, remote_port), 0, NULL},
     {"size", T_PYSSIZET, offsetof(Wire, size), 0, NULL},
     {"state", T_UBYTE, offsetof(Wire, state), 0, NULL},
     {"blocked", T_UBYTE, offsetof(Wire, blocked), 0, NULL},
@@ -192,6 +196,21 @@ take_row(Pump *pump, PyObject *row, const Py_ssize_t index[4])
     return 0;
 }
 
+/* Where an object keeps an attribute that is a slot of its class; 0: it is none. */
+static Py_ssize_t
+slot_of(PyObject *object, PyObject *name)
+{
+    PyObject *found = PyObject_GetAttr((PyObject *)Py_TYPE(object), name);
+    Py_ssize_t offset = 0;
+    if (found != NULL && Py_IS_TYPE(found, &PyMemberDescr_Type)) {
+        const PyMemberDef *member = ((PyMemberDescrObject *)found)->d_member;
+        offset = member->type == T_OBJECT_EX ? member->offset : 0;
+    }
+    PyErr_Clear();
+    Py_XDECREF(found);
+    return offset;
+}
+
 /* Pump(...): see net.pump.twin for the arguments; `time` is CLOCK_MONOTONIC, which is read here. */
 static PyObject *
 pump_new(PyTypeObject *type, PyObject *args, PyObject *names)
@@ -219,12 +238,16 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *names)
     pump->epoll = -1;
     pump->batch = BATCH;
     pump->handlers = Py_NewRef(handlers);
+    pump->handler_at = slot_of(handlers, name_on_data_in);
+    for (int kind = 0; kind < 3; kind++) {
+        pump->kinds[kind] = PyLong_FromLong(kind);
+    }
     pump->dispatch = Py_NewRef(dispatch);
     pump->event_type = (PyTypeObject *)Py_NewRef(event_type);
     pump->queued = Py_NewRef(queued);
     pump->call_soon = Py_NewRef(call_soon);
     pump->on_error = Py_NewRef(on_error);
-    pump->now = read_clock();
+    pump->now = pump->begin = read_clock();
     pump->input = PyMem_RawMalloc(READ_BYTES);
     pump->spare = new_chunk(SPARE_BYTES);
     if (pump->input == NULL || pump->spare == NULL) {
@@ -296,6 +319,7 @@ pump_clear(Pump *pump)
     list_drop(&pump->more);
     list_drop(&pump->lost);
     list_drop(&pump->buried);
+    pump->handler_at = 0;
     /* Not NULL: what is dropped together with the pump may still call it. */
     Py_XSETREF(pump->flush_later, Py_NewRef(Py_None));
     Py_XSETREF(pump->dispatch, Py_NewRef(Py_None));
@@ -320,8 +344,11 @@ pump_dealloc(Pump *pump)
     PyBuffer_Release(&pump->row); /* does nothing when none was taken */
     Py_XDECREF(pump->event_type);
     Py_XDECREF(pump->queued);
+    for (int kind = 0; kind < 3; kind++) {
+        Py_XDECREF(pump->kinds[kind]); /* small numbers, which are always there */
+    }
     PyMem_RawFree(pump->input);
-    PyMem_RawFree(pump->spare);
+    PyMem_Free(pump->spare);
     type->tp_free(pump);
     Py_DECREF(type);
 }
@@ -381,6 +408,9 @@ static const struct {
     {&name_on_data_in, "on_data_in"},
     {&name_read_stopped, "read_stopped"},
     {&name_write_stopped, "write_stopped"},
+    {&name_send, "send"},
+    {&name_content, "content"},
+    {&name_utf8, "utf8"},
 };
 
 static PyTypeObject *
@@ -415,9 +445,10 @@ PyInit__pump(void)
     }
     wire_type = add_type(module, &wire_spec);
     pump_type = wire_type != NULL ? add_type(module, &pump_spec) : NULL;
-    if (pump_type == NULL || PyObject_SetAttrString((PyObject *)pump_type, "owns_sockets", Py_True) < 0 ||
+    if (pump_type == NULL || add_type(module, &sender_spec) == NULL ||
+        PyObject_SetAttrString((PyObject *)pump_type, "owns_sockets", Py_True) < 0 ||
         PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0 ||
-        PyModule_AddIntConstant(module, "CONTRACT", 1) < 0) {
+        PyModule_AddIntConstant(module, "CONTRACT", 2) < 0) {
         Py_DECREF(module);
         return NULL;
     }

@@ -1,4 +1,4 @@
-/* The two types of _pump.c, and what its parts share.
+/* Pump and Wire of _pump.c, and what its parts share.
  *
  * A Wire is the hot half of a connection (net.connection derives from it); a Pump is what the wires
  * of one shard share. Facts to have before reading:
@@ -74,7 +74,8 @@ typedef struct {
     int depth; /* of nested turns */
     int is_scheduled;
     int crowd_turns;
-    double now; /* at the last read of the clock */
+    double now;   /* when the events of this turn were asked for */
+    double begin; /* of the slice that is served: the last read of the clock */
     double crowd_until;
     Chunk *spare; /* for the outbox of the wire that is served */
     uint8_t *input;
@@ -85,6 +86,8 @@ typedef struct {
     Py_buffer row;
     uint64_t *messages_in, *bytes_in, *messages_out, *bytes_out;
     PyObject *handlers;   /* on_data_in is looked up once for each slice */
+    Py_ssize_t handler_at; /* where in `handlers` that is, if it is a slot there; else 0 */
+    PyObject *kinds[3];   /* numbers, by themselves */
     PyObject *dispatch;   /* handler_failed(wire, name, error), start(wire, name, result) */
     char is_direct;       /* handlers are called from here; else everything goes to Python */
     char is_nestable;     /* a handler may run the loop inside a turn, so that its end may be far */
@@ -103,6 +106,7 @@ struct Wire {
     PyObject *id;
     double seen;   /* when a byte last came in */
     double active; /* when a byte last was written */
+    double deadline, ping_at, rtt; /* Python's; as objects they would be a tenth of an idle connection */
     Outbox out;
     Py_ssize_t size;         /* payload bytes of the last message taken */
     Py_ssize_t max_size;     /* of a frame's payload; a longer one is Python's to judge */
@@ -114,6 +118,7 @@ struct Wire {
     int fd;
     int lost_error;          /* errno of its loss, 0 for none */
     uint16_t flags;
+    uint16_t remote_port; /* likewise */
     uint16_t stops;     /* why Python keeps what is read for later (net.connection.states), 0: nothing */
     uint8_t via, state, blocked, holds;
     uint8_t is_at_rest; /* the session holds nothing: whole frames are read here */

@@ -152,7 +152,8 @@ serve_more(Pump *pump, double until)
             serve_kept(wire);
         }
         Py_DECREF(wire);
-        if (read_clock() >= until) {
+        pump->begin = read_clock();
+        if (pump->begin >= until) {
             break;
         }
     }
@@ -282,7 +283,7 @@ wire_data_received(Wire *wire, PyObject *data)
         return NULL;
     }
     const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data), *end = at + PyBytes_GET_SIZE(data);
-    wire->seen = pump->now = read_clock();
+    wire->seen = pump->now = pump->begin = read_clock();
     pump->depth++;
     if (wire->input_len || wire->flags & BUSY) { /* the transport had more than we asked for */
         keep_input(wire, at, (size_t)(end - at), 0);
@@ -305,10 +306,11 @@ handle_events(Pump *pump, double until)
     int count, most = pump->batch;
     do {
         count = epoll_wait(pump->epoll, events, most, 0);
-        pump->now = read_clock();
+        pump->now = pump->begin = read_clock();
         for (int at = 0; at < count; at++) {
             handle_event(pump, events[at].data.ptr, events[at].events);
-            if (read_clock() >= until) {
+            pump->begin = read_clock();
+            if (pump->begin >= until) {
                 /* The instance is level-triggered and puts all that it reports behind the rest, also
                  * what is not handled here: who comes first would come first again and again. So it
                  * is to report no more than there is time for. */
@@ -338,7 +340,7 @@ static PyObject *
 pump_after_turn(Pump *pump, PyObject *Py_UNUSED(nothing))
 {
     pump->is_scheduled = 0;
-    pump->now = read_clock();
+    pump->now = pump->begin = read_clock();
     pump->depth++;
     serve_more(pump, pump->now + TURN_SECONDS);
     pump->depth--;

@@ -18,13 +18,16 @@ from typing import Any, Final, cast
 from shardws.hotpath import counters
 from shardws.interfaces import ByteTransport
 from shardws.net.pump.joiner import FRAMED, RAW, Joiner
+from shardws.net.pump.sender import Sender
 from shardws.outcomes import QUEUED, SendOutcome
 from shardws.protocol import codec
 from shardws.protocol.frames import BINARY, Frame, header
 from shardws.stats import Words
 
+__all__ = ["IMPLEMENTATION", "Pump", "Sender", "Wire"]
+
 IMPLEMENTATION: Final = "python"
-CONTRACT: Final = 1  # one more whenever what the two types offer changes; as in _pump.c
+CONTRACT: Final = 2  # one more whenever what the types offer changes; as in _pump.c
 
 # More than this in one turn is written at once, so that one handler cannot pile up the turn.
 TURN_BYTES: Final = 256 * 1024
@@ -172,6 +175,7 @@ class Wire(asyncio.Protocol):
         "_uncounted",
         "active",
         "blocked",
+        "deadline",
         "high_mark",
         "holds",
         "id",
@@ -180,7 +184,10 @@ class Wire(asyncio.Protocol):
         "is_plain",
         "low_mark",
         "max_size",
+        "ping_at",
         "pump",
+        "remote_port",
+        "rtt",
         "seen",
         "size",
         "state",
@@ -199,6 +206,10 @@ class Wire(asyncio.Protocol):
         self.stops = 0
         self.seen = 0.0
         self.active = 0.0
+        self.deadline = 0.0
+        self.ping_at = 0.0  # when the unanswered ping left; 0 none
+        self.rtt = 0.0  # seconds, of the last answered ping
+        self.remote_port = 0
         self.size = 0
         self.is_at_rest = False
         self.is_plain = False

@@ -164,3 +164,14 @@ def test_a_closed_session_holds_nothing(
     tried.lost()
     assert tried._inbound is session.SEALED
     assert tried.receive(BEHIND) == []
+
+
+def test_replies_are_taken_one_by_one() -> None:
+    """And the list of them goes with the last: most connections are idle."""
+    spoken = Session(SessionConfig())
+    assert spoken.next_reply() is None
+    spoken.receive(frame(0x89, b"1") + frame(0x89, b"2"))
+    assert spoken.has_replies
+    taken = [spoken.next_reply() for _ in range(3)]
+    assert taken == [(0x8A, b"1"), (0x8A, b"2"), None]
+    assert spoken.replies == []
