@@ -12,8 +12,8 @@ import asyncio
 from typing import Any, Final, Protocol, cast
 
 from shardws.errors import WireError
+from shardws.routing.link_decoder import LinkDecoder
 from shardws.routing.unix import credentials
-from shardws.wire.codec import Decoder
 from shardws.wire.messages import ADMIN, HELLO, SHARD, START
 
 HELLO_SECONDS: Final = 5.0
@@ -55,7 +55,7 @@ class InboundLink(asyncio.Protocol):
         self._owner = owner
         self._receiver = receiver
         self._loop = loop
-        self._decoder = Decoder(frame_limit, SHARD | ADMIN)
+        self._decoder = LinkDecoder(frame_limit, SHARD | ADMIN)
         self._transport: asyncio.Transport | None = None
         self._is_refused = False
         self._deadline: asyncio.TimerHandle | None = None
