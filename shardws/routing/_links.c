@@ -14,6 +14,7 @@
 #include <string.h>
 #include "_links_layout-inl.h"
 #include "_links_run-inl.h"
+#include "_links_numbers-inl.h"
 #include "_links_queue-inl.h"
 #include "_links_route-inl.h"
 

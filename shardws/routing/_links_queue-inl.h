@@ -1,110 +1,11 @@
-/* Numbers, the counts of a link's messages, and Queue, the bytes that wait to be written to it. */
+/* Queue, the base of routing.outbound_link.OutboundLink: the bytes that wait to be written to a link. */
 
 #ifndef SHARDWS_LINKS_QUEUE_H
 #define SHARDWS_LINKS_QUEUE_H
 
 #define FIRST_ROOM 2048 /* bytes of a new block, which doubles until it is taken */
 
-static PyTypeObject *numbers_type, *queue_type;
-
-/* -- Numbers: the base of routing.ledger.Ledger ---------------------------------------------------- */
-
-typedef struct {
-    PyObject_HEAD
-    long long first, last, asked, confirmed, forgotten;
-    PyObject *failures, *watchers; /* dicts, or NULL before they are set */
-    char is_down;
-} Numbers;
-
-/* watch(number, watcher): keep a watcher of a message of which nothing is known yet. */
-static PyObject *
-numbers_watch(Numbers *numbers, PyObject *const *args, Py_ssize_t count)
-{
-    if (count != 2 || !PyLong_CheckExact(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "watch(number, watcher)");
-        return NULL;
-    }
-    long long number = PyLong_AsLongLong(args[0]);
-    if (number == -1 && PyErr_Occurred()) {
-        return NULL;
-    }
-    PyObject *failures = numbers->failures, *watchers = numbers->watchers;
-    if (number > numbers->confirmed && number > numbers->forgotten && !numbers->is_down &&
-        failures != NULL && PyDict_Check(failures) && watchers != NULL && PyDict_Check(watchers)) {
-        int is_known = PyDict_GET_SIZE(failures) ? PyDict_Contains(failures, args[0]) : 0;
-        if (is_known < 0 || (!is_known && PyDict_SetItem(watchers, args[0], args[1]) < 0)) {
-            return NULL;
-        }
-        if (!is_known) {
-            Py_RETURN_NONE;
-        }
-    }
-    PyObject *stack[3] = {(PyObject *)numbers, args[0], args[1]};
-    return PyObject_VectorcallMethod(name_watch_slowly, stack, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-}
-
-static int
-numbers_traverse(Numbers *numbers, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(numbers));
-    Py_VISIT(numbers->failures);
-    Py_VISIT(numbers->watchers);
-    return 0;
-}
-
-static int
-numbers_clear(Numbers *numbers)
-{
-    Py_CLEAR(numbers->failures);
-    Py_CLEAR(numbers->watchers);
-    return 0;
-}
-
-static void
-numbers_dealloc(Numbers *numbers)
-{
-    PyTypeObject *type = Py_TYPE(numbers);
-    PyObject_GC_UnTrack(numbers);
-    numbers_clear(numbers);
-    type->tp_free(numbers);
-    Py_DECREF(type);
-}
-
-static PyMethodDef numbers_methods[] = {
-    {"watch", FAST(numbers_watch), METH_FASTCALL, "See links.Numbers."},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyMemberDef numbers_members[] = {
-    {"first", T_LONGLONG, offsetof(Numbers, first), 0, NULL},
-    {"last", T_LONGLONG, offsetof(Numbers, last), 0, NULL},
-    {"asked", T_LONGLONG, offsetof(Numbers, asked), 0, NULL},
-    {"confirmed", T_LONGLONG, offsetof(Numbers, confirmed), 0, NULL},
-    {"_forgotten", T_LONGLONG, offsetof(Numbers, forgotten), 0, NULL},
-    {"is_down", T_BOOL, offsetof(Numbers, is_down), 0, NULL},
-    {"_failures", T_OBJECT_EX, offsetof(Numbers, failures), 0, NULL},
-    {"_watchers", T_OBJECT_EX, offsetof(Numbers, watchers), 0, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static PyType_Slot numbers_slots[] = {
-    {Py_tp_new, PyType_GenericNew},
-    {Py_tp_dealloc, numbers_dealloc},
-    {Py_tp_traverse, numbers_traverse},
-    {Py_tp_clear, numbers_clear},
-    {Py_tp_methods, numbers_methods},
-    {Py_tp_members, numbers_members},
-    {0, NULL},
-};
-
-static PyType_Spec numbers_spec = {
-    .name = "shardws.routing._links.Numbers",
-    .basicsize = sizeof(Numbers),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-    .slots = numbers_slots,
-};
-
-/* -- Queue: the base of routing.outbound_link.OutboundLink ----------------------------------------- */
+static PyTypeObject *queue_type;
 
 typedef struct {
     PyObject_HEAD
@@ -113,8 +14,7 @@ typedef struct {
     Py_ssize_t frames; /* in it */
     Py_ssize_t room;   /* how far `used` may grow without a full check of the bound */
     Numbers *ledger;
-    PyTypeObject *pending; /* the class of what deliver returns */
-    Py_ssize_t ledger_at, number_at; /* where its two slots are */
+    PendingClass pending; /* of what deliver returns */
     char flush_comes;
 } Queue;
 
@@ -142,26 +42,6 @@ claim(Queue *queue, Py_ssize_t size)
     return (uint8_t *)PyBytes_AS_STRING(queue->block) + queue->used;
 }
 
-/* The position of a slot in the instances of a class; -1 with TypeError. */
-static Py_ssize_t
-slot_of(PyTypeObject *type, const char *name)
-{
-    PyObject *found = PyObject_GetAttrString((PyObject *)type, name);
-    if (found == NULL) {
-        return -1;
-    }
-    Py_ssize_t at = -1;
-    if (Py_IS_TYPE(found, &PyMemberDescr_Type)) {
-        PyMemberDef *member = ((PyMemberDescrObject *)found)->d_member;
-        at = member->type == T_OBJECT_EX ? member->offset : -1;
-    }
-    Py_DECREF(found);
-    if (at < 0) {
-        PyErr_Format(PyExc_TypeError, "%s is no slot of %s", name, type->tp_name);
-    }
-    return at;
-}
-
 /* Queue(ledger, pending): `pending` is a class with the slots _ledger and _number. */
 static int
 queue_init(Queue *queue, PyObject *args, PyObject *names)
@@ -172,36 +52,11 @@ queue_init(Queue *queue, PyObject *args, PyObject *names)
                                      &pending)) {
         return -1;
     }
-    PyTypeObject *type = (PyTypeObject *)pending;
-    if (type->tp_alloc != PyType_GenericAlloc || !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
-        PyErr_SetString(PyExc_TypeError, "not a class that was made in Python");
+    if (take_pending_class(&queue->pending, (PyTypeObject *)pending) < 0) {
         return -1;
     }
-    Py_ssize_t ledger_at = slot_of(type, "_ledger");
-    Py_ssize_t number_at = ledger_at < 0 ? -1 : slot_of(type, "_number");
-    if (number_at < 0) {
-        return -1;
-    }
-    queue->ledger_at = ledger_at;
-    queue->number_at = number_at;
-    Py_XSETREF(queue->pending, (PyTypeObject *)Py_NewRef(pending));
     Py_XSETREF(queue->ledger, (Numbers *)Py_NewRef(ledger));
     return 0;
-}
-
-/* What a send returns: an instance of `pending` with ledger and number. */
-static PyObject *
-make_pending(const Queue *queue)
-{
-    PyObject *number = PyLong_FromLongLong(queue->ledger->last);
-    PyObject *send = number != NULL ? queue->pending->tp_alloc(queue->pending, 0) : NULL;
-    if (send == NULL) {
-        Py_XDECREF(number);
-        return NULL;
-    }
-    *(PyObject **)((char *)send + queue->ledger_at) = Py_NewRef(queue->ledger);
-    *(PyObject **)((char *)send + queue->number_at) = number;
-    return send;
 }
 
 /* Have what waits written at the end of the turn; 0, or -1 with an exception. */
@@ -254,7 +109,7 @@ deliver(Queue *queue, PyObject *connection_id, uint64_t number, uint64_t format,
     queue->used += DELIVER_HEAD + size;
     queue->frames++;
     queue->ledger->last++;
-    PyObject *send = make_pending(queue); /* before `wake`, which may turn the count further */
+    PyObject *send = make_pending(&queue->pending, queue->ledger); /* before `wake`, which may turn the count further */
     if (wake(queue) < 0) {
         Py_CLEAR(send);
     }
@@ -346,7 +201,7 @@ queue_traverse(Queue *queue, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(queue));
     Py_VISIT(queue->ledger);
-    Py_VISIT(queue->pending);
+    Py_VISIT(queue->pending.type);
     return 0;
 }
 
@@ -354,7 +209,7 @@ static int
 queue_clear(Queue *queue)
 {
     Py_CLEAR(queue->ledger);
-    Py_CLEAR(queue->pending);
+    Py_CLEAR(queue->pending.type);
     return 0;
 }
 

@@ -17,10 +17,12 @@ class LinkDecoder(Decoder):
 
     __slots__ = ()
 
+    find_run = staticmethod(find_run)
+
     def walk(self, data: bytes, messages: list[tuple[Any, ...]]) -> int:
         position = 0
         while position < len(data):
-            run = find_run(data, position, self.limit)
+            run = self.find_run(data, position, self.limit)
             if run is not None:
                 messages.append((RUN, run))
                 end = run.end
