@@ -129,8 +129,8 @@ queue_deliver(Queue *queue, PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     uint64_t number, format;
-    if (as_number(args[0], &number) < 0 || as_number(args[1], &format) < 0 || !is_format(format)) {
-        PyErr_SetString(PyExc_ValueError, "no connection id, or a kind other than 1, 2, 9 and 10");
+    if (as_number(args[0], &number) < 0 || as_number(args[1], &format) < 0 || format > 255) {
+        PyErr_SetString(PyExc_ValueError, "no connection id, or no kind");
         return NULL;
     }
     return deliver(queue, args[0], number, format, args[2]);

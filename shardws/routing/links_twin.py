@@ -11,7 +11,7 @@ from typing import Any, Final
 from shardws.ids import GENERATION_SHIFT
 from shardws.interfaces import Recipient
 from shardws.outcomes import Outcome, SendOutcome, Watcher
-from shardws.wire.codec import DELIVER_FIXED, DELIVER_HEAD, HEADER, pack_deliver
+from shardws.wire.codec import DELIVER_FIXED, DELIVER_HEAD, pack_deliver
 from shardws.wire.messages import DATA_FORMATS, DELIVER
 
 HEAD: Final = DELIVER_HEAD.size
@@ -59,22 +59,18 @@ def find_run(data: bytes, start: int, limit: int, /) -> Run | None:
     `limit` bounds the length of a frame behind its header. What is not whole, not valid or of
     another kind ends the run; the codec judges it.
     """
-    unpack = DELIVER_HEAD.unpack_from
+    unpack, head, fixed, formats = DELIVER_HEAD.unpack_from, HEAD, DELIVER_FIXED, DATA_FORMATS
+    uncounted = head - fixed  # what `length` does not count
     messages: list[tuple[int, int, bytes]] = []
     size = len(data)
     if not 0 <= start <= size or limit < 0:
         raise ValueError("no place in these bytes, or no limit")
-    while size - start >= HEAD:
+    while size - start >= head:
         length, number, connection_id, kind = unpack(data, start)
-        end = start + HEADER.size + length
-        if (
-            number != DELIVER
-            or end > size
-            or not DELIVER_FIXED <= length <= limit
-            or kind not in DATA_FORMATS
-        ):
+        end = start + uncounted + length
+        if number != DELIVER or end > size or not fixed <= length <= limit or kind not in formats:
             break
-        messages.append((connection_id, kind, data[start + HEAD : end]))
+        messages.append((connection_id, kind, data[start + head : end]))
         start = end
     return Run(messages, start) if messages else None
 
@@ -140,21 +136,20 @@ class Queue:
         return len(self._parts)
 
     def deliver(self, connection_id: int, kind: int, payload: bytes, /) -> SendOutcome:
-        """Queue one message for a connection of the peer.
+        """Queue one message for a connection of the peer; callers pass a kind of DATA_FORMATS.
 
-        ValueError for an id or a kind that no DELIVER can have.
+        ValueError for an id or a kind that does not fit into the head of a DELIVER.
         """
-        if kind not in DATA_FORMATS:
-            raise ValueError("a message is of kind 1, 2, 9 or 10")
         size = len(payload)
-        if self.waiting + size + HEAD > self.room and not self.has_room(size + HEAD):
+        total = self.waiting + size + HEAD
+        if total > self.room and not self.has_room(size + HEAD):
             return self.refuse(connection_id)
         try:
             head = pack_deliver(size + DELIVER_FIXED, DELIVER, connection_id, kind)
         except struct.error as error:
-            raise ValueError("not a connection id") from error
+            raise ValueError("no connection id, or no kind") from error
         self._parts.append(head + payload)
-        self.waiting += size + HEAD
+        self.waiting = total
         ledger = self.ledger
         ledger.last = number = ledger.last + 1
         if not self.flush_comes:
@@ -211,13 +206,16 @@ class Route:
         Never raises for a connection that is not there. UsageError (213) for another kind, and for
         a payload above what a link can carry.
         """
-        if type(connection_id) is int:
+        try:
             connection = self._get_connection(connection_id)
-            if connection is not None:
-                return connection.send(kind, payload)
-            link = self._get_link(connection_id >> GENERATION_SHIFT)
-            if link is not None and kind in DATA_FORMATS:
-                return link.deliver(connection_id, kind, payload)
+            if connection is None:
+                link = self._get_link(connection_id >> GENERATION_SHIFT)
+        except TypeError:  # no id at all
+            return self.send_slowly(connection_id, kind, payload)
+        if connection is not None:
+            return connection.send(kind, payload)
+        if link is not None and kind in DATA_FORMATS:
+            return link.deliver(connection_id, kind, payload)
         return self.send_slowly(connection_id, kind, payload)
 
     def send_slowly(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome:

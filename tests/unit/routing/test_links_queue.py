@@ -69,7 +69,7 @@ def test_a_queue_without_room(links: Any, room: int) -> None:
 
 @each_implementation
 @pytest.mark.parametrize(
-    "arguments", [(-1, 1, b""), (1 << 64, 1, b""), (1, 8, b""), (1, 0, b""), (1, 1 << 70, b"")]
+    "arguments", [(-1, 1, b""), (1 << 64, 1, b""), (1, -1, b""), (1, 256, b""), (1, 1 << 70, b"")]
 )
 def test_what_no_deliver_can_have(links: Any, arguments: tuple[Any, ...]) -> None:
     queue = make_queue(links)
