@@ -27,6 +27,7 @@ TESTS: Final = (
     "tests/unit/net/pump",
     "tests/unit/protocol",
     "tests/unit/test_hotpath.py",
+    "tests/unit/routing",
     "tests/shard",
     "--ignore-glob=*/test_tls*",  # OpenSSL's own, at length; TLS uses the same frame code
 )

@@ -27,10 +27,11 @@ from shardws.net.connection.states import OPEN
 from shardws.protocol import codec, handshake
 from shardws.protocol.handshake import HandshakeConfig, HandshakeReader
 from shardws.protocol.session import Session, SessionConfig
+from shardws.routing.link_decoder import LinkDecoder
 from shardws.shard.dispatch import Dispatcher
 from shardws.shard.turns import Turns
 from shardws.stats import Stats
-from shardws.wire.codec import Decoder, encode
+from shardws.wire.codec import encode
 from shardws.wire.messages import DELIVER, SHARD
 
 PER_BATCH = 16
@@ -129,11 +130,12 @@ def opening() -> Callable[[], object]:
 
 def wiring() -> Callable[[], object]:
     payload = bytes(100)
-    decoder = Decoder(LIMIT, SHARD)
+    decoder = LinkDecoder(LIMIT, SHARD)
 
     def once() -> None:
         joined = b"".join([encode(DELIVER, CONNECTION_ID, 1, payload) for _ in range(PER_BATCH)])
-        assert len(decoder.feed(joined)) == PER_BATCH
+        ((_, run),) = decoder.feed(joined)
+        assert run.size == PER_BATCH
 
     return once
 

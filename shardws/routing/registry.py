@@ -16,7 +16,7 @@ class Registry:
     __slots__ = ("by_id", "get")
 
     def __init__(self) -> None:
-        self.by_id: dict[int, Recipient] = {}
+        self.by_id: dict[int, Recipient] = {}  # changed here alone; routing.links looks ids up
         self.get: Callable[[int], Recipient | None] = self.by_id.get
 
     def add(self, recipient: Recipient) -> None:

@@ -10,7 +10,13 @@ from shardws.net.pump import twin
 
 
 @pytest.mark.parametrize(
-    "name", ["shardws.protocol._frames", "shardws._hotpath", "shardws.net.pump._pump"]
+    "name",
+    [
+        "shardws.protocol._frames",
+        "shardws._hotpath",
+        "shardws.net.pump._pump",
+        "shardws.routing._links",
+    ],
 )
 def test_an_extension_is_there_where_a_compiler_is(name: str) -> None:
     """A renamed header once left the Python implementation to run, at half the speed."""
