@@ -265,17 +265,22 @@ class Session:
         row = TABLE.get((self.state, cause))
         if row is None:
             return
-        self.state = row.state
-        self.is_due = True
-        if row.sent is not Source.NOTHING:
-            self.replies.append((FIN_CLOSE, closing.payload_of(row.sent, code, reason)))
+        # All or nothing: without memory for one of these it is still to be told how it ended.
+        inbound = self._inbound
+        if row.state is State.CLOSED:
+            inbound = SEALED  # lets go of whatever was in progress
+        elif inbound is None:
+            inbound = Inbound(self.config, self.deflate)  # keeps the fast lane shut
+        sent = None if row.sent is Source.NOTHING else closing.payload_of(row.sent, code, reason)
         if row.told is Source.OWN:
             assert self._own is not None
             code, reason = self._own
-        if row.told is not Source.NOTHING:
-            self.ending = Ending(code, reason, row.is_clean, error)
+        ending = None if row.told is Source.NOTHING else Ending(code, reason, row.is_clean, error)
+        if sent is not None:
+            self.replies.append((FIN_CLOSE, sent))
+        self.state, self._inbound = row.state, inbound
+        self.is_due = True
+        if ending is not None:
+            self.ending = ending
         if row.state is State.CLOSED:
-            self._inbound = SEALED  # lets go of whatever was in progress
             self._rest = None
-        elif self._inbound is None:
-            self._inbound = Inbound(self.config, self.deflate)  # keeps the fast lane shut

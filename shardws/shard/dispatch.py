@@ -283,24 +283,32 @@ class Dispatcher:
     def lost(self, connection: Connection, ending: Ending | None) -> None:
         """Fire Disconnected, once and last; the record goes when its handler is done."""
         if ending is not None and connection.was_opened:
-            if ending.error is not None:
-                self.row[PROTOCOL_ERRORS] += 1
-                self._reports.ended(connection, "broke the protocol", ending)
-                self.error(connection.id, ending.error.code, ending.error.description)
-            elif ending.code == ABNORMAL:
-                self._reports.ended(connection, "ended without a close frame", ending)
             event = events.Disconnected(connection.id, ending.code, ending.reason)
-            # What an application has paused (AcceptData) does not hold back the end.
-            connection.holds &= HOLD_TASK
-            backlog, connection.backlog = connection.backlog, None
-            for name, waiting in backlog or ():
-                self.fire(connection, name, waiting)
-            self.fire(connection, "on_disconnected", event)
-            if connection.task is not None:
-                outlived, patience = self._reports.outlived, self.tasks.patience
-                self.tasks.expect(connection.task, lambda: outlived(connection.id, patience))
+            try:
+                self._report_end(connection, ending)
+            finally:  # whatever failed, without memory for it: the end is told
+                self._fire_end(connection, event)
         else:
             self._forget(connection)
+
+    def _report_end(self, connection: Connection, ending: Ending) -> None:
+        if ending.error is not None:
+            self.row[PROTOCOL_ERRORS] += 1
+            self._reports.ended(connection, "broke the protocol", ending)
+            self.error(connection.id, ending.error.code, ending.error.description)
+        elif ending.code == ABNORMAL:
+            self._reports.ended(connection, "ended without a close frame", ending)
+
+    def _fire_end(self, connection: Connection, event: events.Disconnected) -> None:
+        # What an application has paused (AcceptData) does not hold back the end.
+        connection.holds &= HOLD_TASK
+        backlog, connection.backlog = connection.backlog, None
+        for name, waiting in backlog or ():
+            self.fire(connection, name, waiting)
+        self.fire(connection, "on_disconnected", event)
+        if connection.task is not None:
+            outlived, patience = self._reports.outlived, self.tasks.patience
+            self.tasks.expect(connection.task, lambda: outlived(connection.id, patience))
 
     def handler_failed(self, connection: Connection, name: str, error: BaseException) -> None:
         """Report an exception of a connection's handler, and do what OnHandlerError says."""

@@ -327,23 +327,25 @@ class Shard:
 
     def lost(self, connection: Connection, ending: Ending | None) -> None:
         """Count a TCP connection out and fire Disconnected, when Connected was fired, once."""
-        self.admission.lost(connection)
         self.connections.discard(connection)
         self._full.discard(connection)
+        self.admission.lost(connection)
         if not connection.is_told:
             self._end(connection, ending)
         elif connection.session is None:  # forgotten already, but for what the wait for TCP needed
             connection.extras = None
 
     def _end(self, connection: Connection, ending: Ending | None) -> None:
-        if connection.was_opened:
-            self.row[DISCONNECTED] += 1
-            self.router.forget(connection)  # its groups; the record stays for on_disconnected
-            if ending is not None:
-                self.log_events.ended(connection, ending)
-        else:
-            self.opening.lost(connection)
-        self.dispatch.lost(connection, ending)
+        try:
+            if connection.was_opened:
+                self.row[DISCONNECTED] += 1
+                self.router.forget(connection)  # its groups; the record stays for on_disconnected
+                if ending is not None:
+                    self.log_events.ended(connection, ending)
+            else:
+                self.opening.lost(connection)
+        finally:  # whatever failed, without memory for it: the end is told
+            self.dispatch.lost(connection, ending)
 
     def later(self, connection_id: int) -> LaterSend:
         """Return an outcome that becomes known later."""
@@ -373,10 +375,17 @@ class Shard:
     def _wire_failed(self, wire: Wire | None, error: BaseException) -> None:
         """Log what a connection raised into the data path: a fault of ours, and its end."""
         who = 0 if wire is None else wire.id
-        self.log.error("connection %d failed", who, exc_info=error, extra={"connection_id": who})
-        if wire is not None:
-            cast(Connection, wire).note_loss(SERVER_FAILED.text)
-            wire.abort_wire()
+        try:
+            self.log.error(
+                "connection %d failed", who, exc_info=error, extra={"connection_id": who}
+            )
+        finally:
+            if isinstance(wire, Connection):
+                wire.note_loss(SERVER_FAILED.text)
+            if wire is not None and wire.is_attached:
+                wire.abort_wire()
+            elif isinstance(wire, Connection):  # what failed may be telling its end
+                self.loop.call_soon(wire.end_again)
 
     def enter(self, connection: Connection) -> None:
         """Note in shared memory that a connection is being told Connected."""

@@ -867,17 +867,24 @@ class Connection(Wire):
         elif not self.is_held:
             self.await_turn()
 
+    def end_again(self) -> None:
+        """Tell what is untold of an end that failed half-way, for want of memory as a rule."""
+        if self.state != LOST:
+            self.connection_lost(None)
+        else:
+            self.drop_input()
+            self._tell_late_end()
+
     def _tell_late_end(self) -> None:
         """Tell the end of a connection that was lost while something of it waited."""
         if self.state == LOST and not self.has_input and not self.stops & STOP_OVER:
             self._tell_end()
 
     def _tell_end(self) -> None:
-        self.stops |= STOP_OVER
         session, extras = self.session, self.extras
-        if session is None:
-            self.owner.lost(self, None)
-        elif extras is not None and extras.lost_because:
-            self.owner.lost(self, session.lost(extras.lost_because))
-        else:
-            self.owner.lost(self, session.lost())
+        ending = None
+        if session is not None:
+            because = extras is not None and extras.lost_because
+            ending = session.lost(because) if because else session.lost()
+        self.stops |= STOP_OVER
+        self.owner.lost(self, ending)

@@ -8,6 +8,7 @@
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN /* before any header of Python */
+#include <sys/eventfd.h>
 #include "sender-inl.h"
 
 /* -- Wire ---------------------------------------------------------------------------------------- */
@@ -211,6 +212,19 @@ slot_of(PyObject *object, PyObject *name)
     return offset;
 }
 
+/* The epoll instance, and the waker that is no event of it yet; 0, or -1 with errno. */
+static int
+open_descriptors(Pump *pump)
+{
+    struct epoll_event event = {.events = 0, .data.ptr = NULL};
+    pump->epoll = epoll_create1(EPOLL_CLOEXEC);
+    pump->waker = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (pump->epoll < 0 || pump->waker < 0) {
+        return -1;
+    }
+    return epoll_ctl(pump->epoll, EPOLL_CTL_ADD, pump->waker, &event);
+}
+
 /* Pump(...): see net.pump.twin for the arguments; `time` is CLOCK_MONOTONIC, which is read here. */
 static PyObject *
 pump_new(PyTypeObject *type, PyObject *args, PyObject *names)
@@ -235,7 +249,7 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *names)
     if (pump == NULL) {
         return NULL;
     }
-    pump->epoll = -1;
+    pump->epoll = pump->waker = -1;
     pump->batch = BATCH;
     pump->handlers = Py_NewRef(handlers);
     pump->handler_at = slot_of(handlers, name_on_data_in);
@@ -253,7 +267,7 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *names)
     if (pump->input == NULL || pump->spare == NULL) {
         PyErr_NoMemory();
     }
-    else if (take_row(pump, row, index) == 0 && (pump->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) {
+    else if (take_row(pump, row, index) == 0 && open_descriptors(pump) < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
     }
     if (!PyErr_Occurred()) {
@@ -272,6 +286,10 @@ pump_close(Pump *pump, PyObject *Py_UNUSED(nothing))
     if (pump->epoll >= 0) {
         close(pump->epoll);
         pump->epoll = -1;
+    }
+    if (pump->waker >= 0) {
+        close(pump->waker);
+        pump->waker = -1;
     }
     Py_RETURN_NONE;
 }
@@ -293,11 +311,14 @@ pump_traverse(Pump *pump, visitproc visit, void *arg)
     Py_VISIT(pump->call_soon);
     Py_VISIT(pump->flush_later);
     Py_VISIT(pump->on_error);
-    for (Wire *wire = pump->wires; wire != NULL; wire = wire->behind) {
-        Py_VISIT(wire);
+    WireChain *chains[] = {&pump->wires, &pump->lost, &pump->buried};
+    for (int at = 0; at < 3; at++) {
+        for (Wire *wire = chains[at]->first; wire != NULL; wire = wire->behind) {
+            Py_VISIT(wire);
+        }
     }
-    WireList *lists[] = {&pump->dirty, &pump->more, &pump->lost, &pump->buried};
-    for (int at = 0; at < 4; at++) {
+    WireList *lists[] = {&pump->dirty, &pump->more};
+    for (int at = 0; at < 2; at++) {
         for (size_t each = 0; each < lists[at]->count; each++) {
             Py_VISIT(lists[at]->items[each]);
         }
@@ -309,16 +330,16 @@ pump_traverse(Pump *pump, visitproc visit, void *arg)
 static int
 pump_clear(Pump *pump)
 {
-    while (pump->wires != NULL) {
-        Wire *wire = pump->wires;
-        unlink_wire(pump, wire);
+    while (pump->wires.first != NULL) {
+        Wire *wire = pump->wires.first;
+        chain_remove(&pump->wires, wire);
         close_socket(wire);
         Py_DECREF(wire);
     }
     list_drop(&pump->dirty);
     list_drop(&pump->more);
-    list_drop(&pump->lost);
-    list_drop(&pump->buried);
+    chain_drop(&pump->lost);
+    chain_drop(&pump->buried);
     pump->handler_at = 0;
     /* Not NULL: what is dropped together with the pump may still call it. */
     Py_XSETREF(pump->flush_later, Py_NewRef(Py_None));

@@ -46,10 +46,10 @@ write_vectors(int fd, const Outbox *out)
         vectors[count++].iov_len = chunk->len - chunk->pos;
     }
     if (count == 1) {
-        return send(fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
+        return send(fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
-    return sendmsg(fd, &message, MSG_NOSIGNAL);
+    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void

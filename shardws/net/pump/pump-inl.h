@@ -68,9 +68,14 @@ typedef struct { /* wires with a reference each */
     size_t count, room;
 } WireList;
 
+typedef struct { /* the same, linked through the wires: a wire stands in one chain, without memory too */
+    Wire *first, *last;
+} WireChain;
+
 typedef struct {
     PyObject_HEAD
     int epoll;
+    int waker; /* readable for ever; epoll reports it once after call_soon has failed */
     int depth; /* of nested turns */
     int is_scheduled;
     int crowd_turns;
@@ -81,8 +86,10 @@ typedef struct {
     uint8_t *input;
     int input_is_used;
     int batch; /* events to ask for: as many as fitted into the last turn that ran out of time */
-    Wire *wires; /* of VIA_SOCKET that are not lost, linked; with a reference each */
-    WireList dirty, more, lost, buried;
+    WireChain wires; /* of VIA_SOCKET that are not lost */
+    WireChain lost;  /* whose end is to be told */
+    WireChain buried; /* whose end was told in a turn that goes on */
+    WireList dirty, more;
     Py_buffer row;
     uint64_t *messages_in, *bytes_in, *messages_out, *bytes_out;
     PyObject *handlers;   /* on_data_in is looked up once for each slice */
@@ -100,7 +107,7 @@ typedef struct {
 struct Wire {
     PyObject_HEAD
     Pump *pump;
-    Wire *before, *behind; /* in Pump.wires */
+    Wire *before, *behind; /* in its chain */
     PyObject *transport; /* of VIA_TRANSPORT */
     TLS *tls;            /* shared by a carrier and its connection; NULL: Python makes the records */
     PyObject *id;
@@ -177,31 +184,48 @@ list_drop(WireList *list)
     PyMem_RawFree(taken.items);
 }
 
+/* Append a wire; the chain takes over the caller's reference. */
 static void
-link_wire(Pump *pump, Wire *wire)
+chain_add(WireChain *chain, Wire *wire)
 {
-    wire->before = NULL;
-    wire->behind = pump->wires;
-    if (pump->wires != NULL) {
-        pump->wires->before = wire;
+    wire->before = chain->last;
+    wire->behind = NULL;
+    if (chain->last != NULL) {
+        chain->last->behind = wire;
     }
-    pump->wires = (Wire *)Py_NewRef(wire);
+    else {
+        chain->first = wire;
+    }
+    chain->last = wire;
 }
 
-/* The caller takes over the reference. */
+/* Take a wire out; the caller takes over the reference. */
 static void
-unlink_wire(Pump *pump, Wire *wire)
+chain_remove(WireChain *chain, Wire *wire)
 {
     if (wire->before != NULL) {
         wire->before->behind = wire->behind;
     }
     else {
-        pump->wires = wire->behind;
+        chain->first = wire->behind;
     }
     if (wire->behind != NULL) {
         wire->behind->before = wire->before;
     }
+    else {
+        chain->last = wire->before;
+    }
     wire->before = wire->behind = NULL;
+}
+
+static void
+chain_drop(WireChain *chain)
+{
+    while (chain->first != NULL) {
+        Wire *wire = chain->first;
+        chain_remove(chain, wire);
+        Py_DECREF(wire);
+    }
 }
 
 /* Take the exception that is set, with its traceback; never NULL when one was set. */
@@ -219,7 +243,10 @@ take_exception(void)
     return value;
 }
 
-/* Hand the exception that is set to the owner of the pump; it never leaves a turn. */
+static void end_wire(Wire *wire);
+
+/* Hand the exception that is set to the owner of the pump; it never leaves a turn. An owner that
+ * fails on it, for want of memory as a rule, has not ended the connection. */
 static void
 report(Pump *pump, Wire *wire)
 {
@@ -231,6 +258,9 @@ report(Pump *pump, Wire *wire)
     PyObject *told = PyObject_CallFunctionObjArgs(pump->on_error, who, value, NULL);
     if (told == NULL) {
         PyErr_WriteUnraisable(who);
+        if (wire != NULL) {
+            end_wire(wire);
+        }
     }
     Py_XDECREF(told);
     Py_DECREF(value);

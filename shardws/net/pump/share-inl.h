@@ -64,7 +64,12 @@ pump_share(Pump *pump, PyObject *args)
             if (!is_wire(wire) || ((Wire *)wire)->pump != pump) {
                 PyErr_SetString(PyExc_TypeError, "not a wire of this pump");
             }
-            if (PyErr_Occurred() || share_with(pump, (Wire *)wire, frame, size, others) < 0) {
+            else if (share_with(pump, (Wire *)wire, frame, size, others) < 0 &&
+                     PyErr_ExceptionMatches(PyExc_MemoryError)) {
+                end_wire((Wire *)wire); /* alone: the others have their message, or get it */
+                PyErr_Clear();
+            }
+            if (PyErr_Occurred()) {
                 Py_CLEAR(others);
                 break;
             }
@@ -97,7 +102,7 @@ pump_adopt(Pump *pump, PyObject *args)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* as uvloop does; an option may undo it */
     wire->fd = fd;
     wire->via = VIA_SOCKET;
-    link_wire(pump, wire); /* which keeps it for the epoll instance */
+    chain_add(&pump->wires, (Wire *)Py_NewRef(wire)); /* which keeps it for the epoll instance */
     PyObject *result = PyObject_CallMethodOneArg(made, name_connection_made, made);
     if (result == NULL) {
         report(pump, wire);
@@ -141,7 +146,12 @@ pump_accept(Pump *Py_UNUSED(pump), PyObject *args)
             Py_CLEAR(accepted);
         }
     }
-    return accepted == NULL ? NULL : Py_BuildValue("Ni", accepted, error);
+    PyObject *result = accepted != NULL ? Py_BuildValue("Oi", accepted, error) : NULL;
+    if (accepted != NULL && result == NULL) {
+        close_all(accepted);
+    }
+    Py_XDECREF(accepted);
+    return result;
 }
 
 #endif

@@ -79,6 +79,17 @@ wire_send(Wire *wire, PyObject *const *args, Py_ssize_t count)
     return Py_NewRef(wire->pump->queued);
 }
 
+/* What is appended belongs to something: a message of several frames, a compressed stream, the
+ * closing handshake. Without it the peer would read nonsense, so this ends TCP when there was no
+ * memory for it; the exception stays. */
+static void
+end_without_memory(Wire *wire)
+{
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_MemoryError) && wire->pump != NULL) {
+        end_wire(wire);
+    }
+}
+
 /* append(first, payload, is_message): one frame behind what waits, whatever blocks. */
 static PyObject *
 wire_append(Wire *wire, PyObject *args)
@@ -95,6 +106,7 @@ wire_append(Wire *wire, PyObject *args)
     int usable = is_usable(wire);
     if (usable) {
         usable = queue_frame(wire, (uint8_t)first, payload, is_message) < 0 ? 0 : 1;
+        end_without_memory(wire);
     }
     return PyErr_Occurred() ? NULL : PyBool_FromLong(usable);
 }
@@ -116,6 +128,7 @@ wire_write(Wire *wire, PyObject *data)
         }
     }
     PyBuffer_Release(&view);
+    end_without_memory(wire);
     if (PyErr_Occurred()) {
         return NULL;
     }

@@ -101,7 +101,7 @@ def fill(world: World) -> tuple[Any, socket.socket, bytes]:
 
 def test_the_marks_are_told(world: World) -> None:
     wire, client, sent = fill(world)
-    assert wire.queued > 100_000
+    assert wire.queued_at_pause > 100_000  # the kernel may have taken some since
     assert wire.send(2, b"more") == "slowly"
     wire.append(0x82, b"behind", True)
     sent += out(b"behind")
