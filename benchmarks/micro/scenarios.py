@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 import uvloop
 
+from benchmarks.micro.connecting import connecting
 from benchmarks.micro.spreading import broadcasting, sending_across
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
 from shardws.events import Handlers
@@ -299,6 +300,7 @@ SCENARIOS = (
     Scenario("join_python_125", "Python: the same", repeated(partial(joining, "python"))),
     Scenario("session_125", "session: message of 125 B in", repeated(receiving)),
     Scenario("handshake", "opening request in, 101 out", repeated(opening)),
+    Scenario("connect", "TCP, both handshakes, and the end", partial(connecting, PER_BATCH)),
     Scenario("wire_deliver", "DELIVER of 100 B, there and back", repeated(wiring)),
     Scenario(
         "cross_send", "send to another shard, all but clients", partial(sending_across, PER_BATCH)

@@ -13,6 +13,7 @@
 #include "_frames_bytes-inl.h"
 #include "_frames_filler-inl.h"
 #include "_frames_parse-inl.h"
+#include "_head-inl.h"
 
 static PyObject *
 unmask(PyObject *Py_UNUSED(module), PyObject *args)
@@ -121,7 +122,7 @@ static int
 fill_module(PyObject *module)
 {
     if (PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0 ||
-        PyModule_AddIntConstant(module, "CONTRACT", 2) < 0) {
+        PyModule_AddIntConstant(module, "CONTRACT", 3) < 0) {
         return -1;
     }
     PyObject *type = PyType_FromModuleAndSpec(module, &filler_spec, NULL);
@@ -135,6 +136,7 @@ static PyMethodDef module_methods[] = {
     {"continuations", (PyCFunction)(void (*)(void))continuations, METH_FASTCALL, NULL},
     {"join", join, METH_O, NULL},
     {"unmask", unmask, METH_VARARGS, NULL},
+    {"head", (PyCFunction)(void (*)(void))head, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 
