@@ -13,7 +13,7 @@ have before reading:
 import enum
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from shardws.errors import ProtocolError, UsageError, is_sendable_close_code
 
@@ -32,6 +32,8 @@ class State(enum.IntEnum):
 
 class Cause(enum.Enum):
     """What happens to a session that may end it."""
+
+    __hash__ = object.__hash__  # TABLE is read for each connection; an enumeration's is in Python
 
     PEER = "the peer's close frame arrives"
     PEER_BARE = "the peer's close frame arrives without a code"
@@ -81,8 +83,7 @@ TABLE: Final[dict[tuple[State, Cause], Row]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """What the application is told of the end of a connection."""
 
     code: int

@@ -28,6 +28,9 @@ __all__ = ["Ending", "Frame", "Item", "Session", "SessionConfig", "State"]
 
 FIN_CLOSE: Final = FIN | CLOSE
 FIN_PONG: Final = FIN | PONG
+MASKED: Final = 0x80
+SHORT_HEADER: Final = 6  # bytes of a header whose length is in its second byte, the key included
+MAX_CONTROL: Final = 125  # bytes of a control frame's payload (RFC 6455 5.5)
 # A rest that is a small part of a large read is copied, so that the read can go.
 LARGE_READ: Final = 64 * 1024
 STORM: Final = "too many pings, pongs or empty fragments"
@@ -77,6 +80,8 @@ class Session:
         """Return what the bytes complete, as far as one slice goes."""
         inbound = self._inbound
         if inbound is None:
+            if data and data[0] == FIN_CLOSE and self._is_closed_by(data):
+                return [(CLOSE, b"", True)]
             items, used, controls = codec.parse(data, self.config.max_message_size, 0, self.limit)
             if used == len(data) and not controls:
                 return items
@@ -86,6 +91,21 @@ class Session:
             rest, at = self._rest
             data = rest[at:] + data
         return self._work(inbound, data, 0, Slice(self.limit))
+
+    def _is_closed_by(self, data: bytes) -> bool:
+        """Follow a read that is one whole, sound close frame; False for anything else.
+
+        It ends most connections, and takes a tenth of what an Inbound takes for it.
+        """
+        size = len(data) - SHORT_HEADER
+        if not 0 <= size <= MAX_CONTROL or data[1] != MASKED | size:
+            return False
+        payload = codec.unmask(data, SHORT_HEADER, len(data), data[2:SHORT_HEADER])
+        try:
+            self._peer_closed(payload)
+        except ProtocolError:
+            return False
+        return True
 
     @property
     def has_more(self) -> bool:
@@ -182,7 +202,8 @@ class Session:
 
     def lost(self, reason: str = "the connection was lost") -> Ending:
         """Tell that TCP ended or the peer did not answer in time; return what is to be reported."""
-        self._move(Cause.LOST, closing.ABNORMAL, reason)
+        if self.state is not State.CLOSED:
+            self._move(Cause.LOST, closing.ABNORMAL, reason)
         assert self.ending is not None
         return self.ending
 

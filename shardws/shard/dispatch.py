@@ -146,25 +146,20 @@ class Dispatcher:
 
     def run(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler now; a coroutine it returns becomes this connection's task."""
-        if name == "on_disconnected":
+        is_end = name == "on_disconnected"
+        if is_end:
             self._ended(connection)
-            self._call(connection, name, event)
-            if connection.task is None:
-                self._forget(connection)
-        else:
-            self._call(connection, name, event)
-
-    def _call(self, connection: Connection, name: str, event: Any) -> None:
         handler = getattr(self.handlers, name)
-        if handler is None:
-            return
-        try:
-            result = handler(event)
-        except self.faults as error:
-            self.handler_failed(connection, name, error)
-            return
-        if result is not None:
-            self.start(connection, name, result)
+        if handler is not None:
+            try:
+                result = handler(event)
+            except self.faults as error:
+                self.handler_failed(connection, name, error)
+            else:
+                if result is not None:
+                    self.start(connection, name, result)
+        if is_end and connection.task is None:
+            self._forget(connection)
 
     def hold(self, connection: Connection, name: str, event: Any) -> None:
         """Let an event wait until the connection is released."""

@@ -30,7 +30,6 @@ from shardws.close_reasons import IDLE, QUEUE_FULL
 from shardws.errors import HandshakeError
 from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY
 from shardws.interfaces import Source
-from shardws.net.addresses import plain_address
 from shardws.net.config import Policy
 from shardws.net.connection.extras import Extras
 from shardws.net.connection.multipart import Multipart
@@ -141,7 +140,10 @@ class Connection(Wire):
     def bytes_received(self, data: bytes) -> None:
         """Read what is no run of whole ordinary frames, or what the connection has to wait with."""
         if self.stops:
-            self._read_ahead(data)
+            if self.session is None:
+                self._read_request(data)
+            else:
+                self._read_ahead(data, self.session)
             return
         session: Session = self.session  # type: ignore[assignment]  # else there is STOP_OPENING
         owner = self.owner
@@ -264,15 +266,11 @@ class Connection(Wire):
         """Do not even read ahead until `go_on`."""
         self._set_stops(self.stops | STOP_FULL)
 
-    def _read_ahead(self, data: bytes) -> None:
-        """Take what comes before there is a session, while it is held, or before its turn.
+    def _read_ahead(self, data: bytes, session: Session) -> None:
+        """Take what comes while it is held, or before its turn.
 
         What comes when the end was told is nobody's any more.
         """
-        session = self.session
-        if session is None:
-            self._read_request(data)
-            return
         self.seen = self.owner.now
         if session.state is State.CLOSED or self.state >= ENDING:
             return
@@ -466,18 +464,18 @@ class Connection(Wire):
             self.attach(transport)
         if config.options is not UNTOUCHED:
             config.options.apply(self.get_extra_info("socket"))
+        owner = self.owner
         # Thousands of connections share one address text: behind a proxy, and at this end anyway.
-        shared = self.owner.interned.shared
+        shown = owner.interned.address
         peer, here = self.get_extra_info("peername"), self.get_extra_info("sockname")
         if peer and not self.remote_host:
-            self.remote_host, self.remote_port = shared(plain_address(peer[0])), peer[1]
+            self.remote_host, self.remote_port = shown(peer[0]), peer[1]
         if here:
-            self.local_address = shared(plain_address(here[0]))
-        self.reader = handshake.HandshakeReader(config.handshake, self._is_secure)
-        self.seen = self.owner.now
+            self.local_address = shown(here[0])
+        self.seen = owner.now
         if config.open_timeout:
             self.expire_in(config.open_timeout)
-        self.owner.accepted(self)
+        owner.accepted(self)
 
     def _is_secure(self, request: Request) -> bool:
         return self.owner.is_secure(self, request)
@@ -494,17 +492,22 @@ class Connection(Wire):
             if len(raw) >= MOST_KEPT:
                 self._set_stops(self.stops | STOP_FULL)
             return
-        if self.reader is None or self.state != OPENING:
+        if self.state != OPENING:
             return  # from a peer that was refused
+        reader = self.reader
+        if reader is None:
+            reader = handshake.HandshakeReader(self.config.handshake, self._is_secure)
+            self.reader = reader
         try:
-            request = self.reader.receive(data)
+            request = reader.receive(data)
         except HandshakeError as error:
             self.refuse(error)
             return
         if request is None:
             return
-        if self.refusal is not None:
-            self.refuse(self.refusal)
+        extras = self.extras
+        if extras is not None and extras.refusal is not None:
+            self.refuse(extras.refusal)
         else:
             self.request = request
             self.state = DECIDING
@@ -539,7 +542,7 @@ class Connection(Wire):
     def open(self, answer: bytes, session: Session) -> None:
         """Queue the 101 answer and become OPEN; `feed_rest` reads what came behind the request.
 
-        The answer leaves in one write with what on_connected sends: `settle` follows.
+        The answer leaves in one write with what on_connected sends, at the end of the turn.
         """
         self.state = OPEN
         self.stops &= ~STOP_OPENING
@@ -549,14 +552,18 @@ class Connection(Wire):
         self.is_plain = session.is_plain
         self.is_at_rest = session.is_at_rest
         self.max_size = session.config.max_message_size
-        self.schedule_keepalive(self.owner.now)
+        now = self.owner.now
+        if not now < self.deadline <= now + self.config.least_quiet:
+            self.schedule_keepalive(now)  # else the wheel looks here before anything can be due
 
     def feed_rest(self) -> None:
         """Read the frames that came in one segment with the request."""
         reader, self.reader = self.reader, None
         if reader is None or self.state != OPEN:
             return
-        rest = reader.rest + self._take_raw()
+        rest = reader.rest
+        if self.extras is not None:
+            rest += self._take_raw()
         if rest:
             self.data_received(rest)
 
@@ -752,7 +759,8 @@ class Connection(Wire):
                 self._end()
             else:  # the peer may still send, and something of ours may not have left yet
                 self._linger()
-            self.owner.call_soon(self._tell_early_end)  # this may run inside a handler
+            if self.is_attached:  # else TCP is over, which tells it
+                self.owner.call_soon(self._tell_early_end)  # this may run inside a handler
         elif self.state == OPEN:
             self.state = CLOSING
             self._await_leaving()
@@ -802,8 +810,11 @@ class Connection(Wire):
         return before - extras.waiting >= min(before, LINGER_BYTES)
 
     def _end(self) -> None:
-        """Close TCP after what is written, and by force when that takes too long."""
-        self._begin_end()
+        """Close TCP, of which everything was written; by force when a transport takes too long."""
+        if self.transport is None:  # the socket is our own, and closed now
+            self.state = ENDING
+        else:
+            self._begin_end()
         self.close_wire()
 
     def _linger(self) -> None:
@@ -849,7 +860,8 @@ class Connection(Wire):
         if not self.is_told:
             self.owner.left(self)  # once: what runs from now on belongs to the end
         if not self.has_input:
-            self._tell_late_end()  # `left` may have told it
+            if not self.stops & STOP_OVER:  # `left` may have told it
+                self._tell_end()
         elif not self.is_held:
             self.await_turn()
 
