@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from shardws import hotpath
 from shardws.errors import HandshakeError, StateError
 from shardws.log import shown
 from shardws.protocol import codec, request_head
@@ -52,6 +53,7 @@ _FIELDS: Final = re.compile(
     re.IGNORECASE,
 )
 _LISTS: Final = frozenset({b"upgrade", b"connection", b"sec-websocket-protocol"})
+make_fields = hotpath.implementation.maker(OpeningFields)
 _EMPTY_LINE: Final = b"\r\n"
 
 IsSecure = Callable[[Request], bool]  # whether the client of a request came by TLS
@@ -121,7 +123,7 @@ class HandshakeReader:
     def _take(self, data: bytes, found: codec.Head) -> Request:
         """Finish with a head that C has read; only who may connect is left to decide."""
         end, *values = found
-        request, fields = Request(data[:end]), OpeningFields(*values)
+        request, fields = Request(data[:end]), make_fields(*values)
         self._check_access(request, fields.host, fields.origin)
         self.fields = fields
         self.rest = data[end:]
@@ -210,9 +212,7 @@ class HandshakeReader:
         asked = authority_of(target.decode("latin-1")) or host.decode("latin-1")
         origin = fields.get(b"origin", b"").decode("latin-1")
         self._check_access(request, asked, origin)
-        return OpeningFields(
-            asked, origin, key.decode(), request.sub_protocols, request.extensions
-        )
+        return OpeningFields(asked, origin, key.decode(), request.sub_protocols, request.extensions)
 
     def _check_access(self, request: Request, asked: str, origin: str) -> None:
         """Refuse a host that is not ours, and a page that may not connect."""

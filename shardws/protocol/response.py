@@ -35,7 +35,10 @@ _WITHOUT_BODY: Final = frozenset({204, 205, 304})
 
 
 def accept(
-    request: Request | OpeningFields, protocol: str = "", extensions: str = "", headers: str | Headers = ()
+    request: Request | OpeningFields,
+    protocol: str = "",
+    extensions: str = "",
+    headers: str | Headers = (),
 ) -> bytes:
     """Return the 101 answer; ValueError for a header or protocol that cannot be sent."""
     token = hashlib.sha1(request.key.encode() + _GUID, usedforsecurity=False).digest()
@@ -95,8 +98,6 @@ def select_protocol(request: Request | OpeningFields, left: str) -> str:
     `left` is what a handler made of `request.sub_protocols`. Several elements, or one that was not
     offered, choose none.
     """
-    if not left:
-        return ""
     chosen = tokens_of(left)
     return chosen[0] if len(chosen) == 1 and chosen[0] in tokens_of(request.sub_protocols) else ""
 

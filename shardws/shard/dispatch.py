@@ -27,6 +27,9 @@ from shardws.shard.turns import Turns
 from shardws.stats import PROTOCOL_ERRORS, Words
 
 make_data_in = hotpath.implementation.maker(DataIn)
+make_connected = hotpath.implementation.maker(events.Connected)
+make_ready_to_send = hotpath.implementation.maker(events.ReadyToSend)
+make_disconnected = hotpath.implementation.maker(events.Disconnected)
 
 D = TypeVar("D", bound=events.Decision)
 
@@ -119,6 +122,14 @@ class Dispatcher:
         return not connection.take_pong(payload, is_alone)  # the reply to our own ping does not
 
     # -- any event -------------------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> None:
+        """Fire Connected, and the ReadyToSend of a new connection."""
+        self.fire(connection, "on_connected", make_connected(connection.id))
+        # An event that has to wait is for the handler that is there when its turn comes.
+        is_now = self.is_direct and not connection.holds
+        if not is_now or self.handlers.on_ready_to_send is not None:
+            self.fire(connection, "on_ready_to_send", make_ready_to_send(connection.id))
 
     def fire(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler for `event`, or let it wait for the one before it."""
@@ -284,12 +295,13 @@ class Dispatcher:
                 self.error(connection.id, ending.error.code, ending.error.description)
             elif ending.code == ABNORMAL:
                 self._reports.ended(connection, "ended without a close frame", ending)
-            event = events.Disconnected(connection.id, ending.code, ending.reason)
+            event = make_disconnected(connection.id, ending.code, ending.reason)
             # What an application has paused (AcceptData) does not hold back the end.
             connection.holds &= HOLD_TASK
-            backlog, connection.backlog = connection.backlog, None
-            for name, waiting in backlog or ():
-                self.fire(connection, name, waiting)
+            if connection.backlog:
+                backlog, connection.backlog = connection.backlog, None
+                for name, waiting in backlog:
+                    self.fire(connection, name, waiting)
             self.fire(connection, "on_disconnected", event)
             if connection.task is not None:
                 outlived, patience = self._reports.outlived, self.tasks.patience

@@ -61,7 +61,7 @@ from shardws.protocol import handshake
 from shardws.protocol.formats import message_of
 from shardws.protocol.frames import BINARY, CLOSE, Item
 from shardws.protocol.keepalive import NEVER, Action, Ahead, round_trip, token
-from shardws.protocol.request import Request
+from shardws.protocol.request import OpeningFields, Request
 from shardws.protocol.session import Session, State
 
 PING_BYTE: Final = 0x89
@@ -512,6 +512,11 @@ class Connection(Wire):
             self.request = request
             self.state = DECIDING
             self.owner.requested(self, request)
+
+    @property
+    def opening_fields(self) -> OpeningFields | None:
+        """What decides on the opening request, between its coming and its answer."""
+        return None if self.reader is None else self.reader.fields
 
     @property
     def refusal(self) -> HandshakeError | None:
