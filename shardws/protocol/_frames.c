@@ -116,6 +116,27 @@ join(PyObject *Py_UNUSED(module), PyObject *frames)
     return joined;
 }
 
+/* close_payload(data): the payload of a close frame that is all of `data`, None for anything else. */
+static PyObject *
+close_payload(PyObject *Py_UNUSED(module), PyObject *data)
+{
+    if (!PyBytes_Check(data)) {
+        PyErr_SetString(PyExc_TypeError, "close_payload(data: bytes)");
+        return NULL;
+    }
+    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data), *end = at + PyBytes_GET_SIZE(data);
+    Found found;
+    if (at == end || *at != FIN_CLOSE || !find_frame(at, end, MAX_CONTROL, &found) ||
+        found.body + found.size != end) {
+        Py_RETURN_NONE;
+    }
+    PyObject *payload = PyBytes_FromStringAndSize(NULL, found.size);
+    if (payload != NULL) {
+        unmask_into((uint8_t *)PyBytes_AS_STRING(payload), found.body, found.size, found.body - 4, 0);
+    }
+    return payload;
+}
+
 /* -- module --------------------------------------------------------------------------------------- */
 
 static int
@@ -136,6 +157,7 @@ static PyMethodDef module_methods[] = {
     {"continuations", (PyCFunction)(void (*)(void))continuations, METH_FASTCALL, NULL},
     {"join", join, METH_O, NULL},
     {"unmask", unmask, METH_VARARGS, NULL},
+    {"close_payload", close_payload, METH_O, NULL},
     {"head", (PyCFunction)(void (*)(void))head, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -17,6 +17,7 @@ __all__ = [
     "Filler",
     "Frame",
     "Item",
+    "close_payload",
     "continuations",
     "head",
     "header",
@@ -51,6 +52,7 @@ class Implementation(Protocol):
     def continuations(
         self, data: bytes, room: int, start: int = ..., limit: int = ..., /
     ) -> tuple[list[bytes], int, bool]: ...
+    def close_payload(self, data: bytes, /) -> bytes | None: ...
     def head(
         self, data: bytes, max_header_bytes: int, max_line_bytes: int, max_headers: int, /
     ) -> Head | None: ...
@@ -83,6 +85,7 @@ implementation: Final = select(os.environ.get("SHARDWS_CODEC", ""))
 IMPLEMENTATION: Final = implementation.IMPLEMENTATION
 parse: Final = implementation.parse
 continuations: Final = implementation.continuations
+close_payload: Final = implementation.close_payload
 head: Final = implementation.head
 join: Final = implementation.join
 unmask: Final = implementation.unmask

@@ -35,6 +35,10 @@ FIN_BINARY: Final = FIN | BINARY
 FIN_PING: Final = FIN | PING
 FIN_PONG: Final = FIN | PONG
 
+MASKED: Final = 0x80
+SHORT_HEADER: Final = 6  # bytes of a header whose length is in its second byte, the key included
+MAX_CONTROL: Final = 125  # bytes of a control frame's payload (RFC 6455 5.5)
+
 # (kind, payload, eom): kind 1 text, 2 binary, 8 close, 9 ping, 10 pong
 Item: TypeAlias = tuple[int, bytes, bool]
 # (first byte, payload) of a frame to send
@@ -246,6 +250,14 @@ def join(frames: list[Frame]) -> bytes:
             parts.append(header(first, size))
         parts.append(payload)
     return b"".join(parts)
+
+
+def close_payload(data: bytes) -> bytes | None:
+    """Return the payload of a close frame that is all of `data`; None for anything else."""
+    size = len(data) - SHORT_HEADER
+    if not 0 <= size <= MAX_CONTROL or data[0] != FIN | CLOSE or data[1] != MASKED | size:
+        return None
+    return unmask(data, SHORT_HEADER, len(data), data[2:SHORT_HEADER])
 
 
 def head(

@@ -28,9 +28,6 @@ __all__ = ["Ending", "Frame", "Item", "Session", "SessionConfig", "State"]
 
 FIN_CLOSE: Final = FIN | CLOSE
 FIN_PONG: Final = FIN | PONG
-MASKED: Final = 0x80
-SHORT_HEADER: Final = 6  # bytes of a header whose length is in its second byte, the key included
-MAX_CONTROL: Final = 125  # bytes of a control frame's payload (RFC 6455 5.5)
 # A rest that is a small part of a large read is copied, so that the read can go.
 LARGE_READ: Final = 64 * 1024
 STORM: Final = "too many pings, pongs or empty fragments"
@@ -97,10 +94,9 @@ class Session:
 
         It ends most connections, and takes a tenth of what an Inbound takes for it.
         """
-        size = len(data) - SHORT_HEADER
-        if not 0 <= size <= MAX_CONTROL or data[1] != MASKED | size:
+        payload = codec.close_payload(data)
+        if payload is None:
             return False
-        payload = codec.unmask(data, SHORT_HEADER, len(data), data[2:SHORT_HEADER])
         try:
             self._peer_closed(payload)
         except ProtocolError:

@@ -99,8 +99,9 @@ class EventLog:
     @property
     def _tells(self) -> bool:
         """Whether anybody hears of connections that open and end."""
-        has_handler = self._event_level and self._dispatch.handlers.on_log is not None
-        return has_handler or self._log.isEnabledFor(self._level)
+        if self._event_level and self._dispatch.handlers.on_log is not None:
+            return True
+        return self._log.logger.isEnabledFor(self._level)
 
     def _note(self, connection: Connection, text: str, *arguments: object) -> None:
         """Fire the event at level 1, and log at the level that LogConnections sets."""

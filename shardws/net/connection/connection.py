@@ -862,7 +862,7 @@ class Connection(Wire):
         self.state = LOST
         self._cancel_parts()
         self.reader = None
-        if not self.is_told:
+        if not self.stops & STOP_CLOSED:
             self.owner.left(self)  # once: what runs from now on belongs to the end
         if not self.has_input:
             if not self.stops & STOP_OVER:  # `left` may have told it
