@@ -67,6 +67,8 @@ class Row:
 
 _OPEN, _CLOSING, _CLOSED = State.OPEN, State.CLOSING, State.CLOSED
 _NOTHING = Source.NOTHING
+_BARE: Final = Source.BARE
+_PEER: Final = Source.PEER
 
 # (state, cause) -> what follows. A pair that is not here changes nothing.
 TABLE: Final[dict[tuple[State, Cause], Row]] = {
@@ -105,9 +107,9 @@ def payload_of(sent: Source, code: int, reason: str) -> bytes:
 
     The answer to the peer's frame carries its code, not its reason (RFC 6455 5.5.1).
     """
-    if sent is Source.BARE:
+    if sent is _BARE:
         return b""
-    return pack(code, "" if sent is Source.PEER else reason)
+    return pack(code, "" if sent is _PEER else reason)
 
 
 def unpack(payload: bytes) -> tuple[int, str]:

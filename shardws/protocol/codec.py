@@ -16,6 +16,7 @@ __all__ = [
     "IMPLEMENTATION",
     "Filler",
     "Frame",
+    "Head",
     "Item",
     "close_payload",
     "continuations",

@@ -66,8 +66,9 @@ from shardws.protocol.session import Session, State
 
 PING_BYTE: Final = 0x89
 PONG_BYTE: Final = 0x8A
-# A plain name: looking up a member of an enumeration would be seen in the cost of a message.
+# Plain names: looking up a member of an enumeration would be seen in the cost of a message.
 IN_SESSION: Final = State.OPEN
+SESSION_OVER: Final = State.CLOSED
 
 # A read from here on may bring many messages, and handlers are timed; below the clock is not read.
 TIMED_READ: Final = 1024
@@ -202,7 +203,7 @@ class Connection(Wire):
     def has_input(self) -> bool:
         """Whether something was read that the session has not worked yet."""
         session = self.session
-        if session is None or session.state is State.CLOSED:
+        if session is None or session.state is SESSION_OVER:
             return False
         return session.has_more or self._has_raw
 
@@ -272,7 +273,7 @@ class Connection(Wire):
         What comes when the end was told is nobody's any more.
         """
         self.seen = self.owner.now
-        if session.state is State.CLOSED or self.state >= ENDING:
+        if session.state is SESSION_OVER or self.state >= ENDING:
             return
         raw = self.extra().raw
         raw += data
@@ -758,7 +759,7 @@ class Connection(Wire):
         if self.state >= ENDING:
             return
         self._cancel_parts()
-        if session.state is State.CLOSED:
+        if session.state is SESSION_OVER:
             ending = session.ending
             if ending is not None and ending.is_clean and not self.waiting:
                 self._end()

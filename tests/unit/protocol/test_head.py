@@ -2,12 +2,14 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardws.protocol import codec
+from shardws.protocol.handshake import HandshakeConfig
 from shardws.protocol.request import OpeningFields, Request
 from tests.unit.protocol import random_heads
 from tests.unit.protocol.opening_outcomes import CONFIGS, by_c, by_python
@@ -41,10 +43,10 @@ def test_what_the_usual_clients_send_is_recognised(data: bytes) -> None:
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("config", CONFIGS, ids=range(len(CONFIGS)))
-def test_the_cases_of_the_reader(path: Path, config: object) -> None:
+def test_the_cases_of_the_reader(path: Path, config: HandshakeConfig) -> None:
     data = path.read_bytes()
     for pieces in ([data], [data + FRAME], [data, FRAME]):
-        assert by_c(pieces, config) == by_python(pieces, config)  # type: ignore[arg-type]
+        assert by_c(pieces, config) == by_python(pieces, config)
 
 
 @pytest.mark.parametrize("data", random_heads.ordinary())
@@ -82,12 +84,12 @@ def test_thousands_of_heads() -> None:
 
 @settings(max_examples=500, deadline=None)
 @given(data=st.binary(max_size=60), config=st.sampled_from(CONFIGS))
-def test_heads_that_hypothesis_finds(data: bytes, config: object) -> None:
+def test_heads_that_hypothesis_finds(data: bytes, config: HandshakeConfig) -> None:
     source = Input(data)
     text = random_heads.head(source)
     at = source.randrange(len(text) + 1)
     for pieces in ([text], [text[:at], text[at:]]):
-        assert by_c(pieces, config) == by_python(pieces, config)  # type: ignore[arg-type]
+        assert by_c(pieces, config) == by_python(pieces, config)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,6 @@ def test_negative_limits_take_nothing(limits: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), (b"",), ("", 1, 1, 1), (b"", "", 1, 1)])
-def test_wrong_arguments(arguments: tuple[object, ...]) -> None:
+def test_wrong_arguments(arguments: tuple[Any, ...]) -> None:
     with pytest.raises(TypeError):
         in_c.head(*arguments)
