@@ -84,11 +84,11 @@ class Session:
         """Return what the bytes complete, as far as one slice goes."""
         inbound = self._inbound
         if inbound is None:
-            if data and data[0] == FIN_CLOSE and self._is_closed_by(data):
-                return [(CLOSE, b"", True)]
             items, used, controls = codec.parse(data, self.config.max_message_size, 0, self.limit)
             if used == len(data) and not controls:
                 return items
+            if not used and data[0] == FIN_CLOSE and self._is_closed_by(data):
+                return [(CLOSE, b"", True)]
             self._inbound = inbound = Inbound(self.config, self.deflate)
             return self._work(inbound, data, used, Slice(self.limit, items, controls))
         if self._rest is not None:

@@ -179,11 +179,11 @@ class Admission:
 
     def lost(self, connection: Connection) -> None:
         """Stop counting a TCP connection that ended."""
-        place = _place_of(connection)
-        if place == COUNTED:
+        extras = connection.extras
+        if extras is None or extras.place == COUNTED:
             self._row[CONNECTIONS] -= 1
         else:
-            self._uncounted[place] -= 1
+            self._uncounted[extras.place] -= 1
 
     def lingers(self, connection: Connection) -> None:
         """Stop counting it, though TCP has not ended."""

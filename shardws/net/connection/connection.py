@@ -474,8 +474,10 @@ class Connection(Wire):
         if here:
             self.local_address = shown(here[0])
         self.seen = owner.now
-        if config.open_timeout:
-            self.expire_in(config.open_timeout)
+        if config.open_timeout:  # as `expire_in` does for the first time
+            self.deadline = deadline = time.monotonic() + config.open_timeout
+            self.entries = 1
+            owner.wake_at(self, deadline)
         owner.accepted(self)
 
     def _is_secure(self, request: Request) -> bool:
@@ -758,7 +760,8 @@ class Connection(Wire):
         """Do what the session's state asks for."""
         if self.state >= ENDING:
             return
-        self._cancel_parts()
+        if self.blocked:
+            self._cancel_parts()
         if session.state is SESSION_OVER:
             ending = session.ending
             if ending is not None and ending.is_clean and not self.waiting:
@@ -861,7 +864,8 @@ class Connection(Wire):
             shut_down(cast(HasSocket, self.transport))
         self.attach(None)  # which tells what the wire kept
         self.state = LOST
-        self._cancel_parts()
+        if self.blocked:
+            self._cancel_parts()
         self.reader = None
         if not self.stops & STOP_CLOSED:
             self.owner.left(self)  # once: what runs from now on belongs to the end
