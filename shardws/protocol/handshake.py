@@ -12,6 +12,9 @@ key, raises UnicodeDecodeError for some hosts, and loses frames that came in the
     421  the host is not allowed             426  no WebSocket upgrade, or not version 13
 
 Answers come as early as the bytes allow, in the order of the bytes.
+
+Most requests are recognised by C (`codec.head`), which takes only what all of this accepts: a rule
+that becomes stricter here becomes so in `_head-inl.h`.
 """
 
 import re
