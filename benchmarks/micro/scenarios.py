@@ -117,9 +117,10 @@ def opening() -> Callable[[], object]:
 
     def once() -> None:
         for _ in range(PER_BATCH):
-            request = HandshakeReader(config).receive(data)
-            assert request is not None
-            handshake.accept(request)
+            reader = HandshakeReader(config)
+            assert reader.receive(data) is not None
+            assert reader.fields is not None
+            handshake.accept(reader.fields)
 
     return once
 
