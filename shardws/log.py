@@ -182,7 +182,7 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
         return Adapter(self.logger, self.extra)
 
     def isEnabledFor(self, level: int) -> bool:
-        return level >= self._watch_level or super().isEnabledFor(level)
+        return level >= self._watch_level or self.logger.isEnabledFor(level)
 
     def log(
         self, level: int, msg: object, *args: object, stacklevel: int = 1, **kwargs: Any

@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 import uvloop
 
+from benchmarks.micro.connecting import connecting
 from benchmarks.micro.crowd import BATCH, broadcasting_to_crowd, crowding
 from benchmarks.micro.spreading import broadcasting, sending_across
 from benchmarks.micro.tls import echoing_tls
@@ -121,9 +122,10 @@ def opening() -> Callable[[], object]:
 
     def once() -> None:
         for _ in range(PER_BATCH):
-            request = HandshakeReader(config).receive(data)
-            assert request is not None
-            handshake.accept(request)
+            reader = HandshakeReader(config)
+            assert reader.receive(data) is not None
+            assert reader.fields is not None
+            handshake.accept(reader.fields)
 
     return once
 
@@ -310,6 +312,7 @@ SCENARIOS = (
     Scenario("join_python_125", "Python: the same", repeated(partial(joining, "python"))),
     Scenario("session_125", "session: message of 125 B in", repeated(receiving)),
     Scenario("handshake", "opening request in, 101 out", repeated(opening)),
+    Scenario("connect", "TCP, both handshakes, and the end", partial(connecting, PER_BATCH)),
     Scenario("wire_deliver", "DELIVER of 100 B, there and back", repeated(wiring)),
     Scenario(
         "cross_send", "send to another shard, all but clients", partial(sending_across, PER_BATCH)

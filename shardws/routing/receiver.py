@@ -269,7 +269,8 @@ class Receiver:
 
     def forget(self, connection_id: int) -> None:
         """A connection here is over: peers that wait for it learn so by their next send."""
-        self.drained(connection_id)
+        if self._full:
+            self.drained(connection_id)
 
     def news(self) -> list[bytes]:
         """Return what a new link must say first: the groups that have members here."""

@@ -85,8 +85,9 @@ class Router(Route):
 
     def forget(self, connection: Recipient) -> None:
         """Drop a connection's groups and the peers waiting for it; its record may stay a while."""
-        for group in self._groups.leave_all(connection):
-            self.receiver.announce(group, is_wanted=False)
+        if connection.groups:
+            for group in self._groups.leave_all(connection):
+                self.receiver.announce(group, is_wanted=False)
         self.receiver.forget(connection.id)
 
     def on_drained(self, connection: Recipient) -> None:

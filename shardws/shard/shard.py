@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from shardws import events, ids
 from shardws.close_reasons import SERVER_FAILED, SHARD_DIED

@@ -7,13 +7,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardws.protocol import codec
-from tests.fuzz import driver, fuzz_deflate, fuzz_frames, fuzz_links, fuzz_pump, libfuzzer
+from tests.fuzz import (
+    driver,
+    fuzz_deflate,
+    fuzz_frames,
+    fuzz_heads,
+    fuzz_links,
+    fuzz_pump,
+    libfuzzer,
+)
 from tests.fuzz.driver import Target
 
 TARGETS = pytest.mark.parametrize(
     "target",
-    [fuzz_frames.fuzz_frames, fuzz_deflate.fuzz_deflate, fuzz_links.fuzz_links],
-    ids=["frames", "deflate", "links"],
+    [
+        fuzz_frames.fuzz_frames,
+        fuzz_deflate.fuzz_deflate,
+        fuzz_links.fuzz_links,
+        fuzz_heads.fuzz_heads,
+    ],
+    ids=["frames", "deflate", "links", "heads"],
 )
 
 

@@ -30,7 +30,6 @@ from shardws.close_reasons import CLOSE_UNANSWERED, IDLE, QUEUE_FULL, SERVER_FAI
 from shardws.errors import HandshakeError
 from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY
 from shardws.interfaces import Source
-from shardws.net.addresses import plain_address
 from shardws.net.config import Policy
 from shardws.net.connection.extras import Extras
 from shardws.net.connection.multipart import Multipart
@@ -62,13 +61,14 @@ from shardws.protocol import handshake
 from shardws.protocol.formats import message_of
 from shardws.protocol.frames import BINARY, CLOSE, Item
 from shardws.protocol.keepalive import NEVER, Action, Ahead, round_trip, token
-from shardws.protocol.request import Request
+from shardws.protocol.request import OpeningFields, Request
 from shardws.protocol.session import Session, State
 
 PING_BYTE: Final = 0x89
 PONG_BYTE: Final = 0x8A
-# A plain name: looking up a member of an enumeration would be seen in the cost of a message.
+# Plain names: looking up a member of an enumeration would be seen in the cost of a message.
 IN_SESSION: Final = State.OPEN
+SESSION_OVER: Final = State.CLOSED
 
 # A read from here on may bring many messages, and handlers are timed; below the clock is not read.
 TIMED_READ: Final = 1024
@@ -133,7 +133,10 @@ class Connection(Wire):
     def bytes_received(self, data: bytes) -> None:
         """Read what is no run of whole ordinary frames, or what the connection has to wait with."""
         if self.stops:
-            self._read_ahead(data)
+            if self.session is None:
+                self._read_request(data)
+            else:
+                self._read_ahead(data, self.session)
             return
         session: Session = self.session  # type: ignore[assignment]  # else there is STOP_OPENING
         owner = self.owner
@@ -192,7 +195,7 @@ class Connection(Wire):
     def has_input(self) -> bool:
         """Whether something was read that the session has not worked yet."""
         session = self.session
-        if session is None or session.state is State.CLOSED:
+        if session is None or session.state is SESSION_OVER:
             return False
         return session.has_more or self._has_raw
 
@@ -256,17 +259,13 @@ class Connection(Wire):
         """Do not even read ahead until `go_on`."""
         self._set_stops(self.stops | STOP_FULL)
 
-    def _read_ahead(self, data: bytes) -> None:
-        """Take what comes before there is a session, while it is held, or before its turn.
+    def _read_ahead(self, data: bytes, session: Session) -> None:
+        """Take what comes while it is held, or before its turn.
 
         What comes when the end was told is nobody's any more.
         """
-        session = self.session
-        if session is None:
-            self._read_request(data)
-            return
         self.seen = self.owner.now
-        if session.state is State.CLOSED or self.state >= ENDING:
+        if session.state is SESSION_OVER or self.state >= ENDING:
             return
         raw = self.extra().raw
         raw += data
@@ -458,18 +457,20 @@ class Connection(Wire):
             self.attach(transport)
         if config.options is not UNTOUCHED:
             config.options.apply(self.get_extra_info("socket"))
+        owner = self.owner
         # Thousands of connections share one address text: behind a proxy, and at this end anyway.
-        shared = self.owner.interned.shared
+        shown = owner.interned.address
         peer, here = self.get_extra_info("peername"), self.get_extra_info("sockname")
         if peer and not self.remote_host:
-            self.remote_host, self.remote_port = shared(plain_address(peer[0])), peer[1]
+            self.remote_host, self.remote_port = shown(peer[0]), peer[1]
         if here:
-            self.local_address = shared(plain_address(here[0]))
-        self.reader = handshake.HandshakeReader(config.handshake, self._is_secure)
-        self.seen = self.owner.now
-        if config.open_timeout:
-            self.expire_in(config.open_timeout)
-        self.owner.accepted(self)
+            self.local_address = shown(here[0])
+        self.seen = owner.now
+        if config.open_timeout:  # as `expire_in` does for the first time
+            self.deadline = deadline = time.monotonic() + config.open_timeout
+            self.entries = 1
+            owner.wake_at(self, deadline)
+        owner.accepted(self)
 
     def _is_secure(self, request: Request) -> bool:
         return self.owner.is_secure(self, request)
@@ -486,21 +487,31 @@ class Connection(Wire):
             if len(raw) >= MOST_KEPT:
                 self._set_stops(self.stops | STOP_FULL)
             return
-        if self.reader is None or self.state != OPENING:
+        if self.state != OPENING:
             return  # from a peer that was refused
+        reader = self.reader
+        if reader is None:
+            reader = handshake.HandshakeReader(self.config.handshake, self._is_secure)
+            self.reader = reader
         try:
-            request = self.reader.receive(data)
+            request = reader.receive(data)
         except HandshakeError as error:
             self.refuse(error)
             return
         if request is None:
             return
-        if self.refusal is not None:
-            self.refuse(self.refusal)
+        extras = self.extras
+        if extras is not None and extras.refusal is not None:
+            self.refuse(extras.refusal)
         else:
             self.request = request
             self.state = DECIDING
             self.owner.requested(self, request)
+
+    @property
+    def opening_fields(self) -> OpeningFields | None:
+        """What decides on the opening request, between its coming and its answer."""
+        return None if self.reader is None else self.reader.fields
 
     @property
     def refusal(self) -> HandshakeError | None:
@@ -531,7 +542,7 @@ class Connection(Wire):
     def open(self, answer: bytes, session: Session) -> None:
         """Queue the 101 answer and become OPEN; `feed_rest` reads what came behind the request.
 
-        The answer leaves in one write with what on_connected sends: `settle` follows.
+        The answer leaves in one write with what on_connected sends, at the end of the turn.
         """
         self.state = OPEN
         self.stops &= ~STOP_OPENING
@@ -541,14 +552,18 @@ class Connection(Wire):
         self.is_plain = session.is_plain
         self.is_at_rest = session.is_at_rest
         self.max_size = session.config.max_message_size
-        self.schedule_keepalive(self.owner.now)
+        now = self.owner.now
+        if not now < self.deadline <= now + self.config.least_quiet:
+            self.schedule_keepalive(now)  # else the wheel looks here before anything can be due
 
     def feed_rest(self) -> None:
         """Read the frames that came in one segment with the request."""
         reader, self.reader = self.reader, None
         if reader is None or self.state != OPEN:
             return
-        rest = reader.rest + self._take_raw()
+        rest = reader.rest
+        if self.extras is not None:
+            rest += self._take_raw()
         if rest:
             self.data_received(rest)
 
@@ -743,14 +758,16 @@ class Connection(Wire):
         """Do what the session's state asks for."""
         if self.state >= ENDING:
             return
-        self._cancel_parts()
-        if session.state is State.CLOSED:
+        if self.blocked:
+            self._cancel_parts()
+        if session.state is SESSION_OVER:
             ending = session.ending
             if ending is not None and ending.is_clean and not self.waiting:
                 self._end()
             else:  # the peer may still send, and something of ours may not have left yet
                 self._linger()
-            self.owner.call_soon(self._tell_early_end)  # this may run inside a handler
+            if self.is_attached:  # else TCP is over, which tells it
+                self.owner.call_soon(self._tell_early_end)  # this may run inside a handler
         elif self.state == OPEN:
             self.state = CLOSING
             self._await_leaving(self.config.close_timeout)
@@ -804,8 +821,11 @@ class Connection(Wire):
         return before - extras.waiting >= min(before, LINGER_BYTES)
 
     def _end(self) -> None:
-        """Close TCP after what is written, and by force when that takes too long."""
-        self._begin_end()
+        """Close TCP, of which everything was written; by force when a transport takes too long."""
+        if self.transport is None:  # the socket is our own, and closed now
+            self.state = ENDING
+        else:
+            self._begin_end()
         self.close_wire()
 
     def _linger(self) -> None:
@@ -858,12 +878,14 @@ class Connection(Wire):
         if error is not None and not isinstance(error, OSError):
             self.note_loss(SERVER_FAILED.text)  # raised into the transport, which ended it
         self.state = LOST
-        self._cancel_parts()
+        if self.blocked:
+            self._cancel_parts()
         self.reader = None
-        if not self.is_told:
+        if not self.stops & STOP_CLOSED:
             self.owner.left(self)  # once: what runs from now on belongs to the end
         if not self.has_input:
-            self._tell_late_end()  # `left` may have told it
+            if not self.stops & STOP_OVER:  # `left` may have told it
+                self._tell_end()
         elif not self.is_held:
             self.await_turn()
 

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN /* before any header of Python */
 #include <sys/eventfd.h>
+#include "accept-inl.h"
 #include "sender-inl.h"
 
 /* -- Wire ---------------------------------------------------------------------------------------- */
@@ -118,7 +119,7 @@ static PyMethodDef wire_methods[] = {
     {"end_output", (PyCFunction)wire_end_output, METH_NOARGS, NULL},
     {"pause_reading", (PyCFunction)wire_pause_reading, METH_NOARGS, NULL},
     {"resume_reading", (PyCFunction)wire_resume_reading, METH_NOARGS, NULL},
-    {"get_extra_info", (PyCFunction)wire_get_extra_info, METH_VARARGS, NULL},
+    {"get_extra_info", (PyCFunction)wire_get_extra_info, METH_O, NULL},
     {"setsockopt", (PyCFunction)wire_setsockopt, METH_VARARGS, NULL},
     {"getsockopt", (PyCFunction)wire_getsockopt, METH_VARARGS, NULL},
     {"fileno", (PyCFunction)wire_fileno, METH_NOARGS, NULL},
@@ -379,6 +380,8 @@ static PyMethodDef pump_methods[] = {
     {"after_turn", (PyCFunction)pump_after_turn, METH_NOARGS, NULL},
     {"adopt", (PyCFunction)pump_adopt, METH_VARARGS, NULL},
     {"accept", (PyCFunction)pump_accept, METH_VARARGS, NULL},
+    {"hand_over", (PyCFunction)pump_hand_over, METH_VARARGS, NULL},
+    {"take", (PyCFunction)pump_take, METH_VARARGS, NULL},
     {"share", (PyCFunction)pump_share, METH_VARARGS, NULL},
     {"fileno", (PyCFunction)pump_fileno, METH_NOARGS, NULL},
     {"close", (PyCFunction)pump_close, METH_NOARGS, NULL},

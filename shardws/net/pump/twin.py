@@ -159,6 +159,21 @@ class Pump:
         """Serve a connected, non-blocking socket; connection_made(wire) follows at once."""
         raise ValueError("this pump serves no sockets")
 
+    def hand_over(self, wire: "Wire", following: "Wire") -> None:
+        """Have another wire serve a socket; connection_made(following) follows at once.
+
+        ValueError unless `wire` has a socket, nothing to write and nothing that was read.
+        """
+        raise ValueError("this pump serves no sockets")
+
+    def take(self, fd: int, most: int) -> tuple[list[int], int, int]:
+        """Take up to `most` sockets that another process hands over (SCM_RIGHTS), one a message.
+
+        Return them, how many messages came without one, and what ended it: 0 for nothing, -1 for
+        the end of the stream, else an errno.
+        """
+        raise ValueError("this pump takes nothing")
+
     def close(self) -> None:
         """Give the descriptor back."""
 
