@@ -10,9 +10,8 @@ import socket
 from collections.abc import Callable
 
 from shardws.log import logger
-from shardws.net.pump import Pump, Wire
-from shardws.net.tls import TLSTransport
-from shardws.net.tlssocket import TLSSocket
+from shardws.net.pump import Pump
+from shardws.net.tlssocket import wire_for
 
 log = logger("net")
 
@@ -36,12 +35,8 @@ class Adopting:
         try:
             protocol = self._make()
             if self._pump is not None:
-                wire = (
-                    TLSSocket(self._pump, protocol)
-                    if isinstance(protocol, TLSTransport)
-                    else protocol
-                )
-                if isinstance(wire, Wire):
+                wire = wire_for(self._pump, protocol)
+                if wire is not None:
                     self._pump.adopt(wire, fd)
                     return
         except Exception:

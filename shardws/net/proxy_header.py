@@ -15,6 +15,7 @@ from shardws.errors import ProxyError
 from shardws.log import Adapter
 from shardws.net.addresses import Networks, plain_address
 from shardws.net.pump import Pump, Wire
+from shardws.net.tlssocket import wire_for
 from shardws.protocol.proxy import Endpoint, ProxyReader
 
 
@@ -113,7 +114,8 @@ class ProxyHeader(Wire):
         assert way is not None
         protocol = self._owner.connect(source)
         if isinstance(way, ProxyHeader):
-            following = cast(Wire, protocol)
+            following = wire_for(self._owner.pump, protocol)
+            assert following is not None  # whatever the pump serves is a wire
             self._owner.pump.hand_over(self, following)
             is_over = not following.is_attached
         else:

@@ -13,6 +13,13 @@ from shardws.net.pump import Pump, Wire
 from shardws.net.tls import TLSTransport
 
 
+def wire_for(pump: Pump, protocol: asyncio.BaseProtocol) -> Wire | None:
+    """Return the wire by which a pump serves a socket of that protocol, None if it cannot."""
+    if isinstance(protocol, TLSTransport):
+        return TLSSocket(pump, protocol)
+    return protocol if isinstance(protocol, Wire) else None
+
+
 class TLSSocket(Wire):
     """One client's socket, with the methods of a transport of the loop."""
 
