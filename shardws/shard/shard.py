@@ -380,7 +380,7 @@ class Shard:
     def enter(self, connection: Connection) -> None:
         """Note in shared memory that a connection is being told Connected."""
         if self.context.page is not None:
-            connection.cell = self.context.page.enter(connection.id & (ids.SERIALS - 1))
+            connection.cell = self.context.page.enter(connection.id)
 
     def _leave(self, connection: Connection) -> None:
         """Note that Disconnected is told now: before the handler, so that it is told once."""

@@ -38,7 +38,7 @@ class Server(Protocol):
 
 
 def _serving(server: Server) -> list[ShardProcess]:
-    return server.table.processes(State.READY, State.DRAINING)
+    return server.table.processes(State.READY, State.MOVING, State.DRAINING)
 
 
 def _ask(
