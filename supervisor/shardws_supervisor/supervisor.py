@@ -30,6 +30,7 @@ from shardws_supervisor.shards.shard_requests import ShardRequests
 from shardws_supervisor.shards.shards import Shards
 from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable, State
 from shardws_supervisor.shards.stopping import ASKED, Escalation, Level
+from shardws_supervisor.shards.takeovers import Takeovers
 from shardws_supervisor.system import init_reaper, spawn
 from shardws_supervisor.system.auxiliary import Auxiliary
 from shardws_supervisor.system.backoff import Policy
@@ -97,6 +98,10 @@ class Supervisor:
     @property
     def shard_requests(self) -> ShardRequests:
         return self._shards.shard_requests
+
+    @property
+    def takeovers(self) -> Takeovers:
+        return self._shards.takeovers
 
     @property
     def is_ready(self) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 
 from shardws.census import Census
 from shardws.log import logger
-from shardws.routing.identity import generation_of, incarnation, slot_of
+from shardws.routing.identity import incarnation
 from shardws.wire import messages
 from shardws_supervisor.plan.plan import Plan
 from shardws_supervisor.shards.slots import ShardProcess, State
@@ -62,7 +62,7 @@ class Takeovers:
         self._waiting: dict[int, Takeover] = {}  # for another one that has a process in common
         self.count = 0
         self.moved_connections = 0
-        self.stayed: Counter[str] = Counter()  # connections that could not move, by reason
+        self.unmoved: Counter[str] = Counter()  # connections that could not move, by reason
 
     def begin(
         self, source: ShardProcess, target: ShardProcess, cause: str, plan: Plan, now: float
@@ -138,7 +138,7 @@ class Takeovers:
         """Count and log what was moved, and return how many."""
         moved, stayed = int(report["moved"]), Counter(dict(report["left"]))
         self.moved_connections += moved
-        self.stayed += stayed
+        self.unmoved += stayed
         reasons = ", ".join(f"{count} {reason}" for reason, count in stayed.most_common())
         log.log(
             logging.INFO if moved or stayed else logging.DEBUG,
@@ -186,12 +186,11 @@ class Takeovers:
         return [takeover.ends for takeover in self._current.values()]
 
     def report(self) -> dict[str, Any]:
-        """Return what the status report shows."""
+        """Return what the status report shows; keys as in the metrics table."""
         return {
-            "count": self.count,
-            "running": len(self._current),
-            "moved": self.moved_connections,
-            "stayed": dict(self.stayed),
+            "takeovers": self.count,
+            "moved_connections": self.moved_connections,
+            "unmoved_connections": dict(self.unmoved),
         }
 
 
@@ -199,8 +198,3 @@ def is_served(node: int, slot: int, generation: int, processes: list[ShardProces
     """Tell whether connections of an incarnation live on in another process."""
     wanted = incarnation(node, slot, generation)
     return any(wanted in process.adopted for process in processes)
-
-
-def describe(adopted: frozenset[int]) -> list[str]:
-    """Return slot and generation of incarnations, for the status report."""
-    return [f"{slot_of(one)}.{generation_of(one)}" for one in sorted(adopted)]

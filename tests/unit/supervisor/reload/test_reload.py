@@ -2,6 +2,7 @@
 
 import logging
 import selectors
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -39,6 +40,10 @@ class Owner:
 
     class planner:
         early = staticmethod(lambda: Plan)
+
+    class takeovers:
+        moved_connections = 0
+        unmoved: Counter[str] = Counter()
 
     def fds_to_close(self) -> list[Any]:
         return []

@@ -90,7 +90,11 @@ def test_the_source_drains_only_when_nobody_sends_to_it_any_more() -> None:
     assert world.take() == [("announce",)]
     world.takeovers.switched(source, 11.5)
     assert world.take() == [("drain", source.pid)]
-    assert world.takeovers.report() == {"count": 1, "running": 0, "moved": 5, "stayed": {"tls": 2}}
+    assert world.takeovers.report() == {
+        "takeovers": 1,
+        "moved_connections": 5,
+        "unmoved_connections": {"tls": 2},
+    }
 
 
 def test_incarnations_move_on_as_long_as_one_of_their_connections_lives() -> None:
