@@ -102,7 +102,7 @@ def test_names_and_labels() -> None:
         assert family.name.startswith("shardws_")
         assert family.documentation.endswith(".")
         for sample in family.samples:
-            assert set(sample.labels) <= {"shard", "state", "version", "python", "codec"}
+            assert set(sample.labels) <= {"shard", "state", "reason", "version", "python", "codec"}
             assert (family.type == "counter") == sample.name.endswith("_total")
 
 

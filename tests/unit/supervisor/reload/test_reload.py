@@ -3,7 +3,7 @@
 import logging
 import selectors
 from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -43,7 +43,7 @@ class Owner:
 
     class takeovers:
         moved_connections = 0
-        unmoved: Counter[str] = Counter()
+        unmoved: ClassVar[Counter[str]] = Counter()
 
     def fds_to_close(self) -> list[Any]:
         return []
