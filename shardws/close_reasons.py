@@ -77,6 +77,15 @@ HANDLER_FAILED: Final = CloseReason(
     lets_openings_finish=False,
     follows="with OnHandlerError close; Error 436 says which handler raised what",
 )
+SHARD_CRASHED: Final = CloseReason(
+    number=8,
+    name="shard_crashed",
+    code=1012,
+    text="the shard died",
+    lets_openings_finish=False,
+    follows="sent by the keeper of a shard that died, whose Disconnected reports 1006; clients"
+    " reconnect after a short random delay",
+)
 
 CLOSE_REASONS: Final[dict[int, CloseReason]] = {
     row.number: row
@@ -88,6 +97,7 @@ CLOSE_REASONS: Final[dict[int, CloseReason]] = {
         OPERATOR,
         SHARD_DIED,
         HANDLER_FAILED,
+        SHARD_CRASHED,
     )
 }
 

@@ -51,6 +51,7 @@ SHUTDOWN: Final = 53
 NOT_IMPORTED: Final = 54
 MOVED: Final = 55
 SWITCHED: Final = 56
+KEEPER: Final = 57
 PEERS: Final = 60
 DRAIN: Final = 61
 STOP: Final = 62
@@ -259,6 +260,13 @@ MESSAGES: Final = (
         (),
         SHARD,
         "after MOVED: no member sends for the moved connections to the sender any more",
+    ),
+    Message(
+        KEEPER,
+        "KEEPER",
+        (("pid", "u32"),),
+        SHARD,
+        "first message of a shard: the process that closes its clients if it dies",
     ),
     Message(LEAVING, "LEAVING", (), SHARD, "the shard has to end: start a successor, then DRAIN"),
     Message(SHUTDOWN, "SHUTDOWN", (), SHARD, "the application wants the whole server to stop"),

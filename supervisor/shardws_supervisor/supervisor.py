@@ -308,7 +308,12 @@ class Supervisor:
 
     def _known_children(self) -> set[int]:
         shards = {process.pid for process in self.table.processes()}
-        return shards | self.reloads.pids | {auxiliary.pid for auxiliary in self.auxiliaries}
+        return (
+            shards
+            | self._shards.keepers.pids
+            | self.reloads.pids
+            | {auxiliary.pid for auxiliary in self.auxiliaries}
+        )
 
     def _own_descriptors(self) -> list[spawn.Closeable]:
         return [

@@ -94,7 +94,6 @@ class Connection(Wire):
 
     __slots__ = (
         "backlog",
-        "cell",
         "config",
         "deadline",
         "entries",
@@ -131,7 +130,6 @@ class Connection(Wire):
         self.entries = 0  # of this connection in the timer wheel
         # What the shard and routing keep of it.
         self.was_opened = False
-        self.cell = -1  # in the census, between Connected and Disconnected
         self.task: asyncio.Task[None] | None = None
         self.backlog: list[Any] | None = None
         self.groups: set[str] | None = None
@@ -745,6 +743,7 @@ class Connection(Wire):
         """Do what the session's state asks for."""
         if self.state >= ENDING:
             return
+        self.owner.closing(self)
         self._cancel_parts()
         if session.state is State.CLOSED:
             ending = session.ending

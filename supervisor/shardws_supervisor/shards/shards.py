@@ -25,6 +25,7 @@ from shardws_supervisor.listening.strategy import AcceptStrategy
 from shardws_supervisor.plan.plan import Plan
 from shardws_supervisor.shards import accounting, channel, takeovers
 from shardws_supervisor.shards.channels import Channels
+from shardws_supervisor.shards.keepers import Keepers
 from shardws_supervisor.shards.lost_connections import LostConnections
 from shardws_supervisor.shards.shard_requests import ShardRequests
 from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable, State
@@ -77,6 +78,7 @@ class Shards:
         self.shard_requests = ShardRequests(self._channels.tell)
         self.lost_connections = LostConnections(census, self._channels.tell)
         self.takeovers = Takeovers(self, census)
+        self.keepers = Keepers()
         self._is_ending = False
         self._watchdog = Watchdog(memory)
 
@@ -129,6 +131,7 @@ class Shards:
             return None
         row = ids.row_of(slot.index, generation)
         self._memory.clear_gauges(row)
+        self.keepers.end(row)
         ours, theirs = channel.pair()
         try:
             with theirs, self._accepting.source(slot.index, row) as source:
@@ -194,6 +197,8 @@ class Shards:
             process.lacks_code = kind == messages.NOT_IMPORTED
         elif kind == messages.REPLY:
             self.shard_requests.replied(process, *fields)
+        elif kind == messages.KEEPER:
+            self.keepers.begin(process, fields[0])
         elif kind == messages.MOVED:
             self.takeovers.moved(process, fields[0], time.monotonic())
         elif kind == messages.SWITCHED:
@@ -275,10 +280,12 @@ class Shards:
     def leave(self) -> None:
         """Kill the remaining shards; there are some only after an internal error."""
         self.kill_all()
+        self.keepers.end()
         self.lost_connections.close()
 
     def reap(self, now: float) -> None:
-        """Reap every shard that has ended."""
+        """Reap every shard that has ended, and keepers."""
+        self.keepers.advance(now)
         for process in self.table.processes():
             if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
@@ -290,12 +297,13 @@ class Shards:
 
     def _bury(self, process: ShardProcess, status: int, now: float) -> None:
         for kind, *fields in self._channels.close(process):
-            if kind in START_FAILURES:
+            if kind in (*START_FAILURES, messages.KEEPER):
                 self._understand(process, kind, fields)
         self._watchdog.end(process)
         self.table[process.slot].end(process, now)
         self.lost_connections.ended(process, self.takeovers.target_of(process))
         self.takeovers.ended(process, now)
+        self.keepers.shard_ended(process, now)
         self._memory.clear_gauges(process.row)
         self.shard_requests.ended(process)
         self._accepting.shard_leaves(process.row)

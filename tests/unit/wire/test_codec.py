@@ -51,6 +51,7 @@ VALID: list[tuple[Any, ...]] = [
     (m.NOT_IMPORTED, "app:server cannot be imported"),
     (m.MOVED, b'{"moved": 3}'),
     (m.SWITCHED,),
+    (m.KEEPER, 4_194_304),
     (m.LEAVING,),
     (m.SHUTDOWN,),
     (m.PEERS, []),
