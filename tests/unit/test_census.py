@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from shardws import ids
-from shardws.census import Census
+from shardws.census import SILENT, Census
 from shardws.routing.identity import incarnation
 
 
@@ -51,6 +51,21 @@ def test_a_page_says_of_which_processes_its_connections_are() -> None:
     cells = [page.enter(ids.pack(1, 0, generation, 5)) for generation in (3, 3, 4, 7)]
     page.leave(cells[3])
     assert census.incarnations(0) == {incarnation(1, 0, 3), incarnation(1, 0, 4)}
+
+
+def test_a_page_says_where_the_sockets_are() -> None:
+    census = Census(rows=2, capacity=3)
+    page = census.page(1)
+    cell = page.enter(7, fd=20)
+    assert page.sockets[:3].tolist() == [1, 21, 0]
+    page.silence(cell)
+    page.silence(-1)
+    assert page.sockets[cell] == 21 | SILENT
+    page.enter(8)  # without a socket of its own
+    page.leave(cell)
+    assert page.sockets[:3].tolist() == [2, 0, 0]
+    page.enter(9, fd=0)
+    assert census.page(1).sockets[:3].tolist() == [0, 0, 0], "the next process finds it empty"
 
 
 @pytest.mark.parametrize("row", [-1, 2])
