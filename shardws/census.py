@@ -1,27 +1,37 @@
 """Shared memory: which connections each shard has, so that none is lost unreported in a crash.
 
 Owns an anonymous shared mapping made before the fork: for each row (ids.row_of) a page of cells,
-each 0 or the serial of a connection that was told Connected and not yet Disconnected. A shard
-writes its own page with plain 32-bit stores; the supervisor reads the page of a dead shard and
-gives the ids to its successor, which fires Disconnected for them.
-An entry costs 4 bytes; cells that were never used cost neither memory nor time: the first cell of a
-page says how many were.
+each 0 or the id of a connection that was told Connected and not yet Disconnected. A shard writes
+its own page with plain 64-bit stores; the supervisor reads the page of a dead shard and gives the
+ids to its successor, which fires Disconnected for them. A shard may serve connections that were
+handed over to it, so the whole id is noted: `incarnations` says of which processes they are.
+Beside each cell is another one for the socket, which the shard's keeper reads when the shard has
+died (shard.keeper): its descriptor + 1, INSIDE while the outgoing stream stands inside a frame,
+and SILENT if no close frame may be written.
+An entry costs 12 bytes; cells that were never used cost neither memory nor time: the first cell of
+a page says how many were.
 """
 
 import mmap
 from typing import Final
 
-CELL: Final = 4  # bytes: a serial has 27 bits
+from shardws.ids import GENERATION_SHIFT
+
+CELL: Final = 8  # bytes: a ConnectionId has 53 bits
+SOCKET_CELL: Final = 4
+INSIDE: Final = 1 << 31  # as _keeper.c and the pump
+SILENT: Final = 1 << 30
 USED: Final = 0  # the cell that counts those in use from the front; the others are behind it
 
 
 class Page:
     """The cells of one row, as their shard uses them."""
 
-    __slots__ = ("_cells", "_free", "_unused")
+    __slots__ = ("_cells", "_free", "_unused", "sockets")
 
-    def __init__(self, cells: memoryview) -> None:
+    def __init__(self, cells: memoryview, sockets: memoryview) -> None:
         self._cells = cells
+        self.sockets = sockets
         self._free: list[int] = []  # cells given back
         self._unused = USED + 1  # cells from here on were never used
 
@@ -30,22 +40,31 @@ class Page:
         """How many connections fit."""
         return len(self._cells) - 1
 
-    def enter(self, serial: int) -> int:
-        """Note a connection; return its cell, or -1 when the page is full."""
+    def enter(self, connection_id: int, fd: int = -1, flags: int = 0) -> int:
+        """Note a connection and its socket; return its cell, or -1 when the page is full."""
         if self._free:
             cell = self._free.pop()
         elif self._unused < len(self._cells):
             cell = self._unused
             self._unused += 1
-            self._cells[USED] = cell  # before the serial: who reads it later must look here
+            self._cells[USED] = self.sockets[USED] = (
+                cell  # before the id: who reads it later must look here
+            )
         else:
             return -1
-        self._cells[cell] = serial
+        self._cells[cell] = connection_id
+        self.sockets[cell] = fd + 1 | flags if fd >= 0 else 0
         return cell
+
+    def silence(self, cell: int) -> None:
+        """Have no close frame written: one has left already."""
+        if cell >= 0:
+            self.sockets[cell] |= SILENT
 
     def leave(self, cell: int) -> None:
         """Take a connection out; -1 is nothing."""
         if cell >= 0:
+            self.sockets[cell] = 0
             self._cells[cell] = 0
             self._free.append(cell)
 
@@ -60,7 +79,9 @@ class Census:
         self.capacity = capacity
         self._length = capacity + 1  # cells of a page
         self._map = mmap.mmap(-1, rows * self._length * CELL)
-        self._cells = memoryview(self._map).cast("I")
+        self._cells = memoryview(self._map).cast("Q")
+        self._socket_map = mmap.mmap(-1, rows * self._length * SOCKET_CELL)
+        self._sockets = memoryview(self._socket_map).cast("I")
 
     def _row(self, row: int) -> memoryview:
         cells = self._cells[row * self._length : (row + 1) * self._length]
@@ -70,14 +91,27 @@ class Census:
 
     def page(self, row: int) -> Page:
         """Return the page of a row for its new shard, which must find it empty (`collect`)."""
-        return Page(self._row(row))
+        cells, start = self._row(row), row * self._length
+        sockets = self._sockets[start : start + self._length]
+        # Those of a process that died: its keeper has gone.
+        used = min(sockets[USED], self.capacity)
+        sockets[: used + 1] = memoryview(bytes((used + 1) * SOCKET_CELL)).cast("I")
+        return Page(cells, sockets)
 
     def collect(self, row: int) -> list[int]:
-        """Return the serials on a dead shard's page, oldest first, and clear the page."""
+        """Return the ids on a dead shard's page, in rising order, and clear the page."""
         cells = self._row(row)
         used = min(cells[USED], self.capacity)  # written by a process that may have been corrupted
         if not used:
             return []
-        serials = sorted(serial for serial in cells[1 : used + 1].tolist() if serial)
-        cells[: used + 1] = memoryview(bytes((used + 1) * CELL)).cast("I")
-        return serials
+        found = sorted(
+            connection_id for connection_id in cells[1 : used + 1].tolist() if connection_id
+        )
+        cells[: used + 1] = memoryview(bytes((used + 1) * CELL)).cast("Q")
+        return found
+
+    def incarnations(self, row: int) -> set[int]:
+        """Return the incarnations (ids.incarnation_of) of the connections on a page."""
+        cells = self._row(row)
+        used = min(cells[USED], self.capacity)
+        return {cell >> GENERATION_SHIFT for cell in set(cells[1 : used + 1].tolist()) if cell}

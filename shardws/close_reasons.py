@@ -93,6 +93,15 @@ SERVER_FAILED: Final = CloseReason(
     lets_openings_finish=False,
     follows="never sent: Disconnected reports it, and the log has the traceback",
 )
+SHARD_CRASHED: Final = CloseReason(
+    number=10,
+    name="shard_crashed",
+    code=1012,
+    text="the shard died",
+    lets_openings_finish=False,
+    follows="sent by the keeper of a shard that died, whose Disconnected reports 1006; clients"
+    " reconnect after a short random delay",
+)
 
 CLOSE_REASONS: Final[dict[int, CloseReason]] = {
     row.number: row
@@ -106,6 +115,7 @@ CLOSE_REASONS: Final[dict[int, CloseReason]] = {
         HANDLER_FAILED,
         CLOSE_UNANSWERED,
         SERVER_FAILED,
+        SHARD_CRASHED,
     )
 }
 

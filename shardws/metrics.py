@@ -29,6 +29,7 @@ class Scope(enum.Enum):
     CPU = "shared memory for processes that have ended, the status report for running ones"
     STATE = "the slot's part of the status report, one sample for each state there is"
     SERVER = "the status report"
+    REASON = "the status report, one sample for each reason that has occurred"
     AUXILIARY = "the status report, one sample for each child that is no shard"
     CERTIFICATE = "the status report of a server with TLS, one sample for each certificate"
     SUPERVISOR = "the admin server, which asks the supervisor for its report"
@@ -41,6 +42,7 @@ LABELS: Final[dict[Scope, tuple[str, ...]]] = {
     Scope.CPU: ("shard",),
     Scope.STATE: ("shard", "state"),
     Scope.SERVER: (),
+    Scope.REASON: ("reason",),
     Scope.AUXILIARY: ("auxiliary",),
     Scope.CERTIFICATE: ("subject", "serial"),
     Scope.SUPERVISOR: (),
@@ -203,8 +205,8 @@ METRICS: Final = (
     ),
     Metric(
         "shardws_shard_state", "state", Kind.GAUGE, "boolean",
-        "1 for the state the slot is in: vacant, starting, ready, draining, stopping, backoff,"
-        " waiting (for code that can be imported) or quarantined.", Scope.STATE,
+        "1 for the state the slot is in: vacant, starting, ready, moving, draining, stopping,"
+        " backoff, waiting (for code that can be imported) or quarantined.", Scope.STATE,
     ),
     Metric(
         "shardws_ready", "ready", Kind.GAUGE, "boolean",
@@ -225,6 +227,18 @@ METRICS: Final = (
     Metric(
         "shardws_reloads", "reloads", Kind.COUNTER, "reloads",
         "Reloads begun.", Scope.SERVER,
+    ),
+    Metric(
+        "shardws_takeovers", "takeovers", Kind.COUNTER, "processes",
+        "Shards whose connections were to move to another process.", Scope.SERVER,
+    ),
+    Metric(
+        "shardws_moved_connections", "moved_connections", Kind.COUNTER, "connections",
+        "Connections that moved to another process.", Scope.SERVER,
+    ),
+    Metric(
+        "shardws_unmoved_connections", "unmoved_connections", Kind.COUNTER, "connections",
+        "Connections that a takeover had to leave, to be closed with 1012.", Scope.REASON,
     ),
     Metric(
         "shardws_log_lines_lost", "log_lines_lost", Kind.COUNTER, "lines",

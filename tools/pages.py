@@ -68,6 +68,7 @@ SCOPE_TITLES: Final = {
     metrics.Scope.CPU: "CPU time of a shard",
     metrics.Scope.STATE: "State of a shard",
     metrics.Scope.SERVER: "The server",
+    metrics.Scope.REASON: "The server, by reason",
     metrics.Scope.AUXILIARY: "Auxiliary processes",
     metrics.Scope.CERTIFICATE: "Certificates",
     metrics.Scope.SUPERVISOR: "The supervisor",

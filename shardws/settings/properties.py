@@ -71,6 +71,7 @@ class SettingProperties:
     heartbeat_timeout = Property(table.HEARTBEAT_TIMEOUT)
     start_timeout = Property(table.START_TIMEOUT)
     respawn_attempts = Property(table.RESPAWN_ATTEMPTS)
+    reload_mode = Property(table.RELOAD_MODE)
     drain_delay = Property(table.DRAIN_DELAY)
     drain_rate = Property(table.DRAIN_RATE)
     drain_deadline = Property(table.DRAIN_DEADLINE)

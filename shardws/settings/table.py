@@ -250,6 +250,17 @@ RESPAWN_ATTEMPTS: Final[Row[int]] = Row(
     "deaths, each within 10 s of its start, its slot is quarantined until the next reload; the "
     "others keep serving.",
 )
+RELOAD_MODE: Final[Row[str]] = Row(
+    name="reload_mode",
+    vendor="ReloadMode",
+    kind=Choice("takeover", "drain"),
+    default="takeover",
+    group=Group.SERVER,
+    when=When.RELOAD,
+    module="shardws_supervisor.plan.plan",
+    text="What happens to the connections of a shard that is replaced or removed: takeover hands "
+    "them over to its successor and closes only those that cannot move; drain closes all.",
+)
 DRAIN_DELAY: Final[Row[float]] = Row(
     name="drain_delay",
     vendor="DrainDelay",

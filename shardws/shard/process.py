@@ -36,6 +36,7 @@ from shardws.shard import (
     configuration,
     drain,
     forked_children,
+    keeper,
     operator_commands,
 )
 from shardws.shard.application import Application
@@ -54,6 +55,7 @@ ORPHAN_DRAIN_S: Final = 1.0
 TERM_DRAIN_S: Final = 5.0
 TERM_PATIENCE_S: Final = 10.0  # from SIGTERM until it ends even without a successor
 ORPHAN_LIMIT_S: Final = 6.0  # to SIGALRM, which is not handled
+MOST_REASON: Final = 2000  # characters of a reason that is reported
 TERM_LIMIT_S: Final = 25.0  # likewise, while the supervisor has not sent DRAIN
 
 
@@ -84,12 +86,16 @@ class ForkContext:
 def run(load: Callable[[], Application], context: ForkContext) -> int:
     """Run a shard until told to stop; return the exit code."""
     log = shard_logger("shard", context.slot)
+    page = context.page()
+    keeper_pid = keeper.start(page, log)  # before there is more to copy
+    if keeper_pid:
+        _report(context.channel, messages.KEEPER, keeper_pid)
     try:
         application = load()
         for name, value, source in context.overrides:
             application.settings.assign(name, value, source)
     except ShardwsError as error:
-        _report_failure(context.channel, messages.NOT_IMPORTED, error.description)
+        _report(context.channel, messages.NOT_IMPORTED, error.description[:MOST_REASON])
         return error.exit_code if isinstance(error, StartError) else EXIT_CANNOT_START
     child_signals.let_pass()  # the import may have changed that
     child_signals.give_children_defaults()
@@ -98,10 +104,10 @@ def run(load: Callable[[], Application], context: ForkContext) -> int:
     ending = Ending(log)
     code = EXIT_FAILED
     try:
-        code = loop.run_until_complete(_main(application, context, ending, descriptors))
+        code = loop.run_until_complete(_main(application, context, page, ending, descriptors))
     except ShardwsError as error:
         log.error("%s", error.description)
-        _report_failure(context.channel, messages.FAILED, error.description)
+        _report(context.channel, messages.FAILED, error.description[:MOST_REASON])
         code = error.exit_code if isinstance(error, StartError) else EXIT_CANNOT_START
     finally:
         ending.finish(loop, code)
@@ -109,18 +115,22 @@ def run(load: Callable[[], Application], context: ForkContext) -> int:
 
 
 async def _main(
-    application: Application, context: ForkContext, ending: Ending, descriptors: frozenset[int]
+    application: Application,
+    context: ForkContext,
+    page: Page | None,
+    ending: Ending,
+    descriptors: frozenset[int],
 ) -> int:
-    return await ForkedShard(application, context, ending, descriptors).main()
+    return await ForkedShard(application, context, page, ending, descriptors).main()
 
 
-def _report_failure(channel: socket.socket, kind: int, text: str) -> None:
+def _report(channel: socket.socket, kind: int, *fields: Any) -> None:
     """Report to the supervisor before there is a loop; it may be gone already."""
     channel.settimeout(1.0)
     try:
-        channel.sendall(codec.encode(kind, text[:2000]))
+        channel.sendall(codec.encode(kind, *fields))
     except OSError as error:
-        shard_logger("shard", 0).debug("could not report a failed start: %s", error)
+        shard_logger("shard", 0).debug("could not report to the supervisor: %s", error)
 
 
 class ForkedShard:
@@ -130,6 +140,7 @@ class ForkedShard:
         self,
         application: Application,
         context: ForkContext,
+        page: Page | None,
         ending: Ending,
         descriptors: frozenset[int],
     ) -> None:
@@ -148,7 +159,7 @@ class ForkedShard:
             os.getpid(),
             context.stats,
             context.run_directory,
-            context.page(),
+            page,
             lambda: self.control.report(messages.SHUTDOWN),
             self._on_short_ids,
         )

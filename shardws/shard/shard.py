@@ -113,6 +113,8 @@ class Shard:
             time=loop.time,
             on_error=self._wire_failed,
         )
+        if context.page is not None:
+            self.pump.watch_sockets(context.page.sockets)
         self.registry = Registry()
         thread = LoopThread()
         self.routing_sink = ShardRoutingSink(
@@ -390,7 +392,11 @@ class Shard:
     def enter(self, connection: Connection) -> None:
         """Note in shared memory that a connection is being told Connected."""
         if self.context.page is not None:
-            connection.cell = self.context.page.enter(connection.id & (ids.SERIALS - 1))
+            connection.cell = self.context.page.enter(connection.id, connection.fileno())
+
+    def closing(self, connection: Connection) -> None:
+        if self.context.page is not None:
+            self.context.page.silence(connection.cell)
 
     def _leave(self, connection: Connection) -> None:
         """Note that Disconnected is told now: before the handler, so that it is told once."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from shardws.close_reasons import DRAIN_REASONS
 
-VERSION: Final = 3  # 2: DRAIN carries a reason; 3: DELIVER_FORMATTED and NOT_IMPORTED
+VERSION: Final = 4  # 2: DRAIN carries a reason; 3: DELIVER_FORMATTED, NOT_IMPORTED; 4: takeover
 
 # Who may send a message; a decoder is told who is at the other end.
 SHARD: Final = 1
@@ -49,10 +49,14 @@ FAILED: Final = 51
 LEAVING: Final = 52
 SHUTDOWN: Final = 53
 NOT_IMPORTED: Final = 54
+MOVED: Final = 55
+SWITCHED: Final = 56
+KEEPER: Final = 57
 PEERS: Final = 60
 DRAIN: Final = 61
 STOP: Final = 62
 LOST_CONNECTIONS: Final = 63
+TAKEOVER: Final = 64
 
 COUNTABLE: Final = frozenset((DELIVER, CLOSE, GROUP_JOIN, GROUP_LEAVE, DELIVER_FORMATTED))
 DATA_FORMATS: Final = frozenset((1, 2, 9, 10))  # text, binary, ping, pong (events.FORMAT_*)
@@ -243,6 +247,27 @@ MESSAGES: Final = (
         SHARD,
         "the shard cannot start, because the application cannot be imported as it is now",
     ),
+    Message(
+        MOVED,
+        "MOVED",
+        (("report", "bytes"),),
+        SHARD,
+        "reply to TAKEOVER: JSON, how many connections moved, and how many stay for which reason",
+    ),
+    Message(
+        SWITCHED,
+        "SWITCHED",
+        (),
+        SHARD,
+        "after MOVED: no member sends for the moved connections to the sender any more",
+    ),
+    Message(
+        KEEPER,
+        "KEEPER",
+        (("pid", "u32"),),
+        SHARD,
+        "first message of a shard: the process that closes its clients if it dies",
+    ),
     Message(LEAVING, "LEAVING", (), SHARD, "the shard has to end: start a successor, then DRAIN"),
     Message(SHUTDOWN, "SHUTDOWN", (), SHARD, "the application wants the whole server to stop"),
     Message(
@@ -266,6 +291,19 @@ MESSAGES: Final = (
         (("connection_ids", "bytes"),),
         SUPERVISOR,
         "fire Disconnected for connections of a shard that died: u64 each",
+    ),
+    Message(
+        TAKEOVER,
+        "TAKEOVER",
+        (
+            ("row", "u16"),
+            ("generation", "u16"),
+            ("pid", "u32"),
+            ("deadline_ms", "u32"),
+            ("cause", "text"),
+        ),
+        SUPERVISOR,
+        "stop accepting; hand over the connections to that process, for `cause`, by the deadline",
     ),
 )
 

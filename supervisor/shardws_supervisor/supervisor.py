@@ -14,7 +14,7 @@ import signal
 import time
 from typing import Final
 
-from shardws.close_reasons import SERVER_RESTARTS, SERVER_STOPS
+from shardws.close_reasons import SERVER_STOPS
 from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_OK, EXIT_USAGE, StartError
 from shardws.log import logger
 from shardws_supervisor.admin import upkeep
@@ -30,6 +30,7 @@ from shardws_supervisor.shards.shard_requests import ShardRequests
 from shardws_supervisor.shards.shards import Shards
 from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable, State
 from shardws_supervisor.shards.stopping import ASKED, Escalation, Level
+from shardws_supervisor.shards.takeovers import Takeovers
 from shardws_supervisor.system import init_reaper, spawn
 from shardws_supervisor.system.auxiliary import Auxiliary
 from shardws_supervisor.system.backoff import Policy
@@ -99,6 +100,10 @@ class Supervisor:
         return self._shards.shard_requests
 
     @property
+    def takeovers(self) -> Takeovers:
+        return self._shards.takeovers
+
+    @property
     def is_ready(self) -> bool:
         """Whether a load balancer should send clients here."""
         return self.has_served and not self.level and self._shards.is_serving
@@ -151,6 +156,7 @@ class Supervisor:
         ends += [
             process.deadline for process in self.table.processes() if process.deadline is not None
         ]
+        ends += self._shards.takeovers.ends()
         ends += [] if self._drain_at is None else [self._drain_at]
         return max(0.0, min([TICK, *(end - now for end in ends)]))
 
@@ -187,7 +193,7 @@ class Supervisor:
             log.info("%s is ready (pid %d)", process.name, process.pid)
         for other in self.table[process.slot].processes:
             if other.is_leaving:
-                self.retire(other)
+                self.retire(other, process)
 
     def shard_ended(self, process: ShardProcess, reason: str) -> None:
         slot = self.table[process.slot]
@@ -293,8 +299,8 @@ class Supervisor:
     def begin(self, slot: Slot) -> ShardProcess | None:
         return self._shards.start(slot, self.plan, time.monotonic())
 
-    def retire(self, process: ShardProcess) -> None:
-        self._shards.drain(process, SERVER_RESTARTS, self.plan, time.monotonic())
+    def retire(self, process: ShardProcess, successor: ShardProcess) -> None:
+        self._shards.hand_over(process, successor, "reload", self.plan, time.monotonic())
 
     def fds_to_close(self) -> list[spawn.Closeable]:
         """Return all descriptors that a child other than a shard must close."""
@@ -302,7 +308,12 @@ class Supervisor:
 
     def _known_children(self) -> set[int]:
         shards = {process.pid for process in self.table.processes()}
-        return shards | self.reloads.pids | {auxiliary.pid for auxiliary in self.auxiliaries}
+        return (
+            shards
+            | self._shards.keepers.pids
+            | self.reloads.pids
+            | {auxiliary.pid for auxiliary in self.auxiliaries}
+        )
 
     def _own_descriptors(self) -> list[spawn.Closeable]:
         return [

@@ -94,7 +94,6 @@ class Connection(Wire):
 
     __slots__ = (
         "backlog",
-        "cell",
         "config",
         "entries",
         "extras",
@@ -123,7 +122,6 @@ class Connection(Wire):
         self.entries = 0  # of this connection in the timer wheel
         # What the shard and routing keep of it.
         self.was_opened = False
-        self.cell = -1  # in the census, between Connected and Disconnected
         self.task: asyncio.Task[None] | None = None
         self.backlog: list[Any] | None = None
         self.groups: set[str] | None = None
@@ -758,6 +756,7 @@ class Connection(Wire):
         """Do what the session's state asks for."""
         if self.state >= ENDING:
             return
+        self.owner.closing(self)
         if self.blocked:
             self._cancel_parts()
         if session.state is SESSION_OVER:

@@ -50,6 +50,9 @@ class Owner(Protocol[ConnectionT]):
     def holding(self, connection: ConnectionT) -> None:
         """Note that its session holds bytes of a message in progress."""
 
+    def closing(self, connection: ConnectionT) -> None:
+        """Our close frame is in its queue: no other may follow."""
+
     def left(self, connection: ConnectionT) -> None:
         """The WebSocket or TCP is over; `ended` or `lost` follows, behind what came before."""
 

@@ -20,6 +20,7 @@ wire_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(name
     Wire *wire = (Wire *)type->tp_alloc(type, 0);
     if (wire != NULL) {
         wire->fd = -1;
+        wire->cell = -1;
         wire->id = PyLong_FromLong(0);
     }
     return (PyObject *)wire;
@@ -143,6 +144,7 @@ static PyMemberDef wire_members[] = {
     {"rtt", T_DOUBLE, offsetof(Wire, rtt), 0, NULL},
     {"remote_port", T_USHORT, offsetof(Wire, remote_port), 0, NULL},
     {"size", T_PYSSIZET, offsetof(Wire, size), 0, NULL},
+    {"cell", T_INT, offsetof(Wire, cell), 0, NULL},
     {"state", T_UBYTE, offsetof(Wire, state), 0, NULL},
     {"blocked", T_UBYTE, offsetof(Wire, blocked), 0, NULL},
     {"holds", T_UBYTE, offsetof(Wire, holds), 0, NULL},
@@ -295,6 +297,24 @@ pump_close(Pump *pump, PyObject *Py_UNUSED(nothing))
     Py_RETURN_NONE;
 }
 
+/* watch_sockets(cells): where wires note, in their `cell`, whether their stream is inside a frame. */
+static PyObject *
+pump_watch_sockets(Pump *pump, PyObject *cells)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(cells, &view, PyBUF_CONTIG) < 0) {
+        return NULL;
+    }
+    if (view.itemsize != 4) {
+        PyBuffer_Release(&view);
+        PyErr_SetString(PyExc_ValueError, "cells of 4 bytes");
+        return NULL;
+    }
+    PyBuffer_Release(&pump->sockets);
+    pump->sockets = view;
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 pump_fileno(Pump *pump, PyObject *Py_UNUSED(nothing))
 {
@@ -363,6 +383,7 @@ pump_dealloc(Pump *pump)
     Py_XDECREF(pump->handlers);
     Py_XDECREF(pump->call_soon);
     Py_XDECREF(pump->on_error);
+    PyBuffer_Release(&pump->sockets);
     PyBuffer_Release(&pump->row); /* does nothing when none was taken */
     Py_XDECREF(pump->event_type);
     Py_XDECREF(pump->queued);
@@ -383,6 +404,7 @@ static PyMethodDef pump_methods[] = {
     {"hand_over", (PyCFunction)pump_hand_over, METH_VARARGS, NULL},
     {"take", (PyCFunction)pump_take, METH_VARARGS, NULL},
     {"share", (PyCFunction)pump_share, METH_VARARGS, NULL},
+    {"watch_sockets", (PyCFunction)pump_watch_sockets, METH_O, NULL},
     {"fileno", (PyCFunction)pump_fileno, METH_NOARGS, NULL},
     {"close", (PyCFunction)pump_close, METH_NOARGS, NULL},
     {NULL},
@@ -472,7 +494,7 @@ PyInit__pump(void)
     if (pump_type == NULL || add_type(module, &sender_spec) == NULL ||
         PyObject_SetAttrString((PyObject *)pump_type, "owns_sockets", Py_True) < 0 ||
         PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0 ||
-        PyModule_AddIntConstant(module, "CONTRACT", 2) < 0) {
+        PyModule_AddIntConstant(module, "CONTRACT", 3) < 0) {
         Py_DECREF(module);
         return NULL;
     }

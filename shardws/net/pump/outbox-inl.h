@@ -90,11 +90,24 @@ release_spare(Wire *wire)
     }
 }
 
+/* Note in shared memory that the stream stands, as far as is known, inside a frame: whoever closes it
+ * when this process has died must not write a frame there. */
+static void
+note_inside(Wire *wire, int is_inside)
+{
+    Py_buffer *sockets = &wire->pump->sockets;
+    if (wire->cell > 0 && wire->cell < sockets->len / 4) {
+        uint32_t *cell = (uint32_t *)sockets->buf + wire->cell;
+        *cell = is_inside ? *cell | INSIDE : *cell & ~INSIDE;
+    }
+}
+
 static void
 want_out(Wire *wire, int wanted)
 {
     if (!(wire->flags & WANT_OUT) != !wanted) {
         wire->flags ^= WANT_OUT;
+        note_inside(wire, wanted);
         watch(wire, EPOLL_CTL_MOD);
     }
 }

@@ -26,6 +26,7 @@
 #define SLICE_ITEMS 64           /* of one wire, then the others have their turn */
 #define SLICE_SECONDS 0.001
 #define TURN_SECONDS 0.002       /* of turn(), then the loop looks at its other sources */
+#define INSIDE (1u << 31)        /* as shardws.census */
 #define BATCH 128                /* events of one epoll_wait */
 #define CROWD 256                /* wires to write: the loop turns a few times more before that */
 #define CROWD_PER_TURN 32
@@ -102,6 +103,7 @@ typedef struct {
     PyObject *queued;     /* what send returns */
     PyObject *call_soon, *flush_later;
     PyObject *on_error;   /* called with (wire, exception) */
+    Py_buffer sockets;    /* of the census page: whether a stream stands inside a frame */
 } Pump;
 
 struct Wire {
@@ -123,6 +125,7 @@ struct Wire {
     uint8_t *input;          /* frames that wait for the next turn */
     size_t input_len;
     int fd;
+    int cell;                /* in Pump.sockets, -1: none */
     int lost_error;          /* errno of its loss, 0 for none */
     uint16_t flags;
     uint16_t remote_port; /* likewise */

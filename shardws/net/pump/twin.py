@@ -27,7 +27,7 @@ from shardws.stats import Words
 __all__ = ["IMPLEMENTATION", "Pump", "Sender", "Wire"]
 
 IMPLEMENTATION: Final = "python"
-CONTRACT: Final = 2  # one more whenever what the types offer changes; as in _pump.c
+CONTRACT: Final = 3  # one more whenever what the types offer changes; as in _pump.c
 
 # More than this in one turn is written at once, so that one handler cannot pile up the turn.
 TURN_BYTES: Final = 256 * 1024
@@ -144,6 +144,12 @@ class Pump:
 
     owns_sockets: Final = False
 
+    def watch_sockets(self, cells: memoryview) -> None:
+        """Take where wires note, in their `cell`, whether their stream is inside a frame.
+
+        In C alone: what a transport has written is not known here.
+        """
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when `turn` has something to do."""
         raise ValueError("this pump has no descriptor")
@@ -190,6 +196,7 @@ class Wire(asyncio.Protocol):
         "_uncounted",
         "active",
         "blocked",
+        "cell",
         "deadline",
         "high_mark",
         "holds",
@@ -215,6 +222,7 @@ class Wire(asyncio.Protocol):
         self.pump = pump
         self.transport: ByteTransport | None = None
         self.id = 0
+        self.cell = -1  # in the census page, between Connected and Disconnected
         self.state = 0
         self.blocked = 0
         self.holds = 0
@@ -370,6 +378,10 @@ class Wire(asyncio.Protocol):
     def is_attached(self) -> bool:
         """Whether there is TCP below."""
         return self.transport is not None
+
+    def fileno(self) -> int:
+        """Return the descriptor of a socket of its own: in C alone, -1 here."""
+        return -1
 
     def get_extra_info(self, name: str) -> Any:
         """Return `peername`, `sockname` or `socket`, None when it is not known."""

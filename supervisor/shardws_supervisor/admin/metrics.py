@@ -69,6 +69,11 @@ def _of_server(metric: Metric, report: Report) -> Iterator[Sample]:
     yield [], metric.scaled(len(value) if isinstance(value, list) else value)
 
 
+def _of_reasons(metric: Metric, report: Report) -> Iterator[Sample]:
+    for reason, value in report[metric.key].items():
+        yield [reason], metric.scaled(value)
+
+
 def _of_auxiliaries(metric: Metric, report: Report) -> Iterator[Sample]:
     for auxiliary in report["auxiliaries"]:
         yield [auxiliary["name"]], metric.scaled(auxiliary[metric.key])
@@ -84,6 +89,7 @@ OF_REPORT: Final[dict[Scope, Callable[[Metric, Report], Iterator[Sample]]]] = {
     Scope.SHARD: _of_shards,
     Scope.STATE: _of_states,
     Scope.SERVER: _of_server,
+    Scope.REASON: _of_reasons,
     Scope.AUXILIARY: _of_auxiliaries,
     Scope.CERTIFICATE: _of_certificates,
 }

@@ -18,6 +18,7 @@ from shardws_supervisor.shards.replies import Pending, Reply, Request
 from shardws_supervisor.shards.shard_requests import ShardRequests
 from shardws_supervisor.shards.slots import SlotTable
 from shardws_supervisor.shards.stopping import Level
+from shardws_supervisor.shards.takeovers import Takeovers
 from shardws_supervisor.system import versions
 from shardws_supervisor.system.auxiliary import Auxiliary
 
@@ -67,6 +68,8 @@ class Server(Protocol):
     @property
     def shard_requests(self) -> ShardRequests: ...
     @property
+    def takeovers(self) -> Takeovers: ...
+    @property
     def is_ready(self) -> bool: ...
     def stop(self, asked: Level) -> None: ...
     def reload(self) -> str: ...
@@ -110,6 +113,7 @@ def _status(server: Server, _request: Request) -> Reply:
         "tls": certificates.report(server.plan.site, time.time()),
         "certificate_renewals": server.reloads.certificates.renewals,
         "auxiliaries": [auxiliary.report(time.monotonic()) for auxiliary in server.auxiliaries],
+        **server.takeovers.report(),
         **versions.report(),
         **status.report(server.table, resources.memory),
     }

@@ -17,6 +17,7 @@ from shardws_supervisor.plan.plan import Plan
 from shardws_supervisor.shards.replies import Pending, Reply, Request
 from shardws_supervisor.shards.shard_requests import Answer, ShardRequests
 from shardws_supervisor.shards.slots import ShardProcess, SlotTable, State
+from shardws_supervisor.shards.takeovers import Takeovers
 
 MOST_LISTED: Final = 500  # of each shard: shard.connection_list.MOST
 MOST_IN_ALL: Final = 6000  # of all shards in one reply: at 600 bytes each below LONGEST_REPLY
@@ -35,10 +36,12 @@ class Server(Protocol):
     def table(self) -> SlotTable: ...
     @property
     def shard_requests(self) -> ShardRequests: ...
+    @property
+    def takeovers(self) -> Takeovers: ...
 
 
 def _serving(server: Server) -> list[ShardProcess]:
-    return server.table.processes(State.READY, State.DRAINING)
+    return server.table.processes(State.READY, State.MOVING, State.DRAINING)
 
 
 def _ask(
@@ -72,22 +75,35 @@ def _refusal(answer: Answer) -> ShardwsError:
 def _to_owner(server: Server, request: Request, do: str, *names: str) -> Pending:
     """Send a request to the shard that owns `id`; NoSuchConnection when there is none."""
     connection_id: Any = request.get("id")
-    owner = _owner(server, connection_id)
-    return _ask(server, [owner], connection_id, _shard_request(request, do, *names), _only)
+    owners = _owners(server, connection_id)
+    return _ask(server, owners, connection_id, _shard_request(request, do, *names), _first)
 
 
-def _owner(server: Server, connection_id: Any) -> ShardProcess:
-    """Return the process that owns an id; NoSuchConnection, ValueError."""
+def _first(answers: list[Answer | None]) -> Reply:
+    """Return the reply of the shard that has the connection: during a takeover two are asked."""
+    found: list[Answer | None] = [
+        answer for answer in answers if answer is not None and answer.is_ok
+    ]
+    return _only(found or answers)
+
+
+def _owners(server: Server, connection_id: Any) -> list[ShardProcess]:
+    """Return the process that owns an id, or the two between which its connections move.
+
+    NoSuchConnection, ValueError.
+    """
     if not isinstance(connection_id, int) or isinstance(connection_id, bool):
         raise ValueError("id must be a whole number")
     try:
         parts = ids.unpack(connection_id)
     except ValueError:
         raise NoSuchConnection(connection_id) from None
+    wanted = ids.incarnation_of(connection_id)
     for process in _serving(server):
-        is_owner = (process.slot, process.generation) == (parts.slot, parts.generation)
-        if is_owner and parts.node == server.plan.node:
-            return process
+        is_own = (process.slot, process.generation) == (parts.slot, parts.generation)
+        if wanted in process.adopted or (is_own and parts.node == server.plan.node):
+            target = server.takeovers.target_of(process)
+            return [process] if target is None else [process, target]
     raise NoSuchConnection(connection_id)
 
 
@@ -144,7 +160,7 @@ def _silent(answers: list[Answer | None]) -> Reply:
 
 def _conns(server: Server, request: Request) -> Pending:
     after = request.get("after")
-    processes = _serving(server) if after is None else [_owner(server, after)]
+    processes = _serving(server) if after is None else _owners(server, after)[-1:]
     shard = request.get("shard")
     if shard is not None:
         processes = [process for process in processes if process.slot == shard]
@@ -160,9 +176,12 @@ def _conns(server: Server, request: Request) -> Pending:
 
     def finish(answers: list[Answer | None]) -> Reply:
         parts = _parts(answers)
-        rows = [row for part in parts for row in part["connections"]]
-        for row in rows:
-            row["shard"] = ids.unpack(row["id"]).slot
+        slots = [answer.process.slot for answer in answers if answer is not None]
+        rows = [
+            row | {"shard": slot}
+            for slot, part in zip(slots, parts, strict=True)
+            for row in part["connections"]
+        ]
         # Descending where large values are of interest.
         rows.sort(key=lambda row: row[key], reverse=key in ("queue_bytes", "silent"))
         total = sum(part["total"] for part in parts)

@@ -47,6 +47,7 @@ class Plan:
     heartbeat_timeout: float
     start_timeout: float
     respawn_attempts: int
+    hands_over: bool
     drain_delay: float
     drain_rate: int
     drain_deadline: float
@@ -130,6 +131,7 @@ def read(
         heartbeat_timeout=settings[table.HEARTBEAT_TIMEOUT],
         start_timeout=settings[table.START_TIMEOUT],
         respawn_attempts=settings[table.RESPAWN_ATTEMPTS],
+        hands_over=settings[table.RELOAD_MODE] == "takeover",
         drain_delay=settings[table.DRAIN_DELAY],
         drain_rate=settings[table.DRAIN_RATE],
         drain_deadline=settings[table.DRAIN_DEADLINE],

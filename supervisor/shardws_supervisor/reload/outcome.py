@@ -22,6 +22,8 @@ class ReloadOutcome:
     replaced: int = 0  # shards
     reason: str = ""
     slot: int | None = None  # of the shard that did not become ready
+    moved: int = 0  # connections that live on in a successor
+    unmoved: int = 0  # connections that could not move
 
     @property
     def is_success(self) -> bool:
@@ -31,7 +33,7 @@ class ReloadOutcome:
         """Return the sentence for the log and for operators."""
         count = f"{self.replaced} shard{'' if self.replaced == 1 else 's'}"
         if self.kind is Kind.DONE:
-            return f"reloaded: {count} replaced"
+            return f"reloaded: {count} replaced{self._connections}"
         if self.kind is Kind.FAILED:
             why = f" ({self.reason})" if self.reason else ""
             return (
@@ -40,6 +42,13 @@ class ReloadOutcome:
             )
         return f"reload {self.kind.value}: {self.reason}"
 
+    @property
+    def _connections(self) -> str:
+        if not self.moved and not self.unmoved:
+            return ""
+        closed = f", {self.unmoved} closed" if self.unmoved else ""
+        return f", {self.moved} connection{'' if self.moved == 1 else 's'} moved{closed}"
+
     def report(self) -> dict[str, Any]:
         """Return what the status report shows."""
         return {
@@ -47,4 +56,6 @@ class ReloadOutcome:
             "replaced": self.replaced,
             "reason": self.reason,
             "slot": self.slot,
+            "moved": self.moved,
+            "unmoved": self.unmoved,
         }

@@ -17,6 +17,7 @@ from shardws_supervisor.reload.outcome import Kind, ReloadOutcome
 from shardws_supervisor.reload.rolling import Progress, Rolling
 from shardws_supervisor.shards.shard_requests import ShardRequests
 from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable
+from shardws_supervisor.shards.takeovers import Takeovers
 from shardws_supervisor.system import spawn
 from shardws_supervisor.system.log_formats import BLOCK
 
@@ -33,9 +34,11 @@ class Owner(Protocol):
     def table(self) -> SlotTable: ...
     @property
     def shard_requests(self) -> ShardRequests: ...
+    @property
+    def takeovers(self) -> Takeovers: ...
     def fds_to_close(self) -> list[spawn.Closeable]: ...
     def begin(self, slot: Slot) -> ShardProcess | None: ...
-    def retire(self, process: ShardProcess) -> None: ...
+    def retire(self, process: ShardProcess, successor: ShardProcess) -> None: ...
 
 
 class Reload:
@@ -48,6 +51,7 @@ class Reload:
         self._selector = selector
         self._rolling: Rolling | None = None
         self._old_plan = owner.plan
+        self._moved_before = self._moves()
         self._probe: Probe | None = None
         try:
             early = owner.planner.early()  # a bad file is refused before anything is forked
@@ -74,12 +78,20 @@ class Reload:
     def _advance_shards(self, rolling: Rolling) -> None:
         progress = rolling.advance(self._owner.table, self._owner)
         if progress is Progress.DONE:
-            self._end(ReloadOutcome(Kind.DONE, rolling.replaced))
+            before, now = self._moved_before, self._moves()
+            moved, unmoved = now[0] - before[0], now[1] - before[1]
+            outcome = ReloadOutcome(Kind.DONE, rolling.replaced, moved=moved, unmoved=unmoved)
+            self._end(outcome)
         elif progress is Progress.FAILED:
             assert rolling.failed is not None
             self._owner.plan = self._old_plan
             reason, slot = rolling.failed.complaint, rolling.failed.slot
             self._end(ReloadOutcome(Kind.FAILED, rolling.replaced, reason, slot))
+
+    def _moves(self) -> tuple[int, int]:
+        """Return how many connections of the server have moved, and how many could not."""
+        takeovers = self._owner.takeovers
+        return takeovers.moved_connections, takeovers.unmoved.total()
 
     def _advance_probe(self, probe: Probe, now: float) -> None:
         if not probe.receive() and not probe.is_late(now):

@@ -1,4 +1,4 @@
-"""A rolling restart: one slot after the other, the successor ready before the old shard drains.
+"""A rolling restart: one slot after the other, the successor ready before the old shard ends.
 
 Owns the order only: a `ShardStarter` starts and ends shards, and the slots show what has happened.
 A successor that does not become ready ends the whole restart; the old shard was not touched and
@@ -15,7 +15,7 @@ class ShardStarter(Protocol):
     """Starts and ends shards for a rolling restart."""
 
     def begin(self, slot: Slot) -> ShardProcess | None: ...  # None: not now, ask again
-    def retire(self, process: ShardProcess) -> None: ...
+    def retire(self, process: ShardProcess, successor: ShardProcess) -> None: ...
 
 
 class Progress(enum.Enum):
@@ -65,5 +65,5 @@ class Rolling:
             return Progress.FAILED
         for process in list(slot.processes):
             if process is not self._successor and process.state in (State.READY, State.STARTING):
-                starter.retire(process)
+                starter.retire(process, self._successor)
         return Progress.RUNNING if len(slot.processes) > 1 else Progress.DONE

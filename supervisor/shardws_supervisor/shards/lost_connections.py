@@ -9,7 +9,6 @@ got it dies before it has fired the event, that event is lost.
 from collections.abc import Callable
 from typing import Any, Final
 
-from shardws import ids
 from shardws.census import Census
 from shardws.log import logger
 from shardws.wire import messages
@@ -28,15 +27,16 @@ class LostConnections:
         self._tell = tell
         self._owed: dict[int, list[int]] = {}
 
-    def ended(self, process: ShardProcess, node: int) -> None:
-        """Collect the ids of a dead shard; one that exited in order leaves none."""
-        left = [
-            ids.pack(node, process.slot, process.generation, serial)
-            for serial in self.census.collect(process.row)
-        ]
+    def ended(self, process: ShardProcess, target: ShardProcess | None = None) -> None:
+        """Collect the ids of a dead shard; one that exited in order leaves none.
+
+        `target` was taking over its connections: it knows which of them it has.
+        """
+        left = self.census.collect(process.row)
         if left:
             log.warning("%s died with %d open connections", process.name, len(left))
-            self._owed.setdefault(process.slot, []).extend(left)
+            slot = process.slot if target is None else target.slot
+            self._owed.setdefault(slot, []).extend(left)
 
     def settle(self, table: SlotTable, *, is_ending: bool = False) -> None:
         """Hand over ids to ready shards.

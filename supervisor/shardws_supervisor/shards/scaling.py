@@ -1,13 +1,12 @@
 """Scaling up and down while serving.
 
 Owns the choice of slots: the lowest free numbers are added, the highest removed. A removed slot
-takes no new connections from that moment on; its clients are closed with 1012 at the drain rate,
-and reconnect to the other shards.
+takes no new connections from that moment on; its connections move to the shard with the fewest
+(shards.takeovers), and those that cannot move are closed with 1012 at the drain rate.
 """
 
 import time
 
-from shardws.close_reasons import SERVER_RESTARTS
 from shardws_supervisor.plan.plan import Plan
 from shardws_supervisor.shards.shards import Shards
 from shardws_supervisor.system.backoff import Policy
@@ -33,6 +32,8 @@ class Scaling:
         table = self._shards.table
         active = sorted(slot.index for slot in table if not slot.is_retiring)
         for index in active[count:]:
+            self._shards.retire_slot(index)  # all of them first: none is to take over another
+        for index in active[count:]:
             self._retire(index, plan)
         free = [index for index in range(self.most) if index not in table.slots]
         for index in free[: max(0, count - len(active))]:
@@ -45,9 +46,9 @@ class Scaling:
         self._shards.start(slot, plan, time.monotonic())
 
     def _retire(self, index: int, plan: Plan) -> None:
-        self._shards.retire_slot(index)
         slot = self._shards.table[index]
         for process in list(slot.processes):
-            self._shards.drain(process, SERVER_RESTARTS, plan, time.monotonic())
+            target = self._shards.least_loaded()
+            self._shards.hand_over(process, target, "scale", plan, time.monotonic())
         if not slot.processes:
             self._shards.remove_slot(index)

@@ -10,23 +10,26 @@ import os
 import random
 import selectors
 import signal
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from shardws import ids, stats
 from shardws.census import Census
-from shardws.close_reasons import CloseReason
+from shardws.close_reasons import SERVER_RESTARTS, CloseReason
 from shardws.log import logger
 from shardws.settings import Source
 from shardws.shard import process as shard_process
 from shardws.wire import messages
 from shardws_supervisor.listening.strategy import AcceptStrategy
 from shardws_supervisor.plan.plan import Plan
-from shardws_supervisor.shards import accounting, channel
+from shardws_supervisor.shards import accounting, channel, takeovers
 from shardws_supervisor.shards.channels import Channels
+from shardws_supervisor.shards.keepers import Keepers
 from shardws_supervisor.shards.lost_connections import LostConnections
 from shardws_supervisor.shards.shard_requests import ShardRequests
 from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable, State
+from shardws_supervisor.shards.takeovers import Takeovers
 from shardws_supervisor.shards.watchdog import STOP_DEADLINE, Watchdog, send
 from shardws_supervisor.system import spawn
 from shardws_supervisor.system.backoff import Backoff, Policy
@@ -74,8 +77,9 @@ class Shards:
         self._channels = Channels(selector, self._understand)
         self.shard_requests = ShardRequests(self._channels.tell)
         self.lost_connections = LostConnections(census, self._channels.tell)
+        self.takeovers = Takeovers(self, census)
+        self.keepers = Keepers()
         self._is_ending = False
-        self._node = 0
         self._watchdog = Watchdog(memory)
 
     @property
@@ -119,12 +123,15 @@ class Shards:
 
         None also when fork fails: then the slot waits for FORK_PAUSE.
         """
-        generation = slot.next_generation()
+        processes = self.table.processes()
+        generation = slot.next_generation(
+            lambda number: takeovers.is_served(plan.node, slot.index, number, processes)
+        )
         if generation is None:
             return None
-        self._node = plan.node
         row = ids.row_of(slot.index, generation)
         self._memory.clear_gauges(row)
+        self.keepers.end(row)
         ours, theirs = channel.pair()
         try:
             with theirs, self._accepting.source(slot.index, row) as source:
@@ -190,6 +197,12 @@ class Shards:
             process.lacks_code = kind == messages.NOT_IMPORTED
         elif kind == messages.REPLY:
             self.shard_requests.replied(process, *fields)
+        elif kind == messages.KEEPER:
+            self.keepers.begin(process, fields[0])
+        elif kind == messages.MOVED:
+            self.takeovers.moved(process, fields[0], time.monotonic())
+        elif kind == messages.SWITCHED:
+            self.takeovers.switched(process, time.monotonic())
         elif kind == messages.LEAVING and process.state is State.READY and not process.is_leaving:
             process.is_leaving = True
             self._observer.shard_leaving(process)
@@ -205,12 +218,46 @@ class Shards:
 
     # Ending
 
+    def hand_over(
+        self, process: ShardProcess, target: ShardProcess | None, cause: str, plan: Plan, now: float
+    ) -> None:
+        """Have a shard end: its connections go to `target` where they can, the others are closed.
+
+        `cause` is what the application of the target is told. Without a target, and with ReloadMode
+        drain, all are closed.
+        """
+        can_move = plan.hands_over and target is not None and target.state is State.READY
+        if can_move and process.state is State.READY:
+            assert target is not None
+            self.takeovers.begin(process, target, cause, plan, now)
+        else:
+            self.drain(process, SERVER_RESTARTS, plan, now)
+
+    def least_loaded(self) -> ShardProcess | None:
+        """Return the ready shard with the fewest connections, of the slots that stay."""
+        ready = [
+            process
+            for process in self.table.processes(State.READY)
+            if not self.table[process.slot].is_retiring
+        ]
+        rows = self._memory.row
+        return min(ready, key=lambda one: rows(one.row)[stats.CONNECTIONS], default=None)
+
+    def stops_accepting(self, process: ShardProcess) -> None:
+        self._accepting.shard_leaves(process.row)
+
+    def tell(self, process: ShardProcess, kind: int, *fields: Any) -> None:
+        self._channels.tell(process, kind, *fields)
+
+    def drain_rest(self, process: ShardProcess, plan: Plan, now: float) -> None:
+        self.drain(process, SERVER_RESTARTS, plan, now)
+
     def drain(self, process: ShardProcess, reason: CloseReason, plan: Plan, now: float) -> None:
         """Have a shard close its connections for `reason` at the plan's rate, then end."""
         self._accepting.shard_leaves(process.row)
         if process.state is State.STARTING:
             self.stop(process, now)
-        elif process.state is State.READY:
+        elif process.state in (State.READY, State.MOVING):
             process.is_expected_to_end = True
             process.move(State.DRAINING, now, now + plan.drain_deadline + DRAIN_GRACE)
             deadline_ms = int(plan.drain_deadline * 1000)
@@ -233,10 +280,12 @@ class Shards:
     def leave(self) -> None:
         """Kill the remaining shards; there are some only after an internal error."""
         self.kill_all()
+        self.keepers.end()
         self.lost_connections.close()
 
     def reap(self, now: float) -> None:
-        """Reap every shard that has ended."""
+        """Reap every shard that has ended, and keepers."""
+        self.keepers.advance(now)
         for process in self.table.processes():
             if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 continue
@@ -248,11 +297,13 @@ class Shards:
 
     def _bury(self, process: ShardProcess, status: int, now: float) -> None:
         for kind, *fields in self._channels.close(process):
-            if kind in START_FAILURES:
+            if kind in (*START_FAILURES, messages.KEEPER):
                 self._understand(process, kind, fields)
         self._watchdog.end(process)
         self.table[process.slot].end(process, now)
-        self.lost_connections.ended(process, self._node)
+        self.lost_connections.ended(process, self.takeovers.target_of(process))
+        self.takeovers.ended(process, now)
+        self.keepers.shard_ended(process, now)
         self._memory.clear_gauges(process.row)
         self.shard_requests.ended(process)
         self._accepting.shard_leaves(process.row)
@@ -269,5 +320,6 @@ class Shards:
     def check(self, now: float) -> None:
         """Kill shards past their deadline, abort shards whose event loop is blocked."""
         self.shard_requests.expire(now)
+        self.takeovers.expire(now)
         for process in self.table.processes():
             self._watchdog.look(process, now)

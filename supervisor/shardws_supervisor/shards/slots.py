@@ -8,8 +8,9 @@ A slot is a shard's permanent place. Each process in it is one generation and us
 start while its predecessor drains. One table governs both:
 
     VACANT ---> STARTING ---> READY ---> DRAINING ---> STOPPING ---> VACANT
-                   |            |            |
-                   +------------+------------+-- a process may exit in any state: VACANT
+                   |            |  |       |  ^
+                   |            |  +--> MOVING, its connections go to another process
+                   +------------+----------+---- a process may exit in any state: VACANT
     VACANT ---> BACKOFF ------> VACANT       the slot waits before the next start
     VACANT ---> WAITING ------> VACANT       the application cannot be imported: retried
     VACANT ---> QUARANTINED --> VACANT       a crash loop: ended only by a reload
@@ -20,7 +21,7 @@ while no process leads it.
 
 import enum
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,6 +35,7 @@ class State(enum.Enum):
     VACANT = "vacant"
     STARTING = "starting"
     READY = "ready"
+    MOVING = "moving"
     DRAINING = "draining"
     STOPPING = "stopping"
     BACKOFF = "backoff"
@@ -44,7 +46,8 @@ class State(enum.Enum):
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.VACANT: frozenset({State.STARTING, State.BACKOFF, State.WAITING, State.QUARANTINED}),
     State.STARTING: frozenset({State.READY, State.STOPPING, State.VACANT}),
-    State.READY: frozenset({State.DRAINING, State.STOPPING, State.VACANT}),
+    State.READY: frozenset({State.MOVING, State.DRAINING, State.STOPPING, State.VACANT}),
+    State.MOVING: frozenset({State.DRAINING, State.STOPPING, State.VACANT}),
     State.DRAINING: frozenset({State.STOPPING, State.VACANT}),
     State.STOPPING: frozenset({State.VACANT}),
     State.BACKOFF: frozenset({State.VACANT}),
@@ -79,6 +82,7 @@ class ShardProcess:
     exit_code: int | None = None  # exit code once it has ended; negative: minus the signal number
     complaint: str = ""  # why it ends, as reported by itself or detected by the supervisor
     lacks_code: bool = False  # it could not import the application
+    adopted: frozenset[int] = frozenset()  # incarnations whose connections were handed over to it
 
     @property
     def row(self) -> int:
@@ -152,12 +156,15 @@ class Slot:
             return math.inf
         return max(0.0, self.until - now) if self.rest in RESTING else 0.0
 
-    def next_generation(self) -> int | None:
-        """Return the next generation whose row is free; None while both rows are in use."""
+    def next_generation(self, is_served: Callable[[int], bool] = lambda _: False) -> int | None:
+        """Return the next generation whose row is free; None while both rows are in use.
+
+        `is_served`: whether connections of that generation live on in another process.
+        """
         taken = {process.generation & 1 for process in self.processes}
-        for step in (1, 2):
+        for step in range(1, ids.GENERATIONS + 1):
             generation = (self.generation + step) % ids.GENERATIONS
-            if generation & 1 not in taken:
+            if generation & 1 not in taken and not is_served(generation):
                 return generation
         return None
 

@@ -125,7 +125,7 @@ class Watchdog:
         """Check one shard; abort or kill it if need be."""
         if process.is_late(now):
             self._overdue(process, now)
-        elif process.state in (State.READY, State.DRAINING) and not process.is_gone:
+        elif process.state in (State.READY, State.MOVING, State.DRAINING) and not process.is_gone:
             self._check_health(process, now)
 
     def _overdue(self, process: ShardProcess, now: float) -> None:

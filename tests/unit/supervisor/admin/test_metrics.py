@@ -40,6 +40,9 @@ def report_of(memory: stats.Stats, slots: int) -> dict[str, Any]:
         "max_connections": 500,
         "uptime": 2.5,
         "reloads": 3,
+        "takeovers": 2,
+        "moved_connections": 7,
+        "unmoved_connections": {"tls": 4},
         "log_lines_lost": 8,
         "auxiliaries": [],
     }
@@ -99,7 +102,7 @@ def test_names_and_labels() -> None:
         assert family.name.startswith("shardws_")
         assert family.documentation.endswith(".")
         for sample in family.samples:
-            assert set(sample.labels) <= {"shard", "state", "version", "python", "codec"}
+            assert set(sample.labels) <= {"shard", "state", "reason", "version", "python", "codec"}
             assert (family.type == "counter") == sample.name.endswith("_total")
 
 

@@ -7,6 +7,14 @@ from shardws_supervisor.reload.outcome import Kind, ReloadOutcome
 CASES = [
     (ReloadOutcome(Kind.DONE, 2), "reloaded: 2 shards replaced"),
     (ReloadOutcome(Kind.DONE, 1), "reloaded: 1 shard replaced"),
+    (
+        ReloadOutcome(Kind.DONE, 2, moved=1),
+        "reloaded: 2 shards replaced, 1 connection moved",
+    ),
+    (
+        ReloadOutcome(Kind.DONE, 2, moved=70, unmoved=3),
+        "reloaded: 2 shards replaced, 70 connections moved, 3 closed",
+    ),
     (ReloadOutcome(Kind.REFUSED, reason="no module"), "reload refused: no module"),
     (
         ReloadOutcome(Kind.FAILED, 1, "the port is gone", 3),
@@ -38,4 +46,6 @@ def test_the_report() -> None:
         "replaced": 1,
         "reason": "why",
         "slot": 3,
+        "moved": 0,
+        "unmoved": 0,
     }

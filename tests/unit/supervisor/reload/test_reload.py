@@ -2,7 +2,8 @@
 
 import logging
 import selectors
-from typing import Any
+from collections import Counter
+from typing import Any, ClassVar
 
 import pytest
 
@@ -39,6 +40,10 @@ class Owner:
 
     class planner:
         early = staticmethod(lambda: Plan)
+
+    class takeovers:
+        moved_connections = 0
+        unmoved: ClassVar[Counter[str]] = Counter()
 
     def fds_to_close(self) -> list[Any]:
         return []

@@ -31,7 +31,8 @@ class FakeCrew:
         self.begun.append(process)
         return process
 
-    def retire(self, process: ShardProcess) -> None:
+    def retire(self, process: ShardProcess, successor: ShardProcess) -> None:
+        assert successor.state is State.READY
         process.move(State.DRAINING, 0.0)
         self.retired.append(process)
 
@@ -74,7 +75,7 @@ def test_a_successor_that_dies_leaves_the_incumbent_alone() -> None:
 def test_a_slot_whose_rows_are_both_in_use_is_waited_for() -> None:
     starter = FakeCrew(1)
     old = starter.table.processes()[0]
-    starter.retire(old)
+    old.move(State.DRAINING, 0.0)
     newer = starter.begin(starter.table[0])
     assert newer is not None
     newer.move(State.READY, 0.0)

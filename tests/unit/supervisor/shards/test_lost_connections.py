@@ -31,9 +31,9 @@ class World:
     def die(self, process: ShardProcess, *serials: int) -> None:
         page = self.census.page(process.row)
         for serial in serials:
-            page.enter(serial)
+            page.enter(ids.pack(3, process.slot, process.generation, serial))
         self.table[process.slot].end(process, 1.0)
-        self.lost_connections.ended(process, node=3)
+        self.lost_connections.ended(process)
         self.lost_connections.settle(self.table)
 
 

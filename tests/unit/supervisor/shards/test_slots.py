@@ -54,6 +54,16 @@ def test_a_life_from_fork_to_end() -> None:
     assert (slot.state, slot.processes) == (State.VACANT, [])
 
 
+def test_a_generation_with_connections_elsewhere_is_not_used_again() -> None:
+    slot = new_slot()
+    slot.generation = 254
+    assert slot.next_generation({255, 0, 1}.__contains__) == 2
+    begin(slot)
+    taken = slot.processes[0].generation
+    assert slot.next_generation({0, 2}.__contains__) not in (taken, 0, 2, None)
+    assert slot.next_generation(lambda _: True) is None
+
+
 def test_generations_take_the_two_rows_in_turn() -> None:
     slot = new_slot()
     first = begin(slot)
