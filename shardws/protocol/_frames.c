@@ -121,7 +121,7 @@ static int
 fill_module(PyObject *module)
 {
     if (PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0 ||
-        PyModule_AddIntConstant(module, "CONTRACT", 2) < 0) {
+        PyModule_AddIntConstant(module, "CONTRACT", 3) < 0) {
         return -1;
     }
     PyObject *type = PyType_FromModuleAndSpec(module, &filler_spec, NULL);

@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardws.protocol import codec
-from tests.fuzz import driver, fuzz_deflate, fuzz_frames
+from tests.fuzz import driver, fuzz_deflate, fuzz_frames, fuzz_record
 from tests.fuzz.driver import Target
 
 TARGETS = pytest.mark.parametrize(
-    "target", [fuzz_frames.fuzz_frames, fuzz_deflate.fuzz_deflate], ids=["frames", "deflate"]
+    "target",
+    [fuzz_frames.fuzz_frames, fuzz_deflate.fuzz_deflate, fuzz_record.fuzz_record],
+    ids=["frames", "deflate", "record"],
 )
 
 
