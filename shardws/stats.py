@@ -19,7 +19,7 @@ from shardws import ids
 from shardws.metrics import WORDS, Join, Kind
 
 MAGIC: Final = 0x73686172647773  # "shardws"
-VERSION: Final = 3
+VERSION: Final = 4
 WORD: Final = 8
 HEADER_WORDS: Final = 64
 ROW_WORDS: Final = 64  # 512 bytes: whole cache lines, so that rows do not share one
@@ -63,6 +63,8 @@ ACCEPTED: Final = INDEX["accepted"]
 REFUSED: Final = INDEX["refused"]
 CONNECTED: Final = INDEX["connected"]
 DISCONNECTED: Final = INDEX["disconnected"]
+RESUMED: Final = INDEX["resumed"]
+MOVED: Final = INDEX["moved"]
 MESSAGES_IN: Final = INDEX["messages_in"]
 MESSAGES_OUT: Final = INDEX["messages_out"]
 BYTES_IN: Final = INDEX["bytes_in"]

@@ -59,7 +59,7 @@ class Opening:
 
     def reconfigure(self) -> None:
         """Apply the settings to future connections."""
-        self._deflate = deflate.Profile(self._settings[table.DEFLATE])
+        self.profile = deflate.Profile(self._settings[table.DEFLATE])
 
     def name(self, connection: Connection) -> int:
         """Return its id, allocated now if needed: the TLS events come before the request.
@@ -130,7 +130,7 @@ class Opening:
 
     def _open(self, connection: Connection, request: Request, chosen: str, headers: str) -> None:
         protocol = handshake.select_protocol(request, chosen)
-        agreed = deflate.negotiate(request.extensions, self._deflate)
+        agreed = deflate.negotiate(request.extensions, self.profile)
         extensions, agreement = agreed if agreed is not None else ("", None)
         try:
             response = handshake.accept(request, protocol, extensions, headers)

@@ -236,8 +236,8 @@ def _boolean(value: int) -> bool:
 
 def _check(record: Record) -> None:
     """Raise RecordError for a value that no connection has."""
-    times = (record.seen, record.active, record.ping_at, record.ping_from, record.pong_seen)
-    times += (record.quiet_since, record.rtt, record.calm_at, record.timeout or 0.0)
+    times = [record.seen, record.active, record.ping_at, record.ping_from, record.pong_seen]
+    times += [record.quiet_since, record.rtt, record.calm_at, record.timeout or 0.0]
     texts = (record.remote_host, record.local_address, record.deflate)
     rules = (
         ("id", 0 < record.id <= ids.MAX_ID and record.id & (ids.SERIALS - 1) != 0),

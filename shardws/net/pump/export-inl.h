@@ -22,13 +22,26 @@ outbox_bytes(const Outbox *out)
     return all;
 }
 
+/* Whether a transport below has bytes that it does not give back; -1 with an exception. */
+static int
+transport_keeps(Wire *wire)
+{
+    if (wire->via != VIA_TRANSPORT) {
+        return 0;
+    }
+    PyObject *queued = wire_queued(wire, NULL);
+    int keeps = queued != NULL ? PyObject_IsTrue(queued) : -1;
+    Py_XDECREF(queued);
+    return keeps;
+}
+
 /* Take the socket out of the epoll instance and the list of the pump; 0, or -1 without memory. */
 static int
 leave_pump(Wire *wire)
 {
     Pump *pump = wire->pump;
-    /* An outer turn may still have an event of this wire: it is kept until that ends. */
-    if (list_add(&pump->buried, wire) < 0) {
+    /* A turn that runs may still have an event of this wire: it is kept until that ends. */
+    if (pump->depth && list_add(&pump->buried, wire) < 0) {
         PyErr_NoMemory();
         return -1;
     }
@@ -49,8 +62,9 @@ wire_detach(Wire *wire, PyObject *Py_UNUSED(nothing))
         Py_RETURN_NONE;
     }
     flush(wire); /* it may call Python, and lose the socket */
-    if (wire->via == VIA_NONE || wire->flags & never || (wire->via == VIA_TRANSPORT && wire->out.size)) {
-        Py_RETURN_NONE;
+    int keeps = transport_keeps(wire);
+    if (keeps || wire->via == VIA_NONE || wire->flags & never) {
+        return keeps < 0 ? NULL : Py_NewRef(Py_None);
     }
     PyObject *unread = PyBytes_FromStringAndSize((const char *)wire->input, (Py_ssize_t)wire->input_len);
     PyObject *unsent = unread != NULL ? outbox_bytes(&wire->out) : NULL;

@@ -1,4 +1,4 @@
-"""The record of a connection: each field comes back, and what is none of this version is refused."""
+"""The record of a connection: each field comes back, and what is no record is refused."""
 
 import math
 import struct
