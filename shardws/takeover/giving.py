@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
-from shardws.errors import StateError, WireError
+from shardws.errors import StartError, StateError, WireError
 from shardws.log import Adapter
 from shardws.net.connection import Connection, moving
 from shardws.net.connection.moving import Export, Stay
@@ -107,7 +107,7 @@ class Giving:
         try:
             self._dial()
             await self._move_all(end)
-        except (OSError, WireError) as error:
+        except (OSError, StartError, WireError) as error:
             self._shard.log.error("connections cannot be handed over: %s", error)
             self._refused = dict.fromkeys(self._shard.connections, UNREACHABLE)
         finally:
@@ -159,7 +159,7 @@ class Giving:
             return None
         try:
             self._departures.depart(connection, self._successor.incarnation)
-        except StateError as error:
+        except (StateError, ValueError) as error:
             moving.take_back(connection)
             self._refused[connection] = UNREACHABLE
             self._shard.log.error("connection %d stays: %s", connection.id, error)

@@ -16,7 +16,7 @@ from shardws.net.connection import Connection
 from shardws.net.connection.resumed import Cause
 from shardws.net.listener import Listener
 from shardws.routing.identity import Identity
-from shardws.shard import drain
+from shardws.shard import certificates, drain
 from shardws.shard.context import ShardContext
 from shardws.shard.embedded import GuestDispatcher
 from shardws.shard.shard import Shard
@@ -48,6 +48,7 @@ class Side:
         self.shard = Shard(
             loop, self.server.settings, self.server.handlers, context, dispatcher=GuestDispatcher
         )
+        self.shard.secure(certificates.build(self.server.settings))
         self.shard.start()
         self.server.attach(self.shard)
         self.identity: Identity = self.shard.mesh.identity

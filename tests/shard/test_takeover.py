@@ -11,7 +11,9 @@ from shardws.net.connection.states import OPEN
 from shardws.stats import BYTES_IN
 from tests.shard.moving_fixture import Pair, buffering, echoing, pair
 from tests.shard.server_fixture import DEADLINE_S, EventRecorder, client, receive, run, until
+from tests.shard.tls_server_fixture import LEAF, client_context, pem_of
 from tests.unit.protocol.client_frames import frame
+from tests.upgrade_request import UPGRADE
 
 MOVES = 50
 NOTHING = {"connected": 0, "disconnected": 0, "resumed": 0, "moved": 0, "open": 0}
@@ -270,6 +272,63 @@ def test_a_message_in_fragments_is_waited_for(tmp_path: Path) -> None:
 
 def has_held(two: Pair) -> bool:
     return any(one.session and one.session.held for one in two.old.shard.connections)
+
+
+def test_a_message_that_leaves_in_parts_is_waited_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pair(tmp_path) as two:
+            sock, one = await two.raw_client()
+            two.old.server.connections[one].message_length = 8
+            two.old.server.send_text(one, "four")
+            moving = asyncio.create_task(two.old.move_to(two.new))
+            await asyncio.sleep(0.05)  # some rounds that find it in progress
+            assert not moving.done()
+            two.old.server.send_text(one, "more")
+            assert await moving == (1, {})
+            two.new.server.send_text(one, "last")
+            expected = b"\x01\x04four\x80\x04more\x81\x04last"
+            assert await read_messages(sock, len(expected)) == expected
+            sock.close()
+
+    run(main())
+
+
+def test_an_opening_under_way_is_finished_and_moves(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pair(tmp_path) as two:
+            loop = asyncio.get_running_loop()
+            sock = socket.create_connection(("127.0.0.1", two.port))
+            sock.setblocking(False)
+            await loop.sock_sendall(sock, UPGRADE[:20])
+            await until(lambda: len(two.old.shard.connections) == 1)
+            moving = asyncio.create_task(two.old.move_to(two.new))
+            await asyncio.sleep(0.05)  # some rounds that find it opening
+            assert not moving.done()
+            await loop.sock_sendall(sock, UPGRADE[20:])
+            assert await moving == (1, {})
+            await two.read_until(sock, b"\r\n\r\n")
+            await loop.sock_sendall(sock, frame(0x81, b"hello"))
+            assert await two.new.recorder.wait_for("data") == [("data", b"hello", True)]
+            sock.close()
+
+    run(main())
+
+
+def test_a_client_with_tls_stays(tmp_path: Path) -> None:
+    def configure(server: WebSocketServer, recorder: EventRecorder) -> None:
+        echoing(server, recorder)
+        server.use_ssl = True
+        server.ssl_cert_store = pem_of(LEAF)
+
+    async def main() -> None:
+        async with pair(tmp_path, configure) as two:
+            ws = await client(f"wss://127.0.0.1:{two.port}/", ssl=client_context())
+            assert await two.old.move_to(two.new) == (0, {"tls": 1})
+            await ws.send("still here")
+            assert await receive(ws) == "still here"
+            await ws.close()
+
+    run(main())
 
 
 def test_a_handler_that_runs_is_waited_for_and_nothing_more_is_served(tmp_path: Path) -> None:
