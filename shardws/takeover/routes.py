@@ -12,23 +12,23 @@ from shardws.routing.router import Router
 class Departures(Protocol):
     """What stands for connections that leave."""
 
-    def depart(self, connection: Recipient, successor: int) -> None:
+    def depart(self, connection: Recipient, successor: int, /) -> None:
         """Take what comes for a connection from now on; `successor` is an incarnation.
 
         The connection is in no group afterwards. StateError when that process cannot be reached.
         """
 
-    def confirm(self, connection_id: int) -> None:
+    def confirm(self, connection_id: int, /) -> None:
         """The successor has it: pass on what came, and what will come."""
 
-    def take_back(self, connection: Recipient) -> None:
+    def take_back(self, connection: Recipient, /) -> None:
         """The successor does not have it: put it back, with its groups and what came for it."""
 
 
 class Arrivals(Protocol):
     """Where connections that come are entered."""
 
-    def enter(self, connection: Recipient, home: int) -> None:
+    def enter(self, connection: Recipient, home: int, /) -> None:
         """Enter a connection and the groups that it names; `home` is the incarnation it comes from.
 
         ValueError when its id is taken; StateError when none may come from there.
