@@ -35,30 +35,24 @@ transport_keeps(Wire *wire)
     return keeps;
 }
 
-/* Take the socket out of the epoll instance and the list of the pump; 0, or -1 without memory. */
-static int
+/* Take the socket out of the epoll instance, and the wire out of the list of the pump. */
+static void
 leave_pump(Wire *wire)
 {
-    Pump *pump = wire->pump;
-    /* A turn that runs may still have an event of this wire: it is kept until that ends. */
-    if (pump->depth && list_add(&pump->buried, wire) < 0) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    epoll_ctl(pump->epoll, EPOLL_CTL_DEL, wire->fd, NULL); /* one that hung up is not in it */
-    unlink_wire(pump, wire);
-    Py_DECREF(wire);
-    return 0;
+    epoll_ctl(wire->pump->epoll, EPOLL_CTL_DEL, wire->fd, NULL); /* one that hung up is not in it */
+    unlink_wire(wire->pump, wire);
+    Py_DECREF(wire); /* the caller has one, too */
 }
 
 /* detach(): stop serving; return (fd, what was read and not served, what is not written, whether that
- * may begin inside a frame), None while that cannot be done. The descriptor stays the wire's; it is
+ * may begin inside a frame), None while that cannot be done, as in a turn of the pump. The descriptor stays the wire's; it is
  * -1 where a transport has it, and then nothing may wait to be written. */
 static PyObject *
 wire_detach(Wire *wire, PyObject *Py_UNUSED(nothing))
 {
     const int never = GONE | BUSY | CLOSE_OUT | FIN_OUT | SAW_EOF;
-    if (wire->pump == NULL || wire->via == VIA_NONE || wire->flags & never) {
+    /* A turn that runs may still have an event of this wire. */
+    if (wire->pump == NULL || wire->pump->depth || wire->via == VIA_NONE || wire->flags & never) {
         Py_RETURN_NONE;
     }
     flush(wire); /* it may call Python, and lose the socket */
@@ -74,11 +68,11 @@ wire_detach(Wire *wire, PyObject *Py_UNUSED(nothing))
     }
     PyObject *is_inside = wire->flags & WANT_OUT && wire->out.size ? Py_True : Py_False;
     PyObject *taken = Py_BuildValue("(iNNO)", wire->fd, unread, unsent, is_inside);
-    if (taken != NULL && wire->via == VIA_SOCKET && leave_pump(wire) < 0) {
-        Py_CLEAR(taken);
-    }
     if (taken != NULL) {
         wire->flags |= GONE | DETACHED;
+        if (wire->via == VIA_SOCKET) {
+            leave_pump(wire);
+        }
     }
     return taken;
 }
