@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOADED := $(if $(filter command,$(origin HOST)),--host $(HOST))
 SOURCES := shardws supervisor tests loadtests benchmarks examples tools docs/conf.py
 # The extension is built by the editable install: its source is a reason to install again.
-INPUTS := pyproject.toml $(wildcard shardws/_*.c shardws/protocol/_frames*.[ch] shardws/net/pump/*.[ch])
+INPUTS := pyproject.toml $(wildcard shardws/_*.[ch] shardws/protocol/_*.[ch] shardws/net/pump/*.[ch] shardws/routing/_links*.[ch])
 
 run: $(VENV)/.run  ## serve the demo: HOST= PORT= SHARDS= ADMIN_PORT= APP=
 	$(BIN)/shardws run $(APP) --local-host $(HOST) --local-port $(PORT) --shards $(SHARDS) \

@@ -8,6 +8,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
+#include "_thread_mark-inl.h"
 
 typedef struct {
     PyObject_HEAD
@@ -113,11 +114,6 @@ static PyType_Spec counters_spec = {
     .slots = counters_slots,
 };
 
-typedef struct {
-    PyObject_HEAD
-    unsigned long ident;
-} ThreadMark;
-
 static PyObject *
 thread_mark_choose(ThreadMark *self, PyObject *const *args, Py_ssize_t count)
 {
@@ -155,7 +151,7 @@ static PyType_Slot thread_mark_slots[] = {
 };
 
 static PyType_Spec thread_mark_spec = {
-    .name = "shardws._hotpath.ThreadMark",
+    .name = THREAD_MARK_NAME,
     .basicsize = sizeof(ThreadMark),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = thread_mark_slots,

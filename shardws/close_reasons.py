@@ -77,6 +77,22 @@ HANDLER_FAILED: Final = CloseReason(
     lets_openings_finish=False,
     follows="with OnHandlerError close; Error 436 says which handler raised what",
 )
+CLOSE_UNANSWERED: Final = CloseReason(
+    number=8,
+    name="close_unanswered",
+    code=1006,
+    text="no close frame within CloseTimeout",
+    lets_openings_finish=False,
+    follows="never sent: our close frame was; Disconnected reports it",
+)
+SERVER_FAILED: Final = CloseReason(
+    number=9,
+    name="server_failed",
+    code=1006,
+    text="an internal error of the server",
+    lets_openings_finish=False,
+    follows="never sent: Disconnected reports it, and the log has the traceback",
+)
 
 CLOSE_REASONS: Final[dict[int, CloseReason]] = {
     row.number: row
@@ -88,6 +104,8 @@ CLOSE_REASONS: Final[dict[int, CloseReason]] = {
         OPERATOR,
         SHARD_DIED,
         HANDLER_FAILED,
+        CLOSE_UNANSWERED,
+        SERVER_FAILED,
     )
 }
 

@@ -1,12 +1,13 @@
 """Loggers under `shardws.<name>`.
 
 Owns the names, the adapter that puts connection id and shard into each record, how text from
-clients is shown, and how many lines clients can cause; configuring handlers is the supervisor's
-task, so that the library stays silent in a host program.
+clients is shown, how long a record may be, and how many lines clients can cause; configuring
+handlers is the supervisor's task, so that the library stays silent in a host program.
 """
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -21,14 +22,10 @@ SUMMARY_SECONDS: Final = 10.0  # how often the number of suppressed lines is log
 MOST_KINDS: Final = 64  # that are told apart; further ones share OTHERS
 OTHERS: Final = "other lines about clients"
 
-# C0 except the tab, DEL, C1, Unicode line breaks and bidirectional controls.
-UNSAFE: Final = (
-    *(number for number in range(32) if number != 9),
-    *range(127, 160),
-    *range(0x2028, 0x202F),
-    *range(0x2066, 0x206A),
-)
-_ESCAPES: Final = {number: chr(number).encode("unicode_escape").decode() for number in UNSAFE}
+# An exception of the application may quote a whole message: its text is the client's choice.
+MOST_MESSAGE: Final = 8192  # characters of a record's message
+MOST_TRACEBACK_LINE: Final = 1000
+MOST_TRACEBACK: Final = 16_384  # half of it from the beginning, half from the end
 
 Watch = Callable[[int, int, str, str], None]  # connection id, level, message, name of the logger
 
@@ -45,8 +42,38 @@ class Client(Protocol):
 
 
 def logger(name: str) -> logging.Logger:
-    """Return the logger `shardws.<name>`."""
-    return logging.getLogger(ROOT + name)
+    """Return the logger `shardws.<name>`, whose records are bounded."""
+    found = logging.getLogger(ROOT + name)
+    found.addFilter(bound)  # once, however often it is added
+    return found
+
+
+def bound(record: logging.LogRecord) -> bool:
+    """Cut the message of a record, and set its `exc_text`, which formatters use as it is."""
+    try:
+        message = record.getMessage()
+    except Exception:  # noqa: BLE001  wrong arguments: the handler reports them
+        return True
+    if len(message) > MOST_MESSAGE:
+        record.msg, record.args = cut(message, MOST_MESSAGE), ()
+    if record.exc_info and record.exc_info[1] is not None:
+        record.exc_text = traceback_of(record.exc_info[1])
+    return True
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback as text of bounded size, without a line break at the end."""
+    try:
+        lines = "".join(traceback.format_exception(error)).rstrip("\n").split("\n")
+    except Exception as second:  # noqa: BLE001  of the application's code: its `__cause__`, say
+        name = type(error).__name__
+        return f"{name} (its traceback cannot be had: {type(second).__name__})"
+    text = "\n".join(cut(line, MOST_TRACEBACK_LINE) for line in lines)
+    if len(text) <= MOST_TRACEBACK:
+        return text
+    half = MOST_TRACEBACK // 2
+    left_out = len(text) - 2 * half
+    return f"{text[:half]}...\n[{left_out} characters are left out]\n...{text[-half:]}"
 
 
 def address_of(client: Client) -> str:
@@ -155,14 +182,14 @@ class Adapter(logging.LoggerAdapter[logging.Logger]):
         return Adapter(self.logger, self.extra)
 
     def isEnabledFor(self, level: int) -> bool:
-        return level >= self._watch_level or super().isEnabledFor(level)
+        return level >= self._watch_level or self.logger.isEnabledFor(level)
 
     def log(
         self, level: int, msg: object, *args: object, stacklevel: int = 1, **kwargs: Any
     ) -> None:
         if self._watch is not None and level >= self._watch_level:
             given = kwargs.get("extra") or {}
-            text = str(msg) % args if args else str(msg)
+            text = cut(str(msg) % args if args else str(msg), MOST_MESSAGE)
             name = self.logger.name[len(ROOT) :]
             self._watch(given.get("connection_id", 0), level, text, name)
         super().log(level, msg, *args, **kwargs, stacklevel=stacklevel + 1)  # not the line above
@@ -209,11 +236,20 @@ def shard_logger(name: str, shard: int) -> Adapter:
 
 
 def escaped(text: str) -> str:
-    """Return untrusted text as one safe line: control characters are written as `\\x1b`.
+    """Return untrusted text as one safe line: what cannot be printed is written as `\\x1b`.
 
-    Line breaks would forge lines, ESC and C1 codes would control the terminal that shows them.
+    Line breaks would forge lines, ESC and C1 codes would control the terminal that shows them, and
+    bidirectional controls would reorder it.
     """
-    return text.translate(_ESCAPES)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(ord(char)) for char in text)
+
+
+def _escape(code: int) -> str:
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def redact_query(target: str) -> str:

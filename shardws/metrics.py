@@ -168,6 +168,10 @@ METRICS: Final = (
         "Sends with an outcome other than success.",
     ),
     Metric(
+        "shardws_lost_fanouts", "lost_fanouts", Kind.COUNTER, "messages",
+        "Messages to a group or to all that may not have reached another shard: its link broke.",
+    ),
+    Metric(
         "shardws_protocol_errors", "protocol_errors", Kind.COUNTER, "connections",
         "Connections closed for a violation of the protocol.",
     ),

@@ -16,6 +16,7 @@ from shardws.accessors import ConnectionAccessors, Connections
 from shardws.errors import NoSuchConnection, ShardwsError, StateError
 from shardws.events import Handlers
 from shardws.handlers import HandlerAttributes
+from shardws.net.pump import Sender
 from shardws.outcomes import Outcome, SendOutcome
 from shardws.routing.router import Router
 from shardws.settings import config
@@ -50,7 +51,7 @@ class Nowhere:
 NOWHERE: Final = cast(Router, Nowhere())
 
 
-class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors):
+class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors, Sender):
     """A WebSocket server: settings are properties, `on_<event>` attributes take handlers.
 
     Any thread may call any method (docs/topics/threads.md). Setting a misspelt attribute raises
@@ -79,6 +80,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         self._choose = LoopThread().mark.choose  # between the two, by the calling thread
         self._router: Router = NOWHERE  # for calls of the loop's thread
         self._other_router: AnyRouter = NOWHERE  # for those of all others
+        self.route(self._choose, NOWHERE, NOWHERE, None)
         self._embedded: EmbeddedShard | None = None
         self._shutdown: asyncio.Task[None] | None = None
 
@@ -94,6 +96,7 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         self._choose = shard.calls.thread.mark.choose
         self._router = shard.router
         self._other_router = ThreadRouter(shard.router, shard.calls)
+        self.route(self._choose, self._router, self._other_router, shard.router.direct)
         self.connections.shard = shard
 
     @property
@@ -259,19 +262,6 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors)
         return sorted(await shard.all_ids())
 
     # -- sending ---------------------------------------------------------------------------
-
-    def send(self, connection_id: int, data: Data) -> SendOutcome:
-        """Send one binary message, from any shard."""
-        payload = data if type(data) is bytes else arguments.content(data)
-        choose = self._choose  # a local name: calling it as a method costs twice as much
-        router: AnyRouter = choose(self._router, self._other_router)
-        return router.send(connection_id, events.FORMAT_BINARY, payload)
-
-    def send_text(self, connection_id: int, text: str | bytes) -> SendOutcome:
-        """Send one text message, from any shard; UsageError (213) for what is not valid UTF-8."""
-        choose = self._choose
-        router: AnyRouter = choose(self._router, self._other_router)
-        return router.send(connection_id, events.FORMAT_TEXT, arguments.utf8(text))
 
     def send_file(self, connection_id: int, path: files.Path) -> SendOutcome:
         """Send a file as one message, read as fast as the client receives it, from any shard.

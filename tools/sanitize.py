@@ -3,7 +3,12 @@
 Builds into a copy of the source in build/sanitize, so that the extensions of the checkout stay what
 they are. Warnings are errors here. With PYTHONMALLOC=malloc each Python object is an allocation of
 its own: a use after its end is found at the access. Leaks are left to the tests, which count
-references: the interpreter itself keeps memory to the end. Arguments go to pytest.
+references: the interpreter itself keeps memory to the end.
+
+Processes that the tests start inherit the preloaded runtimes and the extensions, shards too. What a
+sanitizer finds in any of them is written to build/sanitize/reports, and any report fails the run: a
+test that expects its shard to die would not notice. Arguments go to pytest, in place of TESTS; all
+tests of processes are `make sanitize TESTS=tests/processes`.
 """
 
 import os
@@ -27,9 +32,11 @@ TESTS: Final = (
     "tests/unit/net/pump",
     "tests/unit/protocol",
     "tests/unit/test_hotpath.py",
+    "tests/unit/routing",
     "tests/shard",
     "--ignore-glob=*/test_tls*",  # OpenSSL's own, at length; TLS uses the same frame code
 )
+REPORTS: Final = COPY / "reports"
 
 
 def copy() -> None:
@@ -73,14 +80,24 @@ def main(arguments: list[str]) -> int:
     environment = {
         **os.environ,
         "LD_PRELOAD": libraries(),
-        "ASAN_OPTIONS": "detect_leaks=0",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "ASAN_OPTIONS": f"detect_leaks=0:log_path={REPORTS / 'report'}",
+        "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={REPORTS / 'report'}",
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": f"{COPY}{os.pathsep}{COPY / 'supervisor'}",
     }
     # Slower by far: each test has a multiple of its time.
     command = [sys.executable, "-m", "pytest", "-q", "--timeout=300", *(arguments or TESTS)]
-    return subprocess.run(command, cwd=COPY, env=environment, check=False).returncode
+    REPORTS.mkdir()
+    code = subprocess.run(command, cwd=COPY, env=environment, check=False).returncode
+    return print_reports() or code
+
+
+def print_reports() -> int:
+    """Print what the sanitizers found in any process; return 1 when there is a report, else 0."""
+    found = sorted(REPORTS.iterdir())
+    for report in found:
+        print(f"--- {report.name}\n{report.read_text(errors='replace')}", file=sys.stderr)
+    return min(len(found), 1)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The micro benchmarks, counted and timed: one row per hot path, each a function of batches.
 
-A scenario is prepared once, then run for any number of batches of PER_BATCH messages; preparation
-is not counted. All but `echo` are calls into sans-IO modules; `echo` is the whole path in one
-process, from a client's socket and back to it, including the kernel.
+A scenario is prepared once, then run for any number of batches of messages; preparation is not
+counted. Most are calls into sans-IO modules. `echo_125` is the whole path with its client in the
+same process; those that end in `_64` have 64 clients in another one, so that nothing but the server
+is counted.
 """
 
 import asyncio
@@ -16,7 +17,10 @@ from typing import Any, Final, cast
 
 import uvloop
 
+from benchmarks.micro.connecting import connecting
+from benchmarks.micro.crowd import BATCH, broadcasting_to_crowd, crowding
 from benchmarks.micro.spreading import broadcasting, sending_across
+from benchmarks.micro.tls import echoing_tls
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
 from shardws.events import Handlers
 from shardws.log import Adapter
@@ -24,10 +28,11 @@ from shardws.net.connection.states import OPEN
 from shardws.protocol import codec, handshake
 from shardws.protocol.handshake import HandshakeConfig, HandshakeReader
 from shardws.protocol.session import Session, SessionConfig
+from shardws.routing.link_decoder import LinkDecoder
 from shardws.shard.dispatch import Dispatcher
 from shardws.shard.turns import Turns
 from shardws.stats import Stats
-from shardws.wire.codec import Decoder, encode
+from shardws.wire.codec import encode
 from shardws.wire.messages import DELIVER, SHARD
 
 PER_BATCH = 16
@@ -47,6 +52,7 @@ class Scenario:
     name: str
     says: str
     prepared: Callable[[], Any]  # a context manager that gives Batches
+    per_batch: int = PER_BATCH  # messages
 
 
 def masked_frame(payload: bytes) -> bytes:
@@ -116,20 +122,22 @@ def opening() -> Callable[[], object]:
 
     def once() -> None:
         for _ in range(PER_BATCH):
-            request = HandshakeReader(config).receive(data)
-            assert request is not None
-            handshake.accept(request)
+            reader = HandshakeReader(config)
+            assert reader.receive(data) is not None
+            assert reader.fields is not None
+            handshake.accept(reader.fields)
 
     return once
 
 
 def wiring() -> Callable[[], object]:
     payload = bytes(100)
-    decoder = Decoder(LIMIT, SHARD)
+    decoder = LinkDecoder(LIMIT, SHARD)
 
     def once() -> None:
         joined = b"".join([encode(DELIVER, CONNECTION_ID, 1, payload) for _ in range(PER_BATCH)])
-        assert len(decoder.feed(joined)) == PER_BATCH
+        ((_, run),) = decoder.feed(joined)
+        assert run.size == PER_BATCH
 
     return once
 
@@ -290,6 +298,11 @@ def echoing(is_lone: bool) -> Iterator[Batches]:
         loop.close()
 
 
+def echoing_records(at_once: int) -> Any:
+    frame = segment(125)[: len(segment(125)) // PER_BATCH]
+    return echoing_tls(PER_BATCH, at_once, frame, 125, OPENING_REQUEST)
+
+
 SCENARIOS = (
     Scenario("parse_c_125", "C: frame of 125 B in", repeated(partial(parsing, "c", 125))),
     Scenario("parse_python_125", "Python: the same", repeated(partial(parsing, "python", 125))),
@@ -299,6 +312,7 @@ SCENARIOS = (
     Scenario("join_python_125", "Python: the same", repeated(partial(joining, "python"))),
     Scenario("session_125", "session: message of 125 B in", repeated(receiving)),
     Scenario("handshake", "opening request in, 101 out", repeated(opening)),
+    Scenario("connect", "TCP, both handshakes, and the end", partial(connecting, PER_BATCH)),
     Scenario("wire_deliver", "DELIVER of 100 B, there and back", repeated(wiring)),
     Scenario(
         "cross_send", "send to another shard, all but clients", partial(sending_across, PER_BATCH)
@@ -307,6 +321,14 @@ SCENARIOS = (
     Scenario("dispatch", "item to a plain handler", repeated(dispatching)),
     Scenario("echo_125", "whole path: 125 B, 16 in a read", partial(echoing, False)),
     Scenario("echo_lone", "path of one message in a read, no kernel", partial(echoing, True)),
+    Scenario("tls_echo_d1", "TLS: 125 B, one in a read", partial(echoing_records, 1)),
+    Scenario("tls_echo_d16", "TLS: 125 B, 16 records in a read", partial(echoing_records, 16)),
+    Scenario("echo_d1_64", "server with 64 clients, 125 B", partial(crowding, 1), BATCH),
+    Scenario("echo_d16_64", "the same, 16 in a read", partial(crowding, 16), BATCH),
+    Scenario(
+        "broadcast_w1_64", "delivery to one of 64 clients", partial(broadcasting_to_crowd, 1), BATCH
+    ),
+    Scenario("broadcast_w8_64", "the same, 8 in a write", partial(broadcasting_to_crowd, 8), BATCH),
 )
 
 

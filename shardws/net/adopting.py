@@ -1,7 +1,7 @@
 """From an accepted socket to its connection: served by the pump, or by a transport of the loop.
 
-A pump that owns sockets takes those whose protocol is a connection itself. Where something stands
-before the connection (a PROXY header, TLS), the loop makes a transport.
+A pump that owns sockets takes those whose protocol is a connection itself, or TLS in front of one.
+Where a PROXY header is to be read first the loop makes a transport.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from shardws.log import logger
 from shardws.net.pump import Pump, Wire
+from shardws.net.tls import TLSTransport
+from shardws.net.tlssocket import TLSSocket
 
 log = logger("net")
 
@@ -33,9 +35,15 @@ class Adopting:
         """Take over a connected, non-blocking socket."""
         try:
             protocol = self._make()
-            if self._pump is not None and isinstance(protocol, Wire):
-                self._pump.adopt(protocol, fd)
-                return
+            if self._pump is not None:
+                wire = (
+                    TLSSocket(self._pump, protocol)
+                    if isinstance(protocol, TLSTransport)
+                    else protocol
+                )
+                if isinstance(wire, Wire):
+                    self._pump.adopt(wire, fd)
+                    return
         except Exception:
             # Those accepted together with it must not be lost with it, nor its descriptor.
             log.exception("an accepted connection cannot be served")

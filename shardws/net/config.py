@@ -5,7 +5,7 @@ from enum import IntEnum
 
 from shardws.net.options import UNTOUCHED, SocketOptions
 from shardws.protocol.handshake import HandshakeConfig
-from shardws.protocol.keepalive import Keepalive
+from shardws.protocol.keepalive import NEVER, Keepalive
 from shardws.protocol.session import SessionConfig
 
 
@@ -31,3 +31,8 @@ class ConnectionConfig:
     close_timeout: float  # seconds the peer has to reply to our close frame
     idle_timeout: float  # seconds without a byte either way; 0 none
     options: SocketOptions = UNTOUCHED
+
+    @property
+    def least_quiet(self) -> float:
+        """Seconds after a byte in which neither a ping nor the idle timeout can be due."""
+        return min(self.keepalive.least_quiet, self.idle_timeout or NEVER.again_at)

@@ -41,6 +41,7 @@ class Receiver:
         `pump` is to serve the sockets where it can.
         """
         self.port = port  # of the one socket that all shards share
+        self._pump = pump if pump is not None and pump.owns_sockets else None
         self._adopting = Adopting(asyncio.get_running_loop(), pump, make)
         self._dropped = dropped
         self._way = way
@@ -68,6 +69,20 @@ class Receiver:
             self._let_go()
 
     def _take(self) -> None:
+        if self._pump is None:
+            self._take_slowly()
+            return
+        taken, missing, error = self._pump.take(self._way.fileno(), AT_ONCE)
+        for fd in taken:
+            self._adopting.adopt(fd)
+        for _ in range(missing):
+            self._dropped()
+        if error > 0:
+            log.error("no connections are handed over any more: %s", os.strerror(error))
+        if error:
+            self._let_go()
+
+    def _take_slowly(self) -> None:
         for _ in range(AT_ONCE):
             try:
                 data, ancillary, _, _ = self._way.recvmsg(1, _SPACE)

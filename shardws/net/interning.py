@@ -7,6 +7,8 @@ any number of addresses.
 
 from typing import Final
 
+from shardws.net.addresses import plain_address
+
 MOST: Final = 8192  # interned strings, some 1 MiB; further ones are not shared
 
 
@@ -27,3 +29,7 @@ class InternedTexts:
         if len(known) >= MOST and text not in known:
             known.clear()
         return known.setdefault(text, text)
+
+    def address(self, text: str) -> str:
+        """Return the address of a socket as users read it (addresses.plain_address)."""
+        return self._known.get(text) or self.shared(plain_address(text))

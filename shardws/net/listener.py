@@ -49,7 +49,7 @@ class Listener:
     ) -> None:
         """`lock` is the port's, for a process that owns the port alone (portlock).
 
-        `pump` is to serve the sockets, where it can and they speak no TLS; None: the loop.
+        `pump` is to serve the sockets, where it can; None: the loop.
         """
         self._pump = pump if pump is not None and pump.owns_sockets else None
         self._loop: asyncio.AbstractEventLoop | None = None  # while the pump accepts

@@ -1,14 +1,16 @@
 """TLS as a protocol of TCP's transport and as the transport of a Connection, in one object.
 
 `net.tlsflow` owns the order. Data that arrives while nothing has to wait bypasses the engine and
-goes straight to the open stream.
+goes straight to the open stream. Where the pump owns the socket (`net.tlssocket`) it takes over
+while there is only data both ways, and comes back here with everything else.
 """
 
 import asyncio
 from typing import Any, Final, cast
 
+from shardws.net.pump import Wire
 from shardws.net.shutdown import shut_down
-from shardws.net.tlsflow import WAIT_READER, TLSFlow
+from shardws.net.tlsflow import WAIT_DECISION, WAIT_READER, TLSFlow
 from shardws.tls.engine import SLICE
 
 # Of a read, decrypted in one turn: with records of one byte each that takes some 3 ms.
@@ -24,6 +26,8 @@ class TLSTransport(TLSFlow):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._raw = cast(asyncio.Transport, transport)
+        own: object = transport
+        self._carrier = own if isinstance(own, Wire) else None
         self.connection.connection_made(cast(asyncio.BaseTransport, self))
 
     def data_received(self, data: bytes) -> None:
@@ -41,9 +45,13 @@ class TLSTransport(TLSFlow):
             self.connection.data_received(plaintext)
         if self._sealed:
             self.connection.await_turn()  # the rest follows when it reads on
+        elif self._carrier is not None:
+            self._share(self._carrier)
 
     def eof_received(self) -> bool:
-        if self._early and self._has_begun and not self._is_over:
+        if self._waits & WAIT_DECISION:
+            self._early = b""  # it left, and nobody waits for the decision
+        elif self._early and self._has_begun and not self._is_over:
             self._guard.in_order(self._take_eof)  # after the step for the data before it
             return True
         self.engine.eof()
@@ -57,6 +65,42 @@ class TLSTransport(TLSFlow):
         if self._raw is not None:
             self._raw.close()
 
+    # -- what the pump reads and writes itself ---------------------------------------------
+
+    def _share(self, carrier: Wire) -> None:
+        """Have the pump read and write the records from now on, if there is nothing but data."""
+        stream = self._stream
+        if self._is_shared or stream is None or not carrier.is_attached:
+            return
+        has_rest = self._waits or self._early or self._plaintext or self._sealed
+        if has_rest or not (stream.is_calm and self.engine.is_quiet):
+            return
+        keeper, pointers, head, missing = stream.shared
+        if pointers:
+            carrier.start_tls(self.connection, keeper, pointers, head, missing)
+            self._is_shared = True
+
+    def read_stopped(
+        self, plaintext: bytes, result: int, left: int, rest: bytes, head: bytes, missing: int
+    ) -> None:
+        """Go on where the pump had to stop reading; see `Wire.start_tls`."""
+        self._is_shared = False
+        stream = self._stream
+        if stream is None:
+            return
+        stream.read_stopped(result, left, head, missing)
+        self._advance(plaintext + self.engine.receive(b""))
+        if rest:
+            self.data_received(rest)
+
+    def write_stopped(self, data: bytes, result: int, head: bytes, missing: int) -> None:
+        """Go on where the pump had to stop writing; see `Wire.start_tls`."""
+        self._is_shared = False
+        stream = self._stream
+        if stream is not None:
+            stream.write_stopped(data, result, head, missing)
+            self.write(b"")  # what OpenSSL wants sent, and what follows from an end
+
     def pause_writing(self) -> None:
         self.connection.pause_writing()
 
@@ -68,10 +112,10 @@ class TLSTransport(TLSFlow):
         if not self.is_open and not self._is_over:
             self._report()
         self._is_over = True
-        self._stream = None
+        self._leave_stream()
         if self._raw is not None:
             shut_down(self._raw)
-        self._raw = None
+        self._raw = self._carrier = None
         self._plaintext = self._early = self._sealed = b""
         self._guard.gate.leave(self)
         self.connection.connection_lost(error)
@@ -92,6 +136,8 @@ class TLSTransport(TLSFlow):
             self._put(sealed)
         if engine.ending is not None and not self._is_over:
             self._guard.loop.call_soon(self._follow)
+        if self._carrier is not None:
+            self._share(self._carrier)
 
     def close(self) -> None:
         """End the stream, then TCP when the peer has ended it too; written data is sent first."""

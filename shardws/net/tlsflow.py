@@ -13,17 +13,18 @@ from accept and covers the handshake too. Reading resumes when no reason to wait
     WAIT_VERDICT  the application decides on the client's certificate, the handshake being over
     WAIT_READER   the Connection does not read; before the first byte: it may not be admitted
 
+While the application decides (WAIT_CHOICE, WAIT_VERDICT) the socket is read on, up to a bound, so
+that a client that leaves is noticed; what it sends is kept as it is.
+
 The bytes of a handshake go to the engine in steps, which the Guard puts into the order of the
 connection's events: handlers are called inside the step that causes their event. Steps never nest.
 
 Tickets of TLS 1.3 are sent with the first response, in one write. Besides its cost, a separate
-write can break clients that read and write with one OpenSSL object from two threads, as Python's
-`websockets` does: reading a ticket while the opening request is written can lose the request inside
-the client.
+write can break clients that use one OpenSSL object from two threads, as Python's `websockets` does:
+reading a ticket while the opening request is written can lose the request inside the client.
 
 The end: close_notify and FIN, then incoming data is discarded until the peer's FIN or the
-Connection's deadline. Closing immediately with unread bytes would send a reset, and the peer could
-lose our last bytes (an alert, a close frame).
+Connection's deadline: closing with unread bytes would send a reset, which can lose our last bytes.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ from typing import Final, Protocol
 
 from shardws.net.connection import Connection
 from shardws.net.handshake_limiter import HandshakeLimiter
+from shardws.net.pump import Wire
 from shardws.tls.contexts import ServerContext
 from shardws.tls.endings import Ending
 from shardws.tls.engine import State, TLSEngine
@@ -41,6 +43,8 @@ WAIT_TURN: Final = 1
 WAIT_CHOICE: Final = 2
 WAIT_VERDICT: Final = 4
 WAIT_READER: Final = 8
+WAIT_DECISION: Final = WAIT_CHOICE | WAIT_VERDICT
+MOST_KEPT: Final = 64 * 1024  # bytes of TLS read during a decision; the last read may exceed it
 
 TLS13: Final = "TLSv1.3"
 
@@ -73,10 +77,12 @@ class TLSFlow(asyncio.Protocol):
     """One client's TLS; see the module docstring."""
 
     __slots__ = (
+        "_carrier",
         "_early",
         "_guard",
         "_has_begun",
         "_is_over",
+        "_is_shared",
         "_is_stepping",
         "_plaintext",
         "_raw",
@@ -94,9 +100,11 @@ class TLSFlow(asyncio.Protocol):
         self.is_open = False  # the handshake was completed
         self._guard = guard
         self._raw: asyncio.Transport | None = None
+        self._carrier: Wire | None = None  # the same, where the pump owns the socket
         self._has_begun = False  # the first bytes went to the engine
         self._stream: Stream | None = None  # set while nothing waits and nothing is traced
         self._is_over = False  # our last bytes have been written
+        self._is_shared = False  # the pump reads and writes the records itself
         self._is_stepping = False
         self._waits = 0
         self._early = b""  # received, but the engine must not see it yet
@@ -114,8 +122,10 @@ class TLSFlow(asyncio.Protocol):
             self.connection.read_nothing()  # nothing of TLS begins before it is admitted
         if self._is_stepping or self._must_not_begin:
             self._pause()
-        else:
+        elif not self._waits & WAIT_DECISION:
             self._guard.in_order(self._step)
+        elif len(self._early) >= MOST_KEPT:
+            self._pause()
 
     @property
     def _must_not_begin(self) -> bool:
@@ -237,7 +247,8 @@ class TLSFlow(asyncio.Protocol):
 
     def _wait(self, reason: int) -> None:
         self._waits |= reason
-        self._pause()
+        if not reason & WAIT_DECISION:
+            self._pause()
 
     def _pause(self) -> None:
         if self._raw is not None and not self._raw.is_closing():
@@ -262,13 +273,9 @@ class TLSFlow(asyncio.Protocol):
         if self._sealed and not self._waits:
             sealed, self._sealed = self._sealed, b""
             self.data_received(sealed)
-        if (
-            not self._waits
-            and not self._sealed
-            and self._raw is not None
-            and not self._raw.is_closing()
-        ):
-            self._raw.resume_reading()
+        raw = self._raw
+        if not (self._waits or self._sealed or raw is None or raw.is_closing()):
+            raw.resume_reading()
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -276,11 +283,18 @@ class TLSFlow(asyncio.Protocol):
         if self._raw is not None:
             self._raw.write(records)
 
+    def _leave_stream(self) -> None:
+        """Let nothing go to the stream any more without the engine."""
+        self._stream = None
+        self._is_shared = False
+        if self._carrier is not None:
+            self._carrier.stop_tls()
+
     def _end(self) -> None:
         """Send close_notify and FIN, and discard what is still received."""
         if self._is_over:
             return
-        self._stream = None
+        self._leave_stream()
         last = self.engine.close()
         if last:
             self._put(last)

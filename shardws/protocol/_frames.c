@@ -13,6 +13,7 @@
 #include "_frames_bytes-inl.h"
 #include "_frames_filler-inl.h"
 #include "_frames_parse-inl.h"
+#include "_head-inl.h"
 
 static PyObject *
 unmask(PyObject *Py_UNUSED(module), PyObject *args)
@@ -115,13 +116,34 @@ join(PyObject *Py_UNUSED(module), PyObject *frames)
     return joined;
 }
 
+/* close_payload(data): the payload of a close frame that is all of `data`, None for anything else. */
+static PyObject *
+close_payload(PyObject *Py_UNUSED(module), PyObject *data)
+{
+    if (!PyBytes_Check(data)) {
+        PyErr_SetString(PyExc_TypeError, "close_payload(data: bytes)");
+        return NULL;
+    }
+    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data), *end = at + PyBytes_GET_SIZE(data);
+    Found found;
+    if (at == end || *at != FIN_CLOSE || !find_frame(at, end, MAX_CONTROL, &found) ||
+        found.body + found.size != end) {
+        Py_RETURN_NONE;
+    }
+    PyObject *payload = PyBytes_FromStringAndSize(NULL, found.size);
+    if (payload != NULL) {
+        unmask_into((uint8_t *)PyBytes_AS_STRING(payload), found.body, found.size, found.body - 4, 0);
+    }
+    return payload;
+}
+
 /* -- module --------------------------------------------------------------------------------------- */
 
 static int
 fill_module(PyObject *module)
 {
     if (PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0 ||
-        PyModule_AddIntConstant(module, "CONTRACT", 3) < 0) {
+        PyModule_AddIntConstant(module, "CONTRACT", 4) < 0) {
         return -1;
     }
     PyObject *type = PyType_FromModuleAndSpec(module, &filler_spec, NULL);
@@ -135,6 +157,8 @@ static PyMethodDef module_methods[] = {
     {"continuations", (PyCFunction)(void (*)(void))continuations, METH_FASTCALL, NULL},
     {"join", join, METH_O, NULL},
     {"unmask", unmask, METH_VARARGS, NULL},
+    {"close_payload", close_payload, METH_O, NULL},
+    {"head", (PyCFunction)(void (*)(void))head, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,7 +1,7 @@
 # The C implementation of the codec; the contract is documented in frames.py.
 from typing import Final, final
 
-from shardws.protocol.frames import Frame, Item
+from shardws.protocol.frames import Frame, Head, Item
 
 IMPLEMENTATION: Final[str]
 CONTRACT: Final[int]
@@ -13,6 +13,10 @@ def continuations(
     data: bytes, room: int, start: int = ..., limit: int = ..., /
 ) -> tuple[list[bytes], int, bool]: ...
 def join(frames: list[Frame], /) -> bytes: ...
+def close_payload(data: bytes, /) -> bytes | None: ...
+def head(
+    data: bytes, max_header_bytes: int, max_line_bytes: int, max_headers: int, /
+) -> Head | None: ...
 def unmask(data: bytes, start: int, stop: int, key: bytes, /) -> bytes: ...
 
 @final

@@ -94,13 +94,15 @@ static uint64_t
 unmask_into(uint8_t *restrict out, const uint8_t *restrict in, Py_ssize_t size,
             const uint8_t *key, Py_ssize_t phase)
 {
-    uint8_t turned[8];
-    uint64_t mask, seen = 0;
+    uint8_t turned[4];
+    uint32_t half;
+    uint64_t seen = 0;
     size_t words = (size_t)size / 8;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 4; i++) {
         turned[i] = key[(phase + i) & 3];
     }
-    memcpy(&mask, turned, 8);
+    memcpy(&half, turned, 4);
+    const uint64_t mask = (uint64_t)half << 32 | half;
     for (size_t i = 0; i < words; i++) {
         uint64_t word;
         memcpy(&word, in + i * 8, 8);
@@ -108,8 +110,17 @@ unmask_into(uint8_t *restrict out, const uint8_t *restrict in, Py_ssize_t size,
         memcpy(out + i * 8, &word, 8);
         seen |= word;
     }
-    for (size_t at = words * 8; at < (size_t)size; at++) {
-        out[at] = in[at] ^ turned[at & 7];
+    size_t at = words * 8;
+    if ((size_t)size - at >= 4) {
+        uint32_t word;
+        memcpy(&word, in + at, 4);
+        word ^= half;
+        memcpy(out + at, &word, 4);
+        seen |= (uint64_t)word << 32 | word; /* HIGH_BITS are those of a whole word */
+        at += 4;
+    }
+    for (; at < (size_t)size; at++) {
+        out[at] = in[at] ^ turned[at & 3];
         seen |= out[at];
     }
     return seen;

@@ -11,6 +11,7 @@
 #define FIN 0x80
 #define FIN_TEXT 0x81
 #define FIN_BINARY 0x82
+#define FIN_CLOSE 0x88
 #define FIN_PING 0x89
 #define FIN_PONG 0x8A
 #define MAX_CONTROL 125

@@ -13,7 +13,7 @@ have before reading:
 import enum
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from shardws.errors import ProtocolError, UsageError, is_sendable_close_code
 
@@ -32,6 +32,8 @@ class State(enum.IntEnum):
 
 class Cause(enum.Enum):
     """What happens to a session that may end it."""
+
+    __hash__ = object.__hash__  # TABLE is read for each connection; an enumeration's is in Python
 
     PEER = "the peer's close frame arrives"
     PEER_BARE = "the peer's close frame arrives without a code"
@@ -65,6 +67,8 @@ class Row:
 
 _OPEN, _CLOSING, _CLOSED = State.OPEN, State.CLOSING, State.CLOSED
 _NOTHING = Source.NOTHING
+_BARE: Final = Source.BARE
+_PEER: Final = Source.PEER
 
 # (state, cause) -> what follows. A pair that is not here changes nothing.
 TABLE: Final[dict[tuple[State, Cause], Row]] = {
@@ -81,8 +85,7 @@ TABLE: Final[dict[tuple[State, Cause], Row]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """What the application is told of the end of a connection."""
 
     code: int
@@ -104,9 +107,9 @@ def payload_of(sent: Source, code: int, reason: str) -> bytes:
 
     The answer to the peer's frame carries its code, not its reason (RFC 6455 5.5.1).
     """
-    if sent is Source.BARE:
+    if sent is _BARE:
         return b""
-    return pack(code, "" if sent is Source.PEER else reason)
+    return pack(code, "" if sent is _PEER else reason)
 
 
 def unpack(payload: bytes) -> tuple[int, str]:

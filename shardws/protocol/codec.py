@@ -10,14 +10,17 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from shardws.protocol import frames
-from shardws.protocol.frames import Frame, Item, header
+from shardws.protocol.frames import Frame, Head, Item, header
 
 __all__ = [
     "IMPLEMENTATION",
     "Filler",
     "Frame",
+    "Head",
     "Item",
+    "close_payload",
     "continuations",
+    "head",
     "header",
     "join",
     "parse",
@@ -51,6 +54,10 @@ class Implementation(Protocol):
     def continuations(
         self, data: bytes, room: int, start: int = ..., limit: int = ..., /
     ) -> tuple[list[bytes], int, bool]: ...
+    def close_payload(self, data: bytes, /) -> bytes | None: ...
+    def head(
+        self, data: bytes, max_header_bytes: int, max_line_bytes: int, max_headers: int, /
+    ) -> Head | None: ...
     def join(self, frames: list[Frame], /) -> bytes: ...
     def unmask(self, data: bytes, start: int, stop: int, key: bytes, /) -> bytes: ...
 
@@ -80,6 +87,8 @@ implementation: Final = select(os.environ.get("SHARDWS_CODEC", ""))
 IMPLEMENTATION: Final = implementation.IMPLEMENTATION
 parse: Final = implementation.parse
 continuations: Final = implementation.continuations
+close_payload: Final = implementation.close_payload
+head: Final = implementation.head
 join: Final = implementation.join
 unmask: Final = implementation.unmask
 Filler: Final = implementation.Filler

@@ -12,6 +12,9 @@ key, raises UnicodeDecodeError for some hosts, and loses frames that came in the
     421  the host is not allowed             426  no WebSocket upgrade, or not version 13
 
 Answers come as early as the bytes allow, in the order of the bytes.
+
+Most requests are recognised by C (`codec.head`), which takes only what all of this accepts: a rule
+that becomes stricter here becomes so in `_head-inl.h`.
 """
 
 import re
@@ -19,18 +22,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from shardws import hotpath
 from shardws.errors import HandshakeError, StateError
 from shardws.log import shown
-from shardws.protocol import request_head
+from shardws.protocol import codec, request_head
 from shardws.protocol.hosts import Hosts
 from shardws.protocol.origin import Origins
-from shardws.protocol.request import Request, authority_of
+from shardws.protocol.request import OpeningFields, Request, authority_of
 from shardws.protocol.response import accept, parse_headers, refuse, select_protocol
 
 __all__ = [
     "HandshakeConfig",
     "HandshakeReader",
     "Hosts",
+    "OpeningFields",
     "Origins",
     "Request",
     "accept",
@@ -51,6 +56,7 @@ _FIELDS: Final = re.compile(
     re.IGNORECASE,
 )
 _LISTS: Final = frozenset({b"upgrade", b"connection", b"sec-websocket-protocol"})
+make_fields = hotpath.implementation.maker(OpeningFields)
 _EMPTY_LINE: Final = b"\r\n"
 
 IsSecure = Callable[[Request], bool]  # whether the client of a request came by TLS
@@ -77,7 +83,15 @@ class HandshakeReader:
     `is_secure` is asked of a request with an Origin; without it no client came by TLS.
     """
 
-    __slots__ = ("_buffer", "_config", "_is_done", "_is_secure", "_line_end", "_skipped", "rest")
+    __slots__ = (
+        "_buffer",
+        "_config",
+        "_is_secure",
+        "_line_end",
+        "_skipped",
+        "fields",
+        "rest",
+    )
 
     def __init__(self, config: HandshakeConfig, is_secure: IsSecure = _is_never_secure) -> None:
         self._config = config
@@ -85,24 +99,38 @@ class HandshakeReader:
         self._skipped = 0  # bytes of the empty line before the request line
         self._buffer: bytearray | None = None
         self._line_end = -1  # where the request line ends, once it is known and good
-        self._is_done = False
-        self.rest = b""  # after the Request: bytes behind it, the first frames
+        self.fields: OpeningFields | None = None  # after the Request: what decides on it
+        self.rest = b""  # and the bytes behind it, the first frames
 
     def receive(self, data: bytes) -> Request | None:
         """Take bytes; return the Request when its head is complete.
 
         HandshakeError says how to refuse; StateError (211) when the request was complete before.
         """
-        if self._is_done:
+        if self.fields is not None:
             raise StateError("the opening request has been read")
         config = self._config
         if self._buffer is None:
             # The ordinary case: the whole head in the first segment, no buffer.
+            found = codec.head(
+                data, config.max_header_bytes, config.max_line_bytes, config.max_headers
+            )
+            if found is not None:
+                return self._take(data, found)
             match = request_head.HEAD.match(data, 0, config.max_header_bytes)
             if match is not None and match.end(1) + _VERSION_BYTES <= config.max_line_bytes:
                 return self._finish(data, match)
             self._buffer = bytearray()
         return self._collect(self._buffer, data)
+
+    def _take(self, data: bytes, found: codec.Head) -> Request:
+        """Finish with a head that C has read; only who may connect is left to decide."""
+        end, *values = found
+        request, fields = Request(data[:end]), make_fields(*values)
+        self._check_access(request, fields.host, fields.origin)
+        self.fields = fields
+        self.rest = data[end:]
+        return request
 
     def _without_empty_line(self, data: bytes) -> bytes:
         """Drop one empty line in front of the request line (RFC 9112 2.2); 400 for half of one."""
@@ -154,7 +182,6 @@ class HandshakeReader:
 
     def _finish(self, data: bytes, match: re.Match[bytes]) -> Request:
         end = match.end()
-        self._is_done = True
         raw = data[:end]
         target = match[1]
         if not target.startswith(b"/"):
@@ -162,11 +189,11 @@ class HandshakeReader:
         if raw.count(b"\r\n") - 2 > self._config.max_headers:
             raise HandshakeError(431, "too many header lines")
         request = Request(raw)
-        self._check_fields(request, target)
+        self.fields = self._check_fields(request, target)
         self.rest = data[end:]
         return request
 
-    def _check_fields(self, request: Request, target: bytes) -> None:
+    def _check_fields(self, request: Request, target: bytes) -> OpeningFields:
         """Apply the rules of RFC 6455 4.2.1 to a head of good grammar."""
         fields = _collect_fields(request.raw)
         host = fields.get(b"host", b"")
@@ -180,12 +207,15 @@ class HandshakeReader:
             raise HandshakeError(426, "this port speaks WebSocket only", _UPGRADE)
         if fields.get(b"sec-websocket-version") != b"13":
             raise HandshakeError(426, "only WebSocket version 13 is spoken here", _VERSION_13)
-        if not _KEY.fullmatch(fields.get(b"sec-websocket-key", b"")):
+        key = fields.get(b"sec-websocket-key", b"")
+        if not _KEY.fullmatch(key):
             raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")
         if not _PROTOCOLS.fullmatch(fields.get(b"sec-websocket-protocol", b"")):
             raise HandshakeError(400, "malformed Sec-WebSocket-Protocol")
         asked = authority_of(target.decode("latin-1")) or host.decode("latin-1")
-        self._check_access(request, asked, fields.get(b"origin", b"").decode("latin-1"))
+        origin = fields.get(b"origin", b"").decode("latin-1")
+        self._check_access(request, asked, origin)
+        return OpeningFields(asked, origin, key.decode(), request.sub_protocols, request.extensions)
 
     def _check_access(self, request: Request, asked: str, origin: str) -> None:
         """Refuse a host that is not ours, and a page that may not connect."""

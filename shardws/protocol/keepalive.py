@@ -106,6 +106,11 @@ class Keepalive:
     interval: float = 20.0
     timeout: float = 20.0
 
+    @property
+    def least_quiet(self) -> float:
+        """Seconds after a byte in which no ping is due, whoever the peer is."""
+        return self.interval * (1 - JITTER) if self.interval else NEVER.again_at
+
     def step(
         self, now: float, heard: float, ping_at: float, seed: int, ping_from: float = 0.0
     ) -> Step:

@@ -7,7 +7,7 @@ when someone asks (about 1 us). Field values are opaque octets (RFC 9110 5.5) an
 latin-1, which cannot fail and loses nothing.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from shardws.log import redact_query
 
@@ -75,6 +75,16 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {redact_query(self.target)}>"
+
+
+class OpeningFields(NamedTuple):
+    """What decides on a Request: its properties of these names; kept until it is answered."""
+
+    host: str
+    origin: str
+    key: str
+    sub_protocols: str
+    extensions: str
 
 
 def authority_of(target: str) -> str:

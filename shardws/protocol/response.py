@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Final
 
 from shardws.errors import HandshakeError
-from shardws.protocol.request import Request
+from shardws.protocol.request import OpeningFields, Request
 
 Headers = Sequence[tuple[str, str]]
 
@@ -35,7 +35,10 @@ _WITHOUT_BODY: Final = frozenset({204, 205, 304})
 
 
 def accept(
-    request: Request, protocol: str = "", extensions: str = "", headers: str | Headers = ()
+    request: Request | OpeningFields,
+    protocol: str = "",
+    extensions: str = "",
+    headers: str | Headers = (),
 ) -> bytes:
     """Return the 101 answer; ValueError for a header or protocol that cannot be sent."""
     token = hashlib.sha1(request.key.encode() + _GUID, usedforsecurity=False).digest()
@@ -89,7 +92,7 @@ def parse_headers(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(headers)
 
 
-def select_protocol(request: Request, left: str) -> str:
+def select_protocol(request: Request | OpeningFields, left: str) -> str:
     """Return the sub-protocol to confirm: the only one left of the offer, else "".
 
     `left` is what a handler made of `request.sub_protocols`. Several elements, or one that was not

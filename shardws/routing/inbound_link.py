@@ -1,7 +1,9 @@
 """The accepted end of a peer's link: who the peer is, and its messages.
 
 Owns the check of the peer and the count of its countable messages; passes messages to the receiver.
-Nothing is ever written here: replies are sent on the link dialed in the other direction.
+Nothing is ever written here: replies are sent on the link dialed in the other direction. What one
+read brought is handled at once: a link holds less than a read of uvloop takes (unix.SEND_BUFFER),
+which bounds what a peer that floods its link takes of a turn of the loop.
 
 A peer has `HELLO_SECONDS` to send HELLO and START. It must run under our own user id (SO_PEERCRED),
 be the process it claims to be, and know the boot nonce of this server. Any error, now or later,
@@ -12,8 +14,8 @@ import asyncio
 from typing import Any, Final, Protocol, cast
 
 from shardws.errors import WireError
+from shardws.routing.link_decoder import LinkDecoder
 from shardws.routing.unix import credentials
-from shardws.wire.codec import Decoder
 from shardws.wire.messages import ADMIN, HELLO, SHARD, START
 
 HELLO_SECONDS: Final = 5.0
@@ -55,7 +57,7 @@ class InboundLink(asyncio.Protocol):
         self._owner = owner
         self._receiver = receiver
         self._loop = loop
-        self._decoder = Decoder(frame_limit, SHARD | ADMIN)
+        self._decoder = LinkDecoder(frame_limit, SHARD | ADMIN)
         self._transport: asyncio.Transport | None = None
         self._is_refused = False
         self._deadline: asyncio.TimerHandle | None = None

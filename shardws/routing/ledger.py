@@ -10,15 +10,20 @@ came before: what is confirmed and not reported was queued.
 
 A failure that arrives while nobody waits fires an event immediately; a later await returns it
 again, as long as the failure is among the last `KEPT` ones. Older messages are UNREACHABLE, the
-only outcome that means "it may or may not have arrived".
+only outcome that means "it may or may not have arrived". Counting, and keeping a watcher, come with
+every message and are in the base class (`links`).
+
+Messages to many have no number, since their outcome is that of the hand-over. They are counted:
+each SYNC covers those before it, and each SYNCED answers the oldest SYNC.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from shardws.outcomes import Outcome, SendOutcome, Watcher
+from shardws.routing.links import Numbers
 
 KEPT: Final = 16_384
 SYNC_EVERY: Final = 1024  # unconfirmed messages after which a confirmation is requested
@@ -26,26 +31,25 @@ SYNC_EVERY: Final = 1024  # unconfirmed messages after which a confirmation is r
 Future = asyncio.Future[Outcome]
 
 
-class Ledger:
+class Ledger(Numbers):
     """Numbers, failures and waiters of one link."""
 
     __slots__ = (
-        "_failures",
-        "_forgotten",
+        "_fanouts_asked",
+        "_fanouts_confirmed",
         "_make_future",
         "_now",
         "_on_wait",
         "_outcome_when_down",
         "_progress_at",
+        "_syncs",
         "_waiters",
         "_wanted",
-        "_watchers",
-        "asked",
-        "confirmed",
-        "first",
-        "is_down",
-        "last",
+        "_wants_all",
+        "fanouts",
     )
+
+    _failures: OrderedDict[int, Outcome]
 
     def __init__(
         self,
@@ -55,9 +59,7 @@ class Ledger:
         on_wait: Callable[[], None],
     ) -> None:
         self.first = first
-        self.last = first - 1  # the newest message
-        self.asked = first - 1  # the newest one a SYNC stands behind
-        self.confirmed = first - 1  # the newest one a SYNCED was for
+        self.last = self.asked = self.confirmed = first - 1
         self.is_down = False
         self._outcome_when_down: Outcome | None = None  # of messages without a known one
         self._make_future = make_future
@@ -65,15 +67,42 @@ class Ledger:
         self._on_wait = on_wait  # called when a SYNC has become due
         self._wanted = first - 1  # the newest message that is awaited
         self._waiters: dict[int, list[Future]] = {}
-        self._watchers: dict[int, Watcher] = {}  # rising numbers; bounded by SYNC_EVERY and queue
-        self._failures: OrderedDict[int, Outcome] = OrderedDict()  # in the order of their coming
-        self._forgotten = 0  # the highest number among failures no longer kept
+        self._watchers = {}
+        self._failures = OrderedDict()
+        self._forgotten = 0
         self._progress_at = 0.0
+        self.fanouts = self._fanouts_asked = self._fanouts_confirmed = 0  # messages to many
+        self._syncs: deque[int] = deque()  # unanswered: the messages to many before each
+        self._wants_all = False
 
     @property
     def wants_sync(self) -> bool:
         """Whether a SYNC is due: somebody waits for it, or many messages are unconfirmed."""
-        return self._wanted > self.asked or self.last - self.asked >= SYNC_EVERY
+        is_awaited = self._wants_all or self._wanted > self.asked
+        return is_awaited or self.last - self.asked >= SYNC_EVERY
+
+    def ask(self) -> int:
+        """Note that a SYNC leaves now; return the number for it."""
+        self.asked = self.last
+        self._fanouts_asked = self.fanouts
+        self._syncs.append(self.fanouts)
+        self._wants_all = False
+        return self.last
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether there are messages that no SYNC stands behind."""
+        return self.last > self.asked or self.fanouts > self._fanouts_asked
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether each SYNC was answered."""
+        return not self._syncs
+
+    @property
+    def fanouts_in_doubt(self) -> int:
+        """How many messages to many were taken and are not confirmed."""
+        return self.fanouts - self._fanouts_confirmed
 
     def outcome(self, number: int) -> Outcome | None:
         """Return the outcome of a message; None while it is unknown."""
@@ -99,19 +128,11 @@ class Ledger:
 
     def want_all(self) -> None:
         """Request a SYNC after the last message, though nobody waits for it."""
-        self._wanted = self.last
+        self._wants_all = True
         self._on_wait()
 
-    def watch(self, number: int, watcher: Watcher) -> None:
-        """Call `watcher` if a message fails: immediately when that is known already."""
-        if (
-            number > self.confirmed
-            and number > self._forgotten
-            and number not in self._failures
-            and not self.is_down
-        ):
-            self._watchers[number] = watcher
-            return
+    def watch_slowly(self, number: int, watcher: Watcher) -> None:
+        """Call `watcher` at once if a message of which something is known has failed."""
         outcome = self.outcome(number)
         if outcome is not None and not outcome.is_success:
             watcher(outcome)
@@ -129,6 +150,8 @@ class Ledger:
 
     def confirm(self, number: int) -> None:
         """Take a SYNCED: whatever failed up to `number` has been reported."""
+        if self._syncs and self.first - 1 <= number <= self.asked:  # not one of an older link
+            self._fanouts_confirmed = self._syncs.popleft()
         if self.is_down or not self.confirmed < number <= self.asked:
             return
         self.confirmed = number

@@ -33,7 +33,7 @@ from shardws.routing.identity import (
 from shardws.routing.inbound_link import InboundLink, MessageReceiver
 from shardws.routing.mesh_socket import MeshSocket
 from shardws.routing.outbound_link import OutboundLink
-from shardws.stats import LINK_BYTES, SENDS_FAILED, Stats, Words
+from shardws.stats import LINK_BYTES, LOST_FANOUTS, SENDS_FAILED, Stats, Words
 from shardws.wire.codec import encode
 from shardws.wire.messages import HELLO, START, VERSION, Peer
 
@@ -243,7 +243,16 @@ class Mesh:
             self.row[SENDS_FAILED] += lost
             self._sink.sends_lost(lost)
         if is_wanted and not self._is_closing:
+            if link.up_at:  # else they are among `handovers`
+                self._tell_fanouts(link, reason)
             self._redial(link)
+
+    def _tell_fanouts(self, link: OutboundLink, reason: str) -> None:
+        """Count the messages to many of which nobody knows whether the peer got them."""
+        if many := link.ledger.fanouts_in_doubt:
+            self.row[LOST_FANOUTS] += many
+            text = "link to %s: %s; %d messages to many in doubt"
+            self.log.warning(text, describe(link.incarnation), reason, many)
 
     def _redial(self, link: OutboundLink) -> None:
         is_stable = bool(link.up_at) and self.loop.time() - link.up_at >= STABLE_SECONDS

@@ -1,8 +1,9 @@
 """One link to one peer: what this shard sends to it, and the replies it gives it.
 
-Owns the queue of a link, its bound and its flow; the mesh decides which peers there are. A link is
-one connection to one process: it is DIALING (messages queue up), then UP, then down for good; the
-mesh replaces it with another one.
+Owns the bound of a link's queue and its flow; the mesh decides which peers there are. The queue,
+and `deliver`, which puts a message for one connection into it, are the base class (`links`). A link
+is one connection to one process: it is DIALING (messages queue up), then UP, then down for good;
+the mesh replaces it with another one.
 
 Facts to have before reading:
 - All messages of one loop turn go out in one write. There is no timer: a lone message goes out at
@@ -25,12 +26,12 @@ from shardws.interfaces import RoutingSink
 from shardws.outcomes import FailedSend, Outcome, SendOutcome
 from shardws.routing.handover import Handover, end_all
 from shardws.routing.ledger import Ledger, PendingSend
+from shardws.routing.links import Queue
 from shardws.routing.tail import Tail
 from shardws.stats import LINKS_OUT, Words
-from shardws.wire.codec import DELIVER_FIXED, DELIVER_HEAD, HEADER, encode, pack_deliver
-from shardws.wire.messages import DELIVER, GOODBYE, SYNC
+from shardws.wire.codec import HEADER, encode
+from shardws.wire.messages import GOODBYE, SYNC
 
-HEAD: Final = DELIVER_HEAD.size
 REPLY_HEAD: Final = 64  # bytes at most before the content of a REPLY
 MAX_REFUSED: Final = 16_384  # ids that are reported ready after a FULL of the link itself
 
@@ -43,8 +44,10 @@ class OutboundLinkOwner(Protocol):
     def link_down(self, link: "OutboundLink", reason: str) -> None: ...
 
 
-class OutboundLink(asyncio.Protocol):
+class OutboundLink(Queue, asyncio.Protocol):
     """The link to one process; see the module docstring."""
+
+    ledger: Ledger
 
     def __init__(
         self,
@@ -60,10 +63,10 @@ class OutboundLink(asyncio.Protocol):
         backoff: float = 0.0,
         is_given_up: bool = False,
     ) -> None:
+        super().__init__(Ledger(first, loop.create_future, loop.time, self.wake), PendingSend)
         self._owner = owner
         self._sink = sink
         self.incarnation = incarnation
-        self.ledger = Ledger(first, loop.create_future, loop.time, self._wake)
         self.backoff = backoff  # seconds to wait before the next dial
         self.up_at = 0.0
         self.is_up = False
@@ -79,52 +82,34 @@ class OutboundLink(asyncio.Protocol):
         self._frame_limit = frame_limit
         self._transport: asyncio.Transport | None = None  # None when nothing may be written
         self._leaving: asyncio.Transport | None = None  # still being flushed after leave()
-        self._parts: list[bytes] = []
-        self._bytes = 0  # in _parts
-        # How far _bytes may grow without a full check of the bound.
-        self._room = -1 if is_given_up else min(high_mark, frame_limit)
+        self.room = -1 if is_given_up else min(high_mark, frame_limit)
         self._is_paused = False
-        self._flush_comes = True  # connection_made brings the first one
+        self.flush_comes = True  # connection_made brings the first one
         self._tail = Tail(loop, self.ledger)
 
     # -- what is sent ------------------------------------------------------------------------
 
-    def deliver(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome:
-        """Queue one message for a connection of the peer; the hot path of a remote send."""
-        size = len(payload)
-        total = self._bytes + size + HEAD
-        if total > self._room and not self._has_room(size + HEAD):
-            return self._refuse(connection_id)
-        self._parts.append(
-            pack_deliver(size + DELIVER_FIXED, DELIVER, connection_id, kind) + payload
-        )
-        self._bytes = total
-        ledger = self.ledger
-        ledger.last = number = ledger.last + 1
-        if not self._flush_comes:
-            self._wake()
-        return PendingSend(ledger, number)
-
     def count(self, connection_id: int, frame: bytes) -> SendOutcome:
         """Queue another countable message: CLOSE, GROUP_JOIN, GROUP_LEAVE."""
         if not self.offer(frame):
-            return self._refuse(connection_id)
+            return self.refuse(connection_id)
         self.ledger.last += 1
         return PendingSend(self.ledger, self.ledger.last)
 
-    def offer(self, frame: bytes) -> bool:
-        """Queue a message that is not countable; False when it cannot be: see `refusal`."""
-        if self._bytes + len(frame) > self._room and not self._has_room(len(frame)):
+    def offer(self, frame: bytes, fanouts: int = 0) -> bool:
+        """Queue a message without a number; False when it cannot be: see `refusal`."""
+        if self.waiting + len(frame) > self.room and not self.has_room(len(frame)):
             return False
-        self._append(frame)
+        self.ledger.fanouts += fanouts  # 1 for a message to many
+        self.put(frame)
         return True
 
     def reply(self, frame: bytes) -> None:
         """Queue what must not be lost: replies, and news of groups."""
         if self.is_down:
             return
-        self._append(frame)
-        if self._bytes > 2 * self._high_mark and self.queued > 2 * self._high_mark:
+        self.put(frame)
+        if self.waiting > 2 * self._high_mark and self.queued > 2 * self._high_mark:
             self.abort("it does not read its replies")
 
     @property
@@ -135,7 +120,7 @@ class OutboundLink(asyncio.Protocol):
     @property
     def queued(self) -> int:
         """Bytes waiting here and in the transport."""
-        return self._bytes + self._in_transport
+        return self.waiting + self._in_transport
 
     # -- the queue ---------------------------------------------------------------------------
 
@@ -143,13 +128,7 @@ class OutboundLink(asyncio.Protocol):
     def _in_transport(self) -> int:
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
-    def _append(self, frame: bytes) -> None:
-        self._parts.append(frame)
-        self._bytes += len(frame)
-        if not self._flush_comes:
-            self._wake()
-
-    def _has_room(self, size: int) -> bool:
+    def has_room(self, size: int) -> bool:
         """Check the bound in full; UsageError (213) for a message that no link can carry."""
         if size - HEADER.size > self._frame_limit:
             raise UsageError(
@@ -160,8 +139,8 @@ class OutboundLink(asyncio.Protocol):
         if self.is_down or self.is_given_up:
             return False
         in_transport = self._in_transport
-        self._room = min(self._high_mark - in_transport, self._frame_limit)
-        queued = self._bytes + in_transport
+        self.room = min(self._high_mark - in_transport, self._frame_limit)
+        queued = self.waiting + in_transport
         return queued == 0 or queued + size <= self._high_mark
 
     @property
@@ -170,15 +149,15 @@ class OutboundLink(asyncio.Protocol):
         is_unreachable = self.is_down or self.is_given_up
         return Outcome.UNREACHABLE if is_unreachable else Outcome.FULL
 
-    def _refuse(self, connection_id: int) -> SendOutcome:
+    def refuse(self, connection_id: int) -> SendOutcome:
         outcome = self.refusal
         if outcome is Outcome.FULL and len(self.refused) < MAX_REFUSED:
             self.refused[connection_id] = None
         return FailedSend(connection_id, outcome, self._sink.send_failed)
 
-    def _wake(self) -> None:
-        if not self._flush_comes:
-            self._flush_comes = True
+    def wake(self) -> None:
+        if not self.flush_comes:
+            self.flush_comes = True
             self._owner.flush_soon(self)
 
     def flush(self) -> None:
@@ -186,20 +165,17 @@ class OutboundLink(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._is_paused or transport.is_closing():
             return  # connection_made, resume_writing or connection_lost comes next
-        self._flush_comes = False
+        self.flush_comes = True  # this one, also of a SYNC
         ledger = self.ledger
         if ledger.wants_sync:
-            self._parts.append(encode(SYNC, ledger.last))
-            ledger.asked = ledger.last
-        if self._parts:
-            self._row[LINKS_OUT] += len(self._parts)
-            data = b"".join(self._parts)
-            self._parts.clear()
-            self._bytes = 0
-            transport.write(data)
+            self.put(encode(SYNC, ledger.ask()))
+        self.flush_comes = False
+        if self.waiting:
+            self._row[LINKS_OUT] += self.frames
+            transport.write(self.take())
         self._tail.flushed()
         if not self._is_paused:
-            self._room = min(self._high_mark, self._frame_limit)
+            self.room = min(self._high_mark, self._frame_limit)
             if self.refused:
                 self._tell_ready()
 
@@ -227,7 +203,7 @@ class OutboundLink(asyncio.Protocol):
         self._leaving = self._transport
         if self._leaving is not None:
             self._is_paused = False
-            self._parts.append(encode(GOODBYE))
+            self.put(encode(GOODBYE))
             self.flush()
             self._leaving.close()
         self._down("this shard ends")
@@ -250,14 +226,13 @@ class OutboundLink(asyncio.Protocol):
             return
         is_connected = self._transport is not None
         self.is_down, self.is_up = True, False
-        self._flush_comes = True  # nothing is flushed any more
+        self.flush_comes = True  # nothing is flushed any more
         self._transport = None
         if not is_connected:
             self._set_closed()
         self._tail.cancel()
-        self._parts.clear()
-        self._bytes = 0
-        self._room = -1
+        self.take()  # to drop it
+        self.room = -1
         self._owner.link_down(self, reason)
 
     def _set_closed(self) -> None:
@@ -276,7 +251,7 @@ class OutboundLink(asyncio.Protocol):
         self.is_up = True
         self.is_given_up = False
         self.up_at = self._loop.time()
-        self._parts.insert(0, self._owner.greeting(self))
+        self.put_first(self._owner.greeting(self))
         self.flush()
         end_all(self.handovers, is_lost=False)
 
@@ -285,8 +260,8 @@ class OutboundLink(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._is_paused = True
-        self._flush_comes = True
-        self._room = 0  # the next message checks what the transport holds
+        self.flush_comes = True
+        self.room = 0  # the next message checks what the transport holds
 
     def resume_writing(self) -> None:
         self._is_paused = False

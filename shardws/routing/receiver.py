@@ -1,7 +1,7 @@
 """Handles the messages that arrive from other shards.
 
 Owns the handling of each message on a link and the list of peers waiting for a connection here to
-drain. One method per message; DELIVER is handled in the loop itself.
+drain. One method per message; DELIVERs come in runs, which `links` gives to their connections.
 
 A failure of a countable message is reported by its number, a success is not; the reply to SYNC
 follows the reports on everything before it (routing.ledger).
@@ -12,10 +12,13 @@ from typing import Any, Final
 
 from shardws.errors import UsageError, WireError
 from shardws.interfaces import RoutingSink
-from shardws.outcomes import Outcome, SendOutcome
+from shardws.outcomes import GONE, QUEUED, Outcome, SendOutcome
+from shardws.routing.announcements import Announcements
 from shardws.routing.fanout import Fanout
 from shardws.routing.groups import Groups, Interest
 from shardws.routing.inbound_link import InboundLink
+from shardws.routing.link_decoder import RUN
+from shardws.routing.links import Run
 from shardws.routing.mesh import Mesh
 from shardws.routing.queries import Queries
 from shardws.routing.registry import Registry
@@ -25,7 +28,6 @@ from shardws.wire.codec import encode
 from shardws.wire.messages import (
     BROADCAST,
     CLOSE,
-    DELIVER,
     DELIVER_FORMATTED,
     GOODBYE,
     GROUP_JOIN,
@@ -67,9 +69,11 @@ class Receiver:
         self._fanout = fanout
         self._queries = queries
         self._sink = sink
+        self._announcements = Announcements(mesh.loop, mesh.links)
         self.streams = Streams(mesh.loop, registry, self._send_reply, self._note_full, sink)
         self._full: dict[int, set[int]] = {}  # connection id -> peers that were told FULL
         self._methods: dict[int, Callable[..., None]] = {
+            RUN: self._deliver,
             DELIVER_FORMATTED: self._deliver_formatted,
             CLOSE: self._close,
             GROUP_JOIN: self._join,
@@ -93,29 +97,29 @@ class Receiver:
     def receive(self, inbound: InboundLink, messages: list[tuple[Any, ...]]) -> None:
         """Handle messages in order; WireError for one that does not belong on a link."""
         self._mesh.row[LINKS_IN] += len(messages)
-        get = self._registry.get
         for message in messages:
-            if message[0] == DELIVER:
-                inbound.count += 1
-                _, connection_id, kind, payload = message
-                connection = get(connection_id)
-                if connection is None:
-                    self._fail(inbound, connection_id, Outcome.GONE)
-                    continue
-                try:
-                    outcome = connection.send(kind, payload).outcome
-                except UsageError as error:
-                    self._refused(inbound, connection_id, error)
-                    continue
-                if outcome:  # QUEUED is 0
-                    self._fail(inbound, connection_id, outcome)
-            else:
-                method = self._methods.get(message[0])
-                if method is None:
-                    raise WireError(f"message {message[0]} does not belong on a link")
-                method(inbound, *message[1:])
+            method = self._methods.get(message[0])
+            if method is None:
+                raise WireError(f"message {message[0]} does not belong on a link")
+            method(inbound, *message[1:])
 
     # -- countable messages ------------------------------------------------------------------
+
+    def _deliver(self, inbound: InboundLink, run: Run) -> None:
+        """Give each message of a run to its connection."""
+        self._mesh.row[LINKS_IN] += run.size - 1  # it was counted as one
+        before, connections = inbound.count, self._registry.by_id
+        while True:
+            try:
+                send = run.deliver(connections, QUEUED, GONE)
+            except UsageError as error:
+                inbound.count = before + run.done
+                self._refused(inbound, run.connection_id, error)
+            else:
+                inbound.count = before + run.done
+                if send is None:
+                    return
+                self._settle(inbound, run.connection_id, send)
 
     def _deliver_formatted(self, inbound: InboundLink, connection_id: int, payload: bytes) -> None:
         inbound.count += 1
@@ -191,11 +195,8 @@ class Receiver:
     # -- to many -----------------------------------------------------------------------------
 
     def _publish(self, inbound: InboundLink, kind: int, group: str, payload: bytes) -> None:
-        if self._fanout.publish(group, kind, payload):
-            return
-        link = self._mesh.links.get(inbound.incarnation)
-        if link is not None and link.is_up:  # one that is not up yet begins with `news`
-            link.reply(encode(INTEREST, False, group))
+        if not self._fanout.publish(group, kind, payload):
+            self._announcements.has_none_for(group, inbound.incarnation)
 
     def _broadcast(self, inbound: InboundLink, kind: int, payload: bytes) -> None:
         self._fanout.broadcast(kind, payload)
@@ -210,11 +211,11 @@ class Receiver:
         self._interest.hear(inbound.incarnation)
 
     def announce(self, group: str, *, is_wanted: bool) -> None:
-        """Tell all peers that the first member of a group joined here, or the last one left."""
-        frame = encode(INTEREST, is_wanted, group)
-        for link in list(self._mesh.links.values()):
-            if link.is_up:  # one that is not yet up begins with `news`
-                link.reply(frame)
+        """Note that the first member of a group joined here, or the last one left."""
+        if is_wanted:
+            self._announcements.has_members(group)
+        else:
+            self._announcements.has_none(group)
 
     # -- replies -----------------------------------------------------------------------------
 
@@ -268,12 +269,12 @@ class Receiver:
 
     def forget(self, connection_id: int) -> None:
         """A connection here is over: peers that wait for it learn so by their next send."""
-        self.drained(connection_id)
+        if self._full:
+            self.drained(connection_id)
 
     def news(self) -> list[bytes]:
         """Return what a new link must say first: the groups that have members here."""
-        groups = [encode(INTEREST, True, group) for group in self._groups.names()]
-        return [*groups, encode(NEWS_TOLD)]
+        return self._announcements.news(self._groups.names())
 
     def peer_lost(self, incarnation: int) -> None:
         """The link of a peer is closed: a new one announces its interests again."""

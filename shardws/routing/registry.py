@@ -13,25 +13,25 @@ from shardws.interfaces import Recipient
 class Registry:
     """ConnectionId to connection, for what lives here."""
 
-    __slots__ = ("_by_id", "get")
+    __slots__ = ("by_id", "get")
 
     def __init__(self) -> None:
-        self._by_id: dict[int, Recipient] = {}
-        self.get: Callable[[int], Recipient | None] = self._by_id.get
+        self.by_id: dict[int, Recipient] = {}  # changed here alone; routing.links looks ids up
+        self.get: Callable[[int], Recipient | None] = self.by_id.get
 
     def add(self, recipient: Recipient) -> None:
         """Enter a connection; ValueError when its id is taken."""
-        if self._by_id.setdefault(recipient.id, recipient) is not recipient:
+        if self.by_id.setdefault(recipient.id, recipient) is not recipient:
             raise ValueError(f"connection id {recipient.id} is taken")
 
     def remove(self, recipient: Recipient) -> None:
         """Take a connection out; nothing happens when it is not there."""
-        if self._by_id.get(recipient.id) is recipient:
-            del self._by_id[recipient.id]
+        if self.by_id.get(recipient.id) is recipient:
+            del self.by_id[recipient.id]
 
     def snapshot(self) -> list[Recipient]:
         """Return a snapshot of all connections: some may come and go during the iteration."""
-        return list(self._by_id.values())
+        return list(self.by_id.values())
 
     def newest(self, count: int, after: int = 0) -> list[Recipient]:
         """Return at most `count` connections, the last entered first, without a copy of all.
@@ -39,8 +39,8 @@ class Registry:
         With `after`, those that entered before that id. If it has gone, those below it: nearly the
         same, since ids rise, but one whose opening was decided late is entered after later ones.
         """
-        newest = iter(reversed(self._by_id.values()))
-        if after in self._by_id:
+        newest = iter(reversed(self.by_id.values()))
+        if after in self.by_id:
             for recipient in newest:
                 if recipient.id == after:
                     break
@@ -49,7 +49,7 @@ class Registry:
         return list(islice(newest, count))
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._by_id)
+        return iter(self.by_id)
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self.by_id)

@@ -3,6 +3,8 @@
 Owns this decision. An id says where its connection lives: one look-up in the registry, one in the
 mesh's links, and otherwise the outcome is GONE or UNREACHABLE.
 
+`send` itself is in the base class (`routing.links`), which gives `send_slowly` what is unusual.
+
 Order is kept per sending shard and connection. At most once: nothing is resent automatically.
 
 Outcomes of `publish` and `broadcast` are about the hand-over to the shards: QUEUED when the link of
@@ -24,6 +26,7 @@ from shardws.routing.fanout import Fanout, Share
 from shardws.routing.groups import Groups, Interest, check_name
 from shardws.routing.handover import Handover
 from shardws.routing.identity import ADMIN_SLOT, node_slot_of, slot_of
+from shardws.routing.links import Route
 from shardws.routing.mesh import Mesh
 from shardws.routing.outbound_link import OutboundLink
 from shardws.routing.queries import UNREACHABLE_CODE, Queries
@@ -45,7 +48,7 @@ MAX_REASON_BYTES: Final = 123  # RFC 6455 5.5: 125 of a control frame, less the 
 QUERY_SECONDS: Final = 5.0
 
 
-class Router:
+class Router(Route):
     """Knows how to reach a ConnectionId.
 
     `share(recipients, kind, payload)` sends one message to many and returns those that are full.
@@ -59,9 +62,9 @@ class Router:
         share: Share,
         remote: Remote | None = None,
     ) -> None:
+        super().__init__(registry.by_id, mesh.links)
         self.mesh = mesh
         self.registry = registry
-        self._get = registry.get
         self._links = mesh.links
         self._sink = sink
         self._remote = remote
@@ -82,8 +85,9 @@ class Router:
 
     def forget(self, connection: Recipient) -> None:
         """Drop a connection's groups and the peers waiting for it; its record may stay a while."""
-        for group in self._groups.leave_all(connection):
-            self.receiver.announce(group, is_wanted=False)
+        if connection.groups:
+            for group in self._groups.leave_all(connection):
+                self.receiver.announce(group, is_wanted=False)
         self.receiver.forget(connection.id)
 
     def on_drained(self, connection: Recipient) -> None:
@@ -92,18 +96,14 @@ class Router:
 
     # -- to one connection -------------------------------------------------------------------
 
-    def send(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome:
-        """Send one message (kind 1 text, 2 binary) or control frame (9 ping, 10 pong).
+    @property
+    def direct(self) -> dict[int, Recipient] | None:
+        """The connections to which `send` is their own `send`, None when it is more than that."""
+        return self.registry.by_id
 
-        Never raises for a connection that is not there. UsageError (213) for another kind, and for
-        a payload above what a link can carry.
-        """
-        try:
-            connection = self._get(connection_id)
-            if connection is None:
-                link = self._links.get(connection_id >> GENERATION_SHIFT)
-        except TypeError:
-            return self._failed(0, Outcome.GONE)
+    def send_slowly(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome:
+        """Send what the base class does not: to an odd id, of an odd kind, or to nowhere."""
+        connection, link = self._find(connection_id)
         if connection is not None:
             return connection.send(kind, payload)
         if kind not in DATA_FORMATS:
@@ -155,7 +155,7 @@ class Router:
 
     def _find(self, connection_id: int) -> tuple[Recipient | None, OutboundLink | None]:
         try:
-            connection = self._get(connection_id)
+            connection = self.registry.get(connection_id)
             if connection is not None:
                 return connection, None
             return None, self._links.get(connection_id >> GENERATION_SHIFT)
@@ -235,7 +235,7 @@ class Router:
         return outcome
 
     def _offer(self, links: list[OutboundLink], frame: bytes) -> SendOutcome:
-        missed = [link.refusal for link in links if not link.offer(frame)]
+        missed = [link.refusal for link in links if not link.offer(frame, fanouts=1)]
         if missed:
             return self._failed(0, max(missed))  # UNREACHABLE is above FULL
         dialed = [link for link in links if not link.is_up]

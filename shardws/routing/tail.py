@@ -26,14 +26,14 @@ class Tail:
 
     def flushed(self) -> None:
         """Messages were written that no SYNC may follow."""
-        if self._timer is None and self._ledger.last > self._ledger.asked:
+        if self._timer is None and self._ledger.has_tail:
             self._timer = self._loop.call_later(TAIL_SECONDS, self.confirm)
 
     def confirm(self) -> None:
         """Ask now, or later while another reply is pending."""
         self._timer = None
         ledger = self._ledger
-        if ledger.asked == ledger.confirmed < ledger.last:
+        if ledger.is_confirmed and ledger.has_tail:
             ledger.want_all()
         else:
             self.flushed()

@@ -13,6 +13,10 @@ from typing import Any, Final
 from shardws.errors import StartError, WireError
 
 LISTEN_BACKLOG: Final = 1024
+# Linux doubles it, to its own default. uvloop reads 250 KiB at once, and again in the same turn of
+# the loop when that was filled: a link that holds less leaves the loop to the clients after one
+# read, however fast its peer writes.
+SEND_BUFFER: Final = 106_496  # bytes
 CREDENTIALS: Final = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 
 
@@ -51,6 +55,7 @@ def dial(path: str, pid: int | None) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         # On a Unix socket this connects or fails at once, EAGAIN for a full backlog included.
         sock.connect(path)
         found, uid = credentials(sock)

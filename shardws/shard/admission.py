@@ -93,6 +93,7 @@ class Admission:
         self._limit = settings[table.MAX_CONNECTIONS]
         trusted: tuple[str, ...] = settings[table.TRUSTED_PROXIES]
         self._trusted = Networks(trusted)
+        self.has_proxies = bool(self._trusted)
         self._proxy_versions = settings[table.PROXY_PROTOCOL]
         if self._proxy_versions != NO_PROXY and not self._trusted:
             self._log.warning("ProxyProtocol has no effect: TrustedProxies is empty")
@@ -178,11 +179,11 @@ class Admission:
 
     def lost(self, connection: Connection) -> None:
         """Stop counting a TCP connection that ended."""
-        place = _place_of(connection)
-        if place == COUNTED:
+        extras = connection.extras
+        if extras is None or extras.place == COUNTED:
             self._row[CONNECTIONS] -= 1
         else:
-            self._uncounted[place] -= 1
+            self._uncounted[extras.place] -= 1
 
     def moved(self) -> None:
         """Stop counting a connection that went to another process."""
@@ -262,9 +263,6 @@ class Admission:
 
     def identify(self, connection: Connection, request: Request, then: Verdict) -> None:
         """Find the client behind a proxy; `then` is told whether it may connect."""
-        if not self._trusted:
-            then(connection, True)
-            return
         peer = connection.remote_host
         host, port = forwarded_client(request.headers_text, peer, self._trusted)
         if host != peer:
@@ -277,7 +275,7 @@ class Admission:
 
     def is_secure(self, connection: Connection, request: Request, *, has_tls: bool) -> bool:
         """Tell whether the client came by TLS, to this server or to a trusted proxy before it."""
-        if not self._trusted:
+        if not self.has_proxies:
             return has_tls
         told = forwarded_scheme(request.headers_text, connection.remote_host, self._trusted)
         return told == "https" if told else has_tls

@@ -45,6 +45,10 @@ class BlockingRouter(Router):
         super().__init__(*arguments)
         self._turner = turner
 
+    @property
+    def direct(self) -> None:
+        """None: a send may have to wait."""
+
     def send(self, connection_id: int, kind: int, payload: bytes) -> SendOutcome:
         connection = self._blocks(connection_id)
         if connection is None:

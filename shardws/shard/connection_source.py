@@ -39,7 +39,7 @@ class ListeningSocket:
 
     def open(self, shard: Shard) -> Intake:
         """Return what accepts on the socket."""
-        return Listener(shard.make_connection, self.sock, shard.log, pump=shard.plain_pump)
+        return Listener(shard.make_connection, self.sock, shard.log, pump=shard.pump)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +52,4 @@ class HandoffSocket:
     def open(self, shard: Shard) -> Intake:
         """Return what receives the sockets from the pair."""
         dropped = shard.admission.dropped
-        return Receiver(shard.make_connection, self.sock, self.port, dropped, shard.plain_pump)
+        return Receiver(shard.make_connection, self.sock, self.port, dropped, shard.pump)

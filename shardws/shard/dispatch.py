@@ -27,6 +27,9 @@ from shardws.shard.turns import Turns
 from shardws.stats import PROTOCOL_ERRORS, Words
 
 make_data_in = hotpath.implementation.maker(DataIn)
+make_connected = hotpath.implementation.maker(events.Connected)
+make_ready_to_send = hotpath.implementation.maker(events.ReadyToSend)
+make_disconnected = hotpath.implementation.maker(events.Disconnected)
 
 D = TypeVar("D", bound=events.Decision)
 
@@ -120,6 +123,14 @@ class Dispatcher:
 
     # -- any event -------------------------------------------------------------------------
 
+    def opened(self, connection: Connection) -> None:
+        """Fire Connected, and the ReadyToSend of a new connection."""
+        self.fire(connection, "on_connected", make_connected(connection.id))
+        # An event that has to wait is for the handler that is there when its turn comes.
+        is_now = self.is_direct and not connection.holds
+        if not is_now or self.handlers.on_ready_to_send is not None:
+            self.fire(connection, "on_ready_to_send", make_ready_to_send(connection.id))
+
     def fire(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler for `event`, or let it wait for the one before it."""
         if connection.holds & ~HOLD_APPLICATION:
@@ -146,25 +157,20 @@ class Dispatcher:
 
     def run(self, connection: Connection, name: str, event: Any) -> None:
         """Run the handler now; a coroutine it returns becomes this connection's task."""
-        if name == "on_disconnected":
+        is_end = name == "on_disconnected"
+        if is_end:
             self._ended(connection)
-            self._call(connection, name, event)
-            if connection.task is None:
-                self._forget(connection)
-        else:
-            self._call(connection, name, event)
-
-    def _call(self, connection: Connection, name: str, event: Any) -> None:
         handler = getattr(self.handlers, name)
-        if handler is None:
-            return
-        try:
-            result = handler(event)
-        except self.faults as error:
-            self.handler_failed(connection, name, error)
-            return
-        if result is not None:
-            self.start(connection, name, result)
+        if handler is not None:
+            try:
+                result = handler(event)
+            except self.faults as error:
+                self.handler_failed(connection, name, error)
+            else:
+                if result is not None:
+                    self.start(connection, name, result)
+        if is_end and connection.task is None:
+            self._forget(connection)
 
     def hold(self, connection: Connection, name: str, event: Any) -> None:
         """Let an event wait until the connection is released."""
@@ -283,24 +289,32 @@ class Dispatcher:
     def lost(self, connection: Connection, ending: Ending | None) -> None:
         """Fire Disconnected, once and last; the record goes when its handler is done."""
         if ending is not None and connection.was_opened:
-            if ending.error is not None:
-                self.row[PROTOCOL_ERRORS] += 1
-                self._reports.ended(connection, "broke the protocol", ending)
-                self.error(connection.id, ending.error.code, ending.error.description)
-            elif ending.code == ABNORMAL:
-                self._reports.ended(connection, "ended without a close frame", ending)
-            event = events.Disconnected(connection.id, ending.code, ending.reason)
-            # What an application has paused (AcceptData) does not hold back the end.
-            connection.holds &= HOLD_TASK
-            backlog, connection.backlog = connection.backlog, None
-            for name, waiting in backlog or ():
-                self.fire(connection, name, waiting)
-            self.fire(connection, "on_disconnected", event)
-            if connection.task is not None:
-                outlived, patience = self._reports.outlived, self.tasks.patience
-                self.tasks.expect(connection.task, lambda: outlived(connection.id, patience))
+            event = make_disconnected(connection.id, ending.code, ending.reason)
+            try:
+                self._report_end(connection, ending)
+            finally:  # whatever failed, without memory for it: the end is told
+                self._fire_end(connection, event)
         else:
             self._forget(connection)
+
+    def _report_end(self, connection: Connection, ending: Ending) -> None:
+        if ending.error is not None:
+            self.row[PROTOCOL_ERRORS] += 1
+            self._reports.ended(connection, "broke the protocol", ending)
+            self.error(connection.id, ending.error.code, ending.error.description)
+        elif ending.code == ABNORMAL:
+            self._reports.ended(connection, "ended without a close frame", ending)
+
+    def _fire_end(self, connection: Connection, event: events.Disconnected) -> None:
+        # What an application has paused (AcceptData) does not hold back the end.
+        connection.holds &= HOLD_TASK
+        backlog, connection.backlog = connection.backlog, None
+        for name, waiting in backlog or ():
+            self.fire(connection, name, waiting)
+        self.fire(connection, "on_disconnected", event)
+        if connection.task is not None:
+            outlived, patience = self._reports.outlived, self.tasks.patience
+            self.tasks.expect(connection.task, lambda: outlived(connection.id, patience))
 
     def handler_failed(self, connection: Connection, name: str, error: BaseException) -> None:
         """Report an exception of a connection's handler, and do what OnHandlerError says."""

@@ -59,6 +59,8 @@ class EmbeddedShard:
             self.shard = Shard(*arguments, dispatcher=DeferredDispatcher, router=router)
         else:
             self.shard = Shard(*arguments, dispatcher=GuestDispatcher)
+            # In a notebook a handler may run asyncio's loop inside itself (nest_asyncio).
+            self.shard.pump.is_nestable = not isinstance(self.loop, uvloop.Loop)
         self.shard.start()
         self._holdings = forked_children.Holdings(
             self.shard, loop=descriptors, others=self.shard.descriptors
@@ -81,7 +83,7 @@ class EmbeddedShard:
         bound.listen(backlog)  # immediately, so that clients may connect before the loop runs
         shard = self.shard
         self.listener = Listener(
-            shard.make_connection, bound.sock, shard.log, bound.lock, shard.plain_pump
+            shard.make_connection, bound.sock, shard.log, bound.lock, shard.pump
         )
         self._holdings.ports.add(self.listener.port)
         configuration.begin_listening(settings, self.listener.port)

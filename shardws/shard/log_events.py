@@ -83,7 +83,7 @@ class EventLog:
     def opened(self, connection: Connection) -> None:
         """Write that a connection opened."""
         request = connection.request
-        if request is None or not (self._event_level or self._log.isEnabledFor(self._level)):
+        if request is None or not self._tells:
             return
         target = cut(request.target if self._shows_queries else redact_query(request.target))
         self._note(connection, "opened for %s: %s", target)
@@ -100,7 +100,15 @@ class EventLog:
 
     def ended(self, connection: Connection, ending: Ending) -> None:
         """Write that an open connection ended."""
-        self._note(connection, "ended for %s: %d %r", ending.code, ending.reason)
+        if self._tells:
+            self._note(connection, "ended for %s: %d %r", ending.code, ending.reason)
+
+    @property
+    def _tells(self) -> bool:
+        """Whether anybody hears of connections that open and end."""
+        if self._event_level and self._dispatch.handlers.on_log is not None:
+            return True
+        return self._log.logger.isEnabledFor(self._level)
 
     def _note(self, connection: Connection, text: str, *arguments: object) -> None:
         """Fire the event at level 1, and log at the level that LogConnections sets."""

@@ -12,7 +12,7 @@ from shardws.errors import HandshakeError
 from shardws.net.connection import Connection
 from shardws.net.connection.states import DECIDING
 from shardws.protocol import deflate, handshake
-from shardws.protocol.request import Request
+from shardws.protocol.request import OpeningFields, Request
 from shardws.protocol.session import Session
 from shardws.routing.registry import Registry
 from shardws.settings import table
@@ -73,12 +73,15 @@ class Opening:
 
     def requested(self, connection: Connection, request: Request) -> None:
         """Decide on an opening request."""
-        self._admission.identify(connection, request, self._identified)
+        if self._admission.has_proxies:
+            self._admission.identify(connection, request, self._identified)
+        else:
+            self._identified(connection, True)
 
     def _identified(self, connection: Connection, is_allowed: bool) -> None:
         """Allocate an id and ask the application, once the client is known."""
-        request = connection.request
-        if connection.state != DECIDING or request is None:
+        request, fields = connection.request, connection.opening_fields
+        if connection.state != DECIDING or request is None or fields is None:
             return  # it ended or timed out meanwhile
         if not is_allowed:
             connection.refuse(HandshakeError(403, "this address may not connect"))
@@ -88,16 +91,16 @@ class Opening:
             connection.refuse(HandshakeError(503, "this shard has no ids left"))
             return
         if self._dispatch.handlers.on_web_socket_open_request is None:
-            self._open(connection, request, request.sub_protocols, "")
+            self._open(connection, fields, fields.sub_protocols, "")
             return
         self.named[connection.id] = connection
         event = events.WebSocketOpenRequest(
             connection_id=connection.id,
             request_uri=request.target,
-            host_header=request.host,
-            origin_header=request.origin,
-            sub_protocols=request.sub_protocols,
-            extensions=request.extensions,
+            host_header=fields.host,
+            origin_header=fields.origin,
+            sub_protocols=fields.sub_protocols,
+            extensions=fields.extensions,
             request_headers=request.headers_text,
             status_code=101,
             response_headers="",
@@ -110,13 +113,13 @@ class Opening:
 
     def _decided(self, connection: Connection, event: events.WebSocketOpenRequest) -> None:
         self.named.pop(connection.id, None)
-        request = connection.request
-        if connection.state != DECIDING or request is None:
+        fields = connection.opening_fields
+        if connection.state != DECIDING or fields is None:
             return  # it ended or timed out while the application decided
         if event.status_code != 101:
             self._refuse(connection, event)
             return
-        self._open(connection, request, event.sub_protocols, event.response_headers)
+        self._open(connection, fields, event.sub_protocols, event.response_headers)
 
     def _refuse(self, connection: Connection, event: events.WebSocketOpenRequest) -> None:
         try:
@@ -128,12 +131,15 @@ class Opening:
             error = HandshakeError(500, "the application failed")
         connection.refuse(error)
 
-    def _open(self, connection: Connection, request: Request, chosen: str, headers: str) -> None:
-        protocol = handshake.select_protocol(request, chosen)
-        agreed = deflate.negotiate(request.extensions, self.profile)
+    def _open(
+        self, connection: Connection, fields: OpeningFields, chosen: str, headers: str
+    ) -> None:
+        protocol = handshake.select_protocol(fields, chosen) if chosen else ""
+        offered = fields.extensions
+        agreed = deflate.negotiate(offered, self.profile) if offered else None
         extensions, agreement = agreed if agreed is not None else ("", None)
         try:
-            response = handshake.accept(request, protocol, extensions, headers)
+            response = handshake.accept(fields, protocol, extensions, headers)
         except ValueError as error:
             self._dispatch.failed(connection.id, "on_web_socket_open_request", error)
             connection.refuse(HandshakeError(500, "the application failed"))
@@ -143,10 +149,8 @@ class Opening:
         session = Session(connection.config.session, agreement)
         self._opened.registry.add(connection)  # before the response: an id that is taken raises
         connection.open(response, session)
-        self.named.pop(connection.id, None)
+        if self.named:
+            self.named.pop(connection.id, None)
         self._opened.log_events.opened(connection)
-        fire = self._dispatch.fire
-        fire(connection, "on_connected", events.Connected(connection.id))
-        fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))
-        connection.settle(session)
+        self._dispatch.opened(connection)
         connection.feed_rest()

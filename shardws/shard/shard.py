@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from shardws import events, ids
-from shardws.close_reasons import SHARD_DIED
+from shardws.close_reasons import SERVER_FAILED, SHARD_DIED
 from shardws.errors import HandshakeError, NoSuchConnection, StateError
 from shardws.events import Handlers
 from shardws.interfaces import RoutingSink
@@ -74,6 +74,9 @@ from shardws.tls.certificate_set import CertificateSet
 RouterMaker = Callable[[Mesh, Registry, RoutingSink, Share], Router]
 
 TICK_S: Final = 0.25  # of the wheel: deadlines are seconds, a quarter late is on time
+STALL_S: Final = (
+    0.5  # a tick that is so late: the loop did not turn, so nothing was read or written
+)
 
 
 class Shard:
@@ -97,7 +100,7 @@ class Shard:
         self.log = shard_logger("shard", context.slot)
         self.row = context.stats.row(ids.row_of(context.slot, context.generation))
         self.config: ConnectionConfig = configuration.connection_config(settings)
-        self.now = loop.time()
+        self.now = self.awake_since = loop.time()
         self.interned = InternedTexts()
         self.partial_messages = PartialMessages(self.row)
         make = partial(dispatcher, ended=self._leave, forget=self._forget)
@@ -162,11 +165,6 @@ class Shard:
         """Return the descriptors that are no sockets."""
         return [self.pump.fileno()] if self.pump.owns_sockets else []
 
-    @property
-    def plain_pump(self) -> Pump | None:
-        """What serves accepted sockets: the pump, or None for the loop's own TLS transports."""
-        return self.pump if self.tls is None else None
-
     def secure(self, site: CertificateSet | None) -> None:
         """Speak TLS with who connects from now on, with these certificates; None: do not."""
         if site is None:
@@ -195,6 +193,8 @@ class Shard:
         if self._full or row[QUEUE_BYTES]:
             row[QUEUE_BYTES] = sum(connection.queued for connection in self._full)
         self.partial_messages.look(now)
+        if now - self._beat_due >= STALL_S:
+            self.awake_since = now
         for connection in self._wheel.advance(now):
             connection.expire(now)
         self.admission.look()
@@ -332,23 +332,25 @@ class Shard:
 
     def lost(self, connection: Connection, ending: Ending | None) -> None:
         """Count a TCP connection out and fire Disconnected, when Connected was fired, once."""
-        self.admission.lost(connection)
         self.connections.discard(connection)
         self._full.discard(connection)
+        self.admission.lost(connection)
         if not connection.is_told:
             self._end(connection, ending)
         elif connection.session is None:  # forgotten already, but for what the wait for TCP needed
             connection.extras = None
 
     def _end(self, connection: Connection, ending: Ending | None) -> None:
-        if connection.was_opened:
-            self.row[DISCONNECTED] += 1
-            self.router.forget(connection)  # its groups; the record stays for on_disconnected
-            if ending is not None:
-                self.log_events.ended(connection, ending)
-        else:
-            self.opening.lost(connection)
-        self.dispatch.lost(connection, ending)
+        try:
+            if connection.was_opened:
+                self.row[DISCONNECTED] += 1
+                self.router.forget(connection)  # its groups; the record stays for on_disconnected
+                if ending is not None:
+                    self.log_events.ended(connection, ending)
+            else:
+                self.opening.lost(connection)
+        finally:  # whatever failed, without memory for it: the end is told
+            self.dispatch.lost(connection, ending)
 
     def later(self, connection_id: int) -> LaterSend:
         """Return an outcome that becomes known later."""
@@ -432,9 +434,17 @@ class Shard:
     def _wire_failed(self, wire: Wire | None, error: BaseException) -> None:
         """Log what a connection raised into the data path: a fault of ours, and its end."""
         who = 0 if wire is None else wire.id
-        self.log.error("connection %d failed", who, exc_info=error, extra={"connection_id": who})
-        if wire is not None:
-            wire.abort_wire()
+        try:
+            self.log.error(
+                "connection %d failed", who, exc_info=error, extra={"connection_id": who}
+            )
+        finally:
+            if isinstance(wire, Connection):
+                wire.note_loss(SERVER_FAILED.text)
+            if wire is not None and wire.is_attached:
+                wire.abort_wire()
+            elif isinstance(wire, Connection):  # what failed may be telling its end
+                self.loop.call_soon(wire.end_again)
 
     def enter(self, connection: Connection) -> None:
         """Note in shared memory that a connection is being told Connected."""

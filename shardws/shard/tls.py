@@ -8,16 +8,18 @@ certificate, decides after the handshake: the client's data waits, and a refusal
 alert.
 """
 
+import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from shardws import events
 from shardws.errors import SettingError, TLSSetupError
 from shardws.log import cut, shown
 from shardws.net.connection import Connection
+from shardws.net.connection.states import HOLD_DECISION, HOLD_TASK
 from shardws.net.handshake_limiter import HandshakeLimiter
 from shardws.net.tls import TLSTransport
 from shardws.net.tlsflow import SORRY, TLSFlow
@@ -121,7 +123,7 @@ class ShardTLS:
             self._failed_to_choose(wire, error)
             return
         if is_work(result):
-            self._dispatch.tasks.spawn(self._choose_later(wire, event, result))
+            self._decide(wire.connection, self._choose_later(wire, event, result))
         else:
             self._chosen(wire, event)
 
@@ -164,6 +166,19 @@ class ShardTLS:
             self._failed_to_choose(wire, error)
         else:
             self._chosen(wire, event)
+
+    def _decide(self, connection: Connection, decision: Coroutine[Any, Any, None]) -> None:
+        """Run a decision as the connection's task: its later events wait, its end cancels it."""
+        dispatch = self._dispatch
+
+        def done(task: asyncio.Task[None]) -> None:
+            if connection.task is task:
+                connection.task = None
+            dispatch.release(connection, HOLD_DECISION)
+
+        dispatch.take(connection, HOLD_DECISION)
+        connection.task = task = dispatch.tasks.spawn(decision)
+        task.add_done_callback(done)
 
     def _chosen(self, wire: TLSFlow, event: events.SSLConnectionRequest) -> None:
         try:
@@ -213,6 +228,10 @@ class ShardTLS:
             status=found.status,
             accept=found.is_trusted,
         )
+        if connection.holds & HOLD_TASK:  # on_ssl_status runs, whose turn was before
+            self._undecided.add(connection)
+            self._dispatch.tasks.spawn(self._judge_behind(connection, event))
+            return True
         try:
             result = handler(event)
         except self._dispatch.faults as error:
@@ -221,8 +240,26 @@ class ShardTLS:
         if not is_work(result):
             return event.accept
         self._undecided.add(connection)
-        self._dispatch.tasks.spawn(self._judge_later(connection, event, result))
+        self._decide(connection, self._judge_later(connection, event, result))
         return True
+
+    async def _judge_behind(
+        self, connection: Connection, event: events.SSLClientAuthentication
+    ) -> None:
+        """Decide when the handlers of earlier events are done, unless the client has left."""
+        while connection.task is not None:
+            await asyncio.wait({connection.task})
+        if not connection.is_attached:
+            self._undecided.discard(connection)
+            return
+
+        async def ask() -> None:
+            handler = self._dispatch.handlers.on_ssl_client_authentication
+            result = None if handler is None else handler(event)
+            if is_work(result):
+                await result
+
+        self._decide(connection, self._judge_later(connection, event, ask()))
 
     async def _judge_later(
         self,
@@ -238,7 +275,8 @@ class ShardTLS:
             self._dispatch.failed(connection.id, "on_ssl_client_authentication", error)
             event.accept = False
             ending = UNDECIDED
-        self._undecided.discard(connection)
+        finally:  # also of a decision that is cancelled, because the client has left
+            self._undecided.discard(connection)
         wire = cast("TLSFlow | None", connection.transport)
         if wire is None:
             return  # the client disconnected meanwhile

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from typing import Final, Protocol
 
+from shardws.close_reasons import SERVER_FAILED
 from shardws.log import Adapter
 
 TURN_S: Final = 0.002  # of the queue in one turn of the loop
@@ -22,7 +23,7 @@ class Waiting(Protocol):
     @property
     def id(self) -> int: ...
     def take_turn(self) -> None: ...
-    def abort(self) -> None: ...
+    def abort(self, reason: str = ...) -> None: ...
 
 
 class Turns:
@@ -71,7 +72,10 @@ class Turns:
     def _give(self, connection: Waiting) -> None:
         try:
             connection.take_turn()
-        except Exception:  # noqa: BLE001
+        except BaseException as error:
+            # It is out of the queue and waits for a turn: nothing else would ever end it.
+            connection.abort(SERVER_FAILED.text)
+            if not isinstance(error, Exception):
+                raise  # Ctrl-C in a host program's loop
             # Whatever is wrong with one connection, the others must have their turns.
             self._log.exception("connection %d could not be read", connection.id)
-            connection.abort()

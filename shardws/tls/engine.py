@@ -122,6 +122,11 @@ class TLSEngine:
         """Whether there may be progress lines after the handshake too."""
         return self._is_traced or self.context.config.log_packets
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to send besides data."""
+        return not self._out
+
     def receive(self, data: bytes) -> bytes:
         """Take received bytes and return the plaintext of all whole records."""
         stream = self._stream

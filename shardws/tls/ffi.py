@@ -1,15 +1,15 @@
 """Calls below pyOpenSSL's public API: the only module that uses its private names.
 
 Owns two implementations of the four hot calls (`Calls` public, `DirectCalls` straight to cffi: 3
-times cheaper, see docs/topics/tls.md) and a few settings that have no public call. Every private
-name used here is listed in NAMES and looked up once: where one is missing, `has_private` is False,
-the public implementation is used, and settings that need it are refused with 270. Facts: a private
-call that fails leaves its error in OpenSSL's queue, which would spoil the next SSL_get_error: it is
-cleared here.
+times cheaper, see docs/topics/tls.md), their addresses for C, and a few settings that have no
+public call. Every private name used here is listed in NAMES and looked up once: where one is
+missing, `has_private` is False, the public implementation is used, and settings that need it are
+refused with 270. Facts: a private call that fails leaves its error in OpenSSL's queue, which would
+spoil the next SSL_get_error: it is cleared here.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from OpenSSL import SSL
 
@@ -23,7 +23,14 @@ except ImportError:  # pragma: no cover - a pyOpenSSL with another structure
 else:
     _lib, _ffi = _util.lib, _util.ffi
 
-HOT_NAMES: Final = ("SSL_read", "SSL_write", "BIO_read", "BIO_write", "ERR_clear_error")
+# What C calls by address, and the type that it takes them for.
+CALLED_FROM_C: Final = {
+    "SSL_read": "int(*)(SSL *, void *, int)",
+    "SSL_write": "int(*)(SSL *, void *, int)",
+    "BIO_read": "int(*)(BIO *, void *, int)",
+    "BIO_write": "int(*)(BIO *, void *, int)",
+}
+HOT_NAMES: Final = (*CALLED_FROM_C, "ERR_clear_error")
 SETTING_NAMES: Final = (
     "SSL_CTX_set1_curves_list",
     "SSL_CTX_set1_sigalgs_list",
@@ -72,11 +79,37 @@ class Calls:
         return connection.recv(RECORD)
 
     def seal(self, connection: SSL.Connection, data: bytes) -> bytes:
-        """Return `data`, 1 to RECORD bytes, as one record, after any pending records."""
-        connection.send(data)
+        """Return `data`, 1 to RECORD bytes, as one record, after any pending records.
+
+        As more than one where the peer wants short ones (RFC 6066 section 4).
+        """
+        sent = connection.send(data)
         room = len(data) + 512
         sealed = connection.bio_read(room)
+        if sent < len(data):
+            return sealed + self.seal_all(connection, data[sent:])
         return sealed if len(sealed) < room else sealed + self.drain(connection)
+
+    def seal_all(self, connection: SSL.Connection, data: bytes) -> bytes:
+        """Return `data`, of any size, as records."""
+        pieces = []
+        while data:
+            sent = connection.send(data[:RECORD])
+            pieces.append(self.drain(connection))
+            data = data[sent:]
+        return b"".join(pieces)
+
+    def fail(self, connection: SSL.Connection, result: int) -> NoReturn:
+        """Raise what the public call would have raised for this result of SSL_read or SSL_write."""
+        _raise(connection, result)
+
+    def pointers(self, connection: SSL.Connection) -> tuple[int, ...]:
+        """Return addresses for calls from C, empty when there are none.
+
+        They are of SSL_read, SSL_write, BIO_read, BIO_write, of the SSL, and of its BIOs: for what
+        is received and for what is to be sent.
+        """
+        return ()
 
     def drain(self, connection: SSL.Connection) -> bytes:
         """Return what OpenSSL wants sent: handshake, alerts, tickets; usually nothing."""
@@ -103,6 +136,7 @@ class DirectCalls(Calls):
         self._write = _lib.SSL_write
         self._take = _lib.BIO_read
         self._give = _lib.BIO_write
+        self._addresses = _addresses()
 
     def feed(self, connection: SSL.Connection, data: bytes) -> None:
         # Memory BIOs take everything or fail when out of memory.
@@ -123,7 +157,15 @@ class DirectCalls(Calls):
         if taken <= 0:
             raise SSL.Error([("BIO", "read", "no record was written")])
         sealed: bytes = self._view[:taken]
+        if size < len(data):
+            return sealed + self.seal_all(connection, data[size:])
         return sealed if taken < SEALED else sealed + self.drain(connection)
+
+    def pointers(self, connection: SSL.Connection) -> tuple[int, ...]:
+        if not self._addresses:
+            return ()
+        handles = (connection._ssl, connection._into_ssl, connection._from_ssl)
+        return (*self._addresses, *map(_address, handles))
 
     def drain(self, connection: SSL.Connection) -> bytes:
         pieces = []
@@ -132,7 +174,22 @@ class DirectCalls(Calls):
         return b"".join(pieces)
 
 
-def _raise(connection: SSL.Connection, result: int) -> None:
+def _addresses() -> tuple[int, ...]:
+    """Return the addresses of the hot calls; none where they are not what C takes them for."""
+    try:
+        library = _lib.SSL_read.__self__  # of cffi; `_lib` is a module that only refers to it
+        found = [_ffi.addressof(library, name) for name in CALLED_FROM_C]
+    except (AttributeError, TypeError):
+        return ()
+    types = [_ffi.typeof(pointer).cname for pointer in found]
+    return tuple(map(_address, found)) if types == list(CALLED_FROM_C.values()) else ()
+
+
+def _address(pointer: Any) -> int:
+    return int(_ffi.cast("uintptr_t", pointer))
+
+
+def _raise(connection: SSL.Connection, result: int) -> NoReturn:
     """Raise what the public call would have raised for this result."""
     connection._raise_ssl_error(connection._ssl, result)
     raise SSL.Error([("SSL", "", f"result {result} without an error")])

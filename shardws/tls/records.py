@@ -20,6 +20,15 @@ class RecordCounter:
         self._head = b""  # of a record whose header is not whole
         self._missing = 0  # bytes of the current record still to come
 
+    @property
+    def place(self) -> tuple[bytes, int]:
+        """Where the next byte belongs: behind these of a header, or how many a record lacks."""
+        return self._head, self._missing
+
+    @place.setter
+    def place(self, place: tuple[bytes, int]) -> None:
+        self._head, self._missing = place
+
     def count(self, data: bytes) -> int:
         """Return the number of records that end in `data`.
 

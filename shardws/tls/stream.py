@@ -76,6 +76,44 @@ class Stream:
             return plaintext
         return self._ask(count) if count else b""
 
+    # -- data that is read and written from C ------------------------------------------------
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing but data is under way, and no call of OpenSSL would lead into Python."""
+        is_quiet = self.ending is None and not (self._barren or self._held or self.out)
+        return is_quiet and self._witness is None
+
+    @property
+    def shared(self) -> tuple[SSL.Connection, tuple[int, ...], bytes, int]:
+        """What C needs to go on from here: see `Wire.start_tls`; no pointers where it cannot."""
+        return (
+            self._connection,
+            self._calls.pointers(self._connection),
+            *self._records.place,
+        )
+
+    def read_stopped(self, result: int, left: int, head: bytes, missing: int) -> None:
+        """Go on where C stopped: SSL_read returned `result`, `left` whole records wait."""
+        self._records.place = head, missing
+        try:
+            self._calls.fail(self._connection, result)
+        except SSL.Error as error:
+            self._judge(error, left)
+
+    def write_stopped(self, data: bytes, result: int, head: bytes, missing: int) -> None:
+        """Go on where C stopped: SSL_write returned `result` for `data`."""
+        self._records.place = head, missing
+        try:
+            self._calls.fail(self._connection, result)
+        except SSL.WantReadError:
+            self.drain()
+            self._hold(data)
+        except SSL.Error as error:
+            self._fail(Ending(282, f"TLS: {probe.reason(error)}"))
+
+    # -- the same from Python ----------------------------------------------------------------
+
     def receive_rest(self) -> bytes:
         """Return the plaintext that arrived together with the end of the handshake."""
         return self._ask(None)
@@ -151,11 +189,14 @@ class Stream:
             except SSL.Error as error:
                 self._fail(Ending(282, f"TLS: {probe.reason(error)}"))
                 return b""
+        self._hold(data)
+        return b""
+
+    def _hold(self, data: bytes) -> None:
         self._held.append(data)
         self._held_bytes += len(data)
         if self._held_bytes > HELD_LIMIT:
             self._fail(Ending(284, "a renegotiation does not end"))
-        return b""
 
     def _release(self) -> None:
         """Send what waited for a renegotiation; what still cannot be sent keeps waiting."""

@@ -4,10 +4,10 @@ Owns the frame layout and its bounds. Sans-IO.
 
     length u32 of what follows the kind | kind u8 | fixed fields and text lengths | texts | rest
 
-little-endian, unaligned. DELIVER, the one message that is sent per message of a client, is coded by
-hand; all others use the table. Peers are not trusted: what no peer of this version would send
-raises WireError, and the reader closes the link. Messages before the bad frame in the same `feed`
-are lost with it, like everything on a link that breaks.
+little-endian, unaligned. All messages use the table; DELIVER, the one that is sent per message of a
+client, is coded by hand as well, in routing.links. Peers are not trusted: what no peer of this
+version would send raises WireError, and the reader closes the link. Messages before the bad frame
+in the same `feed` are lost with it, like everything on a link that breaks.
 """
 
 import struct
@@ -18,8 +18,6 @@ from shardws.errors import WireError
 from shardws.wire.messages import (
     ALLOWED,
     BY_NUMBER,
-    DATA_FORMATS,
-    DELIVER,
     FIXED,
     HELLO,
     REST,
@@ -144,16 +142,15 @@ class Decoder:
     much; `sender` is the role at the other end (messages.SHARD, SUPERVISOR, ADMIN), or several.
     """
 
-    __slots__ = ("_decode", "_is_failed", "_limit", "_need", "_rest", "_takes_deliver")
+    __slots__ = ("_decode", "_is_failed", "_need", "_rest", "limit")
 
     def __init__(self, limit: int, sender: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._decode: dict[int, Callable[[bytes, int, int], tuple[Any, ...]]] = {
             number: layout.decode
             for number, layout in LAYOUTS.items()
             if layout.message.senders & sender
         }
-        self._takes_deliver = DELIVER in self._decode
         self._rest = bytearray()  # an incomplete frame
         self._need = 0  # and the size that it needs before it can be parsed
         self._is_failed = False
@@ -175,7 +172,7 @@ class Decoder:
             self._rest.clear()
         messages: list[tuple[Any, ...]] = []
         try:
-            position = self._walk(data, messages)
+            position = self.walk(data, messages)
         except WireError:
             self._is_failed = True
             raise
@@ -183,32 +180,17 @@ class Decoder:
             self._rest += data[position:]
         return messages
 
-    def _walk(self, data: bytes, messages: list[tuple[Any, ...]]) -> int:
+    def walk(self, data: bytes, messages: list[tuple[Any, ...]]) -> int:
         """Append the messages of `data`; return where an incomplete frame begins."""
-        unpack, append = DELIVER_HEAD.unpack_from, messages.append
-        limit = self._limit if self._takes_deliver else 0
-        size = len(data)
         position = 0
-        while position < size:
-            if size - position >= 14:
-                length, kind, connection_id, data_format = unpack(data, position)
-                end = position + 5 + length
-                if (
-                    kind == DELIVER
-                    and end <= size
-                    and 9 <= length <= limit
-                    and data_format in DATA_FORMATS
-                ):
-                    append((DELIVER, connection_id, data_format, data[position + 14 : end]))
-                    position = end
-                    continue
-            end = self._next(data, position, messages)
+        while position < len(data):
+            end = self.next_message(data, position, messages)
             if not end:
                 break
             position = end
         return position
 
-    def _next(self, data: bytes, position: int, messages: list[tuple[Any, ...]]) -> int:
+    def next_message(self, data: bytes, position: int, messages: list[tuple[Any, ...]]) -> int:
         """Append the message at `position` by the table; return its end, 0 while incomplete."""
         start = position + HEADER.size
         if start > len(data):
@@ -216,8 +198,8 @@ class Decoder:
             return 0
         length: int
         length, kind = HEADER.unpack_from(data, position)
-        if length > self._limit:
-            raise WireError(f"a frame of {length} bytes is above the limit of {self._limit}")
+        if length > self.limit:
+            raise WireError(f"a frame of {length} bytes is above the limit of {self.limit}")
         decode = self._decode.get(kind)
         if decode is None:
             row = BY_NUMBER.get(kind)

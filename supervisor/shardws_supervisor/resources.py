@@ -16,6 +16,7 @@ from shardws import stats
 from shardws.census import Census
 from shardws.control.endpoint import default_directory
 from shardws.errors import StartError, code_of_errno
+from shardws.log import logger
 from shardws.net import sockets
 from shardws.stats import CONNECTED
 from shardws_supervisor.listening import activation, modes
@@ -26,7 +27,7 @@ from shardws_supervisor.system.notify import Notifier
 RESERVED = 16  # minimum number of slots
 ADMIN_BACKLOG = 64
 
-log = logging.getLogger("shardws.supervisor")
+log = logger("supervisor")
 
 
 class Resources:

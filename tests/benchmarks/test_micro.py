@@ -37,7 +37,7 @@ def test_counts_between_the_marks() -> None:
 
 def test_counts_are_per_message_and_without_the_marks() -> None:
     messages = BATCHES * PER_BATCH
-    assert per_message({EMPTY: 100, "echo": 100 + 5 * messages}) == {"echo": 5}
+    assert per_message({EMPTY: 100, "dispatch": 100 + 5 * messages}) == {"dispatch": 5}
     with pytest.raises(CannotRun, match="no dump"):
         per_message({})
 

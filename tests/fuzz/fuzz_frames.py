@@ -20,7 +20,7 @@ IMPLEMENTATIONS = [codec.select("python"), codec.select("")]
 
 def use(implementation: codec.Implementation) -> None:
     """Put one implementation of the codec in use for the whole package."""
-    for name in ("parse", "continuations", "join", "unmask", "Filler"):
+    for name in ("parse", "continuations", "close_payload", "join", "unmask", "Filler"):
         setattr(codec, name, getattr(implementation, name))
 
 

@@ -106,7 +106,7 @@ class Pair:
         self.port = bound.sock.getsockname()[1]
         shard = self.old.shard
         self.listener = Listener(
-            shard.make_connection, bound.sock, shard.log, bound.lock, shard.plain_pump
+            shard.make_connection, bound.sock, shard.log, bound.lock, shard.pump
         )
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 
 import pytest
 
@@ -70,6 +71,19 @@ async def drain(sock: socket.socket) -> bytes:
         got += piece
 
 
+async def read(sock: socket.socket, size: int) -> bytes:
+    """Read so many bytes, fewer at the end."""
+    got = bytearray()
+    while len(got) < size:
+        piece = await asyncio.wait_for(
+            asyncio.get_running_loop().sock_recv(sock, size - len(got)), DEADLINE_S
+        )
+        if not piece:
+            break
+        got += piece
+    return bytes(got)
+
+
 @pytest.mark.parametrize("size", [100_000, 900_000])
 def test_a_client_that_goes_on_sending_gets_all_that_was_sent_before_the_close(size: int) -> None:
     """TCP was closed with its bytes unread, which resets the connection and what is in it."""
@@ -84,6 +98,31 @@ def test_a_client_that_goes_on_sending_gets_all_that_was_sent_before_the_close(s
                 assert got.endswith(CLOSE)
                 assert len(got) == 10 + size + len(CLOSE)
                 sending.cancel()
+
+    run(main())
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_stall_of_the_server_is_not_the_clients_fault(waits: bool) -> None:
+    """Its pace was judged by time in which nothing could be written: it was cut."""
+
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = closing_server(900_000, waits=waits)
+        server.close_timeout = 1
+        server.on_disconnected = lambda e: recorder.note("disconnected", e.status_code)
+        async with listening(server):
+            with await opened(server) as sock:
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(sock, b"\x82\x81\0\0\0\0x")
+                got = await asyncio.wait_for(loop.sock_recv(sock, 1000), DEADLINE_S)
+                time.sleep(2.6)  # noqa: ASYNC251  longer than any deadline of the close
+                if not waits:  # what is unread when TCP is closed resets it
+                    await loop.sock_sendall(sock, PONGS[:10_000])
+                got += await read(sock, 10 + 900_000 + len(CLOSE) - len(got))
+                assert got.endswith(CLOSE)
+                await loop.sock_sendall(sock, b"\x88\x82\0\0\0\0\x03\xe8")
+                assert await recorder.wait_for("disconnected") == [("disconnected", 1000)]
 
     run(main())
 

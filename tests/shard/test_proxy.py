@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import struct
+from typing import Any, cast
 
 import pytest
 
-from shardws import ConnectionRequest, WebSocketServer
+from shardws import Connected, ConnectionRequest, WebSocketServer
 from tests.shard.server_fixture import DEADLINE_S, EventRecorder, listening, new_server, run
 from tests.upgrade_request import UPGRADE
 
@@ -167,5 +168,27 @@ def test_allowed_clients_is_about_the_client_of_the_header() -> None:
             assert (await speak(server, V1 + UPGRADE)).startswith(b"HTTP/1.1 101")
             other = V1.replace(b"203.0.113.7", b"198.51.100.7")
             assert (await speak(server, other + UPGRADE)).startswith(b"HTTP/1.1 403")
+
+    run(main())
+
+
+def test_the_pump_serves_what_comes_behind_the_header() -> None:
+    """Behind a proxy every connection was left to a transport of the loop."""
+
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = proxied_server(recorder)
+        served: list[bool] = []
+
+        def on_connected(e: Connected) -> None:
+            shard = cast(Any, server)._shard
+            is_own = shard.find(e.connection_id).transport is None
+            served.append(is_own == shard.pump.owns_sockets)
+
+        server.on_connected = on_connected
+        async with listening(server):
+            for pieces in ([V1 + UPGRADE], [V2, UPGRADE]):
+                assert (await speak(server, *pieces)).startswith(b"HTTP/1.1 101")
+        assert served == [True, True]
 
     run(main())

@@ -13,9 +13,9 @@ from websockets.sync.client import connect
 from shardws import ConnectionRequest, SSLClientAuthentication, WebSocketServer
 from tests.shard.client_certificates import ALICE, CLIENT_CA, client_auth_server, upgrade_response
 from tests.shard.embedded_server import EmbeddedServer
-from tests.shard.server_fixture import DEADLINE_S, EventRecorder, run
+from tests.shard.server_fixture import DEADLINE_S, EventRecorder, run, until
 from tests.shard.tls_client import TLSClient
-from tests.shard.tls_server_fixture import client_context, listening_tls, tls_server
+from tests.shard.tls_server_fixture import client_context, connect_wss, listening_tls, tls_server
 
 SSL_EVENTS = ("on_ssl_connection_request", "on_ssl_status", "on_ssl_client_authentication")
 ORDER = [
@@ -213,3 +213,72 @@ def test_a_client_that_leaves_during_the_handshake_is_no_trouble_to_a_program() 
             server.do_events()
     finally:
         server.shutdown()
+
+
+@pytest.mark.parametrize("name", [SSL_EVENTS[0], "on_ssl_client_authentication"])
+def test_a_client_that_leaves_during_a_decision_of_tls_is_noticed(name: str) -> None:
+    """Nothing was read meanwhile, and the decision was not cancelled as others are."""
+
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = client_auth_server()
+        server.cancel_on_disconnect = True
+
+        async def decide(_: object) -> None:
+            recorder.note("asked")
+            try:
+                await asyncio.sleep(DEADLINE_S * 2)
+            except asyncio.CancelledError:
+                recorder.note("cancelled")
+                raise
+
+        setattr(server, name, decide)
+        async with listening_tls(server):
+            peer = await TLSClient.connect(server)
+            answer = asyncio.create_task(peer.handshake(client_context(certificate=ALICE)))
+            await recorder.wait_for("asked")
+            await peer.close()
+            await recorder.wait_for("cancelled")
+            await asyncio.wait({answer})
+            answer.exception()
+            shard = server._shard
+            assert shard is not None
+            await until(lambda: not shard.connections)
+
+    run(main())
+
+
+def test_the_certificate_is_judged_behind_an_async_status() -> None:
+    """SSLClientAuthentication was asked while the handler of an earlier SSLStatus still ran."""
+
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = client_auth_server()
+        running = 0
+
+        async def on_ssl_status(_: object) -> None:
+            nonlocal running
+            running += 1
+            await asyncio.sleep(0.01)
+            recorder.note("status")
+            running -= 1
+
+        async def judge(e: SSLClientAuthentication) -> None:
+            recorder.note("judged", running)
+            await asyncio.sleep(0.01)
+            recorder.note("done", running)
+            e.accept = True
+
+        server.on_ssl_status = on_ssl_status
+        server.on_ssl_client_authentication = judge
+        server.on_connected = lambda e: recorder.note("connected")
+        async with listening_tls(server) as url:
+            ws = await connect_wss(url, client_context(certificate=ALICE))
+            await recorder.wait_for("connected")
+            assert recorder.named("judged") == [("judged", 0)]
+            names = [event[0] for event in recorder.events]
+            assert names[names.index("judged") + 1] == "done"
+            assert "status" in names[: names.index("judged")]
+            await ws.close()
+
+    run(main())

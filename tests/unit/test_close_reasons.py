@@ -4,7 +4,9 @@ import pytest
 
 from shardws.close_reasons import (
     CLOSE_REASONS,
+    CLOSE_UNANSWERED,
     DRAIN_REASONS,
+    SERVER_FAILED,
     SERVER_RESTARTS,
     SERVER_STOPS,
     SHARD_DIED,
@@ -15,12 +17,13 @@ from shardws.protocol import closing
 from shardws.wire import messages
 from shardws.wire.codec import encode
 
+TOLD_ONLY = (SHARD_DIED, CLOSE_UNANSWERED, SERVER_FAILED)  # by Disconnected, to the application
 ROWS = list(CLOSE_REASONS.values())
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_close_frame_can_carry_it(row: CloseReason) -> None:
-    if row is SHARD_DIED:  # only ever told to the application
+    if row in TOLD_ONLY:
         assert not CLOSE_CODES[row.code].on_the_wire
         return
     assert is_sendable_close_code(row.code)

@@ -1,10 +1,22 @@
 """log: lines about clients name them in one way."""
 
 import logging
+import logging.config
 
 import pytest
 
-from shardws.log import MOST_KINDS, OTHERS, Adapter, LineLimiter, shard_logger, shown
+from shardws.log import (
+    MOST_KINDS,
+    MOST_MESSAGE,
+    MOST_TRACEBACK,
+    OTHERS,
+    Adapter,
+    LineLimiter,
+    bound,
+    escaped,
+    shard_logger,
+    shown,
+)
 
 
 class Client:
@@ -120,3 +132,72 @@ def test_kinds_are_bounded() -> None:
 )
 def test_text_of_a_stranger_is_escaped_and_bounded(text: str, as_shown: str) -> None:
     assert shown(text) == as_shown
+
+
+@pytest.mark.parametrize(
+    ("text", "as_shown"),
+    [
+        ("plain é 漢", "plain é 漢"),
+        ("\x1b[31mred\x7f", "\\x1b[31mred\\x7f"),
+        ("a\nb\r\x00\t", "a\\x0ab\\x0d\\x00\\x09"),
+        ("\x9b2J", "\\x9b2J"),
+        ("\u202eevil\u2028\u2066", "\\u202eevil\\u2028\\u2066"),
+        ("\ud800", "\\ud800"),
+        ("\U000e0041", "\\U000e0041"),
+    ],
+)
+def test_what_cannot_be_printed_is_escaped(text: str, as_shown: str) -> None:
+    assert escaped(text) == as_shown
+
+
+def test_a_record_is_bounded_whoever_formats_it(caplog: pytest.LogCaptureFixture) -> None:
+    """A host program's handlers got whatever text an application's exception had."""
+    log = shard_logger("shard", 3)
+    try:
+        raise ValueError("word " * 100_000 + "\n" + "line\n" * 100_000 + "the end")
+    except ValueError as error:
+        log.error("failed: %s", "x" * 100_000, exc_info=error)
+    (record,) = caplog.records
+    assert record.getMessage() == "failed: " + "x" * (MOST_MESSAGE - 8) + "..."
+    text = logging.Formatter("%(message)s").format(record)
+    assert len(text) < MOST_MESSAGE + MOST_TRACEBACK + 200
+    assert "Traceback (most recent call last)" in text
+    assert text.endswith("line\nthe end")
+
+
+def test_an_exception_without_a_traceback_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    class Evil(Exception):
+        def __getattribute__(self, name: str) -> object:
+            raise RuntimeError
+
+    shard_logger("shard", 3).error("failed", exc_info=(Evil, Evil(), None))
+    assert "Evil (its traceback cannot be had: RuntimeError)" in logging.Formatter(
+        "%(message)s"
+    ).format(caplog.records[0])
+
+
+def test_a_line_with_wrong_arguments_is_its_handlers_affair() -> None:
+    record = logging.LogRecord("shardws.shard", logging.ERROR, "", 0, "%d", ("x",), None)
+    assert bound(record)
+    assert record.msg == "%d"
+
+
+@pytest.mark.parametrize("disables", [True, False])
+def test_logging_that_is_configured_late_is_the_applications_choice(disables: bool) -> None:
+    """As docs/topics/supervisor.md says; on_log is told all the same."""
+    heard: list[str] = []
+    log = shard_logger("late", 3)
+    log.watch(lambda _id, _level, text, _name: heard.append(text), logging.INFO)
+    one = logging.getLogger("shardws.late")
+    others = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    before = [(other, other.disabled) for other in others]
+    try:
+        logging.config.dictConfig(
+            {"version": 1, "disable_existing_loggers": disables, "incremental": False}
+        )
+        log.info("told")
+        assert one.disabled is disables
+    finally:
+        for other, was_disabled in before:
+            other.disabled = was_disabled
+    assert heard == ["told"]

@@ -26,11 +26,10 @@ import math
 import time
 from typing import Any, Final, cast
 
-from shardws.close_reasons import IDLE, QUEUE_FULL
+from shardws.close_reasons import CLOSE_UNANSWERED, IDLE, QUEUE_FULL, SERVER_FAILED
 from shardws.errors import HandshakeError
 from shardws.events import FORMAT_AUTOMATIC, FORMAT_BINARY
 from shardws.interfaces import Source
-from shardws.net.addresses import plain_address
 from shardws.net.config import Policy
 from shardws.net.connection.extras import Extras
 from shardws.net.connection.multipart import Multipart
@@ -65,13 +64,14 @@ from shardws.protocol import handshake
 from shardws.protocol.formats import message_of
 from shardws.protocol.frames import BINARY, CLOSE, Item
 from shardws.protocol.keepalive import NEVER, Action, Ahead, round_trip, token
-from shardws.protocol.request import Request
+from shardws.protocol.request import OpeningFields, Request
 from shardws.protocol.session import Session, State
 
 PING_BYTE: Final = 0x89
 PONG_BYTE: Final = 0x8A
-# A plain name: looking up a member of an enumeration would be seen in the cost of a message.
+# Plain names: looking up a member of an enumeration would be seen in the cost of a message.
 IN_SESSION: Final = State.OPEN
+SESSION_OVER: Final = State.CLOSED
 
 # A read from here on may bring many messages, and handlers are timed; below the clock is not read.
 TIMED_READ: Final = 1024
@@ -99,19 +99,15 @@ class Connection(Wire):
         "backlog",
         "cell",
         "config",
-        "deadline",
         "entries",
         "extras",
         "groups",
         "local_address",
         "owner",
-        "ping_at",
         "reader",
         "remote_host",
-        "remote_port",
         "request",
         "resumed",
-        "rtt",
         "session",
         "task",
         "user_data",
@@ -128,11 +124,7 @@ class Connection(Wire):
         self.request: Request | None = None
         self.extras: Extras | None = None
         self.remote_host = ""
-        self.remote_port = 0
         self.local_address = ""
-        self.ping_at = 0.0  # when the unanswered ping left; 0 none
-        self.rtt = 0.0  # seconds, of the last answered ping
-        self.deadline = 0.0
         self.entries = 0  # of this connection in the timer wheel
         # What the shard and routing keep of it.
         self.was_opened = False
@@ -148,7 +140,10 @@ class Connection(Wire):
     def bytes_received(self, data: bytes) -> None:
         """Read what is no run of whole ordinary frames, or what the connection has to wait with."""
         if self.stops:
-            self._read_ahead(data)
+            if self.session is None:
+                self._read_request(data)
+            else:
+                self._read_ahead(data, self.session)
             return
         session: Session = self.session  # type: ignore[assignment]  # else there is STOP_OPENING
         owner = self.owner
@@ -177,7 +172,7 @@ class Connection(Wire):
         session.is_due = False
         if session.nothings:
             session.charge(self.owner.now)
-        if session.replies:
+        if session.has_replies:
             self._take_replies(session)
         if session.state is not IN_SESSION:
             self.flush()
@@ -207,7 +202,7 @@ class Connection(Wire):
     def has_input(self) -> bool:
         """Whether something was read that the session has not worked yet."""
         session = self.session
-        if session is None or session.state is State.CLOSED:
+        if session is None or session.state is SESSION_OVER:
             return False
         return session.has_more or self._has_raw
 
@@ -303,17 +298,13 @@ class Connection(Wire):
         """Do not even read ahead until `go_on`."""
         self._set_stops(self.stops | STOP_FULL)
 
-    def _read_ahead(self, data: bytes) -> None:
-        """Take what comes before there is a session, while it is held, or before its turn.
+    def _read_ahead(self, data: bytes, session: Session) -> None:
+        """Take what comes while it is held, or before its turn.
 
         What comes when the end was told is nobody's any more.
         """
-        session = self.session
-        if session is None:
-            self._read_request(data)
-            return
         self.seen = self.owner.now
-        if session.state is State.CLOSED or self.state >= ENDING:
+        if session.state is SESSION_OVER or self.state >= ENDING:
             return
         raw = self.extra().raw
         raw += data
@@ -373,15 +364,15 @@ class Connection(Wire):
     # -- replies of the session --------------------------------------------------------------
 
     def _take_replies(self, session: Session) -> None:
-        while session.replies:
+        while session.has_replies:
             self.take_reply()
 
     def take_reply(self) -> None:
         """Queue the session's oldest reply; called at a ping, its pong precedes later messages."""
         session = self.session
-        if session is None or not session.replies:
+        reply = None if session is None else session.next_reply()
+        if reply is None:
             return
-        reply = session.replies.pop(0)
         if self.blocked & BLOCKED_WIRE and reply[0] == PONG_BYTE:
             # A peer that pings and does not read: only the newest pong is owed (RFC 6455 5.5.3).
             self.extra().late_pong = reply
@@ -505,18 +496,20 @@ class Connection(Wire):
             self.attach(transport)
         if config.options is not UNTOUCHED:
             config.options.apply(self.get_extra_info("socket"))
+        owner = self.owner
         # Thousands of connections share one address text: behind a proxy, and at this end anyway.
-        shared = self.owner.interned.shared
+        shown = owner.interned.address
         peer, here = self.get_extra_info("peername"), self.get_extra_info("sockname")
         if peer and not self.remote_host:
-            self.remote_host, self.remote_port = shared(plain_address(peer[0])), peer[1]
+            self.remote_host, self.remote_port = shown(peer[0]), peer[1]
         if here:
-            self.local_address = shared(plain_address(here[0]))
-        self.reader = handshake.HandshakeReader(config.handshake, self._is_secure)
-        self.seen = self.owner.now
-        if config.open_timeout:
-            self.expire_in(config.open_timeout)
-        self.owner.accepted(self)
+            self.local_address = shown(here[0])
+        self.seen = owner.now
+        if config.open_timeout:  # as `expire_in` does for the first time
+            self.deadline = deadline = time.monotonic() + config.open_timeout
+            self.entries = 1
+            owner.wake_at(self, deadline)
+        owner.accepted(self)
 
     def _is_secure(self, request: Request) -> bool:
         return self.owner.is_secure(self, request)
@@ -533,21 +526,31 @@ class Connection(Wire):
             if len(raw) >= MOST_KEPT:
                 self._set_stops(self.stops | STOP_FULL)
             return
-        if self.reader is None or self.state != OPENING:
+        if self.state != OPENING:
             return  # from a peer that was refused
+        reader = self.reader
+        if reader is None:
+            reader = handshake.HandshakeReader(self.config.handshake, self._is_secure)
+            self.reader = reader
         try:
-            request = self.reader.receive(data)
+            request = reader.receive(data)
         except HandshakeError as error:
             self.refuse(error)
             return
         if request is None:
             return
-        if self.refusal is not None:
-            self.refuse(self.refusal)
+        extras = self.extras
+        if extras is not None and extras.refusal is not None:
+            self.refuse(extras.refusal)
         else:
             self.request = request
             self.state = DECIDING
             self.owner.requested(self, request)
+
+    @property
+    def opening_fields(self) -> OpeningFields | None:
+        """What decides on the opening request, between its coming and its answer."""
+        return None if self.reader is None else self.reader.fields
 
     @property
     def refusal(self) -> HandshakeError | None:
@@ -578,7 +581,7 @@ class Connection(Wire):
     def open(self, answer: bytes, session: Session) -> None:
         """Queue the 101 answer and become OPEN; `feed_rest` reads what came behind the request.
 
-        The answer leaves in one write with what on_connected sends: `settle` follows.
+        The answer leaves in one write with what on_connected sends, at the end of the turn.
         """
         self.state = OPEN
         self.stops &= ~STOP_OPENING
@@ -588,14 +591,18 @@ class Connection(Wire):
         self.is_plain = session.is_plain
         self.is_at_rest = session.is_at_rest
         self.max_size = session.config.max_message_size
-        self.schedule_keepalive(self.owner.now)
+        now = self.owner.now
+        if not now < self.deadline <= now + self.config.least_quiet:
+            self.schedule_keepalive(now)  # else the wheel looks here before anything can be due
 
     def feed_rest(self) -> None:
         """Read the frames that came in one segment with the request."""
         reader, self.reader = self.reader, None
         if reader is None or self.state != OPEN:
             return
-        rest = reader.rest + self._take_raw()
+        rest = reader.rest
+        if self.extras is not None:
+            rest += self._take_raw()
         if rest:
             self.data_received(rest)
 
@@ -645,14 +652,23 @@ class Connection(Wire):
             self.refuse(self.refusal or HandshakeError(408, "no opening request in time"))
         elif self.state == DECIDING:
             self.refuse(HandshakeError(503, "the application did not decide in time"))
-        elif self.state == ENDING and self._is_leaving() and now < self.extra().ends_by:
-            self.expire_in(LINGER_S)
-        elif self.state == CLOSING and self._is_leaving():
-            self.expire_in(self.config.close_timeout)
+        elif self._has_more_time(now):
+            pass
         elif self.state == ENDING:
             self._cut()  # what was read before the end is still told
         else:
-            self.abort()
+            self.abort(CLOSE_UNANSWERED.text)
+
+    def _has_more_time(self, now: float) -> bool:
+        """Give a peer that closes more time: while it takes our last bytes, and after a stall."""
+        more = LINGER_S if self.state == ENDING else self.config.close_timeout
+        if now < self.owner.awake_since + more:
+            self.expire_at(self.owner.awake_since + more)
+        elif self._is_leaving() and now < self.extra().ends_by:
+            self.expire_at(min(time.monotonic() + more, self.extra().ends_by))
+        else:
+            return False
+        return True
 
     # -- keepalive ---------------------------------------------------------------------------
 
@@ -666,11 +682,13 @@ class Connection(Wire):
             self.owner.idle(self)
             self.disconnect(IDLE.code, IDLE.text)
             return
-        begun = 0.0 if self.extras is None else self.extras.ping_from
+        begun = self.owner.awake_since
+        if self.extras is not None:
+            begun = max(begun, self.extras.ping_from)
         step = self.config.keepalive.step(now, heard, self.ping_at, self.id, begun)
         if step.action is Action.GIVE_UP:
             if not self._is_ping_under_way():
-                self._give_up("no answer to a ping")
+                self.abort("no answer to a ping")
                 return
             self.extra().ping_from = now
             step = self.config.keepalive.step(now, heard, self.ping_at, self.id, now)
@@ -715,11 +733,6 @@ class Connection(Wire):
             # Not quite the tick's time, so that another read in the same tick is told apart.
             self.seen = self.extra().pong_seen = math.nextafter(self.seen, 0.0)
         return True
-
-    def _give_up(self, reason: str) -> None:
-        if self.session is not None:
-            self.session.lost(reason)
-        self.abort()
 
     # -- the idle timeout --------------------------------------------------------------------
 
@@ -784,17 +797,19 @@ class Connection(Wire):
         """Do what the session's state asks for."""
         if self.state >= ENDING:
             return
-        self._cancel_parts()
-        if session.state is State.CLOSED:
+        if self.blocked:
+            self._cancel_parts()
+        if session.state is SESSION_OVER:
             ending = session.ending
             if ending is not None and ending.is_clean and not self.waiting:
                 self._end()
             else:  # the peer may still send, and something of ours may not have left yet
                 self._linger()
-            self.owner.call_soon(self._tell_early_end)  # this may run inside a handler
+            if self.is_attached:  # else TCP is over, which tells it
+                self.owner.call_soon(self._tell_early_end)  # this may run inside a handler
         elif self.state == OPEN:
             self.state = CLOSING
-            self._await_leaving()
+            self._await_leaving(self.config.close_timeout)
             self.expire_in(self.config.close_timeout)
             if self.has_input:  # the peer's close frame may be in it
                 self.await_turn()
@@ -821,16 +836,20 @@ class Connection(Wire):
     def _begin_end(self) -> None:
         """Give the peer LINGER_S, longer while it takes what was written."""
         self.state = ENDING
-        if self._await_leaving():
-            self.extra().ends_by = time.monotonic() + LONGEST_END_S
+        self._await_leaving(LINGER_S)
         self.expire_in(LINGER_S)
 
-    def _await_leaving(self) -> bool:
-        """Note how much is to leave before the end; return whether it matters."""
+    def _await_leaving(self, seconds: float) -> None:
+        """Note how much is to leave before the end, and how long that may take in all.
+
+        `seconds` are given in any case. The limit of a close that goes over into the end of TCP is
+        that of its beginning: a peer that reads slowly cannot have another one.
+        """
         waiting = self._under_way()
         if waiting > SEGMENT or self.extras is not None:
-            self.extra().waiting = waiting
-        return waiting > SEGMENT
+            extras = self.extra()
+            extras.waiting = waiting
+            extras.ends_by = extras.ends_by or time.monotonic() + seconds + LONGEST_END_S
 
     def _is_leaving(self) -> bool:
         """Whether the peer still takes, at a fair pace, what was written before the end."""
@@ -841,8 +860,11 @@ class Connection(Wire):
         return before - extras.waiting >= min(before, LINGER_BYTES)
 
     def _end(self) -> None:
-        """Close TCP after what is written, and by force when that takes too long."""
-        self._begin_end()
+        """Close TCP, of which everything was written; by force when a transport takes too long."""
+        if self.transport is None:  # the socket is our own, and closed now
+            self.state = ENDING
+        else:
+            self._begin_end()
         self.close_wire()
 
     def _linger(self) -> None:
@@ -861,15 +883,25 @@ class Connection(Wire):
             return
         self.flush()
         if self.has_input:
-            self.extra().lost_because = reason
+            self.note_loss(reason)
         elif self.session is not None:
             self.session.lost(reason)
         self._linger()
 
-    def abort(self) -> None:
-        """End TCP at once; connection_lost follows, and what was not told yet is dropped."""
+    def abort(self, reason: str = "") -> None:
+        """End TCP at once; connection_lost follows, and what was not told yet is dropped.
+
+        `reason` is told if no close frame says another.
+        """
+        if reason and self.session is not None:
+            self.session.lost(reason)
         self.drop_input()
         self._cut()
+
+    def note_loss(self, reason: str) -> None:
+        """Have a reason told of the end, if no close frame and no earlier reason says another."""
+        if reason and self.session is not None and not (self.extras and self.extras.lost_because):
+            self.extra().lost_because = reason
 
     def _cut(self) -> None:
         if self.is_attached:
@@ -884,15 +916,27 @@ class Connection(Wire):
         if self.transport is not None:
             shut_down(cast(HasSocket, self.transport))
         self.attach(None)  # which tells what the wire kept
+        if error is not None and not isinstance(error, OSError):
+            self.note_loss(SERVER_FAILED.text)  # raised into the transport, which ended it
         self.state = LOST
-        self._cancel_parts()
+        if self.blocked:
+            self._cancel_parts()
         self.reader = None
-        if not self.is_told:
+        if not self.stops & STOP_CLOSED:
             self.owner.left(self)  # once: what runs from now on belongs to the end
         if not self.has_input:
-            self._tell_late_end()  # `left` may have told it
+            if not self.stops & STOP_OVER:  # `left` may have told it
+                self._tell_end()
         elif not self.is_held:
             self.await_turn()
+
+    def end_again(self) -> None:
+        """Tell what is untold of an end that failed half-way, for want of memory as a rule."""
+        if self.state != LOST:
+            self.connection_lost(None)
+        else:
+            self.drop_input()
+            self._tell_late_end()
 
     def _tell_late_end(self) -> None:
         """Tell the end of a connection that was lost while something of it waited."""
@@ -900,11 +944,10 @@ class Connection(Wire):
             self._tell_end()
 
     def _tell_end(self) -> None:
-        self.stops |= STOP_OVER
         session, extras = self.session, self.extras
-        if session is None:
-            self.owner.lost(self, None)
-        elif extras is not None and extras.lost_because:
-            self.owner.lost(self, session.lost(extras.lost_because))
-        else:
-            self.owner.lost(self, session.lost())
+        ending = None
+        if session is not None:
+            because = extras is not None and extras.lost_because
+            ending = session.lost(because) if because else session.lost()
+        self.stops |= STOP_OVER
+        self.owner.lost(self, ending)

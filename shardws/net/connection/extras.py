@@ -28,8 +28,10 @@ class Extras:
     late_pong: Frame | None = None  # owed to a peer that pings and does not read
     ahead: Ahead | None = None  # what stood in front of our unanswered ping
     ping_from: float = 0.0  # when PingTimeout began, if that was after the ping was queued
-    lost_because: str = ""  # why the connection was lost, if TLS knows better
+    lost_because: str = ""  # why the connection was lost, if TLS or this server knows better
     refusal: HandshakeError | None = None  # what the opening request will be answered with
     place: int = COUNTED  # states.COUNTED, TURNED_AWAY or LINGERING
-    ends_by: float = 0.0  # when the end has lasted long enough, whatever the peer still takes
+    ends_by: float = (
+        0.0  # when the close and the end have lasted long enough, whatever still leaves
+    )
     waiting: int = 0  # bytes on their way when the idle time, or the end, was last looked at

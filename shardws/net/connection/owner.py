@@ -28,6 +28,7 @@ class Owner(Protocol[ConnectionT]):
     counters: Counting
     pump: Pump
     now: float  # the loop's time at the last tick, in seconds
+    awake_since: float  # when the loop last went on after a stall, in which no peer could be heard
     interned: InternedTexts
 
     def clock(self) -> float:

@@ -1,18 +1,20 @@
 """The data path of a shard's connections, in C where there was a compiler, else in Python.
 
-Two types, of one contract in both implementations:
+Three types, of one contract in both implementations:
 
 - `Pump`, one for each shard: what its wires share. It writes what is queued at the end of the loop
   turn, one write per wire, and queues one message for many (`share`).
 - `Wire`, the base of `net.connection.Connection`: the part of a connection that runs for every
   message. Everything that leaves a connection stands in its one queue, in order; whole ordinary
   frames go to the handler from here, and everything unusual is given to the connection.
+- `Sender`, the base of the server: sends of the application by connection id.
 
 In C (`_pump.c`) a pump owns the plain TCP sockets of its shard: one inner epoll instance for all of
-them, one read buffer, one write per connection and turn. TLS, and whatever else comes by a
-transport of the event loop, uses the same frame code by `data_received`. In Python (`twin`) every
-wire has a transport of the loop. `IMPLEMENTATION` says which runs; SHARDWS_CODEC=python forces the
-Python one, as for the codec.
+them, one read buffer, one write per connection and turn. It owns those of TLS as well, by a second
+wire in front of the connection (`net.tlssocket`), and calls OpenSSL itself for ordinary data. What
+comes by a transport of the loop uses the same frame code by `data_received`. In Python (`twin`)
+every wire has a transport of the loop. `IMPLEMENTATION` says which runs; SHARDWS_CODEC=python
+forces the Python one, as for the codec.
 
 A wire calls its connection: `bytes_received(data)` for what it does not read itself,
 `send_slowly(kind, payload)` for what it does not frame itself, `pause_writing()` and
@@ -25,24 +27,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shardws.net.pump import twin
 
-__all__ = ["IMPLEMENTATION", "Pump", "Wire"]
+__all__ = ["IMPLEMENTATION", "Pump", "Sender", "Wire"]
 
 
 def select(forced: str) -> Any:
     """Return the module to use, by the words of `protocol.codec.select`.
 
-    ImportError when "c" is forced and the extension is not there.
+    ImportError when "c" is forced and the extension is not there, or of other source.
     """
     if forced != "python":
         try:
-            return import_module("shardws.net.pump._pump")
-        except ImportError as error:
+            extension = import_module("shardws.net.pump._pump")
+            if extension.CONTRACT != twin.CONTRACT:  # it was built of other source
+                raise ImportError("_pump keeps another contract")
+        except (ImportError, AttributeError) as error:
             if forced == "c":
-                raise ImportError("shardws.net.pump._pump was not built") from error
+                raise ImportError("_pump was not built of this source") from error
+        else:
+            return extension
     return twin
 
 
 if TYPE_CHECKING:
+    from shardws.net.pump.sender import Sender
     from shardws.net.pump.twin import Pump, Wire
 
     IMPLEMENTATION: str
@@ -50,4 +57,5 @@ else:
     _module: Final = select(os.environ.get("SHARDWS_CODEC", ""))
     Pump = _module.Pump
     Wire = _module.Wire
+    Sender = _module.Sender
     IMPLEMENTATION = _module.IMPLEMENTATION

@@ -7,7 +7,11 @@
  *   - an allocation that fails ends one connection, or raises MemoryError to the caller. */
 
 #define _GNU_SOURCE
+#define PY_SSIZE_T_CLEAN /* before any header of Python */
+#include <sys/eventfd.h>
+#include "accept-inl.h"
 #include "export-inl.h"
+#include "sender-inl.h"
 
 /* -- Wire ---------------------------------------------------------------------------------------- */
 
@@ -70,12 +74,17 @@ wire_traverse(Wire *wire, visitproc visit, void *arg)
     Py_VISIT(wire->pump);
     Py_VISIT(wire->transport);
     Py_VISIT(wire->id);
+    if (is_carrier_of(wire->tls, wire)) {
+        Py_VISIT(wire->tls->inner);
+        Py_VISIT(wire->tls->keeper);
+    }
     return 0;
 }
 
 static int
 wire_clear(Wire *wire)
 {
+    stop_tls(wire);
     Py_CLEAR(wire->transport);
     return 0;
 }
@@ -85,6 +94,7 @@ wire_dealloc(Wire *wire)
 {
     PyTypeObject *type = Py_TYPE(wire);
     PyObject_GC_UnTrack(wire);
+    stop_tls(wire);
     clear_outbox(wire->pump, &wire->out);
     drop_input(wire);
     if (wire->fd >= 0) { /* detached, or the pump would keep it */
@@ -116,10 +126,12 @@ static PyMethodDef wire_methods[] = {
     {"release", (PyCFunction)wire_release, METH_NOARGS, NULL},
     {"pause_reading", (PyCFunction)wire_pause_reading, METH_NOARGS, NULL},
     {"resume_reading", (PyCFunction)wire_resume_reading, METH_NOARGS, NULL},
-    {"get_extra_info", (PyCFunction)wire_get_extra_info, METH_VARARGS, NULL},
+    {"get_extra_info", (PyCFunction)wire_get_extra_info, METH_O, NULL},
     {"setsockopt", (PyCFunction)wire_setsockopt, METH_VARARGS, NULL},
     {"getsockopt", (PyCFunction)wire_getsockopt, METH_VARARGS, NULL},
     {"fileno", (PyCFunction)wire_fileno, METH_NOARGS, NULL},
+    {"start_tls", (PyCFunction)wire_start_tls, METH_VARARGS, NULL},
+    {"stop_tls", (PyCFunction)wire_stop_tls, METH_NOARGS, NULL},
     {NULL},
 };
 
@@ -133,6 +145,10 @@ static PyMemberDef wire_members[] = {
     {"id", T_OBJECT_EX, offsetof(Wire, id), 0, NULL},
     {"seen", T_DOUBLE, offsetof(Wire, seen), 0, NULL},
     {"active", T_DOUBLE, offsetof(Wire, active), 0, NULL},
+    {"deadline", T_DOUBLE, offsetof(Wire, deadline), 0, NULL},
+    {"ping_at", T_DOUBLE, offsetof(Wire, ping_at), 0, NULL},
+    {"rtt", T_DOUBLE, offsetof(Wire, rtt), 0, NULL},
+    {"remote_port", T_USHORT, offsetof(Wire, remote_port), 0, NULL},
     {"size", T_PYSSIZET, offsetof(Wire, size), 0, NULL},
     {"state", T_UBYTE, offsetof(Wire, state), 0, NULL},
     {"blocked", T_UBYTE, offsetof(Wire, blocked), 0, NULL},
@@ -140,6 +156,7 @@ static PyMemberDef wire_members[] = {
     {"stops", T_USHORT, offsetof(Wire, stops), 0, NULL},
     {"is_at_rest", T_BOOL, offsetof(Wire, is_at_rest), 0, NULL},
     {"is_plain", T_BOOL, offsetof(Wire, is_plain), 0, NULL},
+    {"is_carrier", T_BOOL, offsetof(Wire, is_carrier), 0, NULL},
     {"max_size", T_PYSSIZET, offsetof(Wire, max_size), 0, NULL},
     {"high_mark", T_PYSSIZET, offsetof(Wire, high), 0, NULL},
     {"low_mark", T_PYSSIZET, offsetof(Wire, low), 0, NULL},
@@ -188,6 +205,34 @@ take_row(Pump *pump, PyObject *row, const Py_ssize_t index[4])
     return 0;
 }
 
+/* Where an object keeps an attribute that is a slot of its class; 0: it is none. */
+static Py_ssize_t
+slot_of(PyObject *object, PyObject *name)
+{
+    PyObject *found = PyObject_GetAttr((PyObject *)Py_TYPE(object), name);
+    Py_ssize_t offset = 0;
+    if (found != NULL && Py_IS_TYPE(found, &PyMemberDescr_Type)) {
+        const PyMemberDef *member = ((PyMemberDescrObject *)found)->d_member;
+        offset = member->type == T_OBJECT_EX ? member->offset : 0;
+    }
+    PyErr_Clear();
+    Py_XDECREF(found);
+    return offset;
+}
+
+/* The epoll instance, and the waker that is no event of it yet; 0, or -1 with errno. */
+static int
+open_descriptors(Pump *pump)
+{
+    struct epoll_event event = {.events = 0, .data.ptr = NULL};
+    pump->epoll = epoll_create1(EPOLL_CLOEXEC);
+    pump->waker = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (pump->epoll < 0 || pump->waker < 0) {
+        return -1;
+    }
+    return epoll_ctl(pump->epoll, EPOLL_CTL_ADD, pump->waker, &event);
+}
+
 /* Pump(...): see net.pump.twin for the arguments; `time` is CLOCK_MONOTONIC, which is read here. */
 static PyObject *
 pump_new(PyTypeObject *type, PyObject *args, PyObject *names)
@@ -212,21 +257,25 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *names)
     if (pump == NULL) {
         return NULL;
     }
-    pump->epoll = -1;
+    pump->epoll = pump->waker = -1;
     pump->batch = BATCH;
     pump->handlers = Py_NewRef(handlers);
+    pump->handler_at = slot_of(handlers, name_on_data_in);
+    for (int kind = 0; kind < 3; kind++) {
+        pump->kinds[kind] = PyLong_FromLong(kind);
+    }
     pump->dispatch = Py_NewRef(dispatch);
     pump->event_type = (PyTypeObject *)Py_NewRef(event_type);
     pump->queued = Py_NewRef(queued);
     pump->call_soon = Py_NewRef(call_soon);
     pump->on_error = Py_NewRef(on_error);
-    pump->now = read_clock();
+    pump->now = pump->begin = read_clock();
     pump->input = PyMem_RawMalloc(READ_BYTES);
     pump->spare = new_chunk(SPARE_BYTES);
     if (pump->input == NULL || pump->spare == NULL) {
         PyErr_NoMemory();
     }
-    else if (take_row(pump, row, index) == 0 && (pump->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) {
+    else if (take_row(pump, row, index) == 0 && open_descriptors(pump) < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
     }
     if (!PyErr_Occurred()) {
@@ -245,6 +294,10 @@ pump_close(Pump *pump, PyObject *Py_UNUSED(nothing))
     if (pump->epoll >= 0) {
         close(pump->epoll);
         pump->epoll = -1;
+    }
+    if (pump->waker >= 0) {
+        close(pump->waker);
+        pump->waker = -1;
     }
     Py_RETURN_NONE;
 }
@@ -266,11 +319,14 @@ pump_traverse(Pump *pump, visitproc visit, void *arg)
     Py_VISIT(pump->call_soon);
     Py_VISIT(pump->flush_later);
     Py_VISIT(pump->on_error);
-    for (Wire *wire = pump->wires; wire != NULL; wire = wire->behind) {
-        Py_VISIT(wire);
+    WireChain *chains[] = {&pump->wires, &pump->lost, &pump->buried};
+    for (int at = 0; at < 3; at++) {
+        for (Wire *wire = chains[at]->first; wire != NULL; wire = wire->behind) {
+            Py_VISIT(wire);
+        }
     }
-    WireList *lists[] = {&pump->dirty, &pump->more, &pump->lost, &pump->buried};
-    for (int at = 0; at < 4; at++) {
+    WireList *lists[] = {&pump->dirty, &pump->more};
+    for (int at = 0; at < 2; at++) {
         for (size_t each = 0; each < lists[at]->count; each++) {
             Py_VISIT(lists[at]->items[each]);
         }
@@ -282,16 +338,17 @@ pump_traverse(Pump *pump, visitproc visit, void *arg)
 static int
 pump_clear(Pump *pump)
 {
-    while (pump->wires != NULL) {
-        Wire *wire = pump->wires;
-        unlink_wire(pump, wire);
+    while (pump->wires.first != NULL) {
+        Wire *wire = pump->wires.first;
+        chain_remove(&pump->wires, wire);
         close_socket(wire);
         Py_DECREF(wire);
     }
     list_drop(&pump->dirty);
     list_drop(&pump->more);
-    list_drop(&pump->lost);
-    list_drop(&pump->buried);
+    chain_drop(&pump->lost);
+    chain_drop(&pump->buried);
+    pump->handler_at = 0;
     /* Not NULL: what is dropped together with the pump may still call it. */
     Py_XSETREF(pump->flush_later, Py_NewRef(Py_None));
     Py_XSETREF(pump->dispatch, Py_NewRef(Py_None));
@@ -316,8 +373,11 @@ pump_dealloc(Pump *pump)
     PyBuffer_Release(&pump->row); /* does nothing when none was taken */
     Py_XDECREF(pump->event_type);
     Py_XDECREF(pump->queued);
+    for (int kind = 0; kind < 3; kind++) {
+        Py_XDECREF(pump->kinds[kind]); /* small numbers, which are always there */
+    }
     PyMem_RawFree(pump->input);
-    PyMem_RawFree(pump->spare);
+    PyMem_Free(pump->spare);
     type->tp_free(pump);
     Py_DECREF(type);
 }
@@ -328,6 +388,8 @@ static PyMethodDef pump_methods[] = {
     {"adopt", (PyCFunction)pump_adopt, METH_VARARGS, NULL},
     {"resume", (PyCFunction)pump_resume, METH_VARARGS, NULL},
     {"accept", (PyCFunction)pump_accept, METH_VARARGS, NULL},
+    {"hand_over", (PyCFunction)pump_hand_over, METH_VARARGS, NULL},
+    {"take", (PyCFunction)pump_take, METH_VARARGS, NULL},
     {"share", (PyCFunction)pump_share, METH_VARARGS, NULL},
     {"fileno", (PyCFunction)pump_fileno, METH_NOARGS, NULL},
     {"close", (PyCFunction)pump_close, METH_NOARGS, NULL},
@@ -337,6 +399,7 @@ static PyMethodDef pump_methods[] = {
 static PyMemberDef pump_members[] = {
     {"now", T_DOUBLE, offsetof(Pump, now), 0, NULL},
     {"is_direct", T_BOOL, offsetof(Pump, is_direct), 0, NULL},
+    {"is_nestable", T_BOOL, offsetof(Pump, is_nestable), 0, NULL},
     {NULL},
 };
 
@@ -375,6 +438,11 @@ static const struct {
     {&name_start, "start"},
     {&name_write, "write"},
     {&name_on_data_in, "on_data_in"},
+    {&name_read_stopped, "read_stopped"},
+    {&name_write_stopped, "write_stopped"},
+    {&name_send, "send"},
+    {&name_content, "content"},
+    {&name_utf8, "utf8"},
 };
 
 static PyTypeObject *
@@ -409,8 +477,10 @@ PyInit__pump(void)
     }
     wire_type = add_type(module, &wire_spec);
     pump_type = wire_type != NULL ? add_type(module, &pump_spec) : NULL;
-    if (pump_type == NULL || PyObject_SetAttrString((PyObject *)pump_type, "owns_sockets", Py_True) < 0 ||
-        PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0) {
+    if (pump_type == NULL || add_type(module, &sender_spec) == NULL ||
+        PyObject_SetAttrString((PyObject *)pump_type, "owns_sockets", Py_True) < 0 ||
+        PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0 ||
+        PyModule_AddIntConstant(module, "CONTRACT", 2) < 0) {
         Py_DECREF(module);
         return NULL;
     }

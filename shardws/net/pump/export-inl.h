@@ -40,7 +40,7 @@ static void
 leave_pump(Wire *wire)
 {
     epoll_ctl(wire->pump->epoll, EPOLL_CTL_DEL, wire->fd, NULL); /* one that hung up is not in it */
-    unlink_wire(wire->pump, wire);
+    chain_remove(&wire->pump->wires, wire);
     Py_DECREF(wire); /* the caller has one, too */
 }
 
@@ -97,7 +97,7 @@ wire_retake(Wire *wire, PyObject *Py_UNUSED(nothing))
     wire->flags &= ~(GONE | DETACHED);
     if (wire->via == VIA_SOCKET) {
         wire->flags &= ~(DISARMED | UNWATCHED);
-        link_wire(wire->pump, wire);
+        chain_add(&wire->pump->wires, (Wire *)Py_NewRef(wire));
         watch(wire, EPOLL_CTL_ADD);
     }
     if (wire->input_len && !(wire->flags & (PAUSED | GONE)) && later(wire) < 0) {
@@ -153,7 +153,7 @@ pump_resume(Pump *pump, PyObject *args)
         wire->fd = fd;
         wire->via = VIA_SOCKET;
         wire->flags = (uint16_t)(PAUSED | DISARMED | (unsent.len ? WANT_OUT : 0));
-        link_wire(pump, wire);
+        chain_add(&pump->wires, (Wire *)Py_NewRef(wire));
     }
     PyBuffer_Release(&unsent);
     if (PyErr_Occurred()) {

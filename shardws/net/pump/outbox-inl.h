@@ -14,6 +14,7 @@
 
 static void lose(Wire *wire, int error);
 static int schedule(Pump *pump);
+static void write_records(Wire *inner);
 
 /* -- to the kernel -------------------------------------------------------------------------------- */
 
@@ -45,10 +46,10 @@ write_vectors(int fd, const Outbox *out)
         vectors[count++].iov_len = chunk->len - chunk->pos;
     }
     if (count == 1) {
-        return send(fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
+        return send(fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
-    return sendmsg(fd, &message, MSG_NOSIGNAL);
+    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void
@@ -159,10 +160,11 @@ write_transport(Wire *wire)
     while ((chunk = wire->out.first) != NULL) {
         wire->out.first = chunk->next;
         wire->out.last = chunk->next != NULL ? wire->out.last : NULL;
-        wire->out.size -= chunk->len;
-        PyObject *data = chunk->owner != NULL
+        size_t left = chunk->len - chunk->pos; /* `pos`: OpenSSL took a part, then no more */
+        wire->out.size -= left;
+        PyObject *data = chunk->owner != NULL && !chunk->pos
                              ? Py_NewRef(chunk->owner)
-                             : PyBytes_FromStringAndSize((const char *)chunk->data, (Py_ssize_t)chunk->len);
+                             : PyBytes_FromStringAndSize((const char *)chunk->data + chunk->pos, (Py_ssize_t)left);
         free_chunk(wire->pump, chunk);
         PyObject *transport = Py_XNewRef(wire->transport); /* the call may detach it */
         PyObject *result =
@@ -197,7 +199,10 @@ flush(Wire *wire)
     }
     if (wire->via == VIA_TRANSPORT) {
         count_out(wire);
-        write_transport(wire);
+        if (wire->tls != NULL) {
+            write_records(wire);
+        }
+        write_transport(wire); /* what OpenSSL would not take, too */
     }
     else if (wire->via == VIA_SOCKET && !(wire->flags & WANT_OUT)) {
         count_out(wire);
@@ -223,7 +228,7 @@ mark_dirty(Wire *wire)
         }
         wire->flags |= DIRTY;
     }
-    return pump->depth || pump->is_scheduled ? 0 : schedule(pump);
+    return ends_soon(pump) || pump->is_scheduled ? 0 : schedule(pump);
 }
 
 #endif

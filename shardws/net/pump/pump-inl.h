@@ -1,4 +1,4 @@
-/* The two types of _pump.c, and what its parts share.
+/* Pump and Wire of _pump.c, and what its parts share.
  *
  * A Wire is the hot half of a connection (net.connection derives from it); a Pump is what the wires
  * of one shard share. Facts to have before reading:
@@ -20,6 +20,7 @@
 #include <time.h>
 
 #define READ_BYTES (256 * 1024)  /* of one read */
+#define RECORDS_BYTES (64 * 1024) /* of one read of TLS: with records of a byte each that takes 1 ms */
 #define TURN_BYTES (256 * 1024)  /* queued for one wire in a turn before it is written at once */
 #define LARGE_BYTES (64 * 1024)  /* from here on a payload is referred to, not copied */
 #define SLICE_ITEMS 64           /* of one wire, then the others have their turn */
@@ -61,31 +62,43 @@ typedef struct {
 } Outbox;
 
 typedef struct Wire Wire;
+typedef struct TLS TLS; /* tls-inl.h */
 
 typedef struct { /* wires with a reference each */
     Wire **items;
     size_t count, room;
 } WireList;
 
+typedef struct { /* the same, linked through the wires: a wire stands in one chain, without memory too */
+    Wire *first, *last;
+} WireChain;
+
 typedef struct {
     PyObject_HEAD
     int epoll;
+    int waker; /* readable for ever; epoll reports it once after call_soon has failed */
     int depth; /* of nested turns */
     int is_scheduled;
     int crowd_turns;
-    double now; /* at the last read of the clock */
+    double now;   /* when the events of this turn were asked for */
+    double begin; /* of the slice that is served: the last read of the clock */
     double crowd_until;
     Chunk *spare; /* for the outbox of the wire that is served */
     uint8_t *input;
     int input_is_used;
     int batch; /* events to ask for: as many as fitted into the last turn that ran out of time */
-    Wire *wires; /* of VIA_SOCKET that are not lost, linked; with a reference each */
-    WireList dirty, more, lost, buried;
+    WireChain wires; /* of VIA_SOCKET that are not lost */
+    WireChain lost;  /* whose end is to be told */
+    WireChain buried; /* whose end was told in a turn that goes on */
+    WireList dirty, more;
     Py_buffer row;
     uint64_t *messages_in, *bytes_in, *messages_out, *bytes_out;
     PyObject *handlers;   /* on_data_in is looked up once for each slice */
+    Py_ssize_t handler_at; /* where in `handlers` that is, if it is a slot there; else 0 */
+    PyObject *kinds[3];   /* numbers, by themselves */
     PyObject *dispatch;   /* handler_failed(wire, name, error), start(wire, name, result) */
     char is_direct;       /* handlers are called from here; else everything goes to Python */
+    char is_nestable;     /* a handler may run the loop inside a turn, so that its end may be far */
     PyTypeObject *event_type;
     PyObject *queued;     /* what send returns */
     PyObject *call_soon, *flush_later;
@@ -95,11 +108,13 @@ typedef struct {
 struct Wire {
     PyObject_HEAD
     Pump *pump;
-    Wire *before, *behind; /* in Pump.wires */
+    Wire *before, *behind; /* in its chain */
     PyObject *transport; /* of VIA_TRANSPORT */
+    TLS *tls;            /* shared by a carrier and its connection; NULL: Python makes the records */
     PyObject *id;
     double seen;   /* when a byte last came in */
     double active; /* when a byte last was written */
+    double deadline, ping_at, rtt; /* Python's; as objects they would be a tenth of an idle connection */
     Outbox out;
     Py_ssize_t size;         /* payload bytes of the last message taken */
     Py_ssize_t max_size;     /* of a frame's payload; a longer one is Python's to judge */
@@ -111,11 +126,20 @@ struct Wire {
     int fd;
     int lost_error;          /* errno of its loss, 0 for none */
     uint16_t flags;
+    uint16_t remote_port; /* likewise */
     uint16_t stops;     /* why Python keeps what is read for later (net.connection.states), 0: nothing */
     uint8_t via, state, blocked, holds;
     uint8_t is_at_rest; /* the session holds nothing: whole frames are read here */
     uint8_t is_plain;   /* a message leaves as one frame, as it is */
+    uint8_t is_carrier; /* its bytes are records of TLS; the connection behind it counts plaintext */
 };
+
+/* Whether the end of the running turn sees to what is left to do, so that nothing has to be scheduled. */
+static inline int
+ends_soon(const Pump *pump)
+{
+    return pump->depth && !pump->is_nestable;
+}
 
 static inline double
 read_clock(void)
@@ -161,31 +185,48 @@ list_drop(WireList *list)
     PyMem_RawFree(taken.items);
 }
 
+/* Append a wire; the chain takes over the caller's reference. */
 static void
-link_wire(Pump *pump, Wire *wire)
+chain_add(WireChain *chain, Wire *wire)
 {
-    wire->before = NULL;
-    wire->behind = pump->wires;
-    if (pump->wires != NULL) {
-        pump->wires->before = wire;
+    wire->before = chain->last;
+    wire->behind = NULL;
+    if (chain->last != NULL) {
+        chain->last->behind = wire;
     }
-    pump->wires = (Wire *)Py_NewRef(wire);
+    else {
+        chain->first = wire;
+    }
+    chain->last = wire;
 }
 
-/* The caller takes over the reference. */
+/* Take a wire out; the caller takes over the reference. */
 static void
-unlink_wire(Pump *pump, Wire *wire)
+chain_remove(WireChain *chain, Wire *wire)
 {
     if (wire->before != NULL) {
         wire->before->behind = wire->behind;
     }
     else {
-        pump->wires = wire->behind;
+        chain->first = wire->behind;
     }
     if (wire->behind != NULL) {
         wire->behind->before = wire->before;
     }
+    else {
+        chain->last = wire->before;
+    }
     wire->before = wire->behind = NULL;
+}
+
+static void
+chain_drop(WireChain *chain)
+{
+    while (chain->first != NULL) {
+        Wire *wire = chain->first;
+        chain_remove(chain, wire);
+        Py_DECREF(wire);
+    }
 }
 
 /* Take the exception that is set, with its traceback; never NULL when one was set. */
@@ -203,7 +244,10 @@ take_exception(void)
     return value;
 }
 
-/* Hand the exception that is set to the owner of the pump; it never leaves a turn. */
+static void end_wire(Wire *wire);
+
+/* Hand the exception that is set to the owner of the pump; it never leaves a turn. An owner that
+ * fails on it, for want of memory as a rule, has not ended the connection. */
 static void
 report(Pump *pump, Wire *wire)
 {
@@ -215,6 +259,9 @@ report(Pump *pump, Wire *wire)
     PyObject *told = PyObject_CallFunctionObjArgs(pump->on_error, who, value, NULL);
     if (told == NULL) {
         PyErr_WriteUnraisable(who);
+        if (wire != NULL) {
+            end_wire(wire);
+        }
     }
     Py_XDECREF(told);
     Py_DECREF(value);
@@ -236,6 +283,6 @@ call_wire(Wire *wire, PyObject *name)
 static PyObject *name_bytes_received, *name_eof_received, *name_connection_lost, *name_connection_made,
     *name_pause_writing, *name_resume_writing, *name_send_slowly, *name_failed, *name_faults, *name_start,
     *name_write,
-    *name_on_data_in;
+    *name_on_data_in, *name_read_stopped, *name_write_stopped;
 
 #endif

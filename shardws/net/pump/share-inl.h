@@ -8,6 +8,13 @@
 
 static PyTypeObject *wire_type; /* set when the module is made; for checks alone */
 
+static inline int
+is_wire(PyObject *object)
+{
+    /* A connection derives from it without a class between: the first look is enough. */
+    return Py_TYPE(object)->tp_base == wire_type || PyObject_TypeCheck(object, wire_type);
+}
+
 /* 0, or -1 with an exception; `others` gets who is not to be served here. */
 static int
 share_with(Pump *pump, Wire *wire, PyObject *frame, Py_ssize_t size, PyObject *others)
@@ -54,10 +61,15 @@ pump_share(Pump *pump, PyObject *args)
         memcpy(PyBytes_AS_STRING(frame) + head_size, PyBytes_AS_STRING(payload), (size_t)size);
         for (Py_ssize_t at = 0; at < PyList_GET_SIZE(all); at++) {
             PyObject *wire = PyList_GET_ITEM(all, at);
-            if (!PyObject_TypeCheck(wire, wire_type) || ((Wire *)wire)->pump != pump) {
+            if (!is_wire(wire) || ((Wire *)wire)->pump != pump) {
                 PyErr_SetString(PyExc_TypeError, "not a wire of this pump");
             }
-            if (PyErr_Occurred() || share_with(pump, (Wire *)wire, frame, size, others) < 0) {
+            else if (share_with(pump, (Wire *)wire, frame, size, others) < 0 &&
+                     PyErr_ExceptionMatches(PyExc_MemoryError)) {
+                end_wire((Wire *)wire); /* alone: the others have their message, or get it */
+                PyErr_Clear();
+            }
+            if (PyErr_Occurred()) {
                 Py_CLEAR(others);
                 break;
             }
@@ -90,7 +102,7 @@ pump_adopt(Pump *pump, PyObject *args)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* as uvloop does; an option may undo it */
     wire->fd = fd;
     wire->via = VIA_SOCKET;
-    link_wire(pump, wire); /* which keeps it for the epoll instance */
+    chain_add(&pump->wires, (Wire *)Py_NewRef(wire)); /* which keeps it for the epoll instance */
     PyObject *result = PyObject_CallMethodOneArg(made, name_connection_made, made);
     if (result == NULL) {
         report(pump, wire);
@@ -134,7 +146,12 @@ pump_accept(Pump *Py_UNUSED(pump), PyObject *args)
             Py_CLEAR(accepted);
         }
     }
-    return accepted == NULL ? NULL : Py_BuildValue("Ni", accepted, error);
+    PyObject *result = accepted != NULL ? Py_BuildValue("Oi", accepted, error) : NULL;
+    if (accepted != NULL && result == NULL) {
+        close_all(accepted);
+    }
+    Py_XDECREF(accepted);
+    return result;
 }
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef SHARDWS_PUMP_TURN_H
 #define SHARDWS_PUMP_TURN_H
 
-#include "input-inl.h"
+#include "tls-inl.h"
 
 static void
 close_socket(Wire *wire)
@@ -28,6 +28,27 @@ schedule_safely(Pump *pump)
     PyErr_Restore(type, value, trace);
 }
 
+/* End TCP at once, whatever it leaves by; the exception that is set, if any, stays set. */
+static void
+end_wire(Wire *wire)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (wire->via == VIA_SOCKET) {
+        lose(wire, ENOMEM);
+    }
+    else if (wire->transport != NULL) {
+        PyObject *transport = Py_NewRef(wire->transport);
+        PyObject *result = PyObject_CallMethod(transport, "abort", NULL);
+        if (result == NULL) {
+            PyErr_WriteUnraisable(transport); /* not by `report`, which would come here again */
+        }
+        Py_XDECREF(result);
+        Py_DECREF(transport);
+    }
+    PyErr_Restore(type, value, trace);
+}
+
 /* TCP is over: close the socket now, tell Python when the turn ends, never inside a call. */
 static void
 lose(Wire *wire, int error)
@@ -38,13 +59,14 @@ lose(Wire *wire, int error)
     }
     wire->lost_error = error;
     close_socket(wire);
-    /* Without memory for eight bytes there is nobody to tell: the wire stays in Pump.wires. */
-    if (list_add(&pump->lost, wire) == 0 && !pump->depth) {
+    chain_remove(&pump->wires, wire);
+    chain_add(&pump->lost, wire);
+    if (!ends_soon(pump)) {
         schedule_safely(pump);
     }
 }
 
-/* Have `after_turn` called soon; 0, or -1 with an exception. */
+/* Have `after_turn` called soon; 0, or -1 with an exception: then a turn comes all the same. */
 static int
 schedule(Pump *pump)
 {
@@ -53,6 +75,8 @@ schedule(Pump *pump)
     }
     PyObject *result = PyObject_CallOneArg(pump->call_soon, pump->flush_later);
     if (result == NULL) {
+        struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = NULL};
+        epoll_ctl(pump->epoll, EPOLL_CTL_MOD, pump->waker, &event);
         return -1;
     }
     pump->is_scheduled = 1;
@@ -74,37 +98,44 @@ give_kept(Wire *wire)
     PyMem_RawFree(input);
 }
 
+/* Tell a wire that it is over. */
+static void
+tell_end(Pump *pump, Wire *wire)
+{
+    PyObject *error = Py_None;
+    if (wire->lost_error) {
+        error = PyObject_CallFunction(PyExc_OSError, "is", wire->lost_error, strerror(wire->lost_error));
+        if (error == NULL) {
+            PyErr_Clear(); /* no memory for the reason: the end is told without */
+            error = Py_None;
+        }
+    }
+    PyObject *result = PyObject_CallMethodOneArg((PyObject *)wire, name_connection_lost, error);
+    if (result == NULL) {
+        report(pump, wire);
+    }
+    Py_XDECREF(result);
+    if (error != Py_None) {
+        Py_DECREF(error);
+    }
+}
+
 static void
 tell_lost(Pump *pump)
 {
-    while (pump->lost.count) {
-        WireList lost = list_take(&pump->lost);
-        for (size_t at = 0; at < lost.count; at++) {
-            Wire *wire = lost.items[at];
-            give_kept(wire);
-            PyObject *error = wire->lost_error ? PyObject_CallFunction(PyExc_OSError, "is", wire->lost_error,
-                                                                       strerror(wire->lost_error))
-                                               : Py_NewRef(Py_None);
-            PyObject *result = error == NULL ? NULL
-                                             : PyObject_CallMethodOneArg((PyObject *)wire, name_connection_lost,
-                                                                         error);
-            if (result == NULL) {
-                report(pump, wire);
-            }
-            Py_XDECREF(result);
-            Py_XDECREF(error);
-            /* The reference of Pump.wires goes with the outermost turn: an outer one may still
-             * have an event of this wire. Without memory it stays for good. */
-            if (list_add(&pump->buried, wire) == 0) {
-                unlink_wire(pump, wire);
-                Py_DECREF(wire);
-            }
-            Py_DECREF(wire);
-        }
-        PyMem_RawFree(lost.items);
+    while (pump->lost.first != NULL) {
+        Wire *wire = pump->lost.first;
+        chain_remove(&pump->lost, wire);
+        Py_INCREF(wire);
+        /* The chain's reference goes with the outermost turn: an outer one may still have an event
+         * of this wire. */
+        chain_add(&pump->buried, wire);
+        give_kept(wire);
+        tell_end(pump, wire);
+        Py_DECREF(wire);
     }
     if (!pump->depth) {
-        list_drop(&pump->buried);
+        chain_drop(&pump->buried);
     }
 }
 
@@ -152,7 +183,8 @@ serve_more(Pump *pump, double until)
             serve_kept(wire);
         }
         Py_DECREF(wire);
-        if (read_clock() >= until) {
+        pump->begin = read_clock();
+        if (pump->begin >= until) {
             break;
         }
     }
@@ -178,12 +210,17 @@ read_socket(Pump *pump, Wire *wire)
         lose(wire, ENOMEM);
         return;
     }
-    ssize_t size = recv(wire->fd, buffer, READ_BYTES, 0);
+    ssize_t size = recv(wire->fd, buffer, wire->is_carrier ? RECORDS_BYTES : READ_BYTES, MSG_DONTWAIT);
     if (size > 0) {
         int was_used = pump->input_is_used;
         pump->input_is_used = 1;
         wire->seen = pump->now;
-        serve(wire, buffer, buffer + size);
+        if (wire->tls != NULL) {
+            read_records(wire, buffer, (size_t)size);
+        }
+        else {
+            serve(wire, buffer, buffer + size);
+        }
         if (!(wire->flags & GONE)) {
             flush(wire);
         }
@@ -212,7 +249,7 @@ lose_with_error(Wire *wire)
 static void
 handle_event(Pump *pump, Wire *wire, uint32_t events)
 {
-    if (wire->flags & GONE) {
+    if (wire == NULL || wire->flags & GONE) { /* NULL: the waker, for what follows the events */
         return;
     }
     if (events & EPOLLOUT) {
@@ -254,7 +291,7 @@ handle_event(Pump *pump, Wire *wire, uint32_t events)
 static void
 leave_turn(Pump *pump)
 {
-    if (!pump->depth && (pump->dirty.count || pump->lost.count || pump->more.count)) {
+    if (!ends_soon(pump) && (pump->dirty.count || pump->lost.first != NULL || pump->more.count)) {
         schedule_safely(pump);
     }
 }
@@ -277,7 +314,7 @@ wire_data_received(Wire *wire, PyObject *data)
         return NULL;
     }
     const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data), *end = at + PyBytes_GET_SIZE(data);
-    wire->seen = pump->now = read_clock();
+    wire->seen = pump->now = pump->begin = read_clock();
     pump->depth++;
     if (wire->input_len || wire->flags & BUSY) { /* the transport had more than we asked for */
         keep_input(wire, at, (size_t)(end - at), 0);
@@ -300,10 +337,11 @@ handle_events(Pump *pump, double until)
     int count, most = pump->batch;
     do {
         count = epoll_wait(pump->epoll, events, most, 0);
-        pump->now = read_clock();
+        pump->now = pump->begin = read_clock();
         for (int at = 0; at < count; at++) {
             handle_event(pump, events[at].data.ptr, events[at].events);
-            if (read_clock() >= until) {
+            pump->begin = read_clock();
+            if (pump->begin >= until) {
                 /* The instance is level-triggered and puts all that it reports behind the rest, also
                  * what is not handled here: who comes first would come first again and again. So it
                  * is to report no more than there is time for. */
@@ -333,7 +371,7 @@ static PyObject *
 pump_after_turn(Pump *pump, PyObject *Py_UNUSED(nothing))
 {
     pump->is_scheduled = 0;
-    pump->now = read_clock();
+    pump->now = pump->begin = read_clock();
     pump->depth++;
     serve_more(pump, pump->now + TURN_SECONDS);
     pump->depth--;

@@ -18,12 +18,16 @@ from typing import Any, Final, cast
 from shardws.hotpath import counters
 from shardws.interfaces import ByteTransport
 from shardws.net.pump.joiner import FRAMED, RAW, Joiner
+from shardws.net.pump.sender import Sender
 from shardws.outcomes import QUEUED, SendOutcome
 from shardws.protocol import codec
 from shardws.protocol.frames import BINARY, Frame, header
 from shardws.stats import Words
 
+__all__ = ["IMPLEMENTATION", "Pump", "Sender", "Wire"]
+
 IMPLEMENTATION: Final = "python"
+CONTRACT: Final = 2  # one more whenever what the types offer changes; as in _pump.c
 
 # More than this in one turn is written at once, so that one handler cannot pile up the turn.
 TURN_BYTES: Final = 256 * 1024
@@ -49,6 +53,7 @@ class Pump:
         "_time",
         "counters",
         "is_direct",
+        "is_nestable",
         "joiner",
         "now",
     )
@@ -82,6 +87,9 @@ class Pump:
         self.joiner = Joiner()
         self.now = time()
         self.is_direct = False  # in C: handlers are called from there
+        # A handler may run the loop inside a turn, so that the turn's end may be far: what is
+        # queued meanwhile is written by that loop.
+        self.is_nestable = False
 
     def share(self, wires: Iterable[Any], kind: int, payload: bytes) -> list["Wire"]:
         """Queue one message (kind 1, 2) for each wire; return those that need `send_slowly`."""
@@ -158,6 +166,21 @@ class Pump:
         """
         raise ValueError("this pump serves no sockets")
 
+    def hand_over(self, wire: "Wire", following: "Wire") -> None:
+        """Have another wire serve a socket; connection_made(following) follows at once.
+
+        ValueError unless `wire` has a socket, nothing to write and nothing that was read.
+        """
+        raise ValueError("this pump serves no sockets")
+
+    def take(self, fd: int, most: int) -> tuple[list[int], int, int]:
+        """Take up to `most` sockets that another process hands over (SCM_RIGHTS), one a message.
+
+        Return them, how many messages came without one, and what ended it: 0 for nothing, -1 for
+        the end of the stream, else an errno.
+        """
+        raise ValueError("this pump takes nothing")
+
     def close(self) -> None:
         """Give the descriptor back."""
 
@@ -169,19 +192,25 @@ class Wire(asyncio.Protocol):
         "_is_corked",
         "_is_detached",
         "_is_framed",
+        "_leaving",
         "_outbox",
         "_pending",
         "_uncounted",
         "active",
         "blocked",
+        "deadline",
         "high_mark",
         "holds",
         "id",
         "is_at_rest",
+        "is_carrier",
         "is_plain",
         "low_mark",
         "max_size",
+        "ping_at",
         "pump",
+        "remote_port",
+        "rtt",
         "seen",
         "size",
         "state",
@@ -200,13 +229,19 @@ class Wire(asyncio.Protocol):
         self.stops = 0
         self.seen = 0.0
         self.active = 0.0
+        self.deadline = 0.0
+        self.ping_at = 0.0  # when the unanswered ping left; 0 none
+        self.rtt = 0.0  # seconds, of the last answered ping
+        self.remote_port = 0
         self.size = 0
         self.is_at_rest = False
         self.is_plain = False
+        self.is_carrier = False  # in C: its bytes are records of TLS, and not counted
         self.max_size = 0
         self.high_mark = 0
         self.low_mark = 0
         self._outbox: list[Frame] = []
+        self._leaving: list[bytes] = []  # of a flush in progress, the next write last
         self._pending = 0  # payload bytes in the outbox
         self._uncounted = 0  # of the outbox: what does not end a message
         self._is_framed = False  # some of the outbox are finished frames
@@ -226,7 +261,7 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes of the transport."""
         self.seen = self.pump.now
-        self._is_corked = True
+        self._is_corked = not self.pump.is_nestable
         try:
             self.bytes_received(data)
         finally:
@@ -268,7 +303,12 @@ class Wire(asyncio.Protocol):
         """Drop what was read and is not served yet: in C alone."""
 
     def flush(self) -> None:
-        """Write what is queued: as one block, unless there are large payloads."""
+        """Write what is queued: as one block, unless there are large payloads.
+
+        A write may tell of a mark, which may lead to a flush in here: it writes first what is left
+        of the outer one.
+        """
+        self._write_leaving()
         frames = self._outbox
         transport = self.transport
         if not frames or transport is None:
@@ -279,39 +319,26 @@ class Wire(asyncio.Protocol):
         self.active = pump.now
         count = len(frames) - self._uncounted
         self._uncounted = 0
+        is_framed, self._is_framed = self._is_framed, False
         if pending < LARGE_BYTES:
-            if self._is_framed:
-                self._is_framed = False
-                data = pump.joiner.join(frames)
-            else:
-                data = codec.join(frames)
+            data = pump.joiner.join(frames) if is_framed else codec.join(frames)
             pump.counters.sent(count, len(data))
             transport.write(data)
             return
-        self._is_framed = False
-        pump.counters.sent(count, sum(map(self._write_large, frames)))
+        pieces = [piece for frame in frames for piece in _pieces(frame)]
+        pump.counters.sent(count, sum(map(len, pieces)))
+        pieces.reverse()
+        self._leaving = pieces
+        self._write_leaving()
 
-    def _write_large(self, frame: Frame) -> int:
-        """Write one frame, its payload copied once at most; return the bytes."""
-        first, payload = frame
-        transport = self.transport
-        if transport is None:  # an earlier write broke it
-            return 0
-        if first < 0:
-            transport.write(payload)
-            return len(payload)
-        head = header(first, len(payload))
-        if len(payload) < LARGE_BYTES:
-            transport.write(b"".join((head, payload)))
-        else:
-            transport.write(head)
-            transport.write(payload)
-        return len(head) + len(payload)
+    def _write_leaving(self) -> None:
+        while self._leaving and self.transport is not None:
+            self.transport.write(self._leaving.pop())
 
     @property
     def queued(self) -> int:
         """Bytes that have not reached the kernel."""
-        waiting = self._pending
+        waiting = self._pending + sum(map(len, self._leaving))
         if self.transport is not None:
             waiting += self.transport.get_write_buffer_size()
         return waiting
@@ -351,11 +378,31 @@ class Wire(asyncio.Protocol):
         """Write through a transport from now on; None: TCP is over, nothing leaves any more."""
         self.transport = cast("ByteTransport | None", transport)
         if transport is None:
-            self._outbox = []
+            self._outbox, self._leaving = [], []
             self._pending = self._uncounted = 0
         else:
             wire = cast(asyncio.WriteTransport, transport)
             wire.set_write_buffer_limits(self.high_mark, self.low_mark)
+
+    # -- TLS: in C alone -----------------------------------------------------------------------
+
+    def start_tls(
+        self, inner: "Wire", keeper: object, pointers: tuple[int, ...], head: bytes, missing: int
+    ) -> None:
+        """Carry the records of `inner` from now on.
+
+        `keeper` owns what `pointers` (tls.ffi.Calls.pointers) refer to; `head` and `missing` say
+        where in a record the next byte belongs (tls.records). ValueError when they are carried.
+
+        It ends by `stop_tls`, or when OpenSSL returns something else than data; then the carrier is
+        told `read_stopped(plaintext, result, left, rest, head, missing)`: what was read before,
+        what OpenSSL returned, how many whole records wait, and bytes that it was not given yet; or
+        `write_stopped(data, ...)`, which was not sent.
+        """
+        raise ValueError("this wire carries nothing")
+
+    def stop_tls(self) -> None:
+        """Read and write the records in Python again."""
 
     @property
     def is_attached(self) -> bool:
@@ -396,3 +443,12 @@ class Wire(asyncio.Protocol):
         """End TCP at once; connection_lost follows."""
         if self.transport is not None:
             self.transport.abort()
+
+
+def _pieces(frame: Frame) -> tuple[bytes, ...]:
+    """Return a frame as what is written, its payload copied once at most."""
+    first, payload = frame
+    if first < 0:
+        return (payload,)
+    head = header(first, len(payload))
+    return (head + payload,) if len(payload) < LARGE_BYTES else (head, payload)

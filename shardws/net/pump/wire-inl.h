@@ -79,6 +79,17 @@ wire_send(Wire *wire, PyObject *const *args, Py_ssize_t count)
     return Py_NewRef(wire->pump->queued);
 }
 
+/* What is appended belongs to something: a message of several frames, a compressed stream, the
+ * closing handshake. Without it the peer would read nonsense, so this ends TCP when there was no
+ * memory for it; the exception stays. */
+static void
+end_without_memory(Wire *wire)
+{
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_MemoryError) && wire->pump != NULL) {
+        end_wire(wire);
+    }
+}
+
 /* append(first, payload, is_message): one frame behind what waits, whatever blocks. */
 static PyObject *
 wire_append(Wire *wire, PyObject *args)
@@ -95,6 +106,7 @@ wire_append(Wire *wire, PyObject *args)
     int usable = is_usable(wire);
     if (usable) {
         usable = queue_frame(wire, (uint8_t)first, payload, is_message) < 0 ? 0 : 1;
+        end_without_memory(wire);
     }
     return PyErr_Occurred() ? NULL : PyBool_FromLong(usable);
 }
@@ -112,10 +124,11 @@ wire_write(Wire *wire, PyObject *data)
             PyErr_NoMemory();
         }
         else {
-            was_queued(wire, (size_t)view.len, 0);
+            was_queued(wire, wire->is_carrier ? 0 : (size_t)view.len, 0);
         }
     }
     PyBuffer_Release(&view);
+    end_without_memory(wire);
     if (PyErr_Occurred()) {
         return NULL;
     }
@@ -261,6 +274,26 @@ wire_is_attached(Wire *wire, void *Py_UNUSED(closure))
     return PyBool_FromLong(wire->via != VIA_NONE && !(wire->flags & GONE));
 }
 
+/* Write an address as inet_ntop does, which takes six times the instructions; return its size. */
+static Py_ssize_t
+put_ipv4(char *text, const struct in_addr *address)
+{
+    const uint8_t *bytes = (const uint8_t *)&address->s_addr;
+    char *at = text;
+    for (int part = 0; part < 4; part++) {
+        uint8_t number = bytes[part];
+        if (number >= 100) {
+            *at++ = (char)('0' + number / 100);
+        }
+        if (number >= 10) {
+            *at++ = (char)('0' + number / 10 % 10);
+        }
+        *at++ = (char)('0' + number % 10);
+        *at++ = '.';
+    }
+    return at - 1 - text;
+}
+
 static PyObject *
 address_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
 {
@@ -275,8 +308,12 @@ address_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
         Py_RETURN_NONE;
     }
     if (address.any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &address.v4.sin_addr, text, sizeof text);
-        return Py_BuildValue("(si)", text, (int)ntohs(address.v4.sin_port));
+        PyObject *host = PyUnicode_DecodeASCII(text, put_ipv4(text, &address.v4.sin_addr), NULL);
+        PyObject *port = host != NULL ? PyLong_FromLong(ntohs(address.v4.sin_port)) : NULL;
+        PyObject *both = port != NULL ? PyTuple_Pack(2, host, port) : NULL;
+        Py_XDECREF(host);
+        Py_XDECREF(port);
+        return both;
     }
     if (address.any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &address.v6.sin6_addr, text, sizeof text);
@@ -289,10 +326,10 @@ address_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
 
 /* get_extra_info(name): peername, sockname, and socket, which is the wire itself. */
 static PyObject *
-wire_get_extra_info(Wire *wire, PyObject *args)
+wire_get_extra_info(Wire *wire, PyObject *asked)
 {
-    const char *name;
-    if (!PyArg_ParseTuple(args, "s:get_extra_info", &name)) {
+    const char *name = PyUnicode_AsUTF8(asked);
+    if (name == NULL) {
         return NULL;
     }
     if (wire->transport != NULL) {

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from shardws import ids
-from shardws_supervisor.cli.output import printable
+from shardws.log import escaped
 
 Report = dict[str, Any]
 
@@ -205,7 +205,7 @@ def connections(report: Report) -> list[str]:
 
 def connection(report: Report) -> list[str]:
     """Return the lines of `shardws conn`: one line per key, known or not."""
-    shown = {printable(name): str(value) for name, value in report.items() if name != "more_groups"}
+    shown = {escaped(name): str(value) for name, value in report.items() if name != "more_groups"}
     names = report.get("group_names")
     if isinstance(names, list):
         more = f" and {report['more_groups']} more" if "more_groups" in report else ""
@@ -222,7 +222,7 @@ def silence(report: Report) -> str:
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     """Return lines of aligned columns: the first two left-aligned, numbers right-aligned."""
-    table = [[printable(cell) for cell in row] for row in rows]
+    table = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
     return [
         "  ".join(

@@ -10,6 +10,7 @@ import time
 from shardws import control
 from shardws.control import failures, location
 from shardws.errors import EXIT_FAILED, EXIT_OK
+from shardws.log import escaped
 from shardws.outcomes import Outcome
 from shardws_supervisor.cli import display, output, picture, shapes
 from shardws_supervisor.cli.shapes import checked
@@ -63,7 +64,7 @@ def reload(namespace: argparse.Namespace) -> int:
     if report["last_reload"]["kind"] == "done":
         output.lines([outcome])
         return EXIT_OK
-    output.to_stderr(f"{output.printable(outcome)}\n")
+    output.to_stderr(f"{escaped(outcome)}\n")
     return EXIT_FAILED
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
+from shardws.log import escaped
 from shardws_supervisor.system import stdio
 
 
@@ -26,7 +27,7 @@ class OutputError(Exception):
 
 def lines(texts: Iterable[str]) -> None:
     """Write lines; OutputError."""
-    raw("".join(f"{printable(text)}\n" for text in texts))
+    raw("".join(f"{escaped(text)}\n" for text in texts))
 
 
 def as_json(value: Any) -> None:
@@ -49,7 +50,7 @@ def raw(text: str) -> None:
 
 def complain(text: str) -> None:
     """Write one line to standard error without waiting; also the server's last line."""
-    stdio.say(f"shardws: {printable(' '.join(text.split()))}")
+    stdio.say(f"shardws: {escaped(' '.join(text.split()))}")
 
 
 def to_stderr(text: str) -> None:
@@ -62,17 +63,6 @@ def to_stderr(text: str) -> None:
         stream.flush()
     except OSError:
         _discard(stream)
-
-
-def printable(text: str) -> str:
-    """Return text with all control characters escaped."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escape(ord(char)) for char in text)
-
-
-def _escape(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _encodable(text: str, stream: TextIO) -> str:

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
+from shardws.log import escaped
 from shardws_supervisor.cli import output
 
 # Cursor home, clear each line to its end, then clear everything below.
@@ -37,7 +38,7 @@ def fit(lines: Sequence[str], columns: int, rows: int) -> list[str]:
     if 0 < rows < len(shown):
         kept = shown[: rows - 1]
         shown = [*kept, f"... {len(shown) - len(kept)} more lines"]
-    shown = [output.printable(line) for line in shown]
+    shown = [escaped(line) for line in shown]
     return [_cut(line, columns) for line in shown] if columns > 0 else shown
 
 

@@ -1,8 +1,8 @@
 """Formats a log record as one line of text or JSON.
 
-Text comes from clients and applications as well, so control characters are escaped: a record
-cannot imitate two, nor send control sequences to a terminal. The lines of a traceback are
-indented, while a record begins in the first column.
+Text comes from clients and applications as well, so it is bounded and control characters are
+escaped: a record cannot imitate two, nor send control sequences to a terminal. The lines of a
+traceback are indented, while a record begins in the first column.
 """
 
 import json
@@ -10,13 +10,11 @@ import logging
 import time
 from typing import Final
 
-from shardws.log import UNSAFE, escaped
+from shardws.log import MOST_MESSAGE, cut, escaped, traceback_of
 
 ATTRIBUTES: Final = ("shard", "connection_id")  # of log.Adapter
 BLOCK: Final = "block"  # attribute of a record: text of several lines, written below it
 INDENT: Final = "    "
-# json.dumps does not escape DEL, C1 and the Unicode line breaks.
-_JSON_ESCAPES: Final = {number: f"\\u{number:04x}" for number in UNSAFE}
 
 
 class TextFormatter(logging.Formatter):
@@ -33,9 +31,9 @@ class TextFormatter(logging.Formatter):
         connection_id = getattr(record, "connection_id", 0)
         if connection_id:
             where += f" id={connection_id}"
-        message = escaped(record.getMessage())
+        message = escaped(_message_of(record))
         text = f"{stamp} {record.levelname.lower()} {record.name}{where}: {message}"
-        for line in _block_of(self, record).splitlines():
+        for line in _block_of(record).splitlines():
             text += f"\n{INDENT}{escaped(line)}"
         return text
 
@@ -51,18 +49,28 @@ class JSONFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "pid": record.process,
-            "message": record.getMessage(),
+            "message": _message_of(record),
         }
         for name in ATTRIBUTES:
             value = getattr(record, name, None)
             if value:
                 line[name] = value
-        if block := _block_of(self, record):
+        if block := _block_of(record):
             line["exception"] = block
-        return json.dumps(line, ensure_ascii=False).translate(_JSON_ESCAPES)
+        text = json.dumps(line, ensure_ascii=False)
+        if text.isprintable():
+            return text
+        # json.dumps does not escape DEL, C1, the Unicode line breaks and bidirectional controls.
+        return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
-def _block_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    if record.exc_info:
-        return formatter.formatException(record.exc_info)
+def _message_of(record: logging.LogRecord) -> str:
+    return cut(record.getMessage(), MOST_MESSAGE)  # also of loggers that are not ours: asyncio
+
+
+def _block_of(record: logging.LogRecord) -> str:
+    if record.exc_text:
+        return record.exc_text
+    if record.exc_info and record.exc_info[1] is not None:
+        return traceback_of(record.exc_info[1])
     return str(getattr(record, BLOCK, ""))

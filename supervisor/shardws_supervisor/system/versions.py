@@ -10,6 +10,7 @@ from importlib import metadata
 from shardws import hotpath
 from shardws.net import pump
 from shardws.protocol import codec
+from shardws.routing import links
 
 NAMES = ("shardws", "uvloop", "wsproto", "pyOpenSSL")
 
@@ -39,6 +40,7 @@ def _codec() -> str:
     others = {
         "hot path": hotpath.implementation.IMPLEMENTATION,
         "data path": pump.IMPLEMENTATION,
+        "links": links.IMPLEMENTATION,
     }
     chosen = codec.IMPLEMENTATION
     different = [f"{other} {name}" for name, other in others.items() if other != chosen]

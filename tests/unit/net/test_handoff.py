@@ -5,11 +5,13 @@ import os
 import resource
 import socket
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 import uvloop
 
 from shardws.net.handoff import Receiver
+from tests.unit.net.pump.pump_fixture import C, needs_c, new_pump
 
 DEADLINE_S = 10.0
 
@@ -33,15 +35,17 @@ def way() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
+@pytest.mark.parametrize("module", [None, pytest.param(C, marks=needs_c)], ids=["loop", "pump"])
 def test_a_client_that_is_lost_for_want_of_a_descriptor_is_told_and_the_next_is_taken(
-    way: tuple[socket.socket, socket.socket],
+    way: tuple[socket.socket, socket.socket], module: ModuleType | None
 ) -> None:
     """It was lost in silence, and the acceptor went on counting it as one on its way."""
     ours, theirs = way
+    pump = None if module is None else new_pump(module)
 
     async def main() -> None:
         made, dropped = Made(), asyncio.Event()
-        receiver = Receiver(lambda: made, theirs, 9001, dropped.set)
+        receiver = Receiver(lambda: made, theirs, 9001, dropped.set, pump)
         await receiver.start(1)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             for is_short in (True, False):

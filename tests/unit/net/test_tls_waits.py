@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shardws.net.tlsflow import SORRY
+from shardws.net.tlsflow import MOST_KEPT, SORRY
 from shardws.tls.endings import Ending
 from tests.unit.net.tls_transport_fixture import CONTEXT, StubGuard, TLSFixture
 
@@ -49,7 +49,7 @@ def test_the_choice_may_come_later() -> None:
         fixture.client.do_handshake()
     fixture.exchange()
     assert guard.chosen is fixture.transport
-    assert not fixture.tcp.reads()
+    assert fixture.tcp.reads(), "so that a client that leaves is noticed"
     assert fixture.tcp.sent == b""
     fixture.transport.start(CONTEXT)
     assert fixture.tcp.reads()
@@ -81,14 +81,39 @@ def test_a_verdict_holds_back_what_the_client_sends() -> None:
     guard = StubGuard()
     guard.is_judging = True
     fixture = TLSFixture(guard).handshake()
-    assert not fixture.tcp.reads()
+    assert fixture.tcp.reads(), "so that a client that leaves is noticed"
     assert fixture.transport.is_open
     fixture.transport.data_received(fixture.encrypt(b"GET /"))
     assert fixture.connection.received == b""
+    assert fixture.tcp.reads()
     fixture.transport.admit()
     guard.turn()
     assert fixture.connection.received == b"GET /"
     assert fixture.tcp.reads()
+
+
+def test_what_is_read_during_a_decision_is_bounded() -> None:
+    guard = StubGuard()
+    guard.is_judging = True
+    fixture = TLSFixture(guard).handshake()
+    sent = bytes(MOST_KEPT)
+    fixture.transport.data_received(fixture.encrypt(sent))
+    assert not fixture.tcp.reads()
+    assert fixture.connection.received == b""
+    fixture.transport.admit()
+    guard.turn()
+    assert fixture.connection.received == sent
+    assert fixture.tcp.reads()
+
+
+def test_a_client_that_leaves_during_a_decision_is_not_waited_for() -> None:
+    guard = StubGuard()
+    guard.is_judging = True
+    fixture = TLSFixture(guard).handshake()
+    fixture.transport.data_received(fixture.encrypt(b"GET /"))
+    assert not fixture.transport.eof_received()
+    assert fixture.connection.received == b""
+    assert fixture.connection.told() is not None
 
 
 def test_a_verdict_against_the_client_closes() -> None:

@@ -22,7 +22,16 @@ def implementation(
 ) -> codec.Implementation:
     """One implementation of the codec, in use for the whole package."""
     chosen: codec.Implementation = request.param
-    for name in ("parse", "continuations", "join", "unmask", "Filler", "IMPLEMENTATION"):
+    for name in (
+        "parse",
+        "continuations",
+        "close_payload",
+        "head",
+        "join",
+        "unmask",
+        "Filler",
+        "IMPLEMENTATION",
+    ):
         monkeypatch.setattr(codec, name, getattr(chosen, name))
     return chosen
 

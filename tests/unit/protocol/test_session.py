@@ -219,3 +219,14 @@ def test_within_a_message_of_which_a_part_was_told_nothing_can_be_read_again(
     unwritten = Session(SessionConfig())
     unwritten.receive(frame(0x89))
     assert unwritten.unread is None
+
+
+def test_replies_are_taken_one_by_one() -> None:
+    """And the list of them goes with the last: most connections are idle."""
+    spoken = Session(SessionConfig())
+    assert spoken.next_reply() is None
+    spoken.receive(frame(0x89, b"1") + frame(0x89, b"2"))
+    assert spoken.has_replies
+    taken = [spoken.next_reply() for _ in range(3)]
+    assert taken == [(0x8A, b"1"), (0x8A, b"2"), None]
+    assert spoken.replies == []

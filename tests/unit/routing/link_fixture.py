@@ -4,7 +4,8 @@ import asyncio
 from typing import Any, cast
 
 from shardws.outcomes import Outcome
-from shardws.routing.outbound_link import HEAD, OutboundLink
+from shardws.routing.links_twin import HEAD
+from shardws.routing.outbound_link import OutboundLink
 from shardws.stats import Stats
 from shardws.wire import messages as m
 from shardws.wire.codec import Decoder, encode

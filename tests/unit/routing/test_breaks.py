@@ -6,9 +6,11 @@ import pytest
 
 from shardws.outcomes import Outcome, SendOutcome
 from shardws.routing.outbound_link import OutboundLink
+from shardws.stats import LOST_FANOUTS
 from shardws.wire import messages as m
 from shardws.wire.codec import encode
 from tests.unit.routing.shard_cluster import (
+    DEADLINE,
     LOOPS,
     Cluster,
     FakeConnection,
@@ -40,6 +42,36 @@ def test_link_killed_in_the_middle(loop: str, caplog: pytest.LogCaptureFixture) 
         assert await outcome_of(left.router.send(there.id, 2, b"101")) is Outcome.QUEUED
         assert there.got == [(2, b"0"), (2, b"101")]
         assert "50 sends in doubt" in " ".join(link_log(caplog))
+
+    run_scenario(loop, scenario)
+
+
+def test_messages_to_many_on_a_link_that_breaks_are_counted(
+    loop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They were told QUEUED, and their loss with the link was in no number and in no log."""
+
+    async def scenario(cluster: Cluster) -> None:
+        left, right = await cluster.start_shards(2)
+        there = right.connect()
+        link = left.mesh.links[right.identity.incarnation]
+        left.router.broadcast(2, b"0")
+        await outcome_of(left.router.send(there.id, 2, b"1"))  # its SYNC is for both
+        assert link.ledger.fanouts_in_doubt == 0
+        left.router.broadcast(2, b"2")
+        await there.arrived.until(lambda: len(there.got) == 3)
+        async with asyncio.timeout(DEADLINE):
+            while link.ledger.fanouts_in_doubt:  # noqa: ASYNC110  the tail is confirmed by itself
+                await asyncio.sleep(0.01)
+        left.router.broadcast(2, b"3")
+        left.router.publish("group", 2, b"to nobody")
+        right.mesh.inbounds[left.identity.incarnation].refuse("killed")
+        await outcome_of(left.router.send(there.id, 2, b"4"))
+        async with asyncio.timeout(DEADLINE):
+            while not link.is_down:  # noqa: ASYNC110  nothing tells the test
+                await asyncio.sleep(0.01)
+        assert left.mesh.row[LOST_FANOUTS] == 1
+        assert any("; 1 messages to many in doubt" in line for line in link_log(caplog))
 
     run_scenario(loop, scenario)
 

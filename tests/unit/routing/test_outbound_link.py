@@ -10,7 +10,8 @@ from shardws.errors import UsageError
 from shardws.outcomes import Outcome
 from shardws.routing import outbound_link as module
 from shardws.routing.ledger import SYNC_EVERY
-from shardws.routing.outbound_link import HEAD, OutboundLink
+from shardws.routing.links_twin import HEAD
+from shardws.routing.outbound_link import OutboundLink
 from shardws.stats import LINKS_OUT
 from shardws.wire import messages as m
 from shardws.wire.codec import encode

@@ -55,7 +55,7 @@ class Flooder:
         if self.slices > 0:
             self.world.turns.add(self)
 
-    def abort(self) -> None:
+    def abort(self, reason: str = "") -> None:
         self.is_aborted = True
 
 
@@ -126,9 +126,11 @@ def test_an_interrupt_does_not_stop_the_turns_of_the_others() -> None:
             raise KeyboardInterrupt
 
     world = World()
-    world.turns.add(Interrupted(world, 1, 1))
+    interrupted = Interrupted(world, 1, 1)
+    world.turns.add(interrupted)
     world.turns.add(Flooder(world, 2, 1))
     with pytest.raises(KeyboardInterrupt):
         world.loop.turn()
+    assert interrupted.is_aborted  # out of the queue, it would have waited for ever
     world.loop.turn()
     assert world.took == [2]

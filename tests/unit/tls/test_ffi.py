@@ -150,3 +150,17 @@ def test_packets_are_told_without_content(leaf: trustme.LeafCert) -> None:
     assert (0, 22, b"\x01") in [(out, kind, head[:1]) for out, kind, head in told]
     assert all(len(head) <= 4 for _, _, head in told)
     assert all(head == b"" for _, kind, head in told if kind not in (20, 21, 22))
+
+
+def test_addresses_for_c(context: ServerContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where the functions have the types that C takes them for."""
+    server, _ = probe.handshake(context.modern, protocols.TLS13)
+    found = DirectCalls().pointers(server)
+    assert len(set(found)) == len(found) == 7
+    assert all(found)
+    assert Calls().pointers(server) == ()
+    changed = ffi.CALLED_FROM_C | {"SSL_read": "int(*)(SSL *, void *, size_t)"}
+    monkeypatch.setattr(ffi, "CALLED_FROM_C", changed)
+    assert DirectCalls().pointers(server) == ()
+    monkeypatch.setattr(ffi, "CALLED_FROM_C", {"SSL_gone": ""})
+    assert DirectCalls().pointers(server) == ()

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import trustme
@@ -294,3 +295,45 @@ def exchange(engine: TLSEngine, peer: socket.socket) -> bytes:
     plaintext = engine.receive(peer.recv(65536))
     peer.sendall(engine.outgoing())
     return plaintext
+
+
+class Failing(Script):
+    """Calls whose results from C stand for an error."""
+
+    def __init__(self, error: SSL.Error, *answers: bytes) -> None:
+        super().__init__(*answers)
+        self.error = error
+
+    def fail(self, connection: SSL.Connection, result: int) -> NoReturn:
+        raise self.error
+
+
+def test_where_a_read_from_c_stopped_is_judged_as_from_python() -> None:
+    stream = stream_of(Failing(SSL.WantReadError()))
+    stream.read_stopped(-1, 2, b"\x17\x03", 0)
+    assert stream.shared[2:] == (b"\x17\x03", 0)
+    assert not stream.is_calm, "until data has paid for the records without"
+    stream.read_stopped(-1, ALLOWED_BARREN, b"", 7)
+    assert ending_of(stream) == Ending(
+        284, "too many records without data (KeyUpdate or renegotiation)"
+    )
+    ended = stream_of(Failing(SSL.ZeroReturnError()))
+    ended.read_stopped(0, 1, b"", 0)
+    assert ended.ending is endings.CLOSE_NOTIFY
+    assert not ended.is_calm
+
+
+def test_a_write_from_c_that_has_to_wait_is_not_lost() -> None:
+    calls = Failing(SSL.WantReadError(), b"<first>", b"<second>")
+    stream = stream_of(calls)
+    stream.write_stopped(b"first", -1, b"", 0)
+    assert not stream.is_calm
+    assert stream.send(b"second") == b""
+    stream.read_stopped(-1, 0, b"", 0)
+    assert b"".join(stream.out) == b"<first><second>"
+
+
+def test_a_write_from_c_that_fails_ends_the_stream() -> None:
+    stream = stream_of(Failing(SSL.Error([("SSL routines", "", "protocol is shutdown")])))
+    stream.write_stopped(b"lost", -1, b"", 0)
+    assert ending_of(stream) == Ending(282, "TLS: protocol is shutdown")

@@ -12,7 +12,12 @@ import pytest
 
 from shardws.events import DataIn
 from shardws.net.connection import Connection
-from shardws.net.connection.connection import LONG_READ, MOST_KEPT
+from shardws.net.connection.connection import (
+    LINGER_BYTES,
+    LONG_READ,
+    LONGEST_END_S,
+    MOST_KEPT,
+)
 from shardws.net.connection.states import CLOSING, HOLD_TASK, LOST, OPEN
 from shardws.net.pump import Pump
 from shardws.outcomes import QUEUED
@@ -34,6 +39,7 @@ class Wire:
         self.sent = b""
         self.ends = 0
         self.pauses = 0
+        self.waiting = 0  # bytes that the kernel has not taken
 
     def write(self, data: bytes) -> None:
         self.sent += data
@@ -49,7 +55,7 @@ class Wire:
     def set_write_buffer_limits(self, high: int, low: int) -> None: ...
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.waiting
 
     def get_extra_info(self, name: str, default: object = None) -> None:
         return None
@@ -92,10 +98,12 @@ class Owner:
             on_error=raise_it,
         )
         self.now = 100.0
+        self.awake_since = 0.0
         self.told: list[list[Item]] = []
         self.sizes: list[int] = []
         self.waiting: list[Connection] = []
         self.ends: list[int] = []
+        self.reasons: list[str] = []
         self.early_ends: list[int] = []
         self.times_left = 0
         self.task_begins_at = 0  # with which of the items told an async handler begins
@@ -143,6 +151,7 @@ class Owner:
 
     def lost(self, connection: Connection, ending: Any) -> None:
         self.ends.append(ending.code)
+        self.reasons.append(ending.reason)
 
     @property
     def items(self) -> list[Item]:
@@ -403,3 +412,33 @@ def test_what_came_before_the_end_is_told_though_tcp_outlives_its_deadline() -> 
         owner.turn()
     assert len(owner.items) == 300
     assert owner.ends == [1006]
+
+
+def test_a_close_has_an_end_however_long_a_slow_reader_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CloseTimeout began again as long as bytes left: by 64 KiB each time, for ever."""
+    connection, owner, wire = opened()
+    clock = [100.0]
+    monkeypatch.setattr("shardws.net.connection.connection.time.monotonic", lambda: clock[0])
+    wire.waiting = 1 << 40
+    connection.disconnect(1000, "")
+    limit = clock[0] + owner.config.close_timeout + LONGEST_END_S
+    for _ in range(100):
+        if wire.ends:
+            break
+        assert connection.deadline <= limit
+        clock[0] = owner.now = connection.deadline
+        wire.waiting -= LINGER_BYTES
+        connection.expire(owner.now)
+    assert clock[0] == limit
+    assert wire.ends == 1
+    connection.connection_lost(None)
+    assert owner.ends == [1006]
+    assert owner.reasons == ["no close frame within CloseTimeout"]
+
+
+def test_what_a_connection_raises_into_its_transport_is_told_as_ours() -> None:
+    connection, owner, _ = opened()
+    connection.connection_lost(ValueError())
+    assert owner.reasons == ["an internal error of the server"]

@@ -68,6 +68,7 @@ class Recorder:
 
     def pause_writing(self) -> None:
         self.blocked |= BLOCKED_WIRE
+        self.queued_at_pause = self.queued  # type: ignore[attr-defined]
         self.calls.append(("pause",))
 
     def resume_writing(self) -> None:
