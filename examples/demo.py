@@ -8,9 +8,13 @@ On Connected the client gets {"connection_id": N, "shard": S, "pid": P}. JSON te
     {"join": G}  {"leave": G}     membership of a group
     {"group": G, "text": T}       to each member, as {"group": G, "from": M, "text": T}
     {"broadcast": T}              to every connection, as {"from": M, "broadcast": T}
+    {"user_data": T}              keeps T with the connection
 
-A failed send is reported as {"error": CODE, "to": N}, an invalid group name as
-{"error": 213}. Everything else is echoed unchanged.
+When another process takes the connection over, the client gets one {"resumed": CAUSE,
+"connection_id": N, "shard": S, "pid": P, "user_data": T}.
+
+A failed send is reported as {"error": CODE, "to": N}, an invalid group name and too much user data
+as {"error": 213}. Everything else is echoed unchanged.
 """
 
 import json
@@ -18,7 +22,7 @@ import os
 from functools import partial
 from typing import Any
 
-from shardws import Connected, DataIn, Outcome, ShardwsError, WebSocketServer
+from shardws import Connected, DataIn, Outcome, Resumed, ShardwsError, WebSocketServer
 from shardws.outcomes import OUTCOME_CODES
 
 server = WebSocketServer()
@@ -31,13 +35,24 @@ def on_connected(e: Connected) -> None:
     server.send_text(e.connection_id, json.dumps(greeting))
 
 
+def on_resumed(e: Resumed) -> None:
+    news = {
+        "resumed": e.cause,
+        "connection_id": e.connection_id,
+        "shard": server.shard,
+        "pid": os.getpid(),
+        "user_data": e.user_data.decode(errors="replace"),
+    }
+    server.send_text(e.connection_id, json.dumps(news))
+
+
 def on_data_in(e: DataIn) -> None:
     if e.data_format == 1:
         request = parsed(e.text) if e.text.lstrip()[:1] == b"{" else None
         try:
             if request is None or not is_done(e.connection_id, request):
                 server.send_text(e.connection_id, e.text)
-        except ShardwsError as error:  # an invalid group name
+        except ShardwsError as error:  # an invalid group name, too much user data
             server.send_text(e.connection_id, json.dumps({"error": error.code}))
     elif e.data_format == 2:
         server.send(e.connection_id, e.text)
@@ -66,6 +81,8 @@ def is_done(me: int, request: dict[str, Any]) -> bool:
         server.join(me, request["join"])
     elif type(request.get("leave")) is str and request["leave"]:
         server.leave(me, request["leave"])
+    elif type(request.get("user_data")) is str:
+        server.set_user_data(me, request["user_data"].encode(errors="replace"))
     else:
         return False
     return True
@@ -76,4 +93,5 @@ def report(me: int, to: int, outcome: Outcome) -> None:
 
 
 server.on_connected = on_connected
+server.on_resumed = on_resumed
 server.on_data_in = on_data_in

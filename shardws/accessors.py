@@ -167,5 +167,13 @@ class ConnectionAccessors:
         """
         self.connections[connection_id].timeout = value
 
+    def user_data(self, connection_id: int) -> bytes:
+        """Bytes of the application that stay with the connection when it moves; b"" at first."""
+        return self.connections[connection_id].user_data
+
+    def set_user_data(self, connection_id: int, value: bytes | bytearray | memoryview) -> None:
+        """Keep bytes with a connection; UsageError (213) for more than MaxUserData of them."""
+        self.connections[connection_id].user_data = value
+
     def _send_formatted(self, connection_id: int, payload: bytes) -> None:
         raise NotImplementedError

@@ -16,7 +16,9 @@ Owns names, numbers and advice.
         +-- HandshakeError       its opening request; carries the HTTP status
         +-- ProtocolError        its frames (RFC 6455); carries the close code
         +-- ProxyError           its proxy's PROXY header; the connection is closed without a
-        response +-- WireError            an invalid frame on a link of the mesh; the link is closed
+        |                        response
+        +-- WireError            an invalid frame on a link of the mesh; the link is closed
+            +-- RecordError      the record of a connection cannot be read; that one stays behind
 
 An error carries its next step as an attribute: `status` (HTTP), `close_code`, `exit_code`.
 """
@@ -329,3 +331,7 @@ class WireError(PeerError):
     """A frame that no peer of this version would send; the link is closed."""
 
     default_code = 434
+
+
+class RecordError(WireError):
+    """The record of a connection that another version wrote, or nobody; see wire.record."""

@@ -3,7 +3,8 @@
 Owns their fields and which of them a handler may write.
 Order on one connection: ConnectionRequest, SSLConnectionRequest, SSLStatus*,
 SSLClientAuthentication, WebSocketOpenRequest, Connected, ReadyToSend, DataIn*, Disconnected.
-Connected and Disconnected come exactly once each; a refused opening fires neither.
+Connected and Disconnected come exactly once each; a refused opening fires neither. A connection
+that moves to another process goes on there with Resumed.
 
 Events without writable fields are named tuples: cheap to create once per message, and assigning to
 a field raises AttributeError. The others allow exactly the names in `WRITABLE`, each with the check
@@ -28,6 +29,20 @@ class Connected(NamedTuple):
     """The 101 response was written; messages can be sent to the connection."""
 
     connection_id: int
+
+
+class Resumed(NamedTuple):
+    """A connection goes on here that another process of the server had before.
+
+    It takes the place of Connected in this process, and there is no Disconnected in the other.
+    Without a handler for it, Connected and ReadyToSend fire, so that what a process keeps of its
+    connections fills by itself.
+    """
+
+    connection_id: int
+    cause: str  # "reload", "scale", "upgrade" or "crash"
+    user_data: bytes
+    may_have_lost: bool  # messages that were being handled; only after a crash
 
 
 class DataIn(NamedTuple):
@@ -225,6 +240,7 @@ class Handlers:
         "on_error",
         "on_log",
         "on_ready_to_send",
+        "on_resumed",
         "on_ssl_client_authentication",
         "on_ssl_connection_request",
         "on_ssl_status",
@@ -237,6 +253,7 @@ class Handlers:
     on_ssl_client_authentication: Handler | None
     on_web_socket_open_request: Handler | None
     on_connected: Handler | None
+    on_resumed: Handler | None
     on_data_in: Handler | None
     on_ready_to_send: Handler | None
     on_disconnected: Handler | None

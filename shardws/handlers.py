@@ -58,7 +58,7 @@ class HandlerAttribute(Generic[E]):
 
 
 class HandlerAttributes:
-    """The eleven events."""
+    """The events."""
 
     __slots__ = ()
 
@@ -70,6 +70,7 @@ class HandlerAttributes:
     on_ssl_client_authentication = HandlerAttribute[events.SSLClientAuthentication]()
     on_web_socket_open_request = HandlerAttribute[events.WebSocketOpenRequest]()
     on_connected = HandlerAttribute[events.Connected]()
+    on_resumed = HandlerAttribute[events.Resumed]()
     on_data_in = HandlerAttribute[events.DataIn]()
     on_ready_to_send = HandlerAttribute[events.ReadyToSend]()
     on_disconnected = HandlerAttribute[events.Disconnected]()

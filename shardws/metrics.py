@@ -134,6 +134,14 @@ METRICS: Final = (
         "WebSockets ended.",
     ),
     Metric(
+        "shardws_resumed_websockets", "resumed", Kind.COUNTER, "connections",
+        "Open WebSockets taken over from another process; opened ones do not count them.",
+    ),
+    Metric(
+        "shardws_handed_over_websockets", "moved", Kind.COUNTER, "connections",
+        "Open WebSockets that another process has taken over; closed ones do not count them.",
+    ),
+    Metric(
         "shardws_received_messages", "messages_in", Kind.COUNTER, "messages",
         "Messages received from clients; pings, pongs and close frames do not count.",
     ),

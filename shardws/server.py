@@ -6,15 +6,14 @@ itself has one shard in its own process, driven by `do_events()`.
 """
 
 import asyncio
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Final, Never, cast
 
 from shardws import arguments, attributes, events
 from shardws.accessors import ConnectionAccessors, Connections
-from shardws.errors import NoSuchConnection, ShardwsError, StateError, UsageError
+from shardws.errors import NoSuchConnection, ShardwsError, StateError
 from shardws.events import Handlers
 from shardws.handlers import HandlerAttributes
 from shardws.net.pump import Sender
@@ -26,7 +25,7 @@ from shardws.settings.values import Settings
 from shardws.shard import certificates, configuration, configuring, files, snapshot
 from shardws.shard.embedded import IDLE_S, EmbeddedShard
 from shardws.shard.loop_thread import LoopThread
-from shardws.shard.routing_sink import CONFIGURE, SET, change
+from shardws.shard.routing_sink import CONFIGURE, SET, change, encoded
 from shardws.shard.shard import Shard
 from shardws.shard.snapshot import ConnectionSnapshot
 from shardws.shard.thread_router import ThreadRouter
@@ -235,11 +234,13 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors,
             return snapshot.take(self.connections[connection_id])
         return snapshot.decode(await self._router.query(connection_id, snapshot.QUERY))
 
-    async def set_connection(self, connection_id: int, **values: bool | int) -> ConnectionSnapshot:
+    async def set_connection(
+        self, connection_id: int, **values: bool | int | Data
+    ) -> ConnectionSnapshot:
         """Set properties of a connection on any shard, and return its properties afterwards.
 
-        They are accept_data, data_format, message_length and timeout; UsageError (213) for others
-        and for values that do not fit. Else it raises what `connection` does.
+        They are accept_data, data_format, message_length, timeout and user_data; UsageError (213)
+        for others and for values that do not fit. Else it raises what `connection` does.
         """
         if self._shard is not None and self._is_elsewhere:
             make = partial(self.set_connection, connection_id, **values)
@@ -353,14 +354,6 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors,
         if self._shard is None:
             raise StateError(NOT_RUNNING)
         return self._shard
-
-
-def encoded(values: Mapping[str, object]) -> str:
-    """Return values of properties as JSON; UsageError (213) for what no property takes."""
-    try:
-        return json.dumps(values)
-    except (TypeError, ValueError):
-        raise UsageError("the properties are booleans and whole numbers", code=213) from None
 
 
 def formatted(data: str | Data) -> tuple[int, bytes]:

@@ -143,7 +143,7 @@ static int
 fill_module(PyObject *module)
 {
     if (PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0 ||
-        PyModule_AddIntConstant(module, "CONTRACT", 3) < 0) {
+        PyModule_AddIntConstant(module, "CONTRACT", 4) < 0) {
         return -1;
     }
     PyObject *type = PyType_FromModuleAndSpec(module, &filler_spec, NULL);

@@ -90,6 +90,14 @@ filler_feed(Filler *self, PyObject *const *args, Py_ssize_t count)
     return PyLong_FromSsize_t(start + size);
 }
 
+/* taken(): the payload bytes that are here, unmasked. */
+static PyObject *
+filler_taken(Filler *self, PyObject *Py_UNUSED(nothing))
+{
+    const char *payload = self->payload == NULL ? NULL : PyBytes_AS_STRING(self->payload);
+    return PyBytes_FromStringAndSize(payload, payload == NULL ? 0 : self->at);
+}
+
 static PyObject *
 filler_finish(Filler *self, PyObject *Py_UNUSED(nothing))
 {
@@ -111,6 +119,7 @@ filler_missing(Filler *self, void *Py_UNUSED(closure))
 static PyMethodDef filler_methods[] = {
     {"feed", (PyCFunction)(void (*)(void))filler_feed, METH_FASTCALL, NULL},
     {"finish", (PyCFunction)filler_finish, METH_NOARGS, NULL},
+    {"taken", (PyCFunction)filler_taken, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

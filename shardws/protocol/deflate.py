@@ -84,6 +84,27 @@ def negotiate(text: str | list[str], profile: Profile) -> "tuple[str, Deflate] |
     return None
 
 
+def restore(parameters: str, profile: Profile) -> "Deflate":
+    """Return the codec of an agreement that was made before, by its `parameters`.
+
+    ValueError when they are none, or of one that keeps context, which is gone.
+    """
+    offers = extension_offers.parse(parameters)
+    if len(offers) == 1 and _is_agreement(offers[0]):
+        return profile.agree(dict(offers[0].parameters))
+    raise ValueError(f"no agreement without context takeover: {parameters!r:.80}")
+
+
+def _is_agreement(offer: Offer) -> bool:
+    """Tell whether an offer reads like an answer of ours, without context takeover."""
+    terms = dict(offer.parameters)
+    is_valid = all(_is_valid(key, value) for key, value in offer.parameters)
+    has_bits = all(terms.get(key, "15") is not None for key in (SERVER_BITS, CLIENT_BITS))
+    keeps_nothing = {SERVER_NO_TAKEOVER, CLIENT_NO_TAKEOVER} <= terms.keys()
+    is_unique = len(terms) == len(offer.parameters)
+    return offer.name == NAME and is_unique and is_valid and has_bits and keeps_nothing
+
+
 def _terms(offer: Offer, is_shared: bool) -> dict[str, str | None] | None:
     """Return the parameters of the answer to an offer; None to decline it."""
     asked = dict(offer.parameters)

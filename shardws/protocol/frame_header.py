@@ -7,7 +7,7 @@ tell, so that a broken header is answered at the same byte, however its bytes ar
 
 from typing import Final, NamedTuple
 
-from shardws.protocol.frames import CLOSE, FIN, RSV1
+from shardws.protocol.frames import CLOSE, FIN, RSV1, header
 
 RSV: Final = 0x70
 CONTINUATION: Final = 0x0
@@ -34,6 +34,13 @@ class FrameHeader(NamedTuple):
     @property
     def is_compressed(self) -> bool:
         return bool(self.first & RSV1)
+
+
+def masked(first: int, size: int, key: bytes) -> bytes:
+    """Return the header of a client's frame (RFC 6455 5.2)."""
+    plain = bytearray(header(first, size))
+    plain[1] |= 0x80
+    return bytes(plain) + key
 
 
 def read(data: bytes, at: int, takes_rsv1: bool) -> FrameHeader | None:

@@ -76,6 +76,13 @@ class Inbound:
         return self._delivery.held + (frame.held if frame is not None else 0)
 
     @property
+    def received(self) -> bytes | None:
+        """What is held, as the peer sent it; None within a message that cannot be read again."""
+        if self._message is not None or self._is_inside or self._left:
+            return None
+        return self.tail if self._reassembly is None else self._reassembly.received
+
+    @property
     def in_progress(self) -> object:
         """What stands for the message in progress, the same object until its end; None: none."""
         return self._message or self._fallback or self._reassembly

@@ -147,6 +147,16 @@ class Ahead:
         self._acknowledged = acknowledged
         self._end = acknowledged + unacknowledged
 
+    @classmethod
+    def restored(cls, acknowledged: int, end: int) -> "Ahead":
+        """Return what `state` is of, in another process."""
+        return cls(acknowledged, end - acknowledged)
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """What is acknowledged, and what will be when the ping is."""
+        return self._acknowledged, self._end
+
     def has_moved(self, acknowledged: int) -> bool:
         """Whether the ping came nearer to its peer since the last call, or reached it."""
         before, self._acknowledged = self._acknowledged, acknowledged

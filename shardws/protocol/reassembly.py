@@ -9,8 +9,8 @@ import codecs
 from typing import Final, Protocol
 
 from shardws.errors import ProtocolError
-from shardws.protocol import codec
-from shardws.protocol.frames import TEXT, Item
+from shardws.protocol import codec, frame_header
+from shardws.protocol.frames import FIN, TEXT, Item
 from shardws.protocol.slices import Slice
 
 _utf8: Final = codecs.getincrementaldecoder("utf-8")
@@ -23,6 +23,10 @@ class Reassembly(Protocol):
     def missing(self) -> int: ...
     @property
     def held(self) -> int: ...
+    @property
+    def received(self) -> bytes | None:
+        """What came of it, as the peer sent it; None: a part of it was passed on."""
+
     def take(self, data: bytes, at: int, items: list[Item]) -> int: ...
 
 
@@ -47,11 +51,12 @@ def check_text(payload: bytes) -> None:
 class Whole:
     """A frame that becomes one item when its last byte is here; allocated once, at its header."""
 
-    __slots__ = ("_filler", "_kind", "_size")
+    __slots__ = ("_filler", "_key", "_kind", "_size")
 
     def __init__(self, kind: int, size: int, key: bytes) -> None:
         self._kind = kind
         self._size = size
+        self._key = key
         self._filler = codec.Filler(kind, size, key)
 
     @property
@@ -63,6 +68,13 @@ class Whole:
     def held(self) -> int:
         """Payload bytes that are here."""
         return self._size - self._filler.missing
+
+    @property
+    def received(self) -> bytes:
+        """Its header and the payload that is here, as the peer sent them."""
+        payload = self._filler.taken()
+        masked = codec.unmask(payload, 0, len(payload), self._key)
+        return frame_header.masked(FIN | self._kind, self._size, self._key) + masked
 
     def take(self, data: bytes, at: int, items: list[Item]) -> int:
         """Take from data[at:]; return the position behind. ProtocolError 1007."""
@@ -130,6 +142,10 @@ class Message:
         self._is_cut = False  # the pieces so far end inside a character
         self._is_last = False  # the present frame ends the message
         self._key = b""
+
+    @property
+    def received(self) -> None:
+        """It is passed on in pieces, or its frames were joined."""
 
     @property
     def is_over(self) -> bool:

@@ -49,11 +49,11 @@ class Session:
     """The conversation of one connection."""
 
     __slots__ = (
-        "_calm_at",
         "_inbound",
         "_own",
         "_replies",
         "_rest",
+        "calm_at",
         "config",
         "deflate",
         "ending",
@@ -75,7 +75,7 @@ class Session:
         self._own: tuple[int, str] | None = None  # what we closed with
         self._inbound: Inbound | None = Inbound(config, deflate, data) if data else None
         self._rest: tuple[bytes, int] | None = None  # of a read, from this position on
-        self._calm_at: float | None = None  # see slices.calm_at
+        self.calm_at: float | None = None  # when `nothings` are forgiven: slices.calm_at
         self.nothings = 0  # frames that `charge` has to account for
         self.limit = FIRST_ITEMS  # items of the next slice; see `pace`
         self.is_due = False
@@ -193,8 +193,8 @@ class Session:
         count, self.nothings = self.nothings, 0
         if not count or self.state is IS_CLOSED:
             return
-        self._calm_at = slices.calm_at(self._calm_at or 0.0, count, now)
-        if slices.is_storm(self._calm_at, now):
+        self.calm_at = slices.calm_at(self.calm_at or 0.0, count, now)
+        if slices.is_storm(self.calm_at, now):
             self._break(ProtocolError(1008, STORM))
 
     @property
@@ -246,6 +246,21 @@ class Session:
         if self._inbound is None:
             return b""
         return self._inbound.tail if self._inbound.is_between_messages else None
+
+    @property
+    def unread(self) -> bytes | None:
+        """What was received and not told, as the peer sent it: another session can read it again.
+
+        None while that cannot be done: within a message of which a part was told or several frames
+        came, or when the session has to reply or is not open.
+        """
+        if self.state is not State.OPEN or self.has_replies:
+            return None
+        received = b"" if self._inbound is None else self._inbound.received
+        if received is None or self._rest is None:
+            return received
+        data, at = self._rest
+        return received + data[at:]
 
     @property
     def is_at_rest(self) -> bool:

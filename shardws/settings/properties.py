@@ -111,6 +111,7 @@ class SettingProperties:
     max_header_bytes = Property(table.MAX_HEADER_BYTES)
     max_headers = Property(table.MAX_HEADERS)
     max_groups = Property(table.MAX_GROUPS)
+    max_user_data = Property(table.MAX_USER_DATA)
     ssl_authenticate_clients = Property(table.SSL_AUTHENTICATE_CLIENTS)
     ssl_require_client_certificate = Property(table.SSL_REQUIRE_CLIENT_CERTIFICATE)
     ssl_cert_encoded = Property(table.SSL_CERT_ENCODED)

@@ -15,6 +15,7 @@ from shardws.settings.row import Access, Group, Row, Scope, When
 
 MAX_INT: Final = 2**31 - 1  # a C int, as in setsockopt
 MAX_SIZE: Final = 2**40
+MAX_USER_DATA_BYTES: Final = 2**20  # as in the record of a connection
 MAX_SECONDS: Final = 30 * 86400
 MAX_MILLISECONDS: Final = 32_767_000  # TCP_KEEPIDLE and TCP_KEEPINTVL hold 32,767 s
 
@@ -777,6 +778,19 @@ MAX_GROUPS: Final[Row[int]] = Row(
     when=When.LIVE,
     module="shardws.shard.shard",
     text="Most groups that one connection may be a member of.",
+)
+MAX_USER_DATA: Final[Row[int]] = Row(
+    name="max_user_data",
+    vendor="MaxUserData",
+    kind=Size(),
+    default=4096,
+    low=0,
+    high=MAX_USER_DATA_BYTES,
+    group=Group.ACCESS,
+    when=When.LIVE,
+    module="shardws.shard.configuration",
+    text="Most bytes of user_data of one connection. A connection that moves to another process "
+    "keeps what it has.",
 )
 
 # TLS

@@ -185,6 +185,22 @@ class Admission:
         else:
             self._uncounted[extras.place] -= 1
 
+    def moved(self) -> None:
+        """Stop counting a connection that went to another process."""
+        self._row[CONNECTIONS] -= 1
+
+    def retaken(self) -> None:
+        """Count a connection again that came back."""
+        self._row[CONNECTIONS] += 1
+
+    def has_room(self) -> bool:
+        """Count a connection that came from another process; tell whether it may stay.
+
+        MaxConnections counts the server's connections, and it was one before.
+        """
+        self._row[CONNECTIONS] += 1
+        return self._clients_here() <= self._descriptors.room
+
     def lingers(self, connection: Connection) -> None:
         """Stop counting it, though TCP has not ended."""
         if _place_of(connection) == COUNTED:

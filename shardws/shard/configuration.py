@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from shardws import arguments
+from shardws.errors import UsageError
 from shardws.net.config import ConnectionConfig, Policy
 from shardws.net.connection import Connection
 from shardws.net.options import UNTOUCHED, SocketOptions
@@ -118,6 +120,16 @@ def timeout_of(value: object) -> float:
 def length_of(value: object) -> int:
     """Return a MessageLength in bytes; SettingError (213)."""
     return table.MESSAGE_LENGTH.accept(value)
+
+
+def user_data_of(settings: Settings, value: object) -> bytes:
+    """Return user data as a connection holds it; UsageError (213)."""
+    data = arguments.content(value, "user_data")
+    most = settings[table.MAX_USER_DATA]
+    if len(data) > most:
+        text = f"user_data of {len(data)} bytes is above MaxUserData, {most}"
+        raise UsageError(text, code=213)
+    return data
 
 
 def goodbye(settings: Settings) -> tuple[int, str]:

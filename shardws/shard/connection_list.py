@@ -37,9 +37,15 @@ def reply(shard: ListedShard, limit: int, after: int = 0) -> bytes:
 
 
 def entry(connection: Connection, now: float) -> dict[str, Any]:
-    """Return what is shown of a connection; `silent` and `ping` in seconds."""
+    """Return what is shown of a connection; `silent` and `ping` in seconds.
+
+    `resumed` is how often it has moved, and `from` names slot and generation of the process that
+    had it before, and why it moved.
+    """
     host = connection.remote_host
     request = connection.request
+    origin = connection.resumed
+    came = {} if origin is None else {"from": f"{origin.slot}.{origin.generation} {origin.cause}"}
     return {
         "id": connection.id,
         "address": f"[{host}]" if ":" in host else host,
@@ -49,4 +55,6 @@ def entry(connection: Connection, now: float) -> dict[str, Any]:
         "ping": round(connection.rtt, 6),
         "queue_bytes": connection.queued,
         "groups": len(connection.groups or ()),
+        "resumed": 0 if origin is None else origin.moves,
+        **came,
     }

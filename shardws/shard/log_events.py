@@ -73,6 +73,13 @@ class EventLog:
         why = cut(error.detail or error.description, LONGEST_REASON)
         self._log.about_stranger(kind, connection, logging.INFO, text, error.status, why)
 
+    def resumed(self, connection: Connection) -> None:
+        """Write that a connection goes on here."""
+        origin = connection.resumed
+        if origin is not None and (self._event_level or self._log.isEnabledFor(self._level)):
+            where = f"shard {origin.slot} generation {origin.generation}"
+            self._note(connection, "resumed for %s: %s of %s", origin.cause, where)
+
     def opened(self, connection: Connection) -> None:
         """Write that a connection opened."""
         request = connection.request

@@ -59,7 +59,7 @@ class Opening:
 
     def reconfigure(self) -> None:
         """Apply the settings to future connections."""
-        self._deflate = deflate.Profile(self._settings[table.DEFLATE])
+        self.profile = deflate.Profile(self._settings[table.DEFLATE])
 
     def name(self, connection: Connection) -> int:
         """Return its id, allocated now if needed: the TLS events come before the request.
@@ -136,7 +136,7 @@ class Opening:
     ) -> None:
         protocol = handshake.select_protocol(fields, chosen) if chosen else ""
         offered = fields.extensions
-        agreed = deflate.negotiate(offered, self._deflate) if offered else None
+        agreed = deflate.negotiate(offered, self.profile) if offered else None
         extensions, agreement = agreed if agreed is not None else ("", None)
         try:
             response = handshake.accept(fields, protocol, extensions, headers)

@@ -8,11 +8,12 @@ Owns the resulting events and the replies. The queries:
                       configure OBJECT   nothing, after the settings in it were set (id 0)
 """
 
+import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from shardws import events
+from shardws import arguments, events
 from shardws.errors import ERROR_CODES, NoSuchConnection, ShardwsError, UsageError
 from shardws.outcomes import OUTCOME_CODES, Outcome
 from shardws.routing.registry import Registry
@@ -24,7 +25,30 @@ from shardws.shard.view import ConnectionView
 ALL_IDS: Final = "ids"
 SET: Final = "set "
 CONFIGURE: Final = "configure "
-SETTABLE: Final = frozenset({"accept_data", "data_format", "message_length", "timeout"})
+SETTABLE: Final = frozenset(
+    {"accept_data", "data_format", "message_length", "timeout", "user_data"}
+)
+
+
+def encoded(values: Mapping[str, object]) -> str:
+    """Return values of properties as JSON; UsageError (213) for what no property takes."""
+    plain = dict(values)
+    if "user_data" in plain:
+        content = arguments.content(plain["user_data"], "user_data")
+        plain["user_data"] = base64.b64encode(content).decode()
+    try:
+        return json.dumps(plain)
+    except (TypeError, ValueError):
+        text = "the properties are booleans and whole numbers, and user_data"
+        raise UsageError(text, code=213) from None
+
+
+def decoded(text: str) -> dict[str, Any]:
+    """Return what `encoded` was given."""
+    values: dict[str, Any] = json.loads(text)
+    if "user_data" in values:
+        values["user_data"] = base64.b64decode(values["user_data"])
+    return values
 
 
 def change(view: ConnectionView, values: dict[str, Any]) -> None:
@@ -130,7 +154,7 @@ class ShardRoutingSink:
         except NoSuchConnection:
             return None
         if what.startswith(SET):
-            change(view, json.loads(what[len(SET) :]))
+            change(view, decoded(what[len(SET) :]))
         elif what != snapshot.QUERY:
             raise UsageError(f"a connection can be asked for {snapshot.QUERY!r}", code=213)
         return snapshot.encode(snapshot.take(view))

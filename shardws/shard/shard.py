@@ -21,10 +21,11 @@ from shardws.net.addresses import plain_address
 from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
 from shardws.net.connection.sharing import Sharing
-from shardws.net.connection.states import ENDING, LOST
+from shardws.net.connection.states import BLOCKED_WIRE, ENDING, LOST
 from shardws.net.interning import InternedTexts
 from shardws.net.pump import Pump, Wire
 from shardws.outcomes import QUEUED, FailedSend, LaterSend, Outcome, SendOutcome
+from shardws.protocol.deflate import Profile
 from shardws.protocol.keepalive import Wheel
 from shardws.protocol.proxy import Endpoint
 from shardws.protocol.request import Request
@@ -59,12 +60,15 @@ from shardws.stats import (
     LOOP_LAG,
     MESSAGES_IN,
     MESSAGES_OUT,
+    MOVED,
     PID,
     QUEUE_BYTES,
     REFUSED,
+    RESUMED,
     SENDS_FAILED,
     STARTED,
 )
+from shardws.takeover.taking import Taking
 from shardws.tls.certificate_set import CertificateSet
 
 RouterMaker = Callable[[Mesh, Registry, RoutingSink, Share], Router]
@@ -144,6 +148,7 @@ class Shard:
         self.admission = Admission(self, self.dispatch, settings, context)
         self.opening = Opening(self, self.admission, self.dispatch, settings, context)
         self.tls: ShardTLS | None = None
+        self.taking: Taking | None = None  # from a start that expects connections on
         self._unsubscribe = settings.subscribe(self._setting_changed)
 
     # -- life ------------------------------------------------------------------------------
@@ -372,6 +377,60 @@ class Shard:
     def wake_at(self, connection: Connection, due: float) -> None:
         self._wheel.add(connection, due)
 
+    # -- takeover.giving, takeover.taking --------------------------------------------------
+
+    @property
+    def profile(self) -> Profile:
+        """How compression is agreed on, and gone on with."""
+        return self.opening.profile
+
+    def detached(self, connection: Connection) -> None:
+        """Count out a connection that is on its way to another process."""
+        self.connections.discard(connection)
+        self._full.discard(connection)
+        self.admission.moved()
+
+    def retaken(self, connection: Connection) -> None:
+        """Count in a connection that did not go."""
+        self.connections.add(connection)
+        self.admission.retaken()
+        configuration.follow([connection], self.config)
+        if connection.blocked & BLOCKED_WIRE:
+            self._full.add(connection)
+
+    def moved(self, connection: Connection) -> None:
+        """Note that another process has a connection now: its end will be told there."""
+        self._leave(connection)
+        self.row[MOVED] += 1
+
+    def arrived(self, connection: Connection) -> bool:
+        """Count in a connection that comes from another process; False when there is no room."""
+        self.connections.add(connection)
+        self.enter(connection)
+        return self.admission.has_room() and (self.context.page is None or connection.cell >= 0)
+
+    def withdrawn(self, connection: Connection) -> None:
+        """Undo `arrived`, and its entry into routing: its giver has it again."""
+        self.connections.discard(connection)
+        self._leave(connection)
+        self.admission.moved()
+        self.router.remove(connection)
+
+    def resumed(self, connection: Connection) -> None:
+        """Tell the application that a connection goes on here."""
+        self.row[RESUMED] += 1
+        self.log_events.resumed(connection)
+        origin = connection.resumed
+        assert origin is not None
+        fire = self.dispatch.fire
+        if self.dispatch.handlers.on_resumed is not None:
+            event = events.Resumed(connection.id, origin.cause, connection.user_data, False)
+            fire(connection, "on_resumed", event)
+            return
+        fire(connection, "on_connected", events.Connected(connection.id))
+        if connection.is_ready:
+            fire(connection, "on_ready_to_send", events.ReadyToSend(connection.id))
+
     # -- inner -----------------------------------------------------------------------------
 
     def _wire_failed(self, wire: Wire | None, error: BaseException) -> None:
@@ -405,8 +464,15 @@ class Shard:
             connection.cell = -1
 
     def report_lost(self, ids_lost: Sequence[int]) -> None:
-        """Fire Disconnected for lost connections, whose process died before it could."""
+        """Fire Disconnected for lost connections, whose process died before it could.
+
+        Not for those that it had handed over to this one before it died.
+        """
+        if self.taking is not None:
+            self.taking.look()
         for connection_id in ids_lost:
+            if self.registry.get(connection_id) is not None:
+                continue
             self.row[DISCONNECTED] += 1
             event = events.Disconnected(connection_id, SHARD_DIED.code, SHARD_DIED.text)
             self.dispatch.fire_remote("on_disconnected", event)

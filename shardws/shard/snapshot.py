@@ -3,6 +3,7 @@
 Owns the fields and their JSON form; changes nothing.
 """
 
+import base64
 import json
 from dataclasses import asdict, dataclass, fields
 
@@ -36,6 +37,8 @@ class ConnectionSnapshot:
     data_format: int
     message_length: int  # bytes announced for the message that the next sends make up; 0 for none
     timeout: int  # seconds
+    user_data: bytes
+    resumed: int  # how often it has moved to another process
     negotiated: Negotiated  # by TLS; empty texts and zeros without it
 
     @property
@@ -54,7 +57,10 @@ def take(view: ConnectionView) -> ConnectionSnapshot:
 
 def encode(snapshot: ConnectionSnapshot) -> bytes:
     """Return a snapshot as JSON, in UTF-8: escapes would take six bytes per octet."""
-    values = asdict(snapshot) | {"negotiated": snapshot.negotiated._asdict()}
+    values = asdict(snapshot) | {
+        "negotiated": snapshot.negotiated._asdict(),
+        "user_data": base64.b64encode(snapshot.user_data).decode(),
+    }
     return json.dumps(values, ensure_ascii=False).encode()
 
 
@@ -63,4 +69,5 @@ def decode(reply: bytes) -> ConnectionSnapshot:
     values = json.loads(reply)
     agreed = values["negotiated"]
     values["negotiated"] = Negotiated(**{name: agreed[name] for name in Negotiated._fields})
+    values["user_data"] = base64.b64decode(values["user_data"])
     return ConnectionSnapshot(**{name: values[name] for name in NAMES})

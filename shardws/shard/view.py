@@ -186,6 +186,25 @@ class ConnectionView:
         """Round-trip time of the last ping in seconds; 0 before the first."""
         return self._connection.rtt
 
+    @property
+    def user_data(self) -> bytes:
+        """Bytes of the application that stay with the connection when it moves; b"" at first.
+
+        Setting more than MaxUserData bytes raises UsageError (213).
+        """
+        return self._connection.user_data
+
+    @user_data.setter
+    @on_the_loop
+    def user_data(self, wanted: bytes | bytearray | memoryview) -> None:
+        self._connection.user_data = configuration.user_data_of(self._shard.settings, wanted)
+
+    @property
+    def resumed(self) -> int:
+        """How often it has moved from one process to another with its client connected."""
+        origin = self._connection.resumed
+        return 0 if origin is None else origin.moves
+
     # -- sending ---------------------------------------------------------------------------
 
     @property

@@ -14,6 +14,7 @@ from tests.fuzz import (
     fuzz_heads,
     fuzz_links,
     fuzz_pump,
+    fuzz_record,
     libfuzzer,
 )
 from tests.fuzz.driver import Target
@@ -25,8 +26,9 @@ TARGETS = pytest.mark.parametrize(
         fuzz_deflate.fuzz_deflate,
         fuzz_links.fuzz_links,
         fuzz_heads.fuzz_heads,
+        fuzz_record.fuzz_record,
     ],
-    ids=["frames", "deflate", "links", "heads"],
+    ids=["frames", "deflate", "links", "heads", "record"],
 )
 
 

@@ -75,7 +75,7 @@ def test_conns_and_conn(run_server: RunServer) -> None:
     assert report["connections"][0]["address"] == "127.0.0.1"
     lines = command(server, "conns", "--shard", "1").stdout.splitlines()
     assert lines[0].split() == [
-        "ID", "SHARD", "ADDRESS", "SILENT", "PING", "QUEUE", "GROUPS", "PATH",
+        "ID", "SHARD", "ADDRESS", "SILENT", "PING", "QUEUE", "GROUPS", "RESUMED", "PATH",
     ]  # fmt: skip
     assert lines[1].split()[1] == "1"
     assert lines[2] == "1 connections"

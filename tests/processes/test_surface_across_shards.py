@@ -36,7 +36,7 @@ async def on_data_in(e):
         result = await obey(order["do"], order.get("to"), order.get("with"))
     except ShardwsError as error:
         result = {"error": error.code}
-    server.send_text(e.connection_id, json.dumps({"result": result}))
+    server.send_text(e.connection_id, json.dumps({"result": result}, default=bytes.decode))
 async def obey(do, to, what):
     match do:
         case "snapshot":
@@ -58,6 +58,8 @@ async def obey(do, to, what):
             return (await server.disconnect(to)).name
         case "set from afar":
             return dataclasses.asdict(await server.set_connection(to, **what))
+        case "keep":
+            return (await server.set_connection(to, user_data=what.encode())).user_data
         case "set":
             name, value = what
             setattr(server.connections[to], name, value)
@@ -115,6 +117,9 @@ def test_a_connection_of_another_shard_is_known_and_controlled(pair: Pair) -> No
     other.send(json.dumps({"do": "count"}))
     assert ask(asker, "set from afar", identity, {"timeout": 77, "data_format": 1})["timeout"] == 77
     assert ask(asker, "set from afar", identity, {"timeout": "soon"}) == {"error": 213}
+    assert ask(asker, "keep", identity, "grüße") == "grüße"
+    assert ask(asker, "snapshot", identity)["user_data"] == "grüße"
+    assert ask(asker, "keep", identity, "x" * 4097) == {"error": 213}
     with pytest.raises(TimeoutError):
         other.recv(timeout=0.2)
     assert ask(asker, "set from afar", identity, {"accept_data": True})["data_format"] == 1

@@ -19,6 +19,10 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(asyncio.wait_for(main, DEADLINE_S * 3))
 
 
+def running_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
 def new_server() -> WebSocketServer:
     server = WebSocketServer()
     server.local_host = "127.0.0.1"

@@ -244,6 +244,8 @@ def test_connections_are_a_mapping_and_snapshots_tell_the_same() -> None:
             assert snapshot.decode(snapshot.encode(taken)) == taken
             changed = await server.set_connection(first, timeout=7, data_format=2)
             assert (changed.timeout, changed.data_format) == (7, 2)
+            changed = await server.set_connection(first, user_data=b"\x00\xff")
+            assert (changed.user_data, changed.resumed) == (b"\x00\xff", 0)
             with pytest.raises(ShardwsError, match="cannot be set: colour") as error:
                 await server.set_connection(first, colour=1)
             assert error.value.code == 213
@@ -289,5 +291,33 @@ def test_an_unknown_id_raises_1117_everywhere() -> None:
                 with pytest.raises(ShardwsError) as error:
                     await server.connection(identity)
                 assert error.value.code in (1117, 10065)
+
+    run(main())
+
+
+def test_user_data_is_bytes_up_to_a_bound() -> None:
+    async def main() -> None:
+        recorder = EventRecorder()
+        server = message_recording_server(recorder)
+        async with listening(server):
+            _, one = await connect_with_id(server, recorder)
+            assert server.user_data(one) == server.connections[one].user_data == b""
+            server.set_user_data(one, bytearray(b"mine"))
+            assert server.user_data(one) == b"mine"
+            server.set_user_data(one, bytes(4096))
+            wrong: list[Any] = [bytes(4097), "text", None, 7]
+            for value in wrong:
+                with pytest.raises(ShardwsError) as error:
+                    server.set_user_data(one, value)
+                assert error.value.code == 213
+                with pytest.raises(ShardwsError) as error:
+                    await server.set_connection(one, user_data=value)
+                assert error.value.code == 213
+            assert server.user_data(one) == bytes(4096)
+            server.max_user_data = 5000
+            server.connections[one].user_data = bytes(5000)
+            assert len(server.user_data(one)) == 5000
+            with pytest.raises(NoSuchConnection):
+                server.user_data(one + 1)
 
     run(main())

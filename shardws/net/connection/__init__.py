@@ -4,8 +4,10 @@
     multipart_owner           what messages in parts ask of their connection
     multipart                 messages in parts of one connection
     extras, owner             rare state of a connection; what it asks of its shard
+    resumed                   where a connection was before
     connection                the connection
     sharing                   one message to many connections
+    moving                    connections that move to another process, or come from one
 
 Each module imports only those above it.
 """

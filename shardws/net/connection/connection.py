@@ -34,6 +34,7 @@ from shardws.net.config import Policy
 from shardws.net.connection.extras import Extras
 from shardws.net.connection.multipart import Multipart
 from shardws.net.connection.owner import Owner
+from shardws.net.connection.resumed import Resumed
 from shardws.net.connection.states import (
     BLOCKED_PARTS,
     BLOCKED_WIRE,
@@ -42,12 +43,14 @@ from shardws.net.connection.states import (
     ENDING,
     HOLD_APPLICATION,
     LOST,
+    MOVED,
     NOT_READ,
     OPEN,
     OPENING,
     STOP_CLOSED,
     STOP_FULL,
     STOP_HELD,
+    STOP_MOVING,
     STOP_OPENING,
     STOP_OVER,
     STOP_TURN,
@@ -103,8 +106,10 @@ class Connection(Wire):
         "reader",
         "remote_host",
         "request",
+        "resumed",
         "session",
         "task",
+        "user_data",
         "was_opened",
     )
 
@@ -125,6 +130,8 @@ class Connection(Wire):
         self.task: asyncio.Task[None] | None = None
         self.backlog: list[Any] | None = None
         self.groups: set[str] | None = None
+        self.user_data = b""
+        self.resumed: Resumed | None = None  # of a connection that another process had before
 
     # -- what the wire does not read itself --------------------------------------------------
 
@@ -207,8 +214,14 @@ class Connection(Wire):
             self._set_stops(self.stops | STOP_TURN)
             self.owner.wait_turn(self)
 
+    @property
+    def _is_to_move(self) -> bool:
+        return bool(self.stops & STOP_MOVING) and self.state == OPEN
+
     def take_turn(self) -> None:
         """Work the next slice of what was read; called by the queue of turns."""
+        if self.state == MOVED:
+            return
         session = self.session
         if session is None:
             if self.state == OPENING and not self.holds:
@@ -225,7 +238,8 @@ class Connection(Wire):
 
     @property
     def _can_work(self) -> bool:
-        return self.state != ENDING and self.has_input and not self.is_held
+        waits = self.state == ENDING or self.is_held or self._is_to_move
+        return not waits and self.has_input
 
     def _work(self, session: Session) -> int:
         """Work one slice of what was read; return how many items it had."""
@@ -243,11 +257,36 @@ class Connection(Wire):
     def go_on(self) -> None:
         """Nothing holds the connection any more: work what was read, then read on."""
         self.stops &= ~STOP_HELD
+        if self._is_to_move:
+            return
         if self.has_input or (self.session is None and self._has_raw):
             self.await_turn()
         else:
             self._set_stops(self.stops & ~STOP_FULL)
             self._tell_late_end()
+
+    def stay(self) -> None:
+        """Go on here: it does not move, or the other process did not take it (see `moving`)."""
+        self._set_stops(self.stops & ~(STOP_MOVING | STOP_TURN))
+        if not self.stops & NOT_READ:
+            self.resume_reading()
+        if not self.is_held:
+            self.go_on()
+
+    def begin(self) -> None:
+        """Serve what another process has served before, once it has a socket.
+
+        First what came with it is worked, in its turn.
+        """
+        if self.state == OPEN:  # else a handler closes it, which has a deadline of its own
+            self.expire_at(self.owner.now)
+        self.flush()
+        if self.queued > self.high_mark and not self.blocked:
+            self.pause_writing()
+        if self.has_input and not self.is_held:
+            self.owner.wait_turn(self)
+        else:
+            self._set_stops(self.stops & ~STOP_TURN)
 
     def wait(self) -> None:
         """Something holds the connection: keep what comes, until `go_on`."""
@@ -267,7 +306,7 @@ class Connection(Wire):
             return
         raw = self.extra().raw
         raw += data
-        if not self.is_held:
+        if not self.is_held and not self._is_to_move:
             self.await_turn()
         elif len(raw) >= MOST_KEPT:
             self._set_stops(self.stops | STOP_FULL)
@@ -598,7 +637,7 @@ class Connection(Wire):
         A deadline that moved ahead is entered again.
         """
         self.entries -= 1
-        if self.state == LOST:
+        if self.state >= LOST:
             return
         if now < self.deadline:
             if not self.entries:
@@ -871,6 +910,8 @@ class Connection(Wire):
             self._tell_late_end()
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self.state == MOVED:
+            return  # its transport here: the connection goes on elsewhere
         if self.transport is not None:
             shut_down(cast(HasSocket, self.transport))
         self.attach(None)  # which tells what the wire kept

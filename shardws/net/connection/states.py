@@ -6,8 +6,10 @@
     CLOSING   our close frame is queued; the peer's is awaited for close_timeout
     ENDING    nothing more is read as frames; TCP ends once everything is written, or at a deadline
     LOST      TCP is over; what came before may still wait to be told
+    MOVED     detached for another process (see `moving`): nothing happens on it here
 
-States only rise, so `state >= ENDING` means that the end has begun.
+States only rise, so `state >= ENDING` means that the end has begun. Only MOVED may become OPEN
+again, when the other process did not take the connection.
 """
 
 from typing import Final
@@ -18,6 +20,7 @@ OPEN: Final = 2
 CLOSING: Final = 3
 ENDING: Final = 4
 LOST: Final = 5
+MOVED: Final = 6
 
 # What a TCP connection counts as, apart from WebSocketConnectionCount.
 COUNTED: Final = 0  # in it
@@ -37,6 +40,7 @@ STOP_OVER: Final = 4  # the end of TCP was told
 STOP_HELD: Final = 8  # `holds` has a reason
 STOP_OPENING: Final = 16  # there is no session yet
 STOP_CLOSED: Final = 32  # the end of the WebSocket was told, TCP lingers: what comes is dropped
+STOP_MOVING: Final = 64  # it is to move as soon as its handler is done: what comes is kept
 NOT_READ: Final = STOP_TURN | STOP_FULL | STOP_OVER  # with these the socket is not read either
 
 # Reasons not to take a message: bits of `blocked`.

@@ -10,6 +10,7 @@
 #define PY_SSIZE_T_CLEAN /* before any header of Python */
 #include <sys/eventfd.h>
 #include "accept-inl.h"
+#include "export-inl.h"
 #include "sender-inl.h"
 
 /* -- Wire ---------------------------------------------------------------------------------------- */
@@ -97,6 +98,9 @@ wire_dealloc(Wire *wire)
     stop_tls(wire);
     clear_outbox(wire->pump, &wire->out);
     drop_input(wire);
+    if (wire->fd >= 0) { /* detached, or the pump would keep it */
+        close(wire->fd);
+    }
     Py_XDECREF(wire->transport);
     Py_XDECREF(wire->id);
     Py_XDECREF(wire->pump);
@@ -118,6 +122,9 @@ static PyMethodDef wire_methods[] = {
     {"close_wire", (PyCFunction)wire_close, METH_NOARGS, NULL},
     {"abort_wire", (PyCFunction)wire_abort, METH_NOARGS, NULL},
     {"end_output", (PyCFunction)wire_end_output, METH_NOARGS, NULL},
+    {"detach", (PyCFunction)wire_detach, METH_NOARGS, NULL},
+    {"retake", (PyCFunction)wire_retake, METH_NOARGS, NULL},
+    {"release", (PyCFunction)wire_release, METH_NOARGS, NULL},
     {"pause_reading", (PyCFunction)wire_pause_reading, METH_NOARGS, NULL},
     {"resume_reading", (PyCFunction)wire_resume_reading, METH_NOARGS, NULL},
     {"get_extra_info", (PyCFunction)wire_get_extra_info, METH_O, NULL},
@@ -400,6 +407,7 @@ static PyMethodDef pump_methods[] = {
     {"turn", (PyCFunction)pump_turn, METH_NOARGS, NULL},
     {"after_turn", (PyCFunction)pump_after_turn, METH_NOARGS, NULL},
     {"adopt", (PyCFunction)pump_adopt, METH_VARARGS, NULL},
+    {"resume", (PyCFunction)pump_resume, METH_VARARGS, NULL},
     {"accept", (PyCFunction)pump_accept, METH_VARARGS, NULL},
     {"hand_over", (PyCFunction)pump_hand_over, METH_VARARGS, NULL},
     {"take", (PyCFunction)pump_take, METH_VARARGS, NULL},

@@ -46,6 +46,7 @@ enum {
     GONE = 128,     /* the socket is closed; connection_lost is due or done */
     HAS_MORE = 256, /* in Pump.more: input is left for the next turn */
     BUSY = 512,     /* a call into Python serves its input: what comes meanwhile waits behind it */
+    DETACHED = 2048, /* not served, and perhaps not for long: see export-inl.h */
     UNWATCHED = 1024, /* over while paused: not in the epoll instance, which would report it for ever */
 };
 

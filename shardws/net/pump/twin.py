@@ -165,6 +165,13 @@ class Pump:
         """Serve a connected, non-blocking socket; connection_made(wire) follows at once."""
         raise ValueError("this pump serves no sockets")
 
+    def resume(self, wire: "Wire", fd: int, unsent: bytes) -> None:
+        """Serve a socket that another process has served, and write `unsent` first.
+
+        Its options stay as they are, and it is not read before `resume_reading`.
+        """
+        raise ValueError("this pump serves no sockets")
+
     def hand_over(self, wire: "Wire", following: "Wire") -> None:
         """Have another wire serve a socket; connection_made(following) follows at once.
 
@@ -189,6 +196,7 @@ class Wire(asyncio.Protocol):
 
     __slots__ = (
         "_is_corked",
+        "_is_detached",
         "_is_framed",
         "_leaving",
         "_outbox",
@@ -246,6 +254,7 @@ class Wire(asyncio.Protocol):
         self._uncounted = 0  # of the outbox: what does not end a message
         self._is_framed = False  # some of the outbox are finished frames
         self._is_corked = False  # inside data_received, whose end will flush
+        self._is_detached = False  # not served, and perhaps not for long
 
     # -- what the C implementation calls, and the connection implements ------------------------
 
@@ -341,6 +350,35 @@ class Wire(asyncio.Protocol):
         if self.transport is not None:
             waiting += self.transport.get_write_buffer_size()
         return waiting
+
+    # -- a connection that another process takes over (net.connection.moving) ------------------
+
+    def detach(self) -> tuple[int, bytes, bytes, bool] | None:
+        """Stop serving; return descriptor, what was not served, what is not written.
+
+        And whether that may begin inside a frame. None while it cannot be done. The descriptor
+        stays the wire's; it is -1 where a transport has it, and then nothing may wait to be
+        written: a transport does not give back what it has not written yet.
+        """
+        self.flush()
+        if self.transport is None or self.queued:
+            return None
+        self._is_detached = True
+        return -1, b"", b"", False
+
+    def retake(self) -> None:
+        """Serve a detached wire again."""
+        self._leave_detached()
+
+    def release(self) -> None:
+        """Let go of a detached wire, without shutdown(2): another process has its connection."""
+        self._leave_detached()
+        self.transport = None
+
+    def _leave_detached(self) -> None:
+        if not self._is_detached:
+            raise ValueError("the wire is not detached")
+        self._is_detached = False
 
     # -- the transport -------------------------------------------------------------------------
 

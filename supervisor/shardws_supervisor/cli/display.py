@@ -188,12 +188,13 @@ def connections(report: Report) -> list[str]:
             lag(int(row["ping"] * 1e6)),
             size(row["queue_bytes"]),
             str(row["groups"]),
+            str(row.get("resumed", 0)),
             row["path"],
         )
         for row in report["connections"]
     ]
     following = report.get("next") or []
-    heading = ("ID", "SHARD", "ADDRESS", "SILENT", "PING", "QUEUE", "GROUPS", "PATH")
+    heading = ("ID", "SHARD", "ADDRESS", "SILENT", "PING", "QUEUE", "GROUPS", "RESUMED", "PATH")
     shown = "" if len(rows) == report["total"] else f"{len(rows)} of "
     return [
         *columns([heading, *rows]),

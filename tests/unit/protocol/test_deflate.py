@@ -152,3 +152,41 @@ def test_what_does_not_shrink_goes_out_as_it_is() -> None:
     assert agreed("shared").compress(b"") is None
     assert agreed("dedicated").compress(b"") is None
     assert agreed("dedicated").compress(noise) is not None  # the window has moved
+
+
+@pytest.mark.parametrize("bits", ["", "; server_max_window_bits=10"])
+def test_an_agreement_is_restored_by_its_parameters(bits: str) -> None:
+    offer = deflate.NAME + "; server_no_context_takeover; client_no_context_takeover" + bits
+    found = deflate.negotiate(offer, Profile("shared"))
+    assert found is not None
+    parameters, codec = found
+    for name in deflate.PROFILES:  # the setting of the other process may differ
+        restored = deflate.restore(parameters, Profile(name))
+        assert restored.parameters == parameters
+        packed = restored.compress(b"text " * 50)
+        assert packed is not None
+        assert codec.inflate(packed, 1000) == b"text " * 50
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "",
+        "x",
+        "permessage-deflate",
+        "permessage-deflate; server_no_context_takeover",
+        "permessage-deflate; client_no_context_takeover",
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; x",
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover;"
+        " client_max_window_bits",
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover;"
+        " server_max_window_bits=8",
+        "permessage-deflate; server_no_context_takeover; server_no_context_takeover;"
+        " client_no_context_takeover",
+        "a; server_no_context_takeover; client_no_context_takeover",
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover, x",
+    ],
+)
+def test_other_parameters_are_not_gone_on_with(parameters: str) -> None:
+    with pytest.raises(ValueError, match="without context takeover"):
+        deflate.restore(parameters, Profile("shared"))

@@ -124,3 +124,11 @@ def test_an_announced_size_alone_takes_no_memory(implementation: codec.Implement
     fillers = [implementation.Filler(2, MIB, KEY) for _ in range(200)]
     assert resident_bytes() - before < 20 * MIB
     assert all(filler.missing == MIB for filler in fillers)
+
+
+@given(data=st.binary(min_size=1, max_size=40), cut=st.integers(0, 40))
+def test_what_is_here_can_be_read_before_the_rest(data: bytes, cut: int) -> None:
+    for module in (codec.select("python"), codec.select("")):
+        filler = module.Filler(2, len(data), bytes(4))
+        filler.feed(data[:cut], 0)
+        assert filler.taken() == data[:cut]

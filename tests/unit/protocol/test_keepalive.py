@@ -191,3 +191,13 @@ def test_the_timeout_begins_when_the_ping_is_at_the_head() -> None:
     assert rule.step(30.0, 0.0, 20.0, 1, 25.0) == (Action.WAIT, 35.0)
     assert rule.step(35.0, 0.0, 20.0, 1, 25.0).action is Action.GIVE_UP
     assert rule.step(30.0, 0.0, 20.0, 1, 15.0).action is Action.GIVE_UP  # of an earlier ping
+
+
+def test_what_stands_in_front_of_a_ping_is_known_in_another_process() -> None:
+    ahead = Ahead(100, 50)
+    assert ahead.has_moved(120)
+    other = Ahead.restored(*ahead.state)
+    assert other.state == ahead.state == (120, 150)
+    assert not other.has_moved(120)
+    assert other.has_moved(150)
+    assert not other.has_moved(160)

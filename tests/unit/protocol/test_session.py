@@ -166,6 +166,61 @@ def test_a_closed_session_holds_nothing(
     assert tried.receive(BEHIND) == []
 
 
+# -- what was received and not told ---------------------------------------------------------------
+
+UNREAD = frame(0x81, b"a") + frame(0x89, b"ping") + frame(0x82, b"b" * 300) + frame(0x81, b"c")
+
+
+@pytest.mark.parametrize("cut", range(len(UNREAD) + 1))
+def test_another_session_reads_what_one_has_not_told(
+    implementation: codec.Implementation, cut: int
+) -> None:
+    """At each byte of a stream of whole frames, also inside one."""
+    config = SessionConfig(buffer_message=True)
+    first, second = Session(config), Session(config)
+    told = first.receive(UNREAD[:cut])
+    first.replies.clear()
+    assert first.unread is not None
+    told += second.receive(first.unread + UNREAD[cut:])
+    assert told == [
+        (1, b"a", True),
+        (9, b"ping", True),
+        (2, b"b" * 300, True),
+        (1, b"c", True),
+    ]
+
+
+def test_what_waits_for_the_next_slice_is_not_told_either(
+    implementation: codec.Implementation,
+) -> None:
+    first = Session(SessionConfig())
+    stream = b"".join(frame(0x82, b"%d" % number) for number in range(40))
+    told = first.receive(stream)
+    assert first.unread is not None
+    second = Session(SessionConfig())
+    told += second.receive(first.unread)
+    while second.has_more:
+        told += second.go_on()
+    assert [int(item[1]) for item in told] == list(range(40))
+
+
+def test_within_a_message_of_which_a_part_was_told_nothing_can_be_read_again(
+    implementation: codec.Implementation,
+) -> None:
+    for config, data in (
+        (SessionConfig(), frame(0x82, b"abc")[:-1]),  # passed on in pieces
+        (SessionConfig(buffer_message=True), frame(1, b"a")),  # fragments are joined
+        (SessionConfig(buffer_message=True), frame(1, b"abc")[:-1]),
+        (SessionConfig(), close(1000)),
+    ):
+        tried = Session(config)
+        tried.receive(data)
+        assert tried.unread is None
+    unwritten = Session(SessionConfig())
+    unwritten.receive(frame(0x89))
+    assert unwritten.unread is None
+
+
 def test_replies_are_taken_one_by_one() -> None:
     """And the list of them goes with the last: most connections are idle."""
     spoken = Session(SessionConfig())

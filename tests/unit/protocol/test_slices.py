@@ -254,7 +254,7 @@ def test_what_ends_a_message_or_carries_a_byte_is_no_storm(
     storm(session, (frame(2, b"x") + frame(0x80)) * 2 * BURST, 0.0)
     storm(session, frame(0x82) * 2 * BURST, 0.0)
     assert session.state is State.OPEN
-    assert session._calm_at is None
+    assert session.calm_at is None
 
 
 def test_a_closing_session_does_not_bear_a_storm_either(

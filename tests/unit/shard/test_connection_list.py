@@ -7,6 +7,7 @@ import pytest
 
 from shardws import DataIn
 from shardws.net.connection import Connection
+from shardws.net.connection.resumed import Cause, Resumed
 from shardws.net.pump import Pump
 from shardws.outcomes import QUEUED
 from shardws.protocol.request import Request
@@ -47,6 +48,7 @@ def connection_of(number: int, *, host: str = "10.0.0.7", target: str = "/room")
     connection.seen = 98.75
     connection.rtt = 0.0015004
     connection.groups = {"a", "b"}
+    connection.resumed = None
     return connection
 
 
@@ -77,9 +79,17 @@ def test_an_entry() -> None:
                 "ping": 0.0015,
                 "queue_bytes": 730,
                 "groups": 2,
+                "resumed": 0,
             }
         ],
     }
+
+
+def test_an_entry_of_a_connection_that_came_from_another_process() -> None:
+    connection = connection_of(5)
+    connection.resumed = Resumed(Cause.SCALE, 3, 17, 2)
+    (entry,) = listed(Shard(connection), 10)["connections"]
+    assert (entry["resumed"], entry["from"]) == (2, "3.17 scale")
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ class Shard:
             connection = Connection.__new__(Connection)
             connection.bind(PUMP)
             connection.id, connection.remote_host = number, host
+            connection.resumed = None
             self.registry.add(connection)
 
     def disconnect(self, connection_id: int, code: int, reason: str) -> None:

@@ -131,14 +131,15 @@ def test_the_children_that_are_no_shards() -> None:
 def row(**fields: Any) -> dict[str, Any]:
     return {
         "id": 12345, "shard": 1, "address": "[::1]", "port": 50000, "silent": 61.0,
-        "ping": 0.0015, "queue_bytes": 2048, "groups": 2, "path": "/chat", **fields,
+        "ping": 0.0015, "queue_bytes": 2048, "groups": 2, "resumed": 3, "path": "/chat",
+        **fields,
     }  # fmt: skip
 
 
 def test_a_list_of_connections() -> None:
     assert display.connections({"total": 1, "connections": [row()]}) == [
-        "ID     SHARD      ADDRESS  SILENT   PING  QUEUE  GROUPS   PATH",
-        "12345  1      [::1]:50000   1m01s  1.5ms  2.0Ki       2  /chat",
+        "ID     SHARD      ADDRESS  SILENT   PING  QUEUE  GROUPS  RESUMED   PATH",
+        "12345  1      [::1]:50000   1m01s  1.5ms  2.0Ki       2        3  /chat",
         "1 connections",
     ]
     assert display.connections({"total": 900, "connections": [row()]})[-1] == "1 of 900 connections"
