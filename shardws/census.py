@@ -56,6 +56,11 @@ class Page:
         self.sockets[cell] = fd + 1 | flags if fd >= 0 else 0
         return cell
 
+    def found(self, cell: int, fd: int) -> None:
+        """Note the socket of a connection that has it only now."""
+        if cell >= 0 and fd >= 0:
+            self.sockets[cell] |= fd + 1
+
     def silence(self, cell: int) -> None:
         """Have no close frame written: one has left already."""
         if cell >= 0:

@@ -241,10 +241,6 @@ METRICS: Final = (
         "Shards whose connections were to move to another process.", Scope.SERVER,
     ),
     Metric(
-        "shardws_moved_connections", "moved_connections", Kind.COUNTER, "connections",
-        "Connections that moved to another process.", Scope.SERVER,
-    ),
-    Metric(
         "shardws_unmoved_connections", "unmoved_connections", Kind.COUNTER, "connections",
         "Connections that a takeover had to leave, to be closed with 1012.", Scope.REASON,
     ),

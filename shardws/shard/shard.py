@@ -418,6 +418,8 @@ class Shard:
 
     def resumed(self, connection: Connection) -> None:
         """Tell the application that a connection goes on here."""
+        if self.context.page is not None:
+            self.context.page.found(connection.cell, connection.fileno())
         self.row[RESUMED] += 1
         self.log_events.resumed(connection)
         origin = connection.resumed

@@ -502,7 +502,7 @@ PyInit__pump(void)
     if (pump_type == NULL || add_type(module, &sender_spec) == NULL ||
         PyObject_SetAttrString((PyObject *)pump_type, "owns_sockets", Py_True) < 0 ||
         PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0 ||
-        PyModule_AddIntConstant(module, "CONTRACT", 3) < 0) {
+        PyModule_AddIntConstant(module, "CONTRACT", 4) < 0) {
         Py_DECREF(module);
         return NULL;
     }
