@@ -21,7 +21,6 @@ import asyncio
 from typing import Final, Protocol, cast
 
 from shardws.errors import UsageError
-from shardws.interfaces import RoutingSink
 from shardws.outcomes import FailedSend, Outcome, SendOutcome
 from shardws.routing.handover import Handover, end_all
 from shardws.routing.ledger import Ledger, PendingSend
@@ -43,13 +42,20 @@ class OutboundLinkOwner(Protocol):
     def link_down(self, link: "OutboundLink", reason: str) -> None: ...
 
 
+class LinkSink(Protocol):
+    """What a link reports to those who send on it."""
+
+    def send_failed(self, connection_id: int, outcome: Outcome) -> None: ...
+    def ready_to_send(self, connection_id: int) -> None: ...
+
+
 class OutboundLink(asyncio.Protocol):
     """The link to one process; see the module docstring."""
 
     def __init__(
         self,
         owner: OutboundLinkOwner,
-        sink: RoutingSink,
+        sink: LinkSink,
         incarnation: int,
         loop: asyncio.AbstractEventLoop,
         row: Words,
@@ -94,7 +100,7 @@ class OutboundLink(asyncio.Protocol):
         size = len(payload)
         total = self._bytes + size + HEAD
         if total > self._room and not self._has_room(size + HEAD):
-            return self._refuse(connection_id)
+            return self.refuse(connection_id)
         self._parts.append(
             pack_deliver(size + DELIVER_FIXED, DELIVER, connection_id, kind) + payload
         )
@@ -108,7 +114,7 @@ class OutboundLink(asyncio.Protocol):
     def count(self, connection_id: int, frame: bytes) -> SendOutcome:
         """Queue another countable message: CLOSE, GROUP_JOIN, GROUP_LEAVE."""
         if not self.offer(frame):
-            return self._refuse(connection_id)
+            return self.refuse(connection_id)
         self.ledger.last += 1
         return PendingSend(self.ledger, self.ledger.last)
 
@@ -126,6 +132,15 @@ class OutboundLink(asyncio.Protocol):
         self._append(frame)
         if self._bytes > 2 * self._high_mark and self.queued > 2 * self._high_mark:
             self.abort("it does not read its replies")
+
+    @property
+    def link(self) -> "OutboundLink":
+        """This link (owners.Target)."""
+        return self
+
+    def onward(self, connection_id: int, sender: int) -> "OutboundLink | None":
+        """Return this link, unless it leads to `sender` (owners.Route)."""
+        return self if sender != self.incarnation else None
 
     @property
     def reply_room(self) -> int:
@@ -170,7 +185,8 @@ class OutboundLink(asyncio.Protocol):
         is_unreachable = self.is_down or self.is_given_up
         return Outcome.UNREACHABLE if is_unreachable else Outcome.FULL
 
-    def _refuse(self, connection_id: int) -> SendOutcome:
+    def refuse(self, connection_id: int) -> SendOutcome:
+        """Return the outcome of what was not queued; ready_to_send follows a FULL."""
         outcome = self.refusal
         if outcome is Outcome.FULL and len(self.refused) < MAX_REFUSED:
             self.refused[connection_id] = None

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shardws import ids
+from shardws.wire.messages import Peer
 from shardws_supervisor.system.backoff import Backoff
 
 
@@ -259,10 +260,10 @@ class SlotTable:
         resting = [slot for slot in self if slot.rest in RESTING and not slot.is_retiring]
         return [slot.until for slot in resting]
 
-    def peers(self) -> list[tuple[int, int, int]]:
+    def peers(self) -> list[Peer]:
         """Return the content of PEERS: row, generation and pid of each process in the mesh."""
         return [
-            (process.row, process.generation, process.pid)
+            Peer(process.row, process.generation, process.pid)
             for process in self.processes()
             if process.is_meshed
         ]
