@@ -40,7 +40,7 @@ class Connections(Mapping[int, ConnectionView]):
     def __contains__(self, connection_id: object) -> bool:
         if self.shard is None or not isinstance(connection_id, int):
             return False
-        return self.shard.registry.get(connection_id) is not None
+        return self.shard.registry.find(connection_id) is not None
 
     def get(self, connection_id: int, default: T | None = None) -> "ConnectionView | T | None":  # type: ignore[override]  # Mapping has overloads of the same meaning
         if connection_id in self:

@@ -26,6 +26,7 @@ from shardws.routing.mesh import Mesh
 from shardws.routing.registry import Registry
 from shardws.routing.router import Router
 from shardws.stats import Stats
+from shardws.wire.messages import Peer
 
 LINK_LIMIT_S = 60.0
 SUBSCRIBERS = 8
@@ -74,7 +75,7 @@ class Routing:
 
     async def meet(self, others: "list[Routing]") -> None:
         await self.mesh.start(self.router.receiver)
-        self.mesh.set_peers([(one.identity.row, 0, os.getpid()) for one in others])
+        self.mesh.set_peers([Peer(one.identity.row, 0, os.getpid()) for one in others])
 
 
 def fail(*told: Any) -> None:

@@ -73,7 +73,7 @@ PyInit__links(void)
     queue_type = numbers_type != NULL ? add_type(module, &queue_spec) : NULL;
     if (queue_type == NULL || add_type(module, &route_spec) == NULL ||
         PyModule_AddStringConstant(module, "IMPLEMENTATION", "c") < 0 ||
-        PyModule_AddIntConstant(module, "CONTRACT", 1) < 0) {
+        PyModule_AddIntConstant(module, "CONTRACT", 2) < 0) {
         Py_DECREF(module);
         return NULL;
     }

@@ -6,7 +6,7 @@
 typedef struct {
     PyObject_HEAD
     PyObject *data; /* bytes; the run is [position, end) of it */
-    Py_ssize_t position, end;
+    Py_ssize_t last, position, end; /* the last message that was taken, and what is left */
     Py_ssize_t size; /* messages of the run */
     Py_ssize_t done; /* of them, those that were taken */
     PyObject *connection_id; /* of the last one that was returned, or raised for */
@@ -55,7 +55,7 @@ find_run(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     Run *run = (Run *)run_type->tp_alloc(run_type, 0);
     if (run != NULL) {
         run->data = Py_NewRef(args[0]);
-        run->position = start;
+        run->last = run->position = start;
         run->end = end;
         run->size = messages;
     }
@@ -93,6 +93,7 @@ take_one(Run *run, PyObject *connections, PyObject *gone)
         return NULL;
     }
     Py_XSETREF(run->connection_id, id);
+    run->last = run->position;
     run->position = start + size;
     run->done++;
     PyObject *connection = PyDict_GetItemWithError(connections, id);
@@ -120,6 +121,19 @@ run_deliver(Run *run, PyObject *const *args, Py_ssize_t count)
     Py_RETURN_NONE;
 }
 
+/* message(): kind and payload of the last message that was taken. */
+static PyObject *
+run_message(Run *run, PyObject *Py_UNUSED(nothing))
+{
+    if (!run->done) {
+        PyErr_SetString(PyExc_ValueError, "no message was taken");
+        return NULL;
+    }
+    const char *head = PyBytes_AS_STRING(run->data) + run->last;
+    Py_ssize_t size = run->position - run->last - DELIVER_HEAD;
+    return Py_BuildValue("(iy#)", (int)(uint8_t)head[13], head + DELIVER_HEAD, size);
+}
+
 static void
 run_dealloc(Run *run)
 {
@@ -132,6 +146,7 @@ run_dealloc(Run *run)
 
 static PyMethodDef run_methods[] = {
     {"deliver", FAST(run_deliver), METH_FASTCALL, "See links.Run."},
+    {"message", (PyCFunction)run_message, METH_NOARGS, "See links.Run."},
     {NULL, NULL, 0, NULL},
 };
 

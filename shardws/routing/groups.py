@@ -1,11 +1,13 @@
 """Who is in a group: connections of this shard, and other shards that have members.
 
 Owns both memberships; sends nothing. A join or leave happens on the shard that owns the
-connection; the others only know which shards have members of a group.
+connection; the others only know which shards have members of a group. During a takeover a shard has
+a table of its own connections, and one of those that come or go (arrivals, departures).
 """
 
+from typing import Generic, Protocol, TypeVar
+
 from shardws.errors import UsageError
-from shardws.interfaces import Recipient
 
 MAX_NAME_BYTES = 1024
 
@@ -22,21 +24,30 @@ def check_name(group: str) -> None:
         )
 
 
-class Groups:
+class Member(Protocol):
+    """What can be in groups: a connection, or what stands for one."""
+
+    groups: set[str] | None
+
+
+M = TypeVar("M", bound=Member)
+
+
+class Groups(Generic[M]):
     """Members that live on this shard."""
 
     __slots__ = ("_members", "limit")
 
     def __init__(self, limit: int = 1000) -> None:
-        self._members: dict[str, set[Recipient]] = {}
+        self._members: dict[str, set[M]] = {}
         self.limit = limit  # groups of one connection
 
-    def has_room(self, recipient: Recipient, group: str) -> bool:
+    def has_room(self, recipient: Member, group: str) -> bool:
         """Tell whether a connection may join the group, or is a member already."""
         groups = recipient.groups
         return group in groups or len(groups) < self.limit if groups else self.limit > 0
 
-    def join(self, recipient: Recipient, group: str) -> bool:
+    def join(self, recipient: M, group: str) -> bool:
         """Put a connection into a group; return whether it is the group's first here."""
         if recipient.groups is None:
             recipient.groups = set()
@@ -48,7 +59,7 @@ class Groups:
         members.add(recipient)
         return False
 
-    def leave(self, recipient: Recipient, group: str) -> bool:
+    def leave(self, recipient: M, group: str) -> bool:
         """Take a connection out of a group; return whether it was the group's last here."""
         if recipient.groups is not None:
             recipient.groups.discard(group)
@@ -63,13 +74,22 @@ class Groups:
         del self._members[group]
         return True
 
-    def leave_all(self, recipient: Recipient) -> list[str]:
+    def leave_all(self, recipient: M) -> list[str]:
         """Take a connection out of all its groups; return those without members now."""
         return [group for group in list(recipient.groups or ()) if self.leave(recipient, group)]
 
-    def members(self, group: str) -> list[Recipient]:
+    def members(self, group: str) -> list[M]:
         """Return a snapshot of the members: some may leave during the iteration."""
         return list(self._members.get(group, ()))
+
+    def size(self, group: str) -> int:
+        """Return how many members a group has."""
+        return len(self._members.get(group, ()))
+
+    def absorb(self, other: "Groups[M]") -> None:
+        """Take the members of another table, which is not used any more."""
+        for group, members in other._members.items():
+            self._members.setdefault(group, set()).update(members)
 
     def names(self) -> list[str]:
         """Return the groups that have members here."""
@@ -91,6 +111,10 @@ class Interest:
     def hear(self, incarnation: int) -> None:
         """Note that a shard has announced all its groups."""
         self.heard.add(incarnation)
+
+    def unhear(self, incarnation: int) -> None:
+        """Treat a shard as one that may have members of any group, until it is heard again."""
+        self.heard.discard(incarnation)
 
     def add(self, incarnation: int, group: str) -> None:
         """Note that a shard has members."""

@@ -34,7 +34,10 @@ class MessageReceiver(Protocol):
     """Handles the messages of an accepted link: routing.receiver."""
 
     def receive(self, inbound: "InboundLink", messages: list[tuple[Any, ...]]) -> None:
-        """Take messages of an admitted peer; WireError closes the link."""
+        """Take messages of an admitted peer; WireError closes the link.
+
+        After one that pauses the link, the rest is given back to `keep`.
+        """
 
 
 class InboundLink(asyncio.Protocol):
@@ -50,6 +53,7 @@ class InboundLink(asyncio.Protocol):
         self.incarnation = -1  # until HELLO
         self.is_open = False  # HELLO and START have arrived
         self.is_leaving = False  # GOODBYE has arrived
+        self.is_paused = False
         self.count = 0  # number of the last countable message
         self.reply_link: object = None  # the link that carried replies to this one
         self.pid = 0
@@ -60,6 +64,7 @@ class InboundLink(asyncio.Protocol):
         self._decoder = LinkDecoder(frame_limit, SHARD | ADMIN)
         self._transport: asyncio.Transport | None = None
         self._is_refused = False
+        self._kept: list[tuple[Any, ...]] = []  # read before the pause
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -78,8 +83,35 @@ class InboundLink(asyncio.Protocol):
             messages = self._decoder.feed(data)
             if not self.is_open:
                 messages = self._open(messages)
-            if messages:
-                self._receiver.receive(self, messages)
+            self._take(messages)
+        except WireError as error:
+            self.refuse(error.description)
+
+    def _take(self, messages: list[tuple[Any, ...]]) -> None:
+        if self.is_paused:
+            self._kept += messages
+        elif messages:
+            self._receiver.receive(self, messages)
+
+    def pause(self) -> None:
+        """Read no more: what follows on this link must wait. The receiver keeps what it has."""
+        self.is_paused = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def keep(self, messages: list[tuple[Any, ...]]) -> None:
+        """Keep what was read before the pause and not handled."""
+        self._kept = [*messages, *self._kept]
+
+    def resume(self) -> None:
+        """Handle what was kept, and read again."""
+        self.is_paused = False
+        kept, self._kept = self._kept, []
+        if self._transport is None:
+            return
+        self._transport.resume_reading()
+        try:
+            self._take(kept)
         except WireError as error:
             self.refuse(error.description)
 

@@ -233,6 +233,15 @@ class PendingSend(SendOutcome):
             outcome = yield from self._ledger.wait(self._number)
         return outcome
 
+    def future(self) -> Future:
+        """Return a future for the outcome, of which nothing is known yet."""
+        return self._ledger.wait(self._number)
+
+    def ask(self) -> None:
+        """Have the outcome confirmed soon, without waiting for it."""
+        if self._number > self._ledger.asked:
+            self._ledger.want_all()
+
     def if_failed(self, callback: Watcher) -> None:
         self._ledger.watch(self._number, callback)
 

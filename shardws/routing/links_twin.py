@@ -6,7 +6,7 @@ derived from it, or its caller, gives it; nothing here knows the mesh.
 
 import struct
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from shardws.ids import GENERATION_SHIFT
 from shardws.interfaces import Recipient
@@ -16,7 +16,7 @@ from shardws.wire.messages import DATA_FORMATS, DELIVER
 
 HEAD: Final = DELIVER_HEAD.size
 IMPLEMENTATION: Final = "python"
-CONTRACT: Final = 1  # of both implementations; one built of older source is not used
+CONTRACT: Final = 2  # of both implementations; one built of older source is not used
 
 
 class Run:
@@ -26,10 +26,11 @@ class Run:
     and `connection_id` that of the last one whose outcome `deliver` returned, or raised for.
     """
 
-    __slots__ = ("_left", "connection_id", "done", "end", "size")
+    __slots__ = ("_last", "_left", "connection_id", "done", "end", "size")
 
     def __init__(self, messages: list[tuple[int, int, bytes]], end: int) -> None:
         self._left = iter(messages)
+        self._last = 0, b""
         self.end = end
         self.size = len(messages)
         self.done = 0
@@ -45,12 +46,19 @@ class Run:
         """
         for connection_id, kind, payload in self._left:
             self.connection_id = connection_id
+            self._last = kind, payload
             self.done += 1
             connection = connections.get(connection_id)
             outcome = gone if connection is None else connection.send(kind, payload)
             if outcome is not queued:
                 return outcome
         return None
+
+    def message(self) -> tuple[int, bytes]:
+        """Return kind and payload of the last message that was taken; ValueError without one."""
+        if not self.done:
+            raise ValueError("no message was taken")
+        return self._last
 
 
 def find_run(data: bytes, start: int, limit: int, /) -> Run | None:
@@ -191,10 +199,16 @@ class Queue:
         raise TypeError("a link implements wake")
 
 
+class Leads(Protocol):
+    """Where an id leads to: the queue of a link, or what stands in front of one for a while."""
+
+    def deliver(self, connection_id: int, kind: int, payload: bytes, /) -> SendOutcome: ...
+
+
 class Route:
     """From an id to its connection here, or to the queue of the link to its shard."""
 
-    def __init__(self, connections: dict[int, Recipient], links: Mapping[int, Queue]) -> None:
+    def __init__(self, connections: dict[int, Recipient], links: Mapping[int, Leads]) -> None:
         """Both change with what they hold: by connection id, and by the id's part that its shard's
         ids share (ids.incarnation_of)."""
         self._get_connection = connections.get

@@ -33,9 +33,10 @@ from shardws.routing.identity import (
 from shardws.routing.inbound_link import InboundLink, MessageReceiver
 from shardws.routing.mesh_socket import MeshSocket
 from shardws.routing.outbound_link import OutboundLink
+from shardws.routing.owners import Owners
 from shardws.stats import LINK_BYTES, LOST_FANOUTS, SENDS_FAILED, Stats, Words
 from shardws.wire.codec import encode
-from shardws.wire.messages import HELLO, START, VERSION, Peer
+from shardws.wire.messages import HELLO, START, SWITCH, VERSION, Peer
 
 LINK_HIGH_MARK: Final = 16 << 20
 FRAME_LIMIT: Final = (64 << 20) + 4096  # the largest message that can go to another shard
@@ -50,11 +51,26 @@ class MeshReceiver(MessageReceiver, Protocol):
     def news(self) -> list[bytes]:
         """Return the frames a new link must carry first."""
 
+    def link_news(self, peer: int) -> list[bytes]:
+        """Return what a new link to a peer says about a takeover."""
+
+    def taken_over(self, predecessor: int, successor: int, incarnations: list[int]) -> None:
+        """From now on `successor` serves what `predecessor` did."""
+
+    def drained(self, connection_id: int) -> None:
+        """A connection takes messages again: tell the peers that were told FULL."""
+
+    def settle(self) -> None:
+        """Links or peers have changed: see what is settled by that."""
+
     def peer_lost(self, incarnation: int) -> None: ...
 
 
 class Mesh:
-    """The links of one shard; `links` and `inbounds` by the peer's incarnation."""
+    """The links of one shard; `links` and `inbounds` by the peer's incarnation.
+
+    `owners` has the routes to connections, which lead over these links.
+    """
 
     def __init__(
         self,
@@ -72,6 +88,7 @@ class Mesh:
         self.identity = identity
         self.links: dict[int, OutboundLink] = {}
         self.inbounds: dict[int, InboundLink] = {}
+        self.owners = Owners(identity.incarnation, self.links)
         self.row = Stats(1).row(0) if row is None else row
         self.log = shard_logger("routing", identity.slot)
         self._run_directory = run_directory
@@ -139,6 +156,7 @@ class Mesh:
                 self.log.warning(
                     "%s does not reply: %d sends in doubt", describe(link.incarnation), given_up
                 )
+        self.receiver.settle()
         self._measure()
 
     def _measure(self) -> None:
@@ -147,25 +165,43 @@ class Mesh:
     # -- peers -------------------------------------------------------------------------------
 
     def set_peers(self, peers: Iterable[Peer]) -> None:
-        """Take the supervisor's list of all processes: (row, generation, pid) each."""
+        """Take the supervisor's list of all processes, with the incarnations that each serves."""
         if self._is_closing:
             return
         own, node = self.identity.incarnation, self.identity.node
-        named = {incarnation(node, row // 2, generation): pid for row, generation, pid in peers}
-        named.pop(own, None)
-        self._named = set(named)
-        for peer, pid in named.items():
-            self._want(peer, pid)
-        for peer in [peer for peer in self.links if not self._is_wanted(peer)]:
-            self._drop(peer)
+        members = [(incarnation(node, peer.row // 2, peer.generation), peer) for peer in peers]
+        self._named = {member for member, _ in members if member != own}
+        for member, peer in members:
+            if member != own:
+                self._want(member, peer.pid)
+        self._assign({served: member for member, peer in members for served in peer.served})
+        for gone in [peer for peer in self.links if not self.is_wanted(peer)]:
+            self._drop(gone)
+        self.receiver.settle()
+
+    def _assign(self, served: dict[int, int]) -> None:
+        """Switch to new owners, in one step: what is sent next goes to them."""
+        moves = self.owners.assign(served, self._named)
+        for (predecessor, successor), incarnations in moves.items():
+            frame = encode(SWITCH, predecessor, successor)
+            for peer in (predecessor, successor):
+                if peer in self.links:
+                    self.links[peer].reply(frame)
+            self.receiver.taken_over(predecessor, successor, incarnations)
+        self.owners.refresh()
 
     def is_slot_taken(self, node_slot: int) -> bool:
         """Tell whether some process has that slot of that node (identity.node_slot_of) now."""
         return node_slot == node_slot_of(self.identity.incarnation) or any(
-            node_slot_of(peer) == node_slot for peer in self.links if self._is_wanted(peer)
+            node_slot_of(peer) == node_slot for peer in self.links if self.is_wanted(peer)
         )
 
-    def _is_wanted(self, peer: int) -> bool:
+    def is_named(self, peer: int) -> bool:
+        """Tell whether the supervisor says that a peer lives."""
+        return peer in self._named
+
+    def is_wanted(self, peer: int) -> bool:
+        """Tell whether a peer is named, or connected to us and not about to end."""
         inbound = self.inbounds.get(peer)
         return peer in self._named or (inbound is not None and not inbound.is_leaving)
 
@@ -186,7 +222,7 @@ class Mesh:
     ) -> OutboundLink:
         link = OutboundLink(
             self,
-            self._sink,
+            self,
             peer,
             self.loop,
             self.row,
@@ -197,10 +233,20 @@ class Mesh:
             is_given_up=is_given_up,
         )
         self.links[peer] = link
+        for frame in [*self.owners.switches(peer), *self.receiver.link_news(peer)]:
+            link.reply(frame)
+        self.owners.refresh()
         self._dialer.start(link, self._pids[peer])
         return link
 
-    # -- what links report (outbound_link.OutboundLinkOwner) ---------------------------------
+    # -- what links report (outbound_link.OutboundLinkOwner, LinkSink) -----------------------
+
+    def send_failed(self, connection_id: int, outcome: Outcome) -> None:
+        self._sink.send_failed(connection_id, outcome)
+
+    def ready_to_send(self, connection_id: int) -> None:
+        self.receiver.drained(connection_id)  # to peers whose messages are passed on
+        self._sink.ready_to_send(connection_id)
 
     def flush_soon(self, link: OutboundLink) -> None:
         if not self._dirty:
@@ -228,9 +274,10 @@ class Mesh:
         inbound = self.inbounds.get(peer)
         if inbound is not None and inbound.reply_link is link:
             inbound.refuse("replies to it were lost")
-        is_wanted = self._is_wanted(peer)
+        is_wanted = self.is_wanted(peer)
         outcome = Outcome.UNREACHABLE
-        if not link.up_at and not is_wanted and self.is_slot_taken(node_slot_of(peer)):
+        is_over = not is_wanted and peer not in self.owners.served
+        if not link.up_at and is_over and self.is_slot_taken(node_slot_of(peer)):
             outcome = Outcome.GONE  # never written, and the slot has a newer process
         lost = link.ledger.close(outcome)
         # A peer that is no longer wanted has ended, so nothing can be UNREACHABLE.
@@ -246,6 +293,9 @@ class Mesh:
             if link.up_at:  # else they are among `handovers`
                 self._tell_fanouts(link, reason)
             self._redial(link)
+        self.owners.refresh()
+        if not self._is_closing:
+            self.receiver.settle()
 
     def _tell_fanouts(self, link: OutboundLink, reason: str) -> None:
         """Count the messages to many of which nobody knows whether the peer got them."""
@@ -287,6 +337,8 @@ class Mesh:
         self._forget_words_of(peer)
         if peer in self.links and peer not in self._named and not self._is_closing:
             self._drop(peer)
+        if not self._is_closing:
+            self.receiver.settle()
 
     def _forget_words_of(self, peer: int) -> None:
         """An accepted link is gone: drop the state that the peer announced on it."""

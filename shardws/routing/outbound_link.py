@@ -22,7 +22,6 @@ import asyncio
 from typing import Final, Protocol, cast
 
 from shardws.errors import UsageError
-from shardws.interfaces import RoutingSink
 from shardws.outcomes import FailedSend, Outcome, SendOutcome
 from shardws.routing.handover import Handover, end_all
 from shardws.routing.ledger import Ledger, PendingSend
@@ -44,6 +43,13 @@ class OutboundLinkOwner(Protocol):
     def link_down(self, link: "OutboundLink", reason: str) -> None: ...
 
 
+class LinkSink(Protocol):
+    """What a link reports to those who send on it."""
+
+    def send_failed(self, connection_id: int, outcome: Outcome) -> None: ...
+    def ready_to_send(self, connection_id: int) -> None: ...
+
+
 class OutboundLink(Queue, asyncio.Protocol):
     """The link to one process; see the module docstring."""
 
@@ -52,7 +58,7 @@ class OutboundLink(Queue, asyncio.Protocol):
     def __init__(
         self,
         owner: OutboundLinkOwner,
-        sink: RoutingSink,
+        sink: LinkSink,
         incarnation: int,
         loop: asyncio.AbstractEventLoop,
         row: Words,
@@ -113,6 +119,15 @@ class OutboundLink(Queue, asyncio.Protocol):
             self.abort("it does not read its replies")
 
     @property
+    def link(self) -> "OutboundLink":
+        """This link (owners.Target)."""
+        return self
+
+    def onward(self, connection_id: int, sender: int) -> "OutboundLink | None":
+        """Return this link, unless it leads to `sender` (owners.Route)."""
+        return self if sender != self.incarnation else None
+
+    @property
     def reply_room(self) -> int:
         """Bytes that a long reply may have now, so that room is left for short ones."""
         return min(self._high_mark - self.queued, self._frame_limit - REPLY_HEAD)
@@ -150,6 +165,7 @@ class OutboundLink(Queue, asyncio.Protocol):
         return Outcome.UNREACHABLE if is_unreachable else Outcome.FULL
 
     def refuse(self, connection_id: int) -> SendOutcome:
+        """Return the outcome of what was not queued; ready_to_send follows a FULL."""
         outcome = self.refusal
         if outcome is Outcome.FULL and len(self.refused) < MAX_REFUSED:
             self.refused[connection_id] = None

@@ -72,6 +72,17 @@ class Queries:
             deadline.cancel()
             del self._open[token]
 
+    async def relay(
+        self, link: OutboundLink, connection_id: int, what: str, timeout: float
+    ) -> tuple[bool, bytes]:
+        """Ask for a peer; return what its REPLY has to say: whether it is one, and the JSON."""
+        try:
+            return True, await self.ask(link, connection_id, what, timeout)
+        except NoSuchConnection:
+            return False, b""
+        except ShardwsError as error:
+            return False, error.description.encode()
+
     def resolve(self, incarnation: int, token: int, is_ok: bool, body: bytes) -> None:
         """Take a REPLY; one to nothing, or from the wrong shard, is too late and ignored."""
         peer, future, connection_id = self._open.get(token, (-1, None, 0))

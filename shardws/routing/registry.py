@@ -1,7 +1,8 @@
 """The connections of this shard by their ids.
 
 Owns the mapping. `get` is the first step of every send, so it is the dict's own method and not a
-wrapper around it.
+wrapper around it. Connections that another process has just handed over are in `visiting` until
+sends from here go to them directly (routing.arrivals); everything but `get` counts them in.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,10 +14,11 @@ from shardws.interfaces import Recipient
 class Registry:
     """ConnectionId to connection, for what lives here."""
 
-    __slots__ = ("by_id", "get")
+    __slots__ = ("by_id", "get", "visiting")
 
     def __init__(self) -> None:
         self.by_id: dict[int, Recipient] = {}  # changed here alone; routing.links looks ids up
+        self.visiting: dict[int, Recipient] = {}
         self.get: Callable[[int], Recipient | None] = self.by_id.get
 
     def add(self, recipient: Recipient) -> None:
@@ -29,9 +31,18 @@ class Registry:
         if self.by_id.get(recipient.id) is recipient:
             del self.by_id[recipient.id]
 
+    def find(self, connection_id: int) -> Recipient | None:
+        """Return a connection of this process, whether it has arrived lately or not."""
+        return self.by_id.get(connection_id) or self.visiting.get(connection_id)
+
+    @property
+    def all(self) -> dict[int, Recipient]:
+        """All connections of this process."""
+        return {**self.visiting, **self.by_id} if self.visiting else self.by_id
+
     def snapshot(self) -> list[Recipient]:
         """Return a snapshot of all connections: some may come and go during the iteration."""
-        return list(self.by_id.values())
+        return list(self.all.values())
 
     def newest(self, count: int, after: int = 0) -> list[Recipient]:
         """Return at most `count` connections, the last entered first, without a copy of all.
@@ -39,8 +50,9 @@ class Registry:
         With `after`, those that entered before that id. If it has gone, those below it: nearly the
         same, since ids rise, but one whose opening was decided late is entered after later ones.
         """
-        newest = iter(reversed(self.by_id.values()))
-        if after in self.by_id:
+        connections = self.all
+        newest = iter(reversed(connections.values()))
+        if after in connections:
             for recipient in newest:
                 if recipient.id == after:
                     break
@@ -49,7 +61,7 @@ class Registry:
         return list(islice(newest, count))
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.by_id)
+        return iter(self.all)
 
     def __len__(self) -> int:
-        return len(self.by_id)
+        return len(self.all)

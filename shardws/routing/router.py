@@ -1,7 +1,7 @@
 """Every send: to a connection here, on another shard, or nowhere.
 
 Owns this decision. An id says where its connection lives: one look-up in the registry, one in the
-mesh's links, and otherwise the outcome is GONE or UNREACHABLE.
+routes (routing.owners), and otherwise the outcome is GONE or UNREACHABLE.
 
 `send` itself is in the base class (`routing.links`), which gives `send_slowly` what is unusual.
 
@@ -16,20 +16,26 @@ own shard; one that is closing is skipped.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from shardws.errors import NoSuchConnection, ShardwsError, UsageError, is_sendable_close_code
 from shardws.ids import GENERATION_SHIFT, MAX_ID, NODE_SHIFT
 from shardws.interfaces import Recipient, Remote, RoutingSink, Source
 from shardws.outcomes import QUEUED, FailedSend, Outcome, SendOutcome
+from shardws.routing.arrivals import Arrivals
+from shardws.routing.departures import Departures
 from shardws.routing.fanout import Fanout, Share
+from shardws.routing.forwarding import HeldSend
 from shardws.routing.groups import Groups, Interest, check_name
 from shardws.routing.handover import Handover
+from shardws.routing.hold import Hold
 from shardws.routing.identity import ADMIN_SLOT, node_slot_of, slot_of
 from shardws.routing.links import Route
 from shardws.routing.mesh import Mesh
 from shardws.routing.outbound_link import OutboundLink
-from shardws.routing.queries import UNREACHABLE_CODE, Queries
+from shardws.routing.owners import Target
+from shardws.routing.queries import UNREACHABLE_CODE, WOULD_BLOCK_CODE, Queries
 from shardws.routing.receiver import Receiver
 from shardws.routing.registry import Registry
 from shardws.stats import SENDS_FAILED
@@ -38,6 +44,7 @@ from shardws.wire.messages import (
     BROADCAST,
     CLOSE,
     DATA_FORMATS,
+    DELIVER,
     DELIVER_FORMATTED,
     GROUP_JOIN,
     GROUP_LEAVE,
@@ -62,19 +69,53 @@ class Router(Route):
         share: Share,
         remote: Remote | None = None,
     ) -> None:
-        super().__init__(registry.by_id, mesh.links)
+        super().__init__(registry.by_id, mesh.owners.routes)
         self.mesh = mesh
         self.registry = registry
         self._links = mesh.links
+        self._routes = mesh.owners.routes
         self._sink = sink
         self._remote = remote
-        self._groups = Groups()
+        self._groups: Groups[Recipient] = Groups()
         self._interest = Interest()
         self._fanout = Fanout(registry, self._groups, share, sink)
         self._queries = Queries(mesh.loop, sink.reply)
         self.receiver = Receiver(
             mesh, registry, self._groups, self._interest, self._fanout, self._queries, sink
         )
+        self.arrivals = Arrivals(
+            mesh, registry, self._groups, self._fanout, self._make_hold, self._announce
+        )
+        self.departures = Departures(
+            mesh, registry, self._groups, sink, self.receiver, self._absent
+        )
+        self.receiver.attach(self.arrivals, self.departures)
+
+    def _announce(self, group: str) -> None:
+        self.receiver.announce(group, is_wanted=True)
+
+    def _make_hold(self, predecessor: int) -> Hold:
+        return Hold(predecessor, self.mesh.owners, self._sink, self._do, self.receiver.settle)
+
+    def _do(self, frame: tuple[Any, ...]) -> SendOutcome:
+        """Send what was held, of the messages that `Hold` keeps."""
+        kind, *fields = frame
+        own = self.mesh.identity.incarnation
+        if kind == PUBLISH:
+            data_format, group, payload = fields
+            self.arrivals.publish(own, group, data_format, payload)
+            return QUEUED
+        if kind == BROADCAST:
+            self.arrivals.broadcast(own, *fields)
+            return QUEUED
+        sends: dict[int, Callable[..., SendOutcome]] = {
+            DELIVER: self.send,
+            DELIVER_FORMATTED: self.send_formatted,
+            CLOSE: self.disconnect,
+            GROUP_JOIN: self.join,
+            GROUP_LEAVE: self.leave,
+        }
+        return sends[kind](*fields)
 
     # -- connections of this shard -----------------------------------------------------------
 
@@ -82,11 +123,12 @@ class Router(Route):
         """Take a connection out of the registry and forget it."""
         self.registry.remove(connection)
         self.forget(connection)
+        self.arrivals.remove(connection)
 
     def forget(self, connection: Recipient) -> None:
         """Drop a connection's groups and the peers waiting for it; its record may stay a while."""
         if connection.groups:
-            for group in self._groups.leave_all(connection):
+            for group in self.arrivals.groups_of(connection).leave_all(connection):
                 self.receiver.announce(group, is_wanted=False)
         self.receiver.forget(connection.id)
 
@@ -136,8 +178,11 @@ class Router(Route):
         connection, link = self._find(connection_id)
         if connection is not None:
             return connection.stream(kind, source)
+        if link is not None and link.link is not None:
+            return self.receiver.streams.send(link.link, connection_id, kind, source)
         if link is not None:
-            return self.receiver.streams.send(link, connection_id, kind, source)
+            source.finish(Outcome.FULL)
+            return link.refuse(connection_id)
         source.finish(Outcome.GONE)
         return self._absent(connection_id)
 
@@ -153,14 +198,16 @@ class Router(Route):
             return self._remote.disconnect(connection_id, code, reason)
         return self._absent(connection_id)
 
-    def _find(self, connection_id: int) -> tuple[Recipient | None, OutboundLink | None]:
+    def _find(self, connection_id: int) -> tuple[Recipient | None, Target | None]:
         try:
             connection = self.registry.get(connection_id)
             if connection is not None:
                 return connection, None
-            return None, self._links.get(connection_id >> GENERATION_SHIFT)
+            route = self._routes.get(connection_id >> GENERATION_SHIFT)
         except TypeError:
             return None, None
+        own = self.mesh.identity.incarnation
+        return None, None if route is None else route.onward(connection_id, own)
 
     def _is_foreign(self, connection_id: Any) -> bool:
         """Tell whether an id is one of another node."""
@@ -196,9 +243,8 @@ class Router(Route):
         if connection is not None:
             if not self._groups.has_room(connection, group):
                 return self._failed(connection_id, Outcome.FULL)
-            if self._groups.join(connection, group):
-                self.receiver.announce(group, is_wanted=True)
-            return QUEUED
+            self.receiver.change(connection, group, is_wanted=True)
+            return self._mirrored(connection, encode(GROUP_JOIN, connection_id, group))
         if link is None:
             return self._absent(connection_id)
         # Treat its shard as one with members immediately: a publish right after the join must
@@ -211,12 +257,21 @@ class Router(Route):
         check_name(group)
         connection, link = self._find(connection_id)
         if connection is not None:
-            if self._groups.leave(connection, group):
-                self.receiver.announce(group, is_wanted=False)
-            return QUEUED
+            self.receiver.change(connection, group, is_wanted=False)
+            return self._mirrored(connection, encode(GROUP_LEAVE, connection_id, group))
         if link is None:
             return self._absent(connection_id)
         return link.count(connection_id, encode(GROUP_LEAVE, connection_id, group))
+
+    def _mirrored(self, connection: Recipient, frame: bytes) -> SendOutcome:
+        """Return the outcome of a join or leave done here, which a predecessor may have to know."""
+        link = self.arrivals.mirror_link(connection, self.mesh.identity.incarnation)
+        if link is None:
+            return QUEUED
+        done = HeldSend(connection.id, self._sink.send_failed)
+        # If the predecessor has ended meanwhile, it needs not know.
+        done.follow(link.count(connection.id, frame), self.receiver.settle, Outcome.QUEUED)
+        return done
 
     def publish(self, group: str, kind: int, payload: bytes) -> SendOutcome:
         """Send to all members of a group on all shards; the outcome: see the module."""
@@ -225,13 +280,13 @@ class Router(Route):
         peers.update(self._interest.peers(group))
         links = [self._links[peer] for peer in peers if peer in self._links]
         outcome = self._offer(links, encode_to_many(PUBLISH, kind, group, payload))
-        self._fanout.publish(group, kind, payload)
+        self.receiver.publish(self.mesh.identity.incarnation, group, kind, payload)
         return outcome
 
     def broadcast(self, kind: int, payload: bytes) -> SendOutcome:
         """Send to every connection of this node; the outcome: see the module."""
         outcome = self._offer(list(self._links.values()), encode_to_many(BROADCAST, kind, payload))
-        self._fanout.broadcast(kind, payload)
+        self.receiver.broadcast(self.mesh.identity.incarnation, kind, payload)
         return outcome
 
     def _offer(self, links: list[OutboundLink], frame: bytes) -> SendOutcome:
@@ -247,7 +302,11 @@ class Router(Route):
         """Return the reply to a query about a connection, as JSON; raises as Queries.ask."""
         connection, link = self._find(connection_id)
         if connection is None and link is not None:
-            return await self._queries.ask(link, connection_id, what, timeout)
+            connection = self.arrivals.visiting.get(connection_id)
+        if connection is None and link is not None:
+            if link.link is None:
+                raise ShardwsError("the connection is on its way", code=WOULD_BLOCK_CODE)
+            return await self._queries.ask(link.link, connection_id, what, timeout)
         if connection is None and self._absent(connection_id).outcome is Outcome.UNREACHABLE:
             raise ShardwsError("its shard is down", code=UNREACHABLE_CODE)
         reply = self._sink.reply(connection_id, what) if connection is not None else None

@@ -55,6 +55,7 @@ class StreamSender:
         result: LaterSend,
     ) -> None:
         self.link = link
+        self.is_relayed = False  # its source is a peer's stream, whose failure that peer reports
         self.credit = WINDOW  # bytes
         self._streams = streams
         self._token = token
@@ -94,9 +95,9 @@ class StreamSender:
             fields = self._token, self._connection_id, self._kind, STREAM_BROKEN, told
             self.link.reply(encode(STREAM, *fields))  # past the bound: it must not be lost
         description = f"a message could not be sent: {reason}"
-        self._streams.sink.stream_failed(
-            self._connection_id, code_of_errno(error.errno or errno.EIO), description
-        )
+        if not self.is_relayed:
+            code = code_of_errno(error.errno or errno.EIO)
+            self._streams.sink.stream_failed(self._connection_id, code, description)
         self.end(Outcome.DROPPED)
 
     def _send(self, part: int, piece: bytes) -> None:

@@ -13,6 +13,9 @@ client that reads slowly holds back the file, not the link, and an owner keeps a
 of a stream, or one frame of MaxFrameSize where that is larger. When either shard goes down the
 other one learns it from its link: the outcome at the asker is then UNREACHABLE, and the owner
 closes the connection, since the message cannot be completed.
+
+A stream for a connection that another process serves is relayed: its parts are the source of a
+stream to that one, so credit and outcome pass through.
 """
 
 import asyncio
@@ -21,11 +24,10 @@ from collections.abc import Callable
 from typing import Final
 
 from shardws.errors import WireError
-from shardws.interfaces import RoutingSink, Source
+from shardws.interfaces import Recipient, RoutingSink, Source
 from shardws.outcomes import FailedSend, LaterSend, Outcome, SendOutcome
 from shardws.routing.inbound_link import InboundLink
 from shardws.routing.outbound_link import OutboundLink
-from shardws.routing.registry import Registry
 from shardws.routing.stream_sender import MOST_REASON_BYTES, WINDOW, StreamSender, nothing
 from shardws.wire.codec import encode
 from shardws.wire.messages import (
@@ -44,6 +46,10 @@ SendReply = Callable[[InboundLink, bytes], None]
 Full = Callable[[InboundLink, int], None]
 
 
+def ignore(outcome: Outcome) -> None:
+    """Take a failure that somebody else reports."""
+
+
 class Incoming:
     """What a peer streams to a connection here: a Source for that connection."""
 
@@ -52,13 +58,15 @@ class Incoming:
     ) -> None:
         self.wake: Callable[[], None] = nothing
         self._streams = streams
-        self._inbound = inbound
+        self.inbound = inbound
         self._token = token
         self._connection_id = connection_id
         self._held = bytearray()
         self._credit = WINDOW  # bytes the peer may still send
         self._is_complete = False
         self._broken = ""  # why the rest will not arrive
+        self._is_relayed = False
+        self._is_begun = False
 
     def feed(self, part: int, piece: bytes) -> None:
         """Take a part; WireError for more than was granted."""
@@ -83,6 +91,8 @@ class Incoming:
         """Return `limit` bytes, fewer only at the end: the frames of a message are of one size."""
         if self._broken:
             raise OSError(errno.EIO, self._broken)
+        if self._is_relayed:
+            return self._read_part(limit)
         if len(self._held) < limit and not self._is_complete:
             self._grant(limit - len(self._held) - self._credit)
             return None
@@ -91,19 +101,32 @@ class Incoming:
         self._grant(WINDOW - len(self._held) - self._credit)
         return piece
 
+    def relay(self) -> None:
+        """Give pieces as they come, the first one at once: what is sent next must not overtake."""
+        self._is_relayed = True
+
+    def _read_part(self, limit: int) -> bytes | None:
+        if self._is_begun and not self._held and not self._is_complete:
+            return None
+        self._is_begun = True
+        piece = bytes(self._held[:limit])
+        del self._held[:limit]
+        self._grant(WINDOW - len(self._held) - self._credit)
+        return piece
+
     def _grant(self, more: int) -> None:
         if more > 0 and not self._is_complete:
             self._credit += more
-            self._streams.reply(self._inbound, encode(STREAM_CREDIT, self._token, more))
+            self._streams.reply(self.inbound, encode(STREAM_CREDIT, self._token, more))
 
     def finish(self, outcome: Outcome) -> None:
         """Tell the asker how it ended."""
         self._held.clear()
         self._is_complete = True
-        self._streams.drop_incoming(self._inbound, self._token)
+        self._streams.drop_incoming(self.inbound, self._token)
         if outcome is Outcome.FULL:
-            self._streams.on_full(self._inbound, self._connection_id)
-        self._streams.reply(self._inbound, encode(STREAM_END, self._token, outcome))
+            self._streams.on_full(self.inbound, self._connection_id)
+        self._streams.reply(self.inbound, encode(STREAM_END, self._token, outcome))
 
 
 class Streams:
@@ -112,15 +135,18 @@ class Streams:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        registry: Registry,
+        find: Callable[[int], Recipient | None],
         reply: SendReply,
         on_full: Full,
         sink: RoutingSink,
+        elsewhere: Callable[[InboundLink, int], OutboundLink | Outcome],
     ) -> None:
+        """`elsewhere` says where to relay a stream for what `find` does not: a link, or why not."""
         self.reply = reply
         self.on_full = on_full
         self.loop = loop
-        self._registry = registry
+        self._find = find
+        self._elsewhere = elsewhere
         self.sink = sink
         self._token = 0
         self._outgoing: dict[int, StreamSender] = {}
@@ -139,10 +165,15 @@ class Streams:
         self._token = token = self._token + 1
         result = LaterSend(connection_id, self.sink.send_failed)
         stream = StreamSender(self, token, link, connection_id, kind, source, result)
+        stream.is_relayed = isinstance(source, Incoming)
         self._outgoing[token] = stream
         self._watch()
         stream.go_on()
         return result
+
+    def is_sending_to(self, incarnation: int) -> bool:
+        """Tell whether a stream to a process is under way."""
+        return any(one.link.incarnation == incarnation for one in self._outgoing.values())
 
     def drop_outgoing(self, token: int) -> bool:
         """Forget a stream; False when it was forgotten before."""
@@ -200,12 +231,17 @@ class Streams:
             known.feed(part, piece)
 
     def _begin(self, incoming: Incoming, connection_id: int, kind: int) -> None:
-        connection = self._registry.get(connection_id)
-        if connection is None:
-            incoming.finish(Outcome.GONE)
-        else:
+        connection = self._find(connection_id)
+        if connection is not None:
             # The asker reports the failure; here nobody awaits it.
-            connection.stream(kind, incoming).if_failed(lambda outcome: None)
+            connection.stream(kind, incoming).if_failed(ignore)
+            return
+        link = self._elsewhere(incoming.inbound, connection_id)
+        if isinstance(link, Outcome):
+            incoming.finish(link)
+        else:
+            incoming.relay()
+            self.send(link, connection_id, kind, incoming).if_failed(ignore)
 
     def drop_incoming(self, inbound: InboundLink, token: int) -> None:
         """Forget a stream that has ended."""

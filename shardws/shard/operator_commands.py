@@ -81,7 +81,7 @@ def _run(shard: CommandTarget, connection_id: int, what: str) -> bytes:
     else:
         single = _OF_A_CONNECTION.get(name)
         if single is not None:
-            connection = shard.registry.get(connection_id)
+            connection = shard.registry.find(connection_id)
             if not isinstance(connection, Connection):
                 raise NoSuchConnection(connection_id)
             return json.dumps(single(shard, connection, request)).encode()

@@ -7,6 +7,7 @@ communicates with it only over the channel.
 
 import asyncio
 import gc
+import json
 import os
 import signal
 import socket
@@ -29,6 +30,8 @@ from shardws.errors import (
     code_of_errno,
 )
 from shardws.log import shard_logger
+from shardws.net.connection.resumed import Cause
+from shardws.routing.identity import incarnation
 from shardws.settings.values import Source
 from shardws.shard import (
     certificates,
@@ -48,6 +51,7 @@ from shardws.shard.forked_children import Holdings
 from shardws.shard.parent import Parent, signal_on_death
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
+from shardws.takeover.giving import Successor
 from shardws.tls.certificate_set import CertificateSet
 from shardws.wire import codec, messages
 
@@ -176,6 +180,7 @@ class ForkedShard:
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._cutting: asyncio.Task[int] | None = None
+        self._giving: asyncio.Task[None] | None = None
         application.attach(self.shard)
 
     def _descriptors(self) -> list[int]:
@@ -208,6 +213,8 @@ class ForkedShard:
                 self._starting = self.loop.create_task(self._accept())
         elif kind == messages.QUERY:
             self._run_command(*fields)
+        elif kind == messages.TAKEOVER:
+            self._giving = self.loop.create_task(self._hand_over(*fields))
         elif kind == messages.DRAIN:
             signal.setitimer(signal.ITIMER_REAL, 0)  # SIGTERM's: DRAIN has a deadline
             reason, rate, deadline_ms = fields
@@ -230,6 +237,7 @@ class ForkedShard:
             return
         port = self.intake.port
         try:
+            self.shard.take_from_others()
             await self.intake.start(configuration.binding(self.shard.settings).backlog)
         except OSError as error:
             self._cannot_listen(port, error)
@@ -238,6 +246,18 @@ class ForkedShard:
         configuration.begin_listening(self.shard.settings, port, is_forked=True)
         certificates.show(self.shard.settings, self.context.certificates)
         self.control.report(messages.READY, port)
+
+    async def _hand_over(
+        self, row: int, generation: int, pid: int, deadline_ms: int, cause: str
+    ) -> None:
+        """Give the connections to another process, and report what became of them."""
+        await self.intake.finish()
+        successor = Successor(row, incarnation(self.context.node, row // 2, generation), pid)
+        result = await self.shard.giving(successor, Cause(cause)).run(deadline_ms / 1000)
+        report = {"moved": result.moved, "left": result.left}
+        self.control.report(messages.MOVED, json.dumps(report).encode())
+        departures = self.shard.router.departures
+        departures.when_switched(lambda: self.control.report(messages.SWITCHED))
 
     def _cannot_listen(self, port: int, error: OSError) -> None:
         """Another program listens on the port since the supervisor bound it."""
@@ -297,6 +317,9 @@ class ForkedShard:
         self._ending = self.loop.create_task(self._drain(reason, rate, deadline))
 
     async def _drain(self, reason: CloseReason, rate: float, deadline: float) -> None:
+        if self._giving is not None:
+            self._giving.cancel()  # what it has on its way is settled first
+            await asyncio.gather(self._giving, return_exceptions=True)
         await self.intake.finish()
         left = await drain.drain(self.shard, reason, rate, deadline)
         if left and deadline:

@@ -20,6 +20,7 @@ from shardws.log import shard_logger
 from shardws.net.addresses import plain_address
 from shardws.net.config import ConnectionConfig
 from shardws.net.connection import Connection
+from shardws.net.connection.resumed import Cause
 from shardws.net.connection.sharing import Sharing
 from shardws.net.connection.states import BLOCKED_WIRE, ENDING, LOST
 from shardws.net.interning import InternedTexts
@@ -68,6 +69,7 @@ from shardws.stats import (
     SENDS_FAILED,
     STARTED,
 )
+from shardws.takeover.giving import Giving, Successor
 from shardws.takeover.taking import Taking
 from shardws.tls.certificate_set import CertificateSet
 
@@ -178,6 +180,8 @@ class Shard:
         """Stop the heartbeat, once; connections are ended by `shard.drain` before."""
         self._unsubscribe()
         self.calls.close()
+        if self.taking is not None:
+            self.taking.close()
         self.admission.close()
         if self.pump.owns_sockets:
             self.loop.remove_reader(self.pump.fileno())
@@ -247,7 +251,7 @@ class Shard:
         """
         if not isinstance(connection_id, int):
             raise NoSuchConnection(0)
-        found = self.registry.get(connection_id) or self.opening.named.get(connection_id)
+        found = self.registry.find(connection_id) or self.opening.named.get(connection_id)
         if isinstance(found, Connection):
             return found
         slot = owners.other_shard(connection_id, self.context)
@@ -379,6 +383,17 @@ class Shard:
 
     # -- takeover.giving, takeover.taking --------------------------------------------------
 
+    def take_from_others(self) -> None:
+        """Listen for processes that hand over connections; OSError, StartError."""
+        directory, arrivals = self.context.run_directory, self.router.arrivals
+        self.taking = Taking(self, self.mesh.identity, directory, arrivals)
+        self.taking.start()
+
+    def giving(self, successor: Successor, cause: Cause) -> Giving:
+        """Return what moves the connections to another process."""
+        directory, departures = self.context.run_directory, self.router.departures
+        return Giving(self, self.mesh.identity, directory, successor, cause, departures)
+
     @property
     def profile(self) -> Profile:
         """How compression is agreed on, and gone on with."""
@@ -473,7 +488,7 @@ class Shard:
         if self.taking is not None:
             self.taking.look()
         for connection_id in ids_lost:
-            if self.registry.get(connection_id) is not None:
+            if self.registry.find(connection_id) is not None:
                 continue
             self.row[DISCONNECTED] += 1
             event = events.Disconnected(connection_id, SHARD_DIED.code, SHARD_DIED.text)

@@ -30,20 +30,33 @@ from shardws.wire.messages import (
 HEADER: Final = struct.Struct("<IB")
 DELIVER_HEAD: Final = struct.Struct("<IBQB")
 DELIVER_FIXED: Final = DELIVER_HEAD.size - HEADER.size  # what `length` counts besides the payload
-PEER: Final = struct.Struct("<HHI")
+PEER: Final = struct.Struct("<HHIH")  # the last: how many incarnations (u32) follow
 MAX_LENGTH: Final = 0xFFFFFFFF
 
 pack_deliver: Final = DELIVER_HEAD.pack  # (len(payload) + DELIVER_FIXED, DELIVER, id, format)
 
 
 def _pack_peers(peers: list[Peer]) -> bytes:
-    return b"".join([PEER.pack(*peer) for peer in peers])
+    parts = []
+    for row, generation, pid, served in [Peer(*peer) for peer in peers]:
+        parts.append(PEER.pack(row, generation, pid, len(served)))
+        parts.append(struct.pack(f"<{len(served)}I", *served))
+    return b"".join(parts)
 
 
 def _unpack_peers(data: bytes) -> list[Peer]:
-    if len(data) % PEER.size:
-        raise WireError("PEERS does not hold whole rows")
-    return list(PEER.iter_unpack(data))
+    peers = []
+    position = 0
+    try:
+        while position < len(data):
+            row, generation, pid, count = PEER.unpack_from(data, position)
+            position += PEER.size
+            served = struct.unpack_from(f"<{count}I", data, position)
+            position += 4 * count
+            peers.append(Peer(row, generation, pid, served))
+    except struct.error:
+        raise WireError("PEERS does not hold whole rows") from None
+    return peers
 
 
 def _check_version(body: bytes) -> None:
@@ -133,6 +146,11 @@ def encode(kind: int, *fields: Any) -> bytes:
     if layout is None:
         raise ValueError(f"no message has the number {kind}")
     return layout.encode(fields)
+
+
+def decode(frame: bytes) -> tuple[Any, ...]:
+    """Return (kind, *fields) of one whole frame that `encode` made."""
+    return LAYOUTS[frame[4]].decode(frame, HEADER.size, len(frame))
 
 
 class Decoder:

@@ -12,11 +12,13 @@ on the wire, which message a RESULT refers to (see routing.ledger).
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from shardws.close_reasons import DRAIN_REASONS
 
-VERSION: Final = 4  # 2: DRAIN carries a reason; 3: DELIVER_FORMATTED, NOT_IMPORTED; 4: takeover
+# 2: DRAIN carries a reason; 3: DELIVER_FORMATTED and NOT_IMPORTED; 4: PEERS says who serves which
+# incarnations, and the messages of takeovers.
+VERSION: Final = 4
 
 # Who may send a message; a decoder is told who is at the other end.
 SHARD: Final = 1
@@ -44,6 +46,11 @@ QUERY: Final = 34
 REPLY: Final = 35
 STREAM_CREDIT: Final = 36
 STREAM_END: Final = 37
+SWITCH: Final = 40
+DRAINED: Final = 41
+CONFIRMED: Final = 42
+RELAYED_PUBLISH: Final = 43
+RELAYED_BROADCAST: Final = 44
 READY: Final = 50
 FAILED: Final = 51
 LEAVING: Final = 52
@@ -92,7 +99,14 @@ ALLOWED: Final = {
 TEXT: Final = "text"  # UTF-8, its length as u32 among the fixed fields
 REST: Final = frozenset(("bytes", "peers"))  # the rest of the frame
 
-Peer = tuple[int, int, int]  # row (ids.row_of), generation, pid
+
+class Peer(NamedTuple):
+    """One process of PEERS."""
+
+    row: int  # ids.row_of
+    generation: int
+    pid: int
+    served: tuple[int, ...] = ()  # incarnations whose connections it serves besides its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +252,41 @@ MESSAGES: Final = (
         _MEMBER,
         "how a stream of the receiver ended; QUEUED: all of it is in the outgoing queue",
     ),
+    Message(
+        SWITCH,
+        "SWITCH",
+        (("predecessor", "u32"), ("successor", "u32")),
+        _MEMBER,
+        "to both: what follows for connections of the predecessor goes to the successor",
+    ),
+    Message(
+        DRAINED,
+        "DRAINED",
+        (("member", "u32"), ("predecessor", "u32")),
+        SHARD,
+        "to the successor: all that `member` sent through `predecessor` is before this",
+    ),
+    Message(
+        CONFIRMED,
+        "CONFIRMED",
+        (_ID,),
+        SHARD,
+        "to the successor: from now on it gets what is relayed to many; what waited for it follows",
+    ),
+    Message(
+        RELAYED_PUBLISH,
+        "RELAYED_PUBLISH",
+        (_FORMAT, _GROUP, _PAYLOAD),
+        SHARD,
+        "to the successor: as PUBLISH, for the confirmed connections of the sender only",
+    ),
+    Message(
+        RELAYED_BROADCAST,
+        "RELAYED_BROADCAST",
+        (_FORMAT, _PAYLOAD),
+        SHARD,
+        "to the successor: as BROADCAST, for the confirmed connections of the sender only",
+    ),
     Message(READY, "READY", (("port", "u16"),), SHARD, "the shard can accept; its port, 0: none"),
     Message(FAILED, "FAILED", (("reason", "text"),), SHARD, "the shard cannot start, and why"),
     Message(
@@ -275,7 +324,7 @@ MESSAGES: Final = (
         "PEERS",
         (("peers", "peers"),),
         SUPERVISOR,
-        "all processes of the mesh now: (row, generation, pid) each",
+        "all processes of the mesh now: row, generation, pid, incarnations served for others",
     ),
     Message(
         DRAIN,

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shardws import ids
+from shardws.wire.messages import Peer
 from shardws_supervisor.system.backoff import Backoff
 
 
@@ -266,10 +267,10 @@ class SlotTable:
         resting = [slot for slot in self if slot.rest in RESTING and not slot.is_retiring]
         return [slot.until for slot in resting]
 
-    def peers(self) -> list[tuple[int, int, int]]:
-        """Return the content of PEERS: row, generation and pid of each process in the mesh."""
+    def peers(self) -> list[Peer]:
+        """Return the content of PEERS: each process in the mesh, and whom it serves besides."""
         return [
-            (process.row, process.generation, process.pid)
+            Peer(process.row, process.generation, process.pid, tuple(sorted(process.adopted)))
             for process in self.processes()
             if process.is_meshed
         ]

@@ -91,7 +91,9 @@ class Takeovers:
                 self._start(takeover, now)
 
     def _is_blocked(self, takeover: Takeover) -> bool:
-        return takeover.source.pid in {other.target.pid for other in self._current.values()}
+        """Whether one of the two is still given connections: one source at a time."""
+        targets = {other.target.pid for other in self._current.values()}
+        return bool(targets & {takeover.source.pid, takeover.target.pid})
 
     def _last(self, target: ShardProcess) -> ShardProcess:
         while target.pid in self._current:
@@ -125,14 +127,21 @@ class Takeovers:
         if not self._note(takeover, json.loads(body)):
             self._finish(takeover, now)  # all of them are still to be found at the source
             return
-        node = takeover.plan.node
-        own = incarnation(node, takeover.target.slot, takeover.target.generation)
-        left = incarnation(node, process.slot, process.generation)
-        # Those without a living connection are over: their numbers may be used again.
-        living = self._census.incarnations(takeover.target.row)
-        takeover.target.adopted = frozenset((living | {left}) - {own})
-        process.adopted = frozenset()
+        self._assign(takeover, has_moved=True)
         self._owner.announce()
+
+    def _assign(self, takeover: Takeover, *, has_moved: bool) -> bool:
+        """Have the target serve the incarnations of what it has taken; True if it has any."""
+        source, target, node = takeover.source, takeover.target, takeover.plan.node
+        left = incarnation(node, source.slot, source.generation)
+        # Those without a living connection are over: their numbers may be used again.
+        living = self._census.incarnations(target.row)
+        if not has_moved and not living & (source.adopted | {left}):
+            return False
+        own = incarnation(node, target.slot, target.generation)
+        target.adopted = frozenset((living | {left}) - {own})
+        source.adopted = frozenset()
+        return True
 
     def _note(self, takeover: Takeover, report: dict[str, Any]) -> int:
         """Count and log what was moved, and return how many."""
@@ -159,7 +168,9 @@ class Takeovers:
 
     def ended(self, process: ShardProcess, now: float) -> None:
         """A process is gone: what it was to hand over is lost, what it was to get stays."""
-        self._current.pop(process.pid, None)
+        takeover = self._current.pop(process.pid, None)
+        if takeover is not None and not takeover.is_moved:
+            self._assign(takeover, has_moved=False)  # PEERS follows the death of a process
         self._start_waiting(now)
         for takeover in list(self._current.values()):
             if takeover.target is process:
@@ -177,6 +188,9 @@ class Takeovers:
 
     def _finish(self, takeover: Takeover, now: float) -> None:
         del self._current[takeover.source.pid]
+        is_unfinished = not takeover.is_moved and takeover.target.state is State.READY
+        if is_unfinished and self._assign(takeover, has_moved=False):
+            self._owner.announce()
         if takeover.source.state is State.MOVING:
             self._owner.drain_rest(takeover.source, takeover.plan, now)
         self._start_waiting(now)

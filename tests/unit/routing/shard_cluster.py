@@ -155,7 +155,7 @@ class RoutingShard:
 
     @property
     def peer(self) -> Peer:
-        return self.identity.row, self.identity.generation, self.identity.pid
+        return Peer(self.identity.row, self.identity.generation, self.identity.pid)
 
     async def start(self) -> None:
         await self.mesh.start(self.router.receiver)

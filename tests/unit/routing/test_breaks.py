@@ -9,6 +9,7 @@ from shardws.routing.outbound_link import OutboundLink
 from shardws.stats import LOST_FANOUTS
 from shardws.wire import messages as m
 from shardws.wire.codec import encode
+from shardws.wire.messages import Peer
 from tests.unit.routing.shard_cluster import (
     DEADLINE,
     LOOPS,
@@ -214,12 +215,12 @@ def test_whoever_listens_must_be_the_process_that_was_named(loop: str) -> None:
     async def scenario(cluster: Cluster) -> None:
         left, right = await cluster.start_shard(0), await cluster.start_shard(1)
         there = right.connect()
-        row, generation, pid = right.peer
-        left.mesh.set_peers([(row, generation, pid + 1)])
+        row, generation, pid, _ = right.peer
+        left.mesh.set_peers([Peer(row, generation, pid + 1)])
         waiting = asyncio.ensure_future(outcome_of(left.router.send(there.id, 1, b"x")))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        left.mesh.set_peers([(row, generation, pid)])
+        left.mesh.set_peers([Peer(row, generation, pid)])
         assert await waiting is Outcome.UNREACHABLE
         assert await outcome_of(left.router.send(there.id, 1, b"y")) is Outcome.QUEUED
         assert there.got == [(1, b"y")]

@@ -8,7 +8,7 @@ from tests.unit.routing.shard_cluster import FakeConnection
 
 
 def test_first_and_last_member_are_told() -> None:
-    groups = Groups()
+    groups: Groups[FakeConnection] = Groups()
     one, two = FakeConnection(1), FakeConnection(2)
     assert groups.join(one, "a")
     assert not groups.join(one, "a")
@@ -22,7 +22,8 @@ def test_first_and_last_member_are_told() -> None:
 
 
 def test_a_connection_has_room_for_so_many_groups() -> None:
-    groups, member = Groups(limit=2), FakeConnection(1)
+    groups: Groups[FakeConnection] = Groups(limit=2)
+    member = FakeConnection(1)
     for group in ("a", "b"):
         assert groups.has_room(member, group)
         groups.join(member, group)
@@ -34,7 +35,7 @@ def test_a_connection_has_room_for_so_many_groups() -> None:
 
 
 def test_leave_of_a_group_one_is_not_in() -> None:
-    groups = Groups()
+    groups: Groups[FakeConnection] = Groups()
     one, two = FakeConnection(1), FakeConnection(2)
     groups.join(one, "a")
     assert not groups.leave(one, "b")
@@ -43,7 +44,7 @@ def test_leave_of_a_group_one_is_not_in() -> None:
 
 
 def test_leave_all_names_the_groups_that_ended() -> None:
-    groups = Groups()
+    groups: Groups[FakeConnection] = Groups()
     one, two = FakeConnection(1), FakeConnection(2)
     for group in "abc":
         groups.join(one, group)

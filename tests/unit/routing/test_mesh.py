@@ -16,6 +16,7 @@ from shardws.routing.identity import ADMIN_SLOT, incarnation
 from shardws.stats import LINK_BYTES
 from shardws.wire import messages as m
 from shardws.wire.codec import Decoder, encode
+from shardws.wire.messages import Peer
 from tests.unit.routing.shard_cluster import (
     LOOPS,
     NONCE,
@@ -112,7 +113,7 @@ def test_slow_peer_is_bounded_and_told_when_ready(loop: str) -> None:
     async def scenario(cluster: Cluster) -> None:
         deaf = Deaf(cluster, 2)
         left = await cluster.start_shard(0, link_high_mark=mark)
-        left.mesh.set_peers([(2, 0, PID)])
+        left.mesh.set_peers([Peer(2, 0, PID)])
         there = ids.pack(0, 1, 0, 1)
         await deaf.accept()
         sent = 0
@@ -145,7 +146,7 @@ def test_silent_peer_leaves_waits_in_doubt(
     async def scenario(cluster: Cluster) -> None:
         deaf = Deaf(cluster, 2)
         left = await cluster.start_shard(0, patience=0.02)
-        left.mesh.set_peers([(2, 0, PID)])
+        left.mesh.set_peers([Peer(2, 0, PID)])
         await deaf.accept()
         send = left.router.send(ids.pack(0, 1, 0, 1), 2, b"x")
         assert await outcome_of(send) is Outcome.UNREACHABLE
@@ -160,13 +161,13 @@ def test_close_does_not_wait_for_a_deaf_peer(loop: str) -> None:
     async def scenario(cluster: Cluster) -> None:
         deaf = Deaf(cluster, 2)
         left = await cluster.start_shard(0)
-        left.mesh.set_peers([(2, 0, PID)])
+        left.mesh.set_peers([Peer(2, 0, PID)])
         await deaf.accept()
         left.router.send(ids.pack(0, 1, 0, 1), 2, bytes(4 << 20))
         await asyncio.sleep(0)
         cluster.shards.remove(left)
         await left.mesh.close(0.01)
-        left.mesh.set_peers([(2, 0, PID)])
+        left.mesh.set_peers([Peer(2, 0, PID)])
         assert left.mesh.links == {}
         deaf.close()
 
@@ -309,7 +310,7 @@ def test_what_waits_for_a_peer_that_cannot_be_dialed_is_given_up(
 
     async def scenario(cluster: Cluster) -> None:
         left = await cluster.start_shard(0)
-        left.mesh.set_peers([(2, 0, PID)])  # nobody listens there
+        left.mesh.set_peers([Peer(2, 0, PID)])  # nobody listens there
         there = ids.pack(0, 1, 0, 1)
         sent, spread = left.router.send(there, 1, b"x"), left.router.broadcast(1, b"x")
         left.router.send(there, 1, b"nobody waits for it")
@@ -339,9 +340,9 @@ def test_what_waits_for_a_peer_that_cannot_be_dialed_is_given_up(
 def test_a_message_to_many_waits_for_no_peer_that_has_ended(loop: str) -> None:
     async def scenario(cluster: Cluster) -> None:
         left = await cluster.start_shard(0)
-        left.mesh.set_peers([(2, 0, PID), (4, 0, PID)])
+        left.mesh.set_peers([Peer(2, 0, PID), Peer(4, 0, PID)])
         spread = left.router.broadcast(1, b"x")
-        left.mesh.set_peers([(2, 0, PID)])
+        left.mesh.set_peers([Peer(2, 0, PID)])
         assert spread.outcome is None
         left.mesh.set_peers([])
         assert await outcome_of(spread) is Outcome.QUEUED

@@ -10,6 +10,7 @@ from shardws.outcomes import QUEUED, Outcome
 from shardws.routing.inbound_link import InboundLink
 from shardws.stats import LINKS_OUT
 from shardws.wire import messages as m
+from shardws.wire.messages import Peer
 from tests.unit.routing.shard_cluster import (
     DEADLINE,
     LOOPS,
@@ -156,7 +157,7 @@ def test_query(loop: str) -> None:
 def test_query_has_a_deadline_and_ends_with_the_link(loop: str) -> None:
     async def scenario(cluster: Cluster) -> None:
         left = await cluster.start_shard(0)
-        left.mesh.set_peers([(2, 0, left.identity.pid)])  # nobody listens there
+        left.mesh.set_peers([Peer(2, 0, left.identity.pid)])  # nobody listens there
         with pytest.raises(SendInterrupted):
             await left.router.query(ids.pack(0, 1, 0, 1), "host", 0.01)
         right = await cluster.start_shard(1)

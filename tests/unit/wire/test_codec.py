@@ -46,6 +46,11 @@ VALID: list[tuple[Any, ...]] = [
     (m.STREAM_END, 1, 0),
     (m.REPLY, 1, True, b"{}"),
     (m.REPLY, 1, False, b""),
+    (m.SWITCH, 0x100, 0x101),
+    (m.DRAINED, 0x200, 0x100),
+    (m.CONFIRMED, ID),
+    (m.RELAYED_PUBLISH, 1, "room", b"payload"),
+    (m.RELAYED_BROADCAST, 2, b""),
     (m.READY, 9001),
     (m.FAILED, "no module named 'x'\nline two"),
     (m.NOT_IMPORTED, "app:server cannot be imported"),
@@ -55,7 +60,7 @@ VALID: list[tuple[Any, ...]] = [
     (m.LEAVING,),
     (m.SHUTDOWN,),
     (m.PEERS, []),
-    (m.PEERS, [(0, 0, 1), (511, 255, 4_194_304)]),
+    (m.PEERS, [m.Peer(0, 0, 1), m.Peer(511, 255, 4_194_304, (1, 0x4010203))]),
     (m.DRAIN, 1, 1000, 30_000),
     (m.DRAIN, 2, 0, 0),
     (m.TAKEOVER, 3, 255, 4_194_304, 10_000, "reload"),
@@ -137,7 +142,8 @@ INVALID = {
     "DRAIN for no reason": frame(m.DRAIN, struct.pack("<BII", 0, 1, 1)),
     "DRAIN for a reason of a later version": frame(m.DRAIN, struct.pack("<BII", 255, 1, 1)),
     "outcome of 6": frame(m.RESULT, struct.pack("<QQB", 1, 1, 6)),
-    "PEERS and a half": frame(m.PEERS, bytes(12)),
+    "PEERS and a half": frame(m.PEERS, bytes(15)),
+    "PEERS without an incarnation it counts": frame(m.PEERS, bytes(8) + b"\x01\x00" + bytes(3)),
 }
 
 

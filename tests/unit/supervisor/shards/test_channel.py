@@ -59,12 +59,12 @@ def test_what_only_a_supervisor_may_say_is_nonsense_from_a_shard(pair: Pair) -> 
 def test_messages_to_a_shard(pair: Pair) -> None:
     ours, theirs = pair
     ours.send(messages.DRAIN, 1, 100, 30_000)
-    ours.send(messages.PEERS, [(0, 0, 11), (3, 7, 12)])
+    ours.send(messages.PEERS, [(0, 0, 11), (3, 7, 12, (5,))])
     assert not ours.has_unsent
     decoder = codec.Decoder(1 << 20, messages.SUPERVISOR)
     assert decoder.feed(theirs.recv(4096)) == [
         (messages.DRAIN, 1, 100, 30_000),
-        (messages.PEERS, [(0, 0, 11), (3, 7, 12)]),
+        (messages.PEERS, [(0, 0, 11, ()), (3, 7, 12, (5,))]),
     ]
 
 

@@ -166,7 +166,7 @@ def test_the_table_keeps_slots_and_finds_lives() -> None:
     assert table.processes(State.READY) == []
     assert table.peers() == []
     process.is_meshed = True
-    assert table.peers() == [(2, 0, 42)]
+    assert table.peers() == [(2, 0, 42, ())]
     with pytest.raises(ValueError, match="in use"):
         table.remove(1)
     table.remove(0)

@@ -189,14 +189,33 @@ def test_a_takeover_waits_for_one_that_gives_to_its_source() -> None:
     ]
 
 
-def test_a_target_that_hands_over_itself_names_the_one_to_give_to() -> None:
+def test_a_target_that_hands_over_itself_names_the_one_to_give_to_next() -> None:
     world = World()
     removed, middle, last = world.ready(1), world.ready(0), world.ready(0)
     world.begin(middle, last)
-    world.take()
     world.begin(removed, middle)
-    name, pid, *who = world.take()[1]
+    world.moved(middle, 1)
+    assert removed.state is State.READY, "one source at a time"
+    world.take()
+    world.takeovers.switched(middle, 12.0)
+    name, pid, *who = world.take()[2]
     assert (name, pid, who[2]) == ("TAKEOVER", removed.pid, last.pid)
+
+
+def test_what_had_moved_when_the_source_died_or_was_late_is_found_at_the_target() -> None:
+    for ends in ("dies", "is late"):
+        world = World()
+        source, target = world.ready(0), world.ready(0)
+        world.begin(source, target)
+        world.census.page(target.row).enter(ids.pack(NODE, 0, source.generation, 5))
+        world.take()
+        if ends == "dies":
+            world.table[0].end(source, 10.5)
+            world.takeovers.ended(source, 10.5)
+        else:
+            world.takeovers.expire(1e9)
+            assert world.take() == [("announce",), ("drain", source.pid)]
+        assert target.adopted == {world.own(source)}
 
 
 def test_a_takeover_that_waits_gives_up_when_its_target_has_gone() -> None:
