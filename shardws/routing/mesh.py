@@ -122,6 +122,13 @@ class Mesh:
         await self._socket.start()
         self._ticker = self.loop.call_later(TICK_SECONDS, self._tick)
 
+    async def confirm(self, timeout: float = 1.0) -> None:
+        """Wait for the outcome of all that was sent, for at most `timeout` seconds."""
+        ledgers = [link.ledger for link in self.links.values() if link.is_up]
+        open_ = [ledger for ledger in ledgers if ledger.outcome(ledger.last) is None]
+        if open_:
+            await asyncio.wait([ledger.wait(ledger.last) for ledger in open_], timeout=timeout)
+
     async def close(self, timeout: float = 1.0) -> None:
         """Send GOODBYE on every link, flush them for at most `timeout` seconds, then drop all."""
         self._is_closing = True
@@ -184,6 +191,8 @@ class Mesh:
         moves = self.owners.assign(served, self._named)
         for (predecessor, successor), incarnations in moves.items():
             frame = encode(SWITCH, predecessor, successor)
+            if predecessor in self.links:
+                self.links[predecessor].ask()  # it ends when all have switched
             for peer in (predecessor, successor):
                 if peer in self.links:
                     self.links[peer].reply(frame)
@@ -273,7 +282,7 @@ class Mesh:
         self.links.pop(peer, None)
         inbound = self.inbounds.get(peer)
         if inbound is not None and inbound.reply_link is link:
-            inbound.refuse("replies to it were lost")
+            inbound.refuse("" if peer in self.owners.served else "replies to it were lost")
         is_wanted = self.is_wanted(peer)
         outcome = Outcome.UNREACHABLE
         is_over = not is_wanted and peer not in self.owners.served
@@ -290,7 +299,8 @@ class Mesh:
             self.row[SENDS_FAILED] += lost
             self._sink.sends_lost(lost)
         if is_wanted and not self._is_closing:
-            if link.up_at:  # else they are among `handovers`
+            # Else they are among `handovers`; what its successor serves was confirmed at the switch.
+            if link.up_at and peer not in self.owners.served:
                 self._tell_fanouts(link, reason)
             self._redial(link)
         self.owners.refresh()

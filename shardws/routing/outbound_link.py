@@ -118,6 +118,11 @@ class OutboundLink(Queue, asyncio.Protocol):
         if self.waiting > 2 * self._high_mark and self.queued > 2 * self._high_mark:
             self.abort("it does not read its replies")
 
+    def ask(self) -> None:
+        """Have everything so far confirmed."""
+        if self.ledger.has_tail and not self.is_down:
+            self.put(encode(SYNC, self.ledger.ask()))
+
     @property
     def link(self) -> "OutboundLink":
         """This link (owners.Target)."""

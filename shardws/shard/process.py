@@ -326,6 +326,7 @@ class ForkedShard:
             self.log.info("%d connections did not close in time", left)
         await self.shard.dispatch.tasks.settle(self.ending.work_left)
         await self.ending.end_executor()
+        await self.mesh.confirm()  # who sent at the very end hears of failures alone
         await self.mesh.close()
         self.shard.stop()
         self.stopped.set()

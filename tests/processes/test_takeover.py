@@ -146,6 +146,12 @@ def has_shards(count: int, report: dict[str, Any]) -> bool:
     return states == ["ready"] * count
 
 
+def assert_all_was_delivered(server: RunningServer) -> None:
+    """Whoever sent heard of no failure, and nothing stayed in doubt."""
+    assert "not delivered" not in server.log
+    assert "in doubt" not in server.log
+
+
 async def reload(server: RunningServer) -> dict[str, Any]:
     before = server.status()["reloads"]
     server.ask("reload")
@@ -182,8 +188,8 @@ def test_clients_that_talk_to_each_other_notice_no_reload(run_server: RunServer,
         assert [note["resumed"] for note in member.resumed] == ["reload"] * RELOADS
         assert {note["user_data"] for note in member.resumed} == {str(member.id)}
         assert {note["connection_id"] for note in member.resumed} == {member.id}
-    totals = server.status()["totals"]
-    assert totals["connected"] == CLIENTS
+    assert server.status()["totals"]["connected"] == CLIENTS
+    assert_all_was_delivered(server)
 
 
 def test_scaling_down_moves_the_connections_of_a_removed_shard(run_server: RunServer) -> None:
@@ -203,6 +209,7 @@ def test_scaling_down_moves_the_connections_of_a_removed_shard(run_server: RunSe
         return crowd
 
     crowd = asyncio.run(scaled())
+    assert_all_was_delivered(server)
     causes = {note["resumed"] for member in crowd.members for note in member.resumed}
     assert causes == {"scale"}
 
