@@ -299,7 +299,7 @@ class Mesh:
             self.row[SENDS_FAILED] += lost
             self._sink.sends_lost(lost)
         if is_wanted and not self._is_closing:
-            # Else they are among `handovers`; what its successor serves was confirmed at the switch.
+            # Else they are among `handovers`, or were confirmed at the switch to its successor.
             if link.up_at and peer not in self.owners.served:
                 self._tell_fanouts(link, reason)
             self._redial(link)
