@@ -12,7 +12,10 @@ from tests.processes.conftest import DEADLINE, RunningServer, RunServer, eventua
 
 pytestmark = pytest.mark.processes
 
-PATIENT = ("examples.demo:server", "--drain-deadline", "60s", "--close-timeout", "60s")
+PATIENT = (
+    *("examples.demo:server", "--drain-deadline", "60s", "--close-timeout", "60s"),
+    *("--reload-mode", "drain"),  # they are to stay while their shard drains
+)
 ATTEMPTS = 20
 
 SilentOn = Callable[[RunningServer, int], socket.socket]

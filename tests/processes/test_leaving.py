@@ -27,7 +27,8 @@ def test_term_for_one_shard_replaces_it(
     run_server: RunServer, write_app: WriteApp, mode: str
 ) -> None:
     """New clients of its slot had to wait for the successor, up to 5 s."""
-    server = run_server(write_app(GREETS + PATIENT), "--accept-mode", mode, shards=1)
+    options = "--accept-mode", mode, "--reload-mode", "drain"
+    server = run_server(write_app(GREETS + PATIENT), *options, shards=1)
     directory = server.run_dir.parent
     (directory / "wait").touch()
     first = server.connect()
@@ -48,7 +49,7 @@ def test_term_for_one_shard_replaces_it(
 def test_ids_that_run_short_cost_no_client_the_wait(
     run_server: RunServer, write_app: WriteApp
 ) -> None:
-    server = run_server(write_app(SHORT + PATIENT), shards=1)
+    server = run_server(write_app(SHORT + PATIENT), "--reload-mode", "drain", shards=1)
     directory = server.run_dir.parent
     (directory / "wait").touch()
     first = server.connect()

@@ -29,7 +29,7 @@ def write_version(write_app: WriteApp, version: str) -> str:
 
 
 def test_hup_replaces_every_shard_by_new_code(run_server: RunServer, write_app: WriteApp) -> None:
-    server = run_server(write_version(write_app, "one"))
+    server = run_server(write_version(write_app, "one"), "--reload-mode", "drain")
     old = server.shard_pids()
     clients = [server.connect() for _ in range(6)]
     assert {greeting(client)["version"] for client in clients} == {"one"}
@@ -47,7 +47,9 @@ def test_hup_replaces_every_shard_by_new_code(run_server: RunServer, write_app: 
     assert not set(new.values()) & set(old.values())
     report = server.status()
     assert report["reload_outcome"] == "reloaded: 2 shards replaced"
-    assert report["last_reload"] == {"kind": "done", "replaced": 2, "reason": "", "slot": None}
+    assert report["last_reload"] == {
+        "kind": "done", "replaced": 2, "reason": "", "slot": None, "moved": 0, "unmoved": 0
+    }  # fmt: skip
 
 
 BROKEN = {
@@ -142,7 +144,7 @@ def test_a_successor_that_dies_leaves_the_incumbent_serving(
         "reload failed: the new shard 0 did not become ready; 0 shards replaced, the others keep"
     )
     assert server.status()["last_reload"] == {
-        "kind": "failed", "replaced": 0, "reason": "", "slot": 0
+        "kind": "failed", "replaced": 0, "reason": "", "slot": 0, "moved": 0, "unmoved": 0
     }  # fmt: skip
     assert server.shard_pids() == before
     assert_echo(client, "still here")
@@ -201,7 +203,7 @@ def test_a_reload_refuses_no_connect(run_server: RunServer) -> None:
 
 
 def test_ttin_and_ttou_add_and_take_a_shard(run_server: RunServer) -> None:
-    server = run_server(shards=2)
+    server = run_server("examples.demo:server", "--reload-mode", "drain", shards=2)
     server.signal(signal.SIGTTIN)
     server.wait_for_status(lambda r: [s["state"] for s in r["shards"]] == ["ready"] * 3)
     client, _ = connect_to_shard(server, 2)

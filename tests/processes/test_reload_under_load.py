@@ -79,7 +79,9 @@ async def reload_under(swarm: Swarm) -> None:
 
 @pytest.mark.parametrize("mode", ["reuseport", "handoff"])
 def test_nobody_is_refused_and_nothing_is_lost(run_server: RunServer, mode: str) -> None:
-    server = run_server("examples.demo:server", "--accept-mode", mode, shards=4)
+    server = run_server(
+        "examples.demo:server", "--accept-mode", mode, "--reload-mode", "drain", shards=4
+    )
     before = set(server.shard_pids().values())
     swarm = Swarm(server)
     asyncio.run(reload_under(swarm))

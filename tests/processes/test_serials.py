@@ -29,7 +29,7 @@ server.on_connected = on_connected_with_few_ids
 def test_a_shard_whose_ids_run_short_is_replaced(
     run_server: RunServer, write_app: WriteApp
 ) -> None:
-    server = run_server(write_app(SHORT), shards=1)
+    server = run_server(write_app(SHORT), "--reload-mode", "drain", shards=1)
     first, last = server.connect(), server.connect()
     given = [ids.unpack(greeting(client)["connection_id"]) for client in (first, last)]
     assert [close_code(client) for client in (first, last)] == [1012, 1012]
