@@ -43,6 +43,10 @@ def exposition() -> str:
         "max_connections": 1,
         "uptime": 1.0,
         "reloads": 0,
+        "upgrades": 0,
+        "takeovers": 0,
+        "moved_connections": 0,
+        "unmoved_connections": {"tls": 0},
         "log_lines_lost": 0,
         "auxiliaries": [{"name": "admin", "pid": 1, "restarts": 0}],
     }

@@ -30,7 +30,7 @@ _AUXILIARY: Final = {
 # "?": a server of an older version does not report it, or it is null.
 STATUS: Final = {
     "url": str, "phase": str, "ready": bool, "pid": NUMBER, "uptime": NUMBER,
-    "max_connections": NUMBER, "reload_outcome": str,
+    "max_connections": NUMBER, "reload_outcome": str, "upgrade_outcome?": str,
     "totals": {"connections": NUMBER, **_COUNTERS},
     "shards": [_SHARD],
     "auxiliaries?": [_AUXILIARY],
