@@ -1,8 +1,9 @@
 """The process image: how this program was started, and how it is executed again.
 
 Owns the command lines, the variable that names the document with the state, and the exec itself.
-The interpreter, its options and the script are taken by name from the directory of the start, so a
-link that points to another release or another Python meanwhile leads to that.
+All is taken by name from the directory of the start, so a link that points to another release
+meanwhile leads to that. A script that the kernel executed, such as .venv/bin/shardws, is executed
+itself: its first line names the interpreter, which may be another one in another release.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ REHEARSE: Final = "rehearse-upgrade"  # a version without upgrades does not know
 class Image:
     """A command line in two parts, and where it was given."""
 
-    program: tuple[str, ...]  # the interpreter, its options, the script or module
+    program: tuple[str, ...]  # the script, or the interpreter, its options, and script or module
     arguments: tuple[str, ...]  # those of `shardws run`
     directory: str
 
@@ -42,18 +43,37 @@ class Image:
             return error
 
 
-def of_this_process(
-    directory: str,
-    original: Sequence[str] = tuple(sys.orig_argv),
-    arguments: Sequence[str] = tuple(sys.argv),
-    executable: str = sys.executable,
-) -> Image | None:
+def of_this_process(directory: str) -> Image | None:
     """Return how to start it again; None when it was not started as `shardws run`."""
+    return found(sys.orig_argv, sys.argv, sys.executable, directory)
+
+
+def found(
+    original: Sequence[str], arguments: Sequence[str], executable: str, directory: str
+) -> Image | None:
+    """Return how to start a process again, from how Python says that it was started."""
     own = list(arguments[1:])
-    ours = len(original) - len(own)
-    if own[:1] != [RUN] or ours < 1 or list(original[ours:]) != own or not executable:
+    program = list(original[: len(original) - len(own)])
+    if own[:1] != [RUN] or [*program, *own] != list(original) or not executable or not program:
         return None
-    return Image((executable, *original[1:ours]), tuple(own[1:]), directory)
+    if len(program) == 2 and _names_interpreter(os.path.join(directory, program[1]), program[0]):
+        return Image((program[1],), tuple(own[1:]), directory)
+    return Image((executable, *program[1:]), tuple(own[1:]), directory)
+
+
+def _names_interpreter(script: str, interpreter: str) -> bool:
+    """Tell whether a script leads to that interpreter by itself.
+
+    Where the path is too long for a first line, pip writes a script that is a shell's first.
+    """
+    try:
+        with open(script, "rb") as file:
+            first, second = file.readline(1024), file.readline(1024)
+    except OSError:
+        return False
+    wanted = os.fsencode(interpreter)
+    is_by_shell = first == b"#!/bin/sh\n" and second.startswith(b"'''exec' ") and wanted in second
+    return first.rstrip() == b"#!" + wanted or is_by_shell
 
 
 def document_of(data: bytes) -> int:
