@@ -121,6 +121,7 @@ class ControlServer:
             while client in self._clients and client.waiting:
                 client.waiting.popleft()
                 self._reply(client, refusal(UPGRADED, NOT_DONE))
+            self._write_some(client)
 
     def mend(self) -> bool:
         """Bind again when the socket was removed; StartError when that fails. Clients stay."""

@@ -33,7 +33,11 @@ class UpgradeOutcome:
         old, new = self.before, self.after
         if self.kind is Kind.DONE:
             python = f"Python {old.python} to {new.python}" if new.python != old.python else ""
-            change = f"{old.version} to {new.version}" if new != old else f"still {new.version}"
+            change = (
+                f"{old.version} to {new.version}"
+                if new.version != old.version
+                else f"still {new.version}"
+            )
             both = ", ".join(filter(None, (f"shardws {change}", python)))
             return f"upgraded: {both}; {self.reason}"
         if self.kind is Kind.FAILED:
