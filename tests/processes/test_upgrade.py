@@ -2,18 +2,21 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from shardws.control import Refused, connect_blocking
-from tests.proc import children_of, read
+from tests.proc import children_of, descriptors_of, read
 from tests.processes.clients import close_code, refused_during
 from tests.processes.conftest import (
     DEADLINE,
+    RunningServer,
     RunServer,
     WriteApp,
     assert_echo,
@@ -102,11 +105,19 @@ def test_no_connect_is_refused(run_server: RunServer, mode: str) -> None:
     assert [one["last_end"] for one in report["auxiliaries"]] == [""] * len(acceptors)
 
 
+def kept_files(server: RunningServer) -> Counter[str]:
+    """Count what is open, by kind; without sockets, because a control client may be leaving."""
+    names = (re.sub(r"\d+", "", name) for name in descriptors_of(server.pid))
+    return Counter(name for name in names if not name.startswith("socket:"))
+
+
 def test_twice_in_a_row_then_a_stop(run_server: RunServer, tmp_path: Path) -> None:
     server = run_server(DEMO, *DRAIN, "--log-file", "log", "--log-level", "2")
+    before = kept_files(server)
     for count in (1, 2):
         assert command(server, "upgrade").returncode == 0
         assert server.status()["upgrades"] == count
+        assert kept_files(server) == before
     assert server.status()["reloads"] == 2
     server.signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0
