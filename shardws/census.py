@@ -1,6 +1,6 @@
 """Shared memory: which connections each shard has, so that none is lost unreported in a crash.
 
-Owns an anonymous shared mapping made before the fork: for each row (ids.row_of) a page of cells,
+Owns a shared mapping made before the fork: for each row (ids.row_of) a page of cells,
 each 0 or the id of a connection that was told Connected and not yet Disconnected. A shard writes
 its own page with plain 64-bit stores; the supervisor reads the page of a dead shard and gives the
 ids to its successor, which fires Disconnected for them. A shard may serve connections that were
@@ -12,11 +12,12 @@ An entry costs 12 bytes; cells that were never used cost neither memory nor time
 a page says how many were.
 """
 
-import mmap
 from typing import Final
 
 from shardws.ids import GENERATION_SHIFT
+from shardws.shared_memory import SharedMemory
 
+VERSION: Final = 1  # of the layout
 CELL: Final = 8  # bytes: a ConnectionId has 53 bits
 SOCKET_CELL: Final = 4
 INSIDE: Final = 1 << 31  # as _keeper.c and the pump
@@ -77,16 +78,20 @@ class Page:
 class Census:
     """All pages; `capacity` connections each."""
 
-    def __init__(self, rows: int, capacity: int) -> None:
-        """OSError (ENOMEM) when that much address space cannot be mapped."""
+    def __init__(self, rows: int, capacity: int, file: int | None = None) -> None:
+        """OSError (ENOMEM) when that much address space cannot be mapped.
+
+        `file`: the descriptor of a mapping that is in use; ValueError when it has another size.
+        """
         if rows < 1 or capacity < 1:
             raise ValueError("a census needs rows and cells")
         self.capacity = capacity
         self._length = capacity + 1  # cells of a page
-        self._map = mmap.mmap(-1, rows * self._length * CELL)
-        self._cells = memoryview(self._map).cast("Q")
-        self._socket_map = mmap.mmap(-1, rows * self._length * SOCKET_CELL)
-        self._sockets = memoryview(self._socket_map).cast("I")
+        ids = rows * self._length * CELL
+        size = ids + rows * self._length * SOCKET_CELL
+        self.memory = SharedMemory("shardws-census", size, file)
+        self._cells = self.memory.bytes[:ids].cast("Q")
+        self._sockets = self.memory.bytes[ids:].cast("I")
 
     def _row(self, row: int) -> memoryview:
         cells = self._cells[row * self._length : (row + 1) * self._length]

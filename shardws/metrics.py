@@ -234,7 +234,11 @@ METRICS: Final = (
     ),
     Metric(
         "shardws_reloads", "reloads", Kind.COUNTER, "reloads",
-        "Reloads begun.", Scope.SERVER,
+        "Reloads begun, that of each upgrade included.", Scope.SERVER,
+    ),
+    Metric(
+        "shardws_upgrades", "upgrades", Kind.COUNTER, "upgrades",
+        "Upgrades to another version begun.", Scope.SERVER,
     ),
     Metric(
         "shardws_takeovers", "takeovers", Kind.COUNTER, "processes",

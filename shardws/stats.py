@@ -1,6 +1,6 @@
 """Shared memory: what every process of the server can read about every shard.
 
-Owns the layout of an anonymous shared mapping made before the fork; `metrics` says what the words
+Owns the layout of a shared mapping made before the fork; `metrics` says what the words
 mean. A shard writes its own row with plain stores of 64-bit words (atomic on every machine uvloop
 supports); all others only read. Restarts, crashes and ended_cpu are the supervisor's. Counters only
 rise, across respawns too: the successor continues from the value it finds. The supervisor clears
@@ -11,12 +11,12 @@ combines them: counters and amounts are summed, so a counter does not fall at a 
 the larger one counts.
 """
 
-import mmap
 from dataclasses import dataclass
 from typing import Final
 
 from shardws import ids
 from shardws.metrics import WORDS, Join, Kind
+from shardws.shared_memory import SharedMemory
 
 MAGIC: Final = 0x73686172647773  # "shardws"
 VERSION: Final = 4
@@ -87,17 +87,20 @@ Words = memoryview  # of format "Q": one row, or all of them
 class Stats:
     """The mapping: a header and two rows for each slot (see ids.row_of)."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, file: int | None = None) -> None:
+        """`file`: the descriptor of a mapping that is in use; ValueError when it is another one."""
         if not 0 < slots <= 256:
             raise ValueError(f"slots must be 1 to 256, not {slots}")
         self.slots = slots
         self.rows = slots * 2
-        # ACCESS default with fd -1: MAP_SHARED | MAP_ANONYMOUS, inherited by fork.
-        self._map = mmap.mmap(-1, (HEADER_WORDS + self.rows * ROW_WORDS) * WORD)
-        self._words = memoryview(self._map).cast("Q")
-        self._words[0] = MAGIC
-        self._words[1] = VERSION
-        self._words[2] = self.rows
+        size = (HEADER_WORDS + self.rows * ROW_WORDS) * WORD
+        self.memory = SharedMemory("shardws-stats", size, file)
+        self._words = self.memory.bytes.cast("Q")
+        header = (MAGIC, VERSION, self.rows)
+        if file is None:
+            self._words[0], self._words[1], self._words[2] = header
+        elif tuple(self._words[:3]) != header:
+            raise ValueError(f"the shared memory begins with {tuple(self._words[:3])}")
 
     def row(self, index: int) -> Words:
         """Return the words of one row, writable."""

@@ -143,6 +143,14 @@ def address_of(sock: socket.socket) -> Address:
     return Address(sock.family, host, port, is_dual)
 
 
+def adopted(file: int) -> socket.socket:
+    """Return the non-blocking socket of a descriptor that an exec has kept."""
+    sock = socket.socket(fileno=file)
+    sock.set_inheritable(False)
+    sock.setblocking(False)
+    return sock
+
+
 def settled(address: Address, sock: socket.socket) -> Address:
     """Return the address with the port that the system picked for 0."""
     return address if address.port else replace(address, port=int(sock.getsockname()[1]))

@@ -178,6 +178,11 @@ class Decoder:
         """Bytes of the incomplete frame."""
         return len(self._rest)
 
+    @property
+    def incomplete(self) -> bytes:
+        """The incomplete frame: another decoder continues when it is fed with it."""
+        return bytes(self._rest)
+
     def feed(self, data: bytes) -> list[tuple[Any, ...]]:
         """Return the messages that `data` completes, each (kind, *fields); raises WireError."""
         if self._is_failed:

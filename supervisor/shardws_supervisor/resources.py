@@ -11,8 +11,9 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
-from shardws import stats
+from shardws import census, stats
 from shardws.census import Census
 from shardws.control.endpoint import default_directory
 from shardws.errors import StartError, code_of_errno
@@ -22,7 +23,9 @@ from shardws.stats import CONNECTED
 from shardws_supervisor.listening import activation, modes
 from shardws_supervisor.plan.plan import MOST_SHARDS, Plan
 from shardws_supervisor.system import cpus, limits, logs, rundir, spawn, stdio
+from shardws_supervisor.system.kept import Descriptor
 from shardws_supervisor.system.notify import Notifier
+from shardws_supervisor.upgrade.state import KeptMemory, KeptResources, memory_words
 
 RESERVED = 16  # minimum number of slots
 ADMIN_BACKLOG = 64
@@ -59,6 +62,55 @@ class Resources:
         self.memory_limit = cpus.memory_limit()
         self.boot_nonce = secrets.token_hex(8)
         self.is_tls = plan.is_tls
+
+    def keep(self) -> KeptResources:
+        """Return what `adopt` needs."""
+        listener = self.admin_listener
+        return KeptResources(
+            memory=KeptMemory(
+                stats=Descriptor(self.memory.memory.fileno()),
+                slots=self.memory.slots,
+                words=memory_words(),
+                census=Descriptor(self.census.memory.fileno()),
+                capacity=self.census.capacity,
+                census_version=census.VERSION,
+            ),
+            port=self.accepting.keep(),
+            directory=self.run_directory.keep(),
+            losses=self.log_handler.keep(),
+            notifier=self.notifier.keep(),
+            admin_listener=None if listener is None else Descriptor(listener.fileno()),
+            max_connections=self.max_connections,
+            boot_nonce=self.boot_nonce,
+            is_tls=self.is_tls,
+        )
+
+    @classmethod
+    def adopt(
+        cls,
+        plan: Plan,
+        kept: KeptResources,
+        all_descriptors: Callable[[], list[spawn.Closeable]],
+        now: float,
+    ) -> Self:
+        """Return what this process had acquired before an exec; the plan's log is opened again."""
+        adopted = cls.__new__(cls)
+        adopted.log_handler = logs.configure(
+            plan.log_level, plan.log_format, plan.log_file, kept.losses
+        )
+        memory = kept.memory
+        adopted.max_connections = kept.max_connections
+        adopted.memory = stats.Stats(memory.slots, memory.stats)
+        adopted.census = Census(adopted.memory.rows, memory.capacity, memory.census)
+        adopted.accepting = modes.adopted(kept.port, adopted.memory, all_descriptors, now)
+        listener = kept.admin_listener
+        adopted.admin_listener = None if listener is None else sockets.adopted(listener)
+        adopted.run_directory = rundir.RunDirectory.adopt(kept.directory)
+        adopted.notifier = Notifier(os.environ, os.getpid(), kept.notifier)
+        adopted.memory_limit = cpus.memory_limit()
+        adopted.boot_nonce = kept.boot_nonce
+        adopted.is_tls = kept.is_tls
+        return adopted
 
     def _shared_memory(self, shards: int) -> tuple[stats.Stats, Census]:
         """Map the shared memory, which cannot grow after the first fork.
@@ -103,7 +155,7 @@ class Resources:
 
     def fds_to_close(self) -> list[spawn.Closeable]:
         """Return the descriptors that no child may keep, except listening sockets."""
-        return [self.run_directory, self.notifier]
+        return [self.run_directory, self.notifier, self.memory.memory, self.census.memory]
 
     def _close_sockets(self) -> None:
         self.accepting.close()

@@ -7,6 +7,7 @@ asyncio event loop, so that fork is safe, and never imports the application.
     TERM   stop gracefully; again: at once; again: by force     INT, QUIT   at once; again: by force
     HUP    reload; as TERM when the terminal was closed         TTIN, TTOU  one shard more, less
     USR1   reopen the log file                                  CHLD        a child ended
+    USR2   upgrade: execute the new version of this program
 """
 
 import selectors
@@ -21,6 +22,7 @@ from shardws_supervisor.admin import upkeep
 from shardws_supervisor.control import commands
 from shardws_supervisor.control.server import ControlServer
 from shardws_supervisor.control.socket_watch import SocketWatch
+from shardws_supervisor.plan import plan as plans
 from shardws_supervisor.plan.plan import Plan, Planner, effective
 from shardws_supervisor.reload.reload import Reloads
 from shardws_supervisor.resources import Resources
@@ -36,6 +38,9 @@ from shardws_supervisor.system.auxiliary import Auxiliary
 from shardws_supervisor.system.backoff import Policy
 from shardws_supervisor.system.signals import Signals
 from shardws_supervisor.system.terminal import Terminal
+from shardws_supervisor.upgrade.image import Image
+from shardws_supervisor.upgrade.state import ServerState
+from shardws_supervisor.upgrade.upgrades import Upgrades
 
 TICK: Final = 0.5  # seconds between two checks of the heartbeats
 START_GRACE: Final = 1.0  # seconds beyond StartTimeout until the port must be listening
@@ -47,22 +52,37 @@ log = logger("supervisor")
 class Supervisor:
     """See the module docstring."""
 
-    def __init__(self, planner: Planner, plan: Plan) -> None:
-        """Acquire port, run directory and memory; StartError when one is not available."""
+    def __init__(
+        self,
+        planner: Planner,
+        plan: Plan,
+        program: Image | None = None,
+        kept: ServerState | None = None,
+    ) -> None:
+        """Acquire port, run directory and memory; StartError when one is not available.
+
+        `program` is how to execute this program again. With `kept` nothing is acquired: it is the
+        state that an older version of this program has left in this process.
+        """
         self.planner = planner
         self.plan = plan
-        self.resources = Resources(plan, self.fds_to_close)
         self.level = Level.NONE
-        self.has_served = False
-        self.started = time.monotonic()
+        self.has_served = kept is not None
+        self.started = kept.started if kept else time.monotonic()
+        if kept is None:
+            self.resources = Resources(plan, self.fds_to_close)
+        else:
+            now = time.monotonic()
+            self.resources = Resources.adopt(plan, kept.resources, self.fds_to_close, now)
         self._exit_code = EXIT_FAILED  # with a complaint
         self._complaint = ""
         self._drain_at: float | None = None
         self._escalation = Escalation()
-        self._signals = Signals()
+        self.signals = Signals()
         self._terminal = Terminal()
         self._selector = selectors.DefaultSelector()
         self.reloads = Reloads(self, self._selector)
+        self.upgrades = Upgrades(self, self._selector, program)
         self._shards = Shards(
             self,
             self._selector,
@@ -78,9 +98,11 @@ class Supervisor:
         self._scaling = Scaling(self._shards, policy, self.resources.memory.slots)
         self.auxiliaries: list[Auxiliary] = [
             *self.resources.accepting.auxiliaries,
-            *upkeep.auxiliaries(self.resources, plan, self.started, self.fds_to_close),
+            *upkeep.auxiliaries(
+                self.resources, plan, self.started, self.fds_to_close, kept.admin if kept else None
+            ),
         ]
-        self._control = ControlServer(
+        self.control = ControlServer(
             self.resources.run_directory.control_path,
             self._selector,
             lambda request: commands.run(self, request),
@@ -88,8 +110,28 @@ class Supervisor:
             commands.PUSHES,
             lambda: [auxiliary.pid for auxiliary in self.auxiliaries],
             commands.CHANGES,
+            kept.control if kept else None,
         )
-        self._socket_watch = SocketWatch(self.resources.run_directory, self._control)
+        self._socket_watch = SocketWatch(self.resources.run_directory, self.control)
+        self._is_adopted = kept is not None
+        if kept is not None:
+            self._shards.adopt(kept.shards, policy, plan, time.monotonic())
+            self.reloads.adopt(kept.reloads)
+            self.upgrades.adopt(kept.upgrade)
+
+    def keep(self) -> ServerState:
+        """Return what a new version of this program needs to go on in this process."""
+        admin = [one.keep() for one in self.auxiliaries if one.name == upkeep.NAME]
+        return ServerState(
+            started=self.started,
+            plan=plans.keep(self.plan),
+            resources=self.resources.keep(),
+            control=self.control.keep(),
+            shards=self._shards.keep(),
+            reloads=self.reloads.keep(),
+            admin=admin[0] if admin else None,
+            upgrade=self.upgrades.keep(),
+        )
 
     @property
     def table(self) -> SlotTable:
@@ -110,15 +152,14 @@ class Supervisor:
 
     def run(self) -> int:
         """Serve until stopped; return the exit code. StartError when it cannot start."""
-        self._signals.install()
-        self._selector.register(self._signals, selectors.EVENT_READ, lambda: None)
+        self.signals.install()
+        self._selector.register(self.signals, selectors.EVENT_READ, lambda: None)
         try:
-            self.resources.log_room(self.plan)
-            for index in range(self.plan.shards):
-                self._scaling.grow(index, self.plan)
-                if self.table[index].leader is None:
-                    self._cannot_start(f"shard {index} cannot be forked")
-                    break  # a shard started now would miss the stop
+            if self._is_adopted:
+                self.signals.release()
+                self.reload()
+            else:
+                self._start()
             while not self._is_over():
                 self._turn()
         finally:
@@ -127,20 +168,29 @@ class Supervisor:
             raise StartError(self._complaint, exit_code=self._exit_code)
         return EXIT_OK
 
+    def _start(self) -> None:
+        """Start the first shards."""
+        self.resources.log_room(self.plan)
+        for index in range(self.plan.shards):
+            self._scaling.grow(index, self.plan)
+            if self.table[index].leader is None:
+                self._cannot_start(f"shard {index} cannot be forked")
+                break  # a shard started now would miss the stop
+
     def _is_over(self) -> bool:
         return bool(self.level) and self._drain_at is None and not self.table.processes()
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(self._patience()):
             key.data()
-        for number in self._signals.take():
+        for number in self.signals.take():
             self._handle_signal(number)
         now = time.monotonic()
         self._shards.reap(now)
         if init_reaper.is_first_process():
             init_reaper.reap(self._known_children())
         self._shards.check(now)
-        self._control.expire(now)
+        self.control.expire(now)
         self._socket_watch.advance(now)
         for auxiliary in self.auxiliaries:
             auxiliary.advance(now)
@@ -171,6 +221,7 @@ class Supervisor:
             self._announce_listening(now)
             return
         self.reloads.advance(now)
+        self.upgrades.advance(now)
         for slot in self.table:
             if slot.is_due(now):
                 slot.wake()
@@ -241,11 +292,21 @@ class Supervisor:
             log.info("the terminal was closed")
             self.stop(Level.GRACEFUL)
         elif number == signal.SIGHUP:
-            self.reloads.follow() if self.reloads.is_running else self.reload()
+            self._reload_by_signal()
         elif number in (signal.SIGTTIN, signal.SIGTTOU):
             self._step(1 if number == signal.SIGTTIN else -1)
         elif number == signal.SIGUSR1:
             self.reopen_logs()
+        elif number == signal.SIGUSR2:
+            self.upgrade()
+
+    def _reload_by_signal(self) -> None:
+        if self.upgrades.is_running:
+            self.upgrades.follow()
+        elif self.reloads.is_running:
+            self.reloads.follow()
+        else:
+            self.reload()
 
     def stop(self, asked: Level) -> None:
         """Stop the server at this level, or the harsher one in effect; repeating has no effect."""
@@ -254,6 +315,7 @@ class Supervisor:
         now = time.monotonic()
         log.info("stopping (%s)", asked.name.lower())
         is_first, self.level = not self.level, asked
+        self.upgrades.cancel()
         self.reloads.cancel()
         delay = self.plan.drain_delay if is_first and asked is Level.GRACEFUL else 0.0
         self._drain_at = now + delay if delay else None
@@ -273,8 +335,19 @@ class Supervisor:
     def reload(self) -> str:
         """Start a reload with the current code and settings; return why it cannot be, or ""."""
         refusal = "no reload while the server is starting or stopping"
-        if self.has_served and not self.level:
+        if self.upgrades.is_running and not self.upgrades.is_reloading:
+            refusal = "an upgrade is in progress, which reloads"
+        elif self.has_served and not self.level:
             refusal = self.reloads.begin()
+        if refusal:
+            log.warning("%s", refusal)
+        return refusal
+
+    def upgrade(self) -> str:
+        """Start an upgrade to the version of this program on disk; return as `reload` does."""
+        refusal = "no upgrade while the server is starting or stopping"
+        if self.has_served and not self.level:
+            refusal = self.upgrades.begin(time.monotonic())
         if refusal:
             log.warning("%s", refusal)
         return refusal
@@ -300,7 +373,8 @@ class Supervisor:
         return self._shards.start(slot, self.plan, time.monotonic())
 
     def retire(self, process: ShardProcess, successor: ShardProcess) -> None:
-        self._shards.hand_over(process, successor, "reload", self.plan, time.monotonic())
+        cause = "upgrade" if self.upgrades.is_running else "reload"
+        self._shards.hand_over(process, successor, cause, self.plan, time.monotonic())
 
     def fds_to_close(self) -> list[spawn.Closeable]:
         """Return all descriptors that a child other than a shard must close."""
@@ -312,22 +386,23 @@ class Supervisor:
             shards
             | self._shards.keepers.pids
             | self.reloads.pids
+            | self.upgrades.pids
             | {auxiliary.pid for auxiliary in self.auxiliaries}
         )
 
     def _own_descriptors(self) -> list[spawn.Closeable]:
         return [
             self._selector,
-            self._signals,
+            self.signals,
             *self.resources.fds_to_close(),
-            *self._control.fds_to_close(),
+            *self.control.fds_to_close(),
         ]
 
     def _leave(self) -> None:
         self._shards.leave()
         for auxiliary in self.auxiliaries:
             auxiliary.end()
-        self._control.close()
+        self.control.close()
         self.resources.leave()
         self._selector.close()
-        self._signals.leave()
+        self.signals.leave()

@@ -43,6 +43,7 @@ def exposition() -> str:
         "max_connections": 1,
         "uptime": 1.0,
         "reloads": 0,
+        "upgrades": 0,
         "takeovers": 0,
         "unmoved_connections": {"tls": 1},
         "log_lines_lost": 0,

@@ -134,7 +134,7 @@ def number(text: str, most: int) -> int:
 
 def reason_of(report: dict[str, Any]) -> str:
     """Return a short reason why the server is not ready."""
-    if report["phase"] not in ("serving", "reloading"):
+    if report["phase"] not in ("serving", "reloading", "upgrading"):
         return str(report["phase"])
     if any(
         auxiliary["name"] == "acceptor" and not auxiliary["pid"]

@@ -5,16 +5,19 @@ supervisor and the shards do not load HTTP and prometheus_client.
 """
 
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from shardws.log import logger
 from shardws.net.sockets import Address
 from shardws.stats import Stats
 from shardws_supervisor.plan.plan import Plan
 from shardws_supervisor.system import spawn
-from shardws_supervisor.system.auxiliary import Auxiliary
+from shardws_supervisor.system.auxiliary import Auxiliary, KeptChild
+
+NAME: Final = "admin"
 
 log = logger("supervisor.admin")
 
@@ -40,10 +43,12 @@ def auxiliaries(
     plan: Plan,
     started: float,
     fds_to_close: Callable[[], list[spawn.Closeable]],
+    kept: KeptChild | None = None,
 ) -> list[Auxiliary]:
-    """Return the admin child, not yet started, when AdminAddress is set; else nothing.
+    """Return the admin child when AdminAddress is set; else nothing.
 
-    `started` is the server's start time in monotonic seconds.
+    It is not started yet; one that is kept over an exec is replaced. `started` is the server's
+    start time in monotonic seconds.
     """
     listener = resources.admin_listener
     if listener is None:
@@ -66,4 +71,7 @@ def auxiliaries(
     host, port = listener.getsockname()[:2]
     address = Address(listener.family, host, port)
     log.info("dashboard on http://%s/%s", address, " (with a token)" if token else "")
-    return [Auxiliary("admin", body, fds_to_close)]
+    admin = Auxiliary(NAME, body, fds_to_close)
+    if kept is not None:
+        admin.adopt(kept, time.monotonic())
+    return [admin]

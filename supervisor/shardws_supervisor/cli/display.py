@@ -114,6 +114,8 @@ def status(report: Report, rates: dict[int, Report]) -> list[str]:
         lines += ["", *map(_last_end, ends)]
     if report["reload_outcome"]:
         lines += ["", report["reload_outcome"]]
+    if report.get("upgrade_outcome"):
+        lines += ["", report["upgrade_outcome"]]
     if report.get("tls") is not None:
         lines += ["", *_certificates(report["tls"])]
     return lines

@@ -21,11 +21,13 @@ from shardws.errors import (
     ShardwsError,
     StartError,
     TLSSetupError,
+    UsageError,
 )
 from shardws.settings import Assignment, sources
 from shardws_supervisor.cli import operate, output, serve, settings
 from shardws_supervisor.control import connections
 from shardws_supervisor.system import signals, stdio, versions
+from shardws_supervisor.upgrade import image
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -109,6 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--count", type=_number, default=None, metavar="N", help="stop after N refreshes"
     )
     _add_operation(commands, "reload", operate.reload, "replace the shards one by one")
+    _add_operation(commands, "upgrade", operate.upgrade, "change to the version now installed")
     scale = _add_operation(commands, "scale", operate.scale, "change the number of shards")
     scale.add_argument("shards", type=int, metavar="N")
     stop = _add_operation(commands, "stop", operate.stop, "stop the server and wait for its exit")
@@ -199,10 +202,32 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     run.add_argument("--config", metavar="FILE", default="", help="TOML file with settings")
     sources.add_options(run)
     run.set_defaults(command=_run)
+    # What a running server executes in a child before it upgrades to this version.
+    rehearsal = commands.add_parser(image.REHEARSE, allow_abbrev=False)
+    rehearsal.add_argument("application")
+    rehearsal.add_argument("--config", default="")
+    sources.add_options(rehearsal)
+    rehearsal.set_defaults(command=_rehearse)
 
 
 def _run(namespace: argparse.Namespace) -> int:
     stdio.complete()  # other commands report a closed standard output; a server runs without it
+    state = image.taken(os.environ, os.getpid())
+    if state is not None:
+        return serve.go_on(namespace.application, _gather(namespace), state)
+    return serve.serve(namespace.application, _gather(namespace))
+
+
+def _rehearse(namespace: argparse.Namespace) -> int:
+    state = image.taken(os.environ, os.getpid())
+    if state is None:
+        raise UsageError(f"{image.REHEARSE} is for a running server, when it upgrades")
+    output.lines([serve.rehearse(namespace.application, _gather(namespace), state)])
+    return EXIT_OK
+
+
+def _gather(namespace: argparse.Namespace) -> Callable[[], list[Assignment]]:
+    """Return what reads the settings; each warning is given once."""
     told: set[str] = set()
 
     def gather() -> list[Assignment]:
@@ -211,4 +236,4 @@ def _run(namespace: argparse.Namespace) -> int:
         told.update(warnings)
         return assignments
 
-    return serve.serve(namespace.application, gather)
+    return gather

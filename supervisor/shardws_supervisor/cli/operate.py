@@ -68,6 +68,23 @@ def reload(namespace: argparse.Namespace) -> int:
     return EXIT_FAILED
 
 
+def upgrade(namespace: argparse.Namespace) -> int:
+    """Upgrade and wait for the outcome; the connection outlives the change of the program."""
+    with connect(namespace) as server:
+        number = checked(server.ask("upgrade"), shapes.UPGRADING)["upgrades"]
+        while True:
+            report = checked(server.status(), shapes.UPGRADE_PROGRESS)
+            if report["upgrades"] != number or report["phase"] != "upgrading":
+                break
+            time.sleep(PAUSE)
+    outcome: str = checked(report, shapes.UPGRADED)["upgrade_outcome"]
+    if report["last_upgrade"]["kind"] == "done":
+        output.lines([outcome])
+        return EXIT_OK
+    output.to_stderr(f"{output.printable(outcome)}\n")
+    return EXIT_FAILED
+
+
 def scale(namespace: argparse.Namespace) -> int:
     with connect(namespace) as server:
         reply = checked(server.ask("scale", shards=namespace.shards), shapes.SCALED)

@@ -30,7 +30,7 @@ _AUXILIARY: Final = {
 # "?": a server of an older version does not report it, or it is null.
 STATUS: Final = {
     "url": str, "phase": str, "ready": bool, "pid": NUMBER, "uptime": NUMBER,
-    "max_connections": NUMBER, "reload_outcome": str,
+    "max_connections": NUMBER, "reload_outcome": str, "upgrade_outcome?": str,
     "totals": {"connections": NUMBER, **_COUNTERS},
     "shards": [_SHARD],
     "auxiliaries?": [_AUXILIARY],
@@ -49,6 +49,9 @@ CONNECTIONS: Final = {
 RELOADING: Final = {"reloads": int}
 RELOAD_PROGRESS: Final = {"reloads": int, "phase": str}
 RELOADED: Final = {"reload_outcome": str, "last_reload": {"kind": str}}
+UPGRADING: Final = {"upgrades": int}
+UPGRADE_PROGRESS: Final = {"upgrades": int, "phase": str}
+UPGRADED: Final = {"upgrade_outcome": str, "last_upgrade": {"kind": str}}
 PHASE: Final = {"phase": str}
 SCALED: Final = {"shards": NUMBER}
 CLOSED: Final = {"count": NUMBER, "silent_shards?": NUMBER}

@@ -6,9 +6,22 @@ A cleaner of temporary files may remove the file: the socket still listens, but 
 
 import os
 import socket
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from shardws.errors import StartError, code_of_errno
+from shardws.net import sockets
+from shardws_supervisor.system.kept import Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSocket:
+    """The control socket and which file it is, kept over an exec."""
+
+    sock: Descriptor
+    device: int
+    inode: int
 
 
 class BoundSocket:
@@ -22,18 +35,31 @@ class BoundSocket:
         try:
             self.sock.bind(str(path))
             self.sock.listen(backlog)
-            self._file = path.lstat()
+            self._file = _identity(path)
         except OSError as error:
             self.sock.close()
             raise _failed(path, error) from None
         finally:
             os.umask(mask)
 
+    def keep(self) -> KeptSocket:
+        """Return what `adopt` needs."""
+        return KeptSocket(Descriptor(self.sock.fileno()), *self._file)
+
+    @classmethod
+    def adopt(cls, path: Path, kept: KeptSocket) -> Self:
+        """Return the socket that this process had before an exec."""
+        adopted = cls.__new__(cls)
+        adopted._path = path
+        adopted.sock = sockets.adopted(kept.sock)
+        adopted._file = kept.device, kept.inode
+        return adopted
+
     @property
     def is_in_place(self) -> bool:
         """Whether the path still leads to this socket."""
         try:
-            return os.path.samestat(self._path.lstat(), self._file)
+            return _identity(self._path) == self._file
         except OSError:
             return False
 
@@ -44,6 +70,12 @@ class BoundSocket:
         except OSError as error:
             raise _failed(self._path, error) from None
         return BoundSocket(self._path, backlog)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return device and inode of a file; OSError."""
+    found = path.lstat()
+    return found.st_dev, found.st_ino
 
 
 def _failed(path: Path, error: OSError) -> StartError:

@@ -7,10 +7,13 @@ import selectors
 import socket
 import struct
 from collections import deque
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
+from shardws.net import sockets
 from shardws_supervisor.control.client_quota import ClientKind
 from shardws_supervisor.shards.replies import Pending
+from shardws_supervisor.system.kept import Descriptor
 
 _CREDENTIALS: Final = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 
@@ -20,6 +23,19 @@ def peer_of(sock: socket.socket) -> tuple[int, int]:
     data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(data)
     return pid, uid
+
+
+@dataclass(frozen=True, slots=True)
+class KeptClient:
+    """A client, kept over an exec; one without pending requests."""
+
+    sock: Descriptor
+    kind: ClientKind
+    pid: int
+    uid: int
+    last: float
+    received: bytes
+    unsent: bytes
 
 
 class Client:
@@ -50,6 +66,21 @@ class Client:
         self.waiting: deque[Pending] = deque()  # in the order of the requests
         self.is_busy = False  # its requests are being processed further up the call stack
         self.events = selectors.EVENT_READ
+
+    def keep(self) -> KeptClient:
+        """Return what `adopt` needs."""
+        buffers = bytes(self.received), bytes(self.unsent)
+        sock = Descriptor(self.sock.fileno())
+        return KeptClient(sock, self.kind, self.pid, self.uid, self.last, *buffers)
+
+    @classmethod
+    def adopt(cls, kept: KeptClient) -> Self:
+        """Return a client that this process had before an exec."""
+        peer = kept.pid, kept.uid
+        adopted = cls(sockets.adopted(kept.sock), kept.kind, peer, kept.last)
+        adopted.received += kept.received
+        adopted.unsent += kept.unsent
+        return adopted
 
     @property
     def is_idle(self) -> bool:

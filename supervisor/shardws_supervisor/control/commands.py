@@ -50,6 +50,16 @@ class Resources(Protocol):
     def url(self) -> str: ...
 
 
+class Upgrades(Protocol):
+    """The upgrades, as `status` shows them."""
+
+    count: int
+
+    @property
+    def is_running(self) -> bool: ...
+    def report(self) -> dict[str, Any]: ...
+
+
 class Server(Protocol):
     """What the commands need of the supervisor."""
 
@@ -61,6 +71,10 @@ class Server(Protocol):
     started: float
     reloads: Reloads
     plan: Plan
+
+    @property
+    def upgrades(self) -> Upgrades: ...
+
     auxiliaries: list[Auxiliary]
 
     @property
@@ -73,6 +87,7 @@ class Server(Protocol):
     def is_ready(self) -> bool: ...
     def stop(self, asked: Level) -> None: ...
     def reload(self) -> str: ...
+    def upgrade(self) -> str: ...
     def scale(self, count: int) -> None: ...
     def reopen_logs(self) -> None: ...
 
@@ -81,6 +96,8 @@ def phase(server: Server) -> str:
     """Return the phase of the server as one word."""
     if server.level:
         return "draining" if server.level is Level.GRACEFUL else "stopping"
+    if server.upgrades.is_running:
+        return "upgrading"
     if server.reloads.is_running:
         return "reloading"
     return "serving" if server.has_served else "starting"
@@ -110,6 +127,7 @@ def _status(server: Server, _request: Request) -> Reply:
         "reloads": server.reloads.count,
         "reload_outcome": str(outcome) if outcome else "",
         "last_reload": outcome.report() if outcome else None,
+        **server.upgrades.report(),
         "tls": certificates.report(server.plan.site, time.time()),
         "certificate_renewals": server.reloads.certificates.renewals,
         "auxiliaries": [auxiliary.report(time.monotonic()) for auxiliary in server.auxiliaries],
@@ -139,6 +157,13 @@ def _reload(server: Server, _request: Request) -> Reply:
     return {"reloads": server.reloads.count}
 
 
+def _upgrade(server: Server, _request: Request) -> Reply:
+    refusal = server.upgrade()
+    if refusal:
+        raise ValueError(refusal)
+    return {"upgrades": server.upgrades.count}
+
+
 def _scale(server: Server, request: Request) -> Reply:
     count: Any = request.get("shards")
     if not isinstance(count, int) or isinstance(count, bool):
@@ -159,6 +184,7 @@ COMMANDS: dict[str, Callable[[Server, Request], Reply]] = {
     "stop": _stop,
     "drain": _drain,
     "reload": _reload,
+    "upgrade": _upgrade,
     "scale": _scale,
     "reopen-logs": _reopen_logs,
 }

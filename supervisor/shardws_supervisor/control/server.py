@@ -17,13 +17,14 @@ import json
 import selectors
 import socket
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from shardws.control.endpoint import LONGEST_REPLY, LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
 from shardws.log import logger, shown
-from shardws_supervisor.control.bound_socket import BoundSocket
-from shardws_supervisor.control.client import Client, peer_of
+from shardws_supervisor.control.bound_socket import BoundSocket, KeptSocket
+from shardws_supervisor.control.client import Client, KeptClient, peer_of
 from shardws_supervisor.control.client_quota import ClientKind, ClientQuota, idlest
 from shardws_supervisor.shards.replies import Pending, Reply, Request, guarded, refusal, settled
 from shardws_supervisor.system.spawn import Closeable
@@ -34,10 +35,20 @@ MOST_UNREAD: Final = 32 << 20  # bytes of unread replies of all clients together
 DEAF_SECONDS: Final = 1.0  # seconds without accepting, when no descriptor is left
 NO_PLACE: Final = 10024  # in errors.ERROR_CODES: too many
 TOO_LONG: Final = 135
+NOT_DONE: Final = 301
+UPGRADED: Final = "the supervisor was upgraded before the shards had replied: ask again"
 
 log = logger("supervisor.control")
 
 Commands = Callable[[Request], Reply | Pending]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptControl:
+    """The control socket and its clients, kept over an exec."""
+
+    socket: KeptSocket
+    clients: list[KeptClient]
 
 
 class ControlServer:
@@ -52,8 +63,9 @@ class ControlServer:
         pushes: Collection[str] = (),
         family: Callable[[], Collection[int]] = tuple,
         changes: Collection[str] = (),
+        kept: KeptControl | None = None,
     ) -> None:
-        """Bind and listen; StartError when the path cannot be bound.
+        """Bind and listen, or go on with what is kept; StartError when it cannot be bound.
 
         `pushes` are the commands refused to clients beyond MOST_CLIENTS; `family` returns the
         pids of children that always have a place; `changes` are the commands that are logged.
@@ -67,9 +79,49 @@ class ControlServer:
         self._clients: set[Client] = set()
         self._unread = 0  # bytes of replies, of all clients
         self._deaf_until = 0.0  # nobody is accepted before this time; 0 while it listens
-        self._bound = BoundSocket(path, MOST_CLIENTS)
+        self._is_paused = False
+        if kept is None:
+            self._bound = BoundSocket(path, MOST_CLIENTS)
+        else:
+            self._bound = BoundSocket.adopt(path, kept.socket)
         self._sock = self._bound.sock
         selector.register(self._sock, selectors.EVENT_READ, self._accept)
+        for client in kept.clients if kept else ():
+            self._adopt(Client.adopt(client))
+
+    def _adopt(self, client: Client) -> None:
+        """Go on with a client; requests that it has sent are processed at its next event."""
+        self._clients.add(client)
+        self._unread += len(client.unsent)
+        client.events = selectors.EVENT_READ | selectors.EVENT_WRITE  # the event comes at once
+        self._selector.register(client.sock, client.events, lambda: self._turn(client))
+
+    def pause(self) -> None:
+        """Begin no request from now on; those that are pending are finished."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Begin requests again, those that have arrived meanwhile first."""
+        self._is_paused = False
+        for client in list(self._clients):
+            self._answer(client)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no reply is pending."""
+        return not any(client.waiting for client in self._clients)
+
+    def keep(self) -> KeptControl:
+        """Return what the server after an exec needs; pending requests are not kept."""
+        return KeptControl(self._bound.keep(), [client.keep() for client in self._clients])
+
+    def refuse_pending(self) -> None:
+        """Refuse the requests whose replies an exec would lose."""
+        for client in list(self._clients):
+            while client in self._clients and client.waiting:
+                client.waiting.popleft()
+                self._reply(client, refusal(UPGRADED, NOT_DONE))
+            self._write_some(client)
 
     def mend(self) -> bool:
         """Bind again when the socket was removed; StartError when that fails. Clients stay."""
@@ -135,10 +187,16 @@ class ControlServer:
         """Read, process and write for one client, unless an earlier event dropped it."""
         if client not in self._clients:
             return
+        room = LONGEST_REQUEST
+        if self._is_paused:  # what does not fit waits in the socket: it breaks no rule
+            room -= len(client.received)
         try:
             self._write(client)
-            data = client.sock.recv(LONGEST_REQUEST)
+            if not room:
+                return
+            data = client.sock.recv(room)
         except BlockingIOError:
+            self._answer(client)  # after an exec it may have left some
             return
         except OSError:
             data = b""
@@ -170,6 +228,8 @@ class ControlServer:
     def _take_line(self, client: Client) -> bool:
         """Start the next request; False when there is none, or the limit is reached."""
         if client not in self._clients or len(client.waiting) >= MOST_AT_ONCE:
+            return False
+        if self._is_paused:
             return False
         end = client.received.find(b"\n")
         if end < 0:

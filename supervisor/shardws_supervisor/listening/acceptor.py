@@ -25,6 +25,7 @@ ADD: Final = 1
 DROP: Final = 2
 AT_ONCE: Final = 64  # accepts between two checks for orders
 PAUSE: Final = 0.05  # seconds without accepting: no descriptors, or every shard's queue is full
+LAST: Final = 1.0  # seconds to pass on a connection at the end; then it would be killed
 CARGO: Final = b"c"  # a message has to carry a byte
 
 log = logger("supervisor.acceptor")
@@ -84,7 +85,7 @@ class Acceptor:
         self._is_accepting = False
 
     def run(self) -> None:
-        """Accept until the supervisor has closed `orders`."""
+        """Accept until the supervisor has closed `orders`, at its end or for a successor."""
         self._listener.setblocking(False)
         self._selector.register(self._orders, selectors.EVENT_READ)
         while True:
@@ -92,6 +93,7 @@ class Acceptor:
             waiting = self._pause_until - time.monotonic()
             ready = {key.fileobj for key, _ in self._selector.select(max(0.0, waiting) or None)}
             if self._orders in ready and not self._obey():
+                self._hand_last()
                 return
             if self._listener in ready:
                 self._accept()
@@ -170,6 +172,14 @@ class Acceptor:
             return
         self._held = client
         self._pause("no shard takes connections now")
+
+    def _hand_last(self) -> None:
+        """Pass on the connection that is held; its shards may have no room for LAST seconds."""
+        end = time.monotonic() + LAST
+        while self._held is not None and self._shards and time.monotonic() < end:
+            self._hand(self._held)
+            if self._held is not None:
+                time.sleep(PAUSE)
 
     def _pause(self, reason: str) -> None:
         self._pause_until = time.monotonic() + PAUSE

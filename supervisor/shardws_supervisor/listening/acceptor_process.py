@@ -10,9 +10,12 @@ import socket
 from collections.abc import Callable
 
 from shardws import stats
+from shardws.net import sockets
 from shardws_supervisor.listening import acceptor
+from shardws_supervisor.listening.strategy import KeptAcceptor
 from shardws_supervisor.system.auxiliary import Auxiliary
 from shardws_supervisor.system.backoff import Policy
+from shardws_supervisor.system.kept import Descriptor
 from shardws_supervisor.system.spawn import Closeable
 
 QUICK = Policy(first=0.05, stable=10.0)  # clients wait in the backlog meanwhile
@@ -54,6 +57,25 @@ class AcceptorProcess(Auxiliary):
         self._theirs.close()
         for row in self._ready:
             self._order(acceptor.ADD, row)
+
+    def keep_links(self) -> KeptAcceptor:
+        """Return what `adopt_links` needs."""
+        ends = {row: Descriptor(end.fileno()) for row, end in self._ends.items()}
+        orders = None if self._orders is None else Descriptor(self._orders.fileno())
+        return KeptAcceptor(self.keep(), ends, sorted(self._ready), orders)
+
+    def adopt_links(self, kept: KeptAcceptor, now: float) -> None:
+        """Take on the child and the sockets that this process had before an exec."""
+        self._ends = {row: sockets.adopted(file) for row, file in kept.ends.items()}
+        self._ready = set(kept.ready)
+        self._orders = None if kept.orders is None else sockets.adopted(kept.orders)
+        self.adopt(kept.child, now)
+
+    def _ask_to_end(self) -> None:
+        """Close the orders, at whose end it goes by itself and loses no client (Auxiliary)."""
+        if self._orders is not None:
+            self._orders.close()
+            self._orders = None
 
     def connect(self, row: int) -> socket.socket:
         """Return the end for a new shard, which the caller closes after the fork."""

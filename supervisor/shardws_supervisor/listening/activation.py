@@ -14,7 +14,8 @@ from typing import Final
 from shardws.errors import StartError
 from shardws.net.sockets import address_of
 from shardws.shard.connection_source import ConnectionSource, ListeningSocket
-from shardws_supervisor.listening.strategy import AcceptStrategy
+from shardws_supervisor.listening.strategy import AcceptStrategy, KeptPort, Kind
+from shardws_supervisor.system.kept import Descriptor
 
 FIRST: Final = 3  # SD_LISTEN_FDS_START
 VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
@@ -35,6 +36,10 @@ class PassedSocket(AcceptStrategy):
     def fds_to_close(self, slot: int | None = None) -> list[socket.socket]:
         """Return nothing for a shard: each has the socket."""
         return [self._sock] if slot is None else []
+
+    def keep(self) -> KeptPort:
+        """Return the socket (AcceptStrategy)."""
+        return KeptPort(Kind.ACTIVATION, self.address, {0: Descriptor(self._sock.fileno())})
 
     def are_listening(self) -> bool:
         """Tell whether the socket listens; whoever passed it has usually called `listen`."""

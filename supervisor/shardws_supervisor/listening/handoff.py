@@ -12,7 +12,8 @@ from shardws.net import sockets
 from shardws.net.sockets import Address
 from shardws.shard.connection_source import ConnectionSource, HandoffSocket
 from shardws_supervisor.listening.acceptor_process import AcceptorProcess
-from shardws_supervisor.listening.strategy import AcceptStrategy
+from shardws_supervisor.listening.strategy import AcceptStrategy, KeptPort, Kind
+from shardws_supervisor.system.kept import Descriptor
 from shardws_supervisor.system.spawn import Closeable
 
 
@@ -40,6 +41,20 @@ class Handoff(AcceptStrategy):
             self.sock, memory, lambda: [item for item in fds_to_close() if item is not self.sock]
         )
         self.auxiliaries = (self._acceptor,)
+
+    def keep(self) -> KeptPort:
+        """Return socket, lock and acceptor (AcceptStrategy)."""
+        files = {0: Descriptor(self.sock.fileno())}
+        lock = None if self._lock is None else Descriptor(self._lock.fileno())
+        acceptor = self._acceptor.keep_links()
+        return KeptPort(Kind.HANDOFF, self.address, files, lock, acceptor=acceptor)
+
+    def adopt(self, kept: KeptPort, now: float) -> None:
+        """Take on the lock and the acceptor that this process had before an exec."""
+        self.address = kept.address
+        self._lock = None if kept.lock is None else sockets.adopted(kept.lock)
+        if kept.acceptor is not None:
+            self._acceptor.adopt_links(kept.acceptor, now)
 
     @property
     def is_accepting(self) -> bool:

@@ -10,13 +10,15 @@ lost with a socket of the shard's own).
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from shardws.errors import StartError
 from shardws.log import logger
 from shardws.net import portlock, sockets
 from shardws.net.sockets import Address
 from shardws.shard.connection_source import ConnectionSource, ListeningSocket
-from shardws_supervisor.listening.strategy import AcceptStrategy
+from shardws_supervisor.listening.strategy import AcceptStrategy, KeptPort, Kind
+from shardws_supervisor.system.kept import Descriptor
 
 log = logger("supervisor.listeners")
 
@@ -33,6 +35,21 @@ class ReusePort(AcceptStrategy):
         if is_exclusive and address.port:
             sock, self._lock = sockets.claim(address)
             sock.close()
+
+    def keep(self) -> KeptPort:
+        """Return the sockets and the lock (AcceptStrategy)."""
+        files = {slot: Descriptor(sock.fileno()) for slot, sock in self._sockets.items()}
+        lock = None if self._lock is None else Descriptor(self._lock.fileno())
+        return KeptPort(Kind.REUSEPORT, self.address, files, lock, self._is_exclusive)
+
+    @classmethod
+    def adopt(cls, kept: KeptPort) -> Self:
+        """Return the port that this process had before an exec."""
+        adopted = cls(kept.address, is_exclusive=False)
+        adopted._sockets = {slot: sockets.adopted(file) for slot, file in kept.sockets.items()}
+        adopted._is_exclusive = kept.is_exclusive
+        adopted._lock = None if kept.lock is None else sockets.adopted(kept.lock)
+        return adopted
 
     def add_slot(self, slot: int) -> None:
         """Bind the socket of a slot; the first one determines the port for a LocalPort of 0."""

@@ -8,14 +8,47 @@ Order of calls: `add_slot`, then for each process of the slot `source` (around t
 `shard_ready` and `shard_leaves`, `slot_rests` while no process serves there, and `remove_slot`.
 """
 
+import enum
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from shardws.net.sockets import Address
 from shardws.shard.connection_source import ConnectionSource
-from shardws_supervisor.system.auxiliary import Auxiliary
+from shardws_supervisor.system.auxiliary import Auxiliary, KeptChild
+from shardws_supervisor.system.kept import Descriptor
 from shardws_supervisor.system.spawn import Closeable
+
+
+class Kind(enum.Enum):
+    """Which implementation."""
+
+    REUSEPORT = "reuseport"
+    ACTIVATION = "activation"
+    HANDOFF = "handoff"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAcceptor:
+    """The acceptor and the sockets that lead to it and from it to the shards."""
+
+    child: KeptChild
+    ends: dict[int, Descriptor]  # by row
+    ready: list[int]  # rows
+    orders: Descriptor | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPort:
+    """The port, kept over an exec."""
+
+    kind: Kind
+    address: Address
+    sockets: dict[int, Descriptor]  # by slot; the one socket of the other two kinds is under 0
+    lock: Descriptor | None = None
+    is_exclusive: bool = False
+    acceptor: KeptAcceptor | None = None
 
 
 class AcceptStrategy(Protocol):
@@ -41,6 +74,10 @@ class AcceptStrategy(Protocol):
 
         Connects are refused once the shards have closed their copies too.
         """
+        ...
+
+    def keep(self) -> KeptPort:
+        """Return what `modes.adopted` needs to continue after an exec."""
         ...
 
     @property

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from shardws.errors import SettingError
 from shardws.log import logger
@@ -57,10 +58,35 @@ class Plan:
     admin_address: str
     admin_token: str
     certificate_watch: float
+    given: tuple[Assignment, ...] = ()  # from file, environment and flags
+    explicit: Mapping[str, object] = field(default_factory=dict)  # set by the application
     site: CertificateSet | None = (
         None  # certificates and ticket keys of all shards started by this plan
     )
     stamps: Stamps = field(default_factory=dict)  # stamps of their files when they were read
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAssignment:
+    """An Assignment, kept over an exec."""
+
+    name: str
+    value: Any  # as JSON can hold it
+    source: Source
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPlan:
+    """What a plan was made of; it contains secrets."""
+
+    given: list[KeptAssignment]
+    explicit: dict[str, Any]
+
+
+def keep(plan: Plan) -> KeptPlan:
+    """Return what Planner.again needs."""
+    return KeptPlan([KeptAssignment(*one) for one in plan.given], dict(plan.explicit))
 
 
 class Planner:
@@ -72,6 +98,11 @@ class Planner:
         self.reference = reference
         self._gather = gather
         self._directory = directory.current(os.environ)
+
+    @property
+    def start_directory(self) -> str:
+        """The current directory at the start, by its name."""
+        return self._directory.name
 
     def _loader(self, settings: Settings) -> Callable[[], Application]:
         """Return what imports the application; for children only."""
@@ -91,7 +122,17 @@ class Planner:
 
     def plan(self, explicit: Mapping[str, object]) -> Plan:
         """Return the plan for what the application set itself; SettingError, TLSSetupError."""
-        given = list(self._gather())
+        return self._made(explicit, tuple(self._gather()))
+
+    def again(self, kept: KeptPlan) -> Plan:
+        """Return the plan that was in use before an exec; SettingError, TLSSetupError.
+
+        The settings are those of that time. Only the files of certificates are read.
+        """
+        given = [Assignment(one.name, one.value, one.source, one.detail) for one in kept.given]
+        return self._made(kept.explicit, tuple(given))
+
+    def _made(self, explicit: Mapping[str, object], given: tuple[Assignment, ...]) -> Plan:
         settings = Settings()
         settings.load(explicit)
         settings.apply(given)
@@ -102,6 +143,7 @@ class Planner:
             )
         overrides = tuple((name, value, source) for name, value, source, _ in given)
         plan = read(settings, self._loader(settings), overrides + console_origins(settings))
+        plan = replace(plan, given=given, explicit=dict(explicit))
         for line in advice.found(settings, is_tls=plan.is_tls):
             log.warning("%s", line)
         stamps = stamps_of(settings)  # first, so that a change during the read is noticed

@@ -6,6 +6,7 @@ leaves the server as it was: broken code or a bad setting is refused with its re
 
 import logging
 import selectors
+from dataclasses import dataclass
 from typing import Protocol
 
 from shardws.errors import ShardwsError
@@ -132,6 +133,15 @@ class Reload:
             log.info("%s", self.outcome)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptReloads:
+    """What became of reloads, kept over an exec."""
+
+    count: int
+    outcome: ReloadOutcome | None
+    renewals: int  # of certificates
+
+
 class Reloads:
     """The reloads of a server, one at a time."""
 
@@ -143,6 +153,15 @@ class Reloads:
         self._selector = selector
         self._current: Reload | None = None
         self._is_followed = False  # by another
+
+    def keep(self) -> KeptReloads:
+        """Return what `adopt` needs; none may be running."""
+        return KeptReloads(self.count, self.outcome, self.certificates.renewals)
+
+    def adopt(self, kept: KeptReloads) -> None:
+        """Go on counting after an exec."""
+        self.count, self.outcome = kept.count, kept.outcome
+        self.certificates.renewals = kept.renewals
 
     @property
     def is_running(self) -> bool:

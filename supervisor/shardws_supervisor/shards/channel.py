@@ -7,10 +7,13 @@ unread breaks the channel, and the owner ends that shard.
 
 import contextlib
 import socket
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 from shardws.errors import WireError
+from shardws.net import sockets
 from shardws.wire import codec, messages
+from shardws_supervisor.system.kept import Descriptor
 
 LONGEST_MESSAGE: Final = 1 << 20  # a list of 500 connections takes about 150 KiB
 LONGEST_QUEUE: Final = 1 << 20  # about a hundred PEERS messages of the largest server
@@ -19,6 +22,16 @@ PIECE: Final = 64 << 10
 
 class ChannelError(Exception):
     """The channel is broken: it carried invalid data, or the shard does not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptChannel:
+    """A channel, kept over an exec."""
+
+    sock: Descriptor
+    incomplete: bytes  # received: the beginning of a message
+    unsent: bytes
+    is_closed: bool
 
 
 class Channel:
@@ -30,6 +43,23 @@ class Channel:
         self._decoder = codec.Decoder(LONGEST_MESSAGE, messages.SHARD)
         self._queue = bytearray()
         self.is_closed = False
+
+    def keep(self) -> KeptChannel:
+        """Return what `adopt` needs."""
+        buffers = self._decoder.incomplete, bytes(self._queue)
+        return KeptChannel(Descriptor(self._sock.fileno()), *buffers, self.is_closed)
+
+    @classmethod
+    def adopt(cls, kept: KeptChannel) -> Self:
+        """Return a channel that this process had before an exec; ChannelError."""
+        adopted = cls(sockets.adopted(kept.sock))
+        adopted.is_closed = kept.is_closed
+        adopted._queue += kept.unsent
+        try:
+            adopted._decoder.feed(kept.incomplete)
+        except WireError as error:
+            raise ChannelError(f"invalid message on its channel: {error.description}") from None
+        return adopted
 
     def fileno(self) -> int:
         return self._sock.fileno()

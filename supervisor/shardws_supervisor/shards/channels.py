@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shardws.log import logger
-from shardws_supervisor.shards.channel import Channel, ChannelError
+from shardws_supervisor.shards.channel import Channel, ChannelError, KeptChannel
 from shardws_supervisor.shards.slots import ShardProcess
 from shardws_supervisor.shards.watchdog import send
 
@@ -38,6 +38,17 @@ class Channels:
         """Register the channel of a new shard."""
         self._streams[process.pid] = stream
         self._selector.register(stream, selectors.EVENT_READ, lambda: self._readable(process))
+
+    def keep(self, process: ShardProcess) -> KeptChannel:
+        """Return what `adopt` needs."""
+        return self._streams[process.pid].keep()
+
+    def adopt(self, process: ShardProcess, kept: KeptChannel) -> None:
+        """Go on with a channel that this process had before an exec."""
+        stream = self._streams[process.pid] = Channel.adopt(kept)
+        if not stream.is_closed:
+            self._selector.register(stream, selectors.EVENT_READ, lambda: self._readable(process))
+            self._watch(stream, process)
 
     def all(self) -> list[Channel]:
         """Return all channels: no child may keep their descriptors."""

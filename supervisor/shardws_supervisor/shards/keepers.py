@@ -8,11 +8,20 @@ memory, so it must have gone before another process gets the row.
 import contextlib
 import os
 import signal
+from dataclasses import dataclass
 from typing import Final
 
 from shardws_supervisor.shards.slots import ShardProcess
 
 PATIENCE: Final = 2.0  # seconds from the death of its shard to SIGKILL
+
+
+@dataclass(frozen=True, slots=True)
+class KeptKeeper:
+    """A keeper, over an exec of the supervisor."""
+
+    row: int
+    due: float | None  # monotonic seconds; None while its shard lives
 
 
 class Keepers:
@@ -25,6 +34,15 @@ class Keepers:
     @property
     def pids(self) -> set[int]:
         return set(self._rows)
+
+    def keep(self) -> dict[int, KeptKeeper]:
+        """Return what `adopt` needs, by pid."""
+        return {pid: KeptKeeper(row, self._due.get(pid)) for pid, row in self._rows.items()}
+
+    def adopt(self, kept: dict[int, KeptKeeper]) -> None:
+        """Take on the keepers that this process had before an exec."""
+        self._rows = {pid: one.row for pid, one in kept.items()}
+        self._due = {pid: one.due for pid, one in kept.items() if one.due is not None}
 
     def begin(self, process: ShardProcess, pid: int) -> None:
         """Note the keeper of a shard."""

@@ -38,6 +38,14 @@ class LostConnections:
             slot = process.slot if target is None else target.slot
             self._owed.setdefault(slot, []).extend(left)
 
+    def keep(self) -> dict[int, list[int]]:
+        """Return what `adopt` needs."""
+        return self._owed
+
+    def adopt(self, kept: dict[int, list[int]]) -> None:
+        """Take on the ids that were due before an exec, by slot."""
+        self._owed = kept
+
     def settle(self, table: SlotTable, *, is_ending: bool = False) -> None:
         """Hand over ids to ready shards.
 

@@ -49,10 +49,15 @@ class ShardRequests:
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._token = 0
+        self.token = 0  # of the last request; a late reply must not meet a new one
         self._bytes = 0
         # By token; the number is the index among the replies.
         self._open: dict[int, tuple[ShardProcess, Round, int]] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no reply is awaited."""
+        return not self._open
 
     def begin(
         self,
@@ -74,9 +79,9 @@ class ShardRequests:
         round_ = Round(pending, finish, now + DEADLINE, [None] * len(asked), len(asked), size)
         self._bytes += size
         for at, process in enumerate(asked):
-            self._token += 1
-            self._open[self._token] = (process, round_, at)
-            self._tell(process, messages.QUERY, self._token, connection_id, what)
+            self.token += 1
+            self._open[self.token] = (process, round_, at)
+            self._tell(process, messages.QUERY, self.token, connection_id, what)
         if not asked:
             self._settle(round_)
         return pending

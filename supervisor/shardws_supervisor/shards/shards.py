@@ -23,9 +23,10 @@ from shardws.shard import process as shard_process
 from shardws.wire import messages
 from shardws_supervisor.listening.strategy import AcceptStrategy
 from shardws_supervisor.plan.plan import Plan
-from shardws_supervisor.shards import accounting, channel, takeovers
+from shardws_supervisor.shards import accounting, channel, kept_shards, takeovers
 from shardws_supervisor.shards.channels import Channels
 from shardws_supervisor.shards.keepers import Keepers
+from shardws_supervisor.shards.kept_shards import KeptShards
 from shardws_supervisor.shards.lost_connections import LostConnections
 from shardws_supervisor.shards.shard_requests import ShardRequests
 from shardws_supervisor.shards.slots import ShardProcess, Slot, SlotTable, State
@@ -108,6 +109,30 @@ class Shards:
         """Keep clients from waiting in the backlog of a slot that will not serve soon."""
         if slot.rests_until(now) > LISTEN_PATIENCE:
             self._accepting.slot_rests(slot.index)
+
+    def keep(self) -> KeptShards:
+        """Return what `adopt` needs; no takeover may be under way."""
+        slots = [kept_shards.of_slot(slot, self._channels.keep) for slot in self.table]
+        return KeptShards(
+            slots=slots,
+            token=self.shard_requests.token,
+            owed=self.lost_connections.keep(),
+            keepers=self.keepers.keep(),
+            takeovers=self.takeovers.keep(),
+        )
+
+    def adopt(self, kept: KeptShards, policy: Policy, plan: Plan, now: float) -> None:
+        """Take on the slots and processes that this process had before an exec."""
+        self.shard_requests.token = kept.token
+        self.lost_connections.adopt(kept.owed)
+        self.keepers.adopt(kept.keepers)
+        self.takeovers.adopt(kept.takeovers)
+        for one in kept.slots:
+            slot = kept_shards.slot_of(one, Backoff(policy, random.random))
+            self.table.add(slot)
+            for process, its in zip(slot.processes, one.processes, strict=True):
+                self._channels.adopt(process, its.channel)
+                self._watchdog.begin(process, plan.heartbeat_timeout, now)
 
     def close_port(self) -> None:
         """Close the port: connects are refused once the shards have closed their sockets too."""

@@ -52,6 +52,15 @@ class Takeover:
     is_moved: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class KeptCounts:
+    """What takeovers have counted, kept over an exec."""
+
+    count: int
+    moved: int
+    unmoved: dict[str, int]
+
+
 class Takeovers:
     """All takeovers of a server; times are monotonic seconds."""
 
@@ -63,6 +72,20 @@ class Takeovers:
         self.count = 0
         self.moved_connections = 0
         self.unmoved: Counter[str] = Counter()  # connections that could not move, by reason
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether none is under way or waits."""
+        return not self._current and not self._waiting
+
+    def keep(self) -> KeptCounts:
+        """Return what `adopt` needs; it has to be idle."""
+        return KeptCounts(self.count, self.moved_connections, dict(self.unmoved))
+
+    def adopt(self, kept: KeptCounts) -> None:
+        """Go on counting after an exec."""
+        self.count, self.moved_connections = kept.count, kept.moved
+        self.unmoved = Counter(kept.unmoved)
 
     def begin(
         self, source: ShardProcess, target: ShardProcess, cause: str, plan: Plan, now: float

@@ -10,6 +10,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from shardws.log import logger
@@ -17,8 +18,21 @@ from shardws_supervisor.system import spawn
 from shardws_supervisor.system.backoff import Policy
 
 POLICY = Policy(first=0.5, stable=30.0)
+PATIENCE = 2.0  # seconds that a child has to end which is to be replaced
 
 log = logger("supervisor.auxiliary")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptChild:
+    """An auxiliary, kept over an exec; times are monotonic seconds."""
+
+    pid: int
+    begun: int
+    started: float
+    due: float
+    failures: int
+    last_end: str
 
 
 class Auxiliary:
@@ -45,9 +59,33 @@ class Auxiliary:
         self._begun = 0  # processes
         self._started = 0.0
         self._due = 0.0
+        self._must_end = 0.0  # by when; 0: it is not to be replaced
+
+    def keep(self) -> KeptChild:
+        """Return what `adopt` needs."""
+        when = self._started, self._due
+        return KeptChild(self.pid, self._begun, *when, self._failures, self.last_end)
+
+    def adopt(self, kept: KeptChild, now: float) -> None:
+        """Take on the child that this process had before an exec, and replace it.
+
+        It runs the code of that time.
+        """
+        self.pid, self._begun = kept.pid, kept.begun
+        self._started, self._due = kept.started, kept.due
+        self._failures, self.last_end = kept.failures, kept.last_end
+        if self.pid:
+            self._must_end = now + PATIENCE
+            self._ask_to_end()
+
+    def _ask_to_end(self) -> None:
+        """Have a child end that is to be replaced."""
+        self.kill()
 
     def advance(self, now: float) -> None:
         """Reap it when it has ended, start it when it is due."""
+        if self._must_end and now >= self._must_end:
+            self.kill()
         if self.pid:
             self._reap(now)
         if not self.pid and now >= self._due:
@@ -78,6 +116,10 @@ class Auxiliary:
     def _reap(self, now: float) -> None:
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if not pid:
+            return
+        if self._must_end:
+            log.debug("%s (pid %d) ended, to be replaced", self.name, self.pid)
+            self.pid, self._must_end = 0, 0.0
             return
         self.last_end = spawn.ending(status)
         log.error("%s (pid %d) %s", self.name, self.pid, self.last_end)

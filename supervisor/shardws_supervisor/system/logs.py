@@ -13,10 +13,12 @@ import errno
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from shardws.errors import StartError
+from shardws_supervisor.system.kept import Descriptor
 from shardws_supervisor.system.log_formats import BLOCK, JSONFormatter, TextFormatter
 from shardws_supervisor.system.log_stream import Stream
 
@@ -27,10 +29,18 @@ OURS: Final = "shardws"
 LOOP: Final = "asyncio"  # exceptions in callbacks and in tasks that nobody awaits
 
 
+@dataclass(frozen=True, slots=True)
+class KeptLosses:
+    """How many lines were lost, kept over an exec; the log itself is opened again."""
+
+    counter: Descriptor  # the eventfd that all processes write
+    counted: int  # what was read from it so far
+
+
 class LineHandler(logging.Handler):
     """Writes one line per record; `path` None is stderr."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, kept: KeptLosses | None = None) -> None:
         super().__init__()
         self.path = path
         self.lost = 0  # lost lines of this process that were not reported yet
@@ -38,8 +48,8 @@ class LineHandler(logging.Handler):
         self._stream = Stream(STDERR)  # also when the file cannot be written
         self._file = STDERR if path is None else self._open(path)
         # An eventfd: the kernel adds up what all processes write, without a lock.
-        self._counter = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._counted = 0
+        self._counter = kept.counter if kept else os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._counted = kept.counted if kept else 0
 
     @staticmethod
     def _open(path: Path) -> int:
@@ -130,6 +140,10 @@ class LineHandler(logging.Handler):
             self._counted += os.eventfd_read(self._counter)
         return self._counted
 
+    def keep(self) -> KeptLosses:
+        """Return what the handler after an exec needs."""
+        return KeptLosses(Descriptor(self._counter), self.count_lost())
+
     def give_back(self) -> None:
         """Close the descriptors. Not named `close`: logging.config calls that on all handlers."""
         self._stream.close()
@@ -146,9 +160,9 @@ def descriptor() -> int:
     return STDERR
 
 
-def configure(level: int, style: str, path: str) -> LineHandler:
+def configure(level: int, style: str, path: str, kept: KeptLosses | None = None) -> LineHandler:
     """Send all records of `shardws` and above LogLevel to stderr ("") or a file; StartError 302."""
-    handler = LineHandler(Path(path).absolute() if path else None)
+    handler = LineHandler(Path(path).absolute() if path else None, kept)
     handler.setFormatter(JSONFormatter() if style == "json" else TextFormatter())
     root = logging.getLogger(OURS)
     old = [one for one in root.handlers if isinstance(one, LineHandler)]

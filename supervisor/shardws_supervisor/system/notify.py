@@ -9,21 +9,37 @@ turn sends the state of that time. Without NOTIFY_SOCKET nothing is sent.
 import contextlib
 import socket
 from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Final
 
 STATUS_PERIOD: Final = 5.0  # seconds between two STATUS lines in which only numbers changed
 RELOADING: Final = "reloading"
-SERVING: Final = frozenset({"serving", RELOADING})
+UPGRADING: Final = "upgrading"
+SERVING: Final = frozenset({"serving", RELOADING, UPGRADING})
 ENDING: Final = frozenset({"draining", "stopping"})
 
+VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+
 Environment = MutableMapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptNotifier:
+    """What the service manager asked for and was told, kept over an exec."""
+
+    variables: dict[str, str]
+    phase: str
 
 
 class Notifier:
     """Sends notifications to the service manager, if there is one."""
 
-    def __init__(self, environment: Environment, pid: int) -> None:
+    def __init__(
+        self, environment: Environment, pid: int, kept: KeptNotifier | None = None
+    ) -> None:
         """Remove the variables from the environment: they are not for the application."""
+        environment = dict(kept.variables) if kept else environment
+        self._variables = {name: environment[name] for name in VARIABLES if name in environment}
         self._address = address(environment.pop("NOTIFY_SOCKET", ""))
         self._watchdog = watchdog_period(environment, pid)
         self._sock: socket.socket | None = None
@@ -31,7 +47,7 @@ class Notifier:
             self._sock = socket.socket(
                 socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
             )
-        self._phase = ""
+        self._phase = kept.phase if kept else ""
         self._status = ""
         self._status_at = float("-inf")
         self._alive_at = float("-inf")
@@ -55,6 +71,10 @@ class Notifier:
             if is_alive_due:
                 self._alive_at = now
 
+    def keep(self) -> KeptNotifier:
+        """Return what the notifier after an exec needs."""
+        return KeptNotifier(self._variables, self._phase)
+
     def _send(self, text: str) -> bool:
         assert self._sock is not None
         with contextlib.suppress(OSError):
@@ -75,7 +95,9 @@ def transition(old: str, new: str, now: float) -> list[str]:
         return []
     if new in ENDING:
         return [] if old in ENDING else ["STOPPING=1"]
-    if new == RELOADING:
+    if new in (RELOADING, UPGRADING):
+        if old in (RELOADING, UPGRADING):  # a reload follows the exec of an upgrade
+            return []
         # The time is required by Type=notify-reload (systemd 253); others ignore it.
         return ["RELOADING=1", f"MONOTONIC_USEC={int(now * 1e6)}"]
     return ["READY=1"] if new in SERVING else []

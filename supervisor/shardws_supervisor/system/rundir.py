@@ -12,14 +12,27 @@ import contextlib
 import fcntl
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from shardws.control.endpoint import CONTROL_SOCKET
 from shardws.errors import StartError, code_of_errno
+from shardws_supervisor.system.kept import Descriptor
 
 PID_FILE = "supervisor.pid"
 LONGEST_NAME = "shard-511.sock"  # the longest name of a socket in it
 PATH_LIMIT = 107  # sun_path without its final zero (unix(7))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDirectory:
+    """The run directory, kept over an exec."""
+
+    path: str
+    held: Descriptor
+    lock: Descriptor
+    is_ours: bool  # made by this server, so removed by it
 
 
 class RunDirectory:
@@ -39,6 +52,19 @@ class RunDirectory:
             self._remove_stale()
         except OSError as error:
             raise self._error("cannot be written", error) from None
+
+    def keep(self) -> KeptDirectory:
+        """Return what `adopt` needs; the locks belong to the open files, so an exec keeps them."""
+        held, lock = Descriptor(self._held), Descriptor(self._lock)
+        return KeptDirectory(str(self.path), held, lock, self._is_ours)
+
+    @classmethod
+    def adopt(cls, kept: KeptDirectory) -> Self:
+        """Return the directory that this process held before an exec."""
+        adopted = cls.__new__(cls)
+        adopted.path = Path(kept.path)
+        adopted._held, adopted._lock, adopted._is_ours = kept.held, kept.lock, kept.is_ours
+        return adopted
 
     def _error(self, what: str, error: OSError) -> StartError:
         where = ""

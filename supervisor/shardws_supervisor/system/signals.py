@@ -19,13 +19,14 @@ TAKEN = (
     signal.SIGQUIT,
     signal.SIGHUP,
     signal.SIGUSR1,
+    signal.SIGUSR2,
     signal.SIGTTIN,
     signal.SIGTTOU,
     signal.SIGCHLD,
 )
 
 # Repetitions of these are merged; the others count (a second TERM escalates the first).
-MERGED = frozenset({signal.SIGCHLD, signal.SIGUSR1, signal.SIGHUP})
+MERGED = frozenset({signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP})
 LONGEST = 64  # recorded signals kept between two turns of the loop
 
 
@@ -48,7 +49,7 @@ def end_the_start() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
-    for number in (signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU):
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, child_signals.unheeded)
 
 
@@ -84,6 +85,20 @@ class Signals:
                 pass
         taken, self._recorded = self._recorded, []
         return taken
+
+    def hold(self) -> None:
+        """Have signals wait in the kernel, those that were recorded too: for an exec.
+
+        The handlers do not survive it; without this, one that arrives meanwhile would end the
+        server. `release` in the new process image, or after an exec that failed.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, TAKEN)
+        for number in self.take():
+            os.kill(os.getpid(), number)
+
+    def release(self) -> None:
+        """Let the signals through that `hold` has kept; the handlers must be installed."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TAKEN)
 
     def leave(self) -> None:
         """Close and ignore further signals: Python restores the defaults at exit."""

@@ -38,6 +38,6 @@ def test_no_memory_for_the_tables_is_one_line(monkeypatch: pytest.MonkeyPatch) -
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
-    monkeypatch.setattr("shardws.census.mmap.mmap", refuse)
+    monkeypatch.setattr("shardws.shared_memory.mmap.mmap", refuse)
     with pytest.raises(StartError, match=r"no shared memory for 7 connections .*: Cannot allocate"):
         Resources._shared_memory(cast(Any, SimpleNamespace(room=Room(8, 7, 7))), 1)

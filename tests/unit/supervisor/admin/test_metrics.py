@@ -40,6 +40,7 @@ def report_of(memory: stats.Stats, slots: int) -> dict[str, Any]:
         "max_connections": 500,
         "uptime": 2.5,
         "reloads": 3,
+        "upgrades": 2,
         "takeovers": 2,
         "moved_connections": 7,
         "unmoved_connections": {"tls": 4},

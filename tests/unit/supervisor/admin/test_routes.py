@@ -20,6 +20,7 @@ REPORT: Report = {
     "uptime": 1.5,
     "auxiliaries": [],
     "reloads": 0,
+    "upgrades": 0,
     "takeovers": 2,
     "moved_connections": 7,
     "unmoved_connections": {"tls": 4},

@@ -103,6 +103,30 @@ def test_a_reload_that_failed(serve: Serve, run: Run) -> None:
     assert run("reload") == (1, "", "no\\x1b\n")
 
 
+ENDED = {"upgrades": 1, "upgrade_outcome": "so\x1b", "last_upgrade": {"kind": "done"}}
+
+
+def test_an_upgrade_waits_for_its_outcome(serve: Serve, run: Run) -> None:
+    serve(
+        {"ok": True, "upgrades": 1},
+        {"ok": True, **report(1.0, phase="upgrading", upgrades=1)},
+        {"ok": True, **report(2.0, **ENDED)},
+    )
+    assert run("upgrade") == (0, "so\\x1b\n", "")
+
+
+def test_an_upgrade_that_was_refused(serve: Serve, run: Run) -> None:
+    ended = {**ENDED, "last_upgrade": {"kind": "refused"}}
+    serve({"ok": True, "upgrades": 1}, {"ok": True, **report(1.0, **ended)})
+    assert run("upgrade") == (1, "", "so\\x1b\n")
+
+
+def test_a_rehearsal_is_not_for_operators(run: Run) -> None:
+    code, out, err = run("rehearse-upgrade", "app:server")
+    assert (code, out) == (1, "")
+    assert "for a running server" in err
+
+
 def test_status_and_conn_do_not_play_with_the_terminal(serve: Serve, run: Run) -> None:
     """S07: the escapes of a planted server's reply reached the terminal."""
     serve({"ok": True, **report(1.0, shard(0, state="re\x1b[31mady"), url="ws://\x1b]0;x\x07")})

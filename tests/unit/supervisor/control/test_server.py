@@ -16,14 +16,22 @@ import pytest
 from shardws.control.endpoint import LONGEST_REPLY, LONGEST_REQUEST, MOST_CLIENTS, PATIENCE
 from shardws.errors import StartError
 from shardws_supervisor.control.client_quota import CHILD_CLIENTS, RESERVED_CLIENTS
-from shardws_supervisor.control.server import MOST_AT_ONCE, MOST_UNREAD, ControlServer
+from shardws_supervisor.control.server import (
+    MOST_AT_ONCE,
+    MOST_UNREAD,
+    ControlServer,
+    KeptControl,
+)
 from shardws_supervisor.shards.replies import Pending
+from tests.unit.supervisor.over_exec import over_exec
 
 
 class Fixture:
     """A control socket whose loop is turned by hand."""
 
-    def __init__(self, path: Path, changes: Collection[str] = ()) -> None:
+    def __init__(
+        self, path: Path, changes: Collection[str] = (), kept: KeptControl | None = None
+    ) -> None:
         self.path = path
         self.now = 0.0
         self.asked: list[dict[str, Any]] = []
@@ -38,6 +46,7 @@ class Fixture:
             ("push",),
             lambda: self.family,
             changes,
+            kept,
         )
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -462,3 +471,87 @@ def test_a_socket_that_cannot_be_bound_anew_is_tried_again(fixture: Fixture) -> 
     with fixture.dial() as sock:
         fixture.turn()
         assert fixture.ask(sock, b'{"do": "status"}\n')["ok"]
+
+
+def test_clients_and_requests_are_kept_over_an_exec(fixture: Fixture) -> None:
+    """The old server finishes what it has begun; the new one begins what has arrived."""
+    later = Later(fixture)
+    with fixture.dial() as sock, fixture.dial() as idle:
+        sock.sendall(b'{"do": "x"}\n')
+        fixture.turn()
+        fixture.control.pause()
+        sock.sendall(b'{"do": "y"}\n{"do": "z"}\n{"d')
+        fixture.turn()
+        assert len(later.begun) == 1
+        quiet = [fixture.control.is_quiet]
+        later.settle(0)
+        quiet.append(fixture.control.is_quiet)
+        assert quiet == [False, True]
+        assert json.loads(sock.recv(65536)) == {"ok": True, "at": 0}
+        kept = over_exec(fixture.control.keep())
+        again = Fixture(fixture.path, kept=kept)
+        sock.sendall(b'o": "w"}\n')
+        again.turn()
+        lines = sock.recv(65536).splitlines()
+        assert [json.loads(line)["did"] for line in lines] == ["y", "z", "w"]
+        assert again.ask(idle, b'{"do": "a"}\n')["did"] == "a"
+        with again.dial() as newcomer:
+            assert again.ask(newcomer, b'{"do": "b"}\n')["did"] == "b"
+        assert not again.control.mend(), "the path leads to the socket"
+        fixture.path.unlink()
+        assert again.control.mend()
+        again.control.close()
+        again.selector.close()
+
+
+def test_replies_that_were_not_read_are_kept_over_an_exec(fixture: Fixture) -> None:
+    with fixture.dial() as sock:
+        sock.sendall(b'{"do": "much"}\n')
+        fixture.turn()
+        again = Fixture(fixture.path, kept=over_exec(fixture.control.keep()))
+        received = b""
+        while not received.endswith(b"\n"):
+            received += sock.recv(1 << 20)
+            again.turn()
+        assert len(json.loads(received)["text"]) == fixture.size
+        assert again.ask(sock, b'{"do": "a"}\n')["did"] == "a"
+        again.control.close()
+        again.selector.close()
+
+
+def test_requests_that_an_exec_would_lose_are_refused(fixture: Fixture) -> None:
+    later = Later(fixture)
+    with fixture.dial() as sock:
+        sock.sendall(b'{"do": "x"}\n{"do": "y"}\n')
+        fixture.turn()
+        fixture.control.pause()
+        fixture.control.refuse_pending()
+        replies = [json.loads(line) for line in sock.recv(65536).splitlines()]
+        assert [(reply["ok"], reply["code"]) for reply in replies] == [(False, 301)] * 2
+        assert fixture.control.is_quiet
+        later.settle(1)  # too late, and no harm: the exec failed
+        fixture.control.resume()
+        sock.sendall(b'{"do": "z"}\n')
+        fixture.turn()
+        later.settle(2)
+        assert json.loads(sock.recv(65536)) == {"ok": True, "at": 2}
+
+
+def test_a_client_that_floods_a_paused_server_breaks_no_rule(fixture: Fixture) -> None:
+    line = b'{"do": "x"}\n'
+    count = 2 * LONGEST_REQUEST // len(line)
+    with fixture.dial() as sock:
+        sock.setblocking(False)
+        fixture.control.pause()
+        sock.sendall(line * count)
+        for _ in range(9):
+            for key, _ in fixture.selector.select(0):
+                key.data()
+        assert fixture.asked == []
+        fixture.control.resume()
+        sock.settimeout(5)
+        received = b""
+        while received.count(b"\n") < count:
+            fixture.turn()
+            received += sock.recv(1 << 20)
+    assert len(fixture.asked) == count

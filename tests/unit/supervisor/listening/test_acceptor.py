@@ -1,5 +1,6 @@
 """acceptor: who gets the next connection, and what happens when nobody takes it."""
 
+import contextlib
 import selectors
 import socket
 from collections.abc import Iterator
@@ -189,6 +190,22 @@ def test_no_descriptors_is_a_pause(fixture: Fixture, monkeypatch: pytest.MonkeyP
         patched.setattr(fixture.acceptor, "_listener", Failing(103))  # ECONNABORTED: not our fault
         fixture.acceptor._accept()
     assert not fixture.acceptor._pause_until
+    end.close()
+
+
+def test_a_connection_that_is_held_is_passed_on_at_the_end(fixture: Fixture) -> None:
+    """An upgrade replaces the acceptor: it was closed, if every shard's queue was full then."""
+    end = fixture.add(0)
+    fill(fixture.acceptor._shards[0])
+    fixture.connect()
+    fixture.acceptor._accept()
+    assert fixture.acceptor._held is not None
+    fixture.ours.close()
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            end.recv(1000)
+    fixture.acceptor.run()
+    assert taken(end) == 1
     end.close()
 
 

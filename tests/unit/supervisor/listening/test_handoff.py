@@ -9,9 +9,12 @@ from shardws.errors import StartError
 from shardws.net import sockets
 from shardws.net.sockets import Address
 from shardws.shard.connection_source import HandoffSocket
-from shardws_supervisor.listening import acceptor
+from shardws_supervisor.listening import acceptor, modes
+from shardws_supervisor.listening.activation import PassedSocket
 from shardws_supervisor.listening.handoff import Handoff
+from tests.unit.supervisor.over_exec import over_exec
 
+SEQPACKET = socket.SOCK_SEQPACKET
 LOOPBACK = Address(socket.AF_INET, "127.0.0.1", 0)
 
 
@@ -105,3 +108,34 @@ def test_the_next_acceptor_is_told_every_ready_shard() -> None:
     for sock in (*ends, orders):
         sock.close()
     one.close()
+
+
+def test_the_links_of_the_acceptor_are_kept_over_an_exec() -> None:
+    """The next acceptor gets what the shards' ends are joined to."""
+    one = handoff(LOOPBACK)
+    with one.source(0, 1) as source:
+        assert isinstance(source, HandoffSocket)
+        shard = source.sock.dup()
+    one.shard_ready(1)
+    kept = over_exec(one.keep())
+    one.close()
+    again = modes.adopted(kept, stats.Stats(1), list, 0.0)
+    assert again.address == one.address
+    assert kept.acceptor is not None
+    assert kept.acceptor.ready == [1]
+    (end,) = (sock for sock in again.fds_to_close() if getattr(sock, "type", 0) == SEQPACKET)
+    assert isinstance(end, socket.socket)
+    end.send(b"x")
+    assert shard.recv(1) == b"x"
+    again.close()
+    shard.close()
+
+
+def test_a_passed_socket_is_kept_over_an_exec() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        one = PassedSocket(sock.dup())
+        again = modes.adopted(over_exec(one.keep()), stats.Stats(1), list, 0.0)
+        assert again.address == one.address
+        assert again.are_listening()
+        one.close()
+        again.close()

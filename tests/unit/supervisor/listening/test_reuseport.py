@@ -10,8 +10,10 @@ from shardws import stats
 from shardws.errors import StartError
 from shardws.net import sockets
 from shardws.net.sockets import BOTH, IPV6, Address
+from shardws_supervisor.listening import modes
 from shardws_supervisor.listening.handoff import Handoff
 from shardws_supervisor.listening.reuseport import ReusePort
+from tests.unit.supervisor.over_exec import over_exec
 
 LOOPBACK = Address(socket.AF_INET, "127.0.0.1", 0)
 
@@ -172,3 +174,22 @@ def test_a_socket_that_cannot_be_renewed_is_kept(
     assert "slot 0 keeps its socket" in caplog.text
     socket.create_connection(("127.0.0.1", bound.address.port), 5).close()
     bound.close()
+
+
+def test_sockets_and_lock_are_kept_over_an_exec() -> None:
+    bound = ReusePort(LOOPBACK, is_exclusive=True)
+    added(bound, 0).listen()
+    added(bound, 3)
+    kept = over_exec(bound.keep())
+    bound.close()
+    again = modes.adopted(kept, stats.Stats(1), list, 0.0)
+    assert isinstance(again, ReusePort)
+    assert again.address == bound.address
+    assert again.socket_of(0).getsockname() == again.socket_of(3).getsockname()
+    assert again.socket_of(0).getblocking() is False
+    assert not again.socket_of(0).get_inheritable()
+    assert not again.are_listening(), "the one of slot 3 does not"
+    with pytest.raises(StartError, match="in use"):
+        ReusePort(bound.address, is_exclusive=True)
+    added(again, 4)
+    again.close()

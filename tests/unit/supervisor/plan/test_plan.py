@@ -6,6 +6,7 @@ from shardws.errors import SettingError, StartError
 from shardws.settings import Assignment, Source
 from shardws_supervisor.plan import plan
 from shardws_supervisor.plan.plan import Planner
+from tests.unit.supervisor.over_exec import over_exec
 
 
 def planner(*given: Assignment) -> Planner:
@@ -88,3 +89,14 @@ def test_the_dashboard_s_page_may_connect_where_nobody_listed_origins(
     made = planner().plan({"admin_address": admin, **given})
     told = {name: value for name, value, _ in made.overrides}
     assert told.get("allowed_origins") == origins
+
+
+def test_a_plan_is_made_again_over_an_exec() -> None:
+    """From what it was made of, not from what files and environment say now."""
+    flag = Assignment("local_port", "9002", Source.FLAG, "--local-port")
+    made = planner(flag).plan({"local_host": "127.0.0.1", "shards": 3})
+    kept = over_exec(plan.keep(made))
+    other = planner(Assignment("local_port", "1", Source.FLAG, "--local-port"))
+    again = other.again(kept)
+    assert (again.local_port, again.shards, again.overrides) == (9002, 3, made.overrides)
+    assert plan.keep(again) == kept

@@ -8,6 +8,7 @@ import pytest
 from shardws.wire import codec, messages
 from shardws_supervisor.shards import channel
 from shardws_supervisor.shards.channel import Channel, ChannelError
+from tests.unit.supervisor.over_exec import over_exec
 
 Pair = tuple[Channel, socket.socket]
 
@@ -83,3 +84,31 @@ def test_a_shard_that_does_not_read_is_queued_for_then_given_up(pair: Pair) -> N
 
     with pytest.raises(ChannelError, match="unread"):
         flood()
+
+
+def test_it_goes_on_over_an_exec_in_the_middle_of_a_message(pair: Pair) -> None:
+    ours, theirs = pair
+    frame = codec.encode(messages.FAILED, "why")
+    theirs.sendall(frame[:6])
+    assert ours.receive() == []
+    adopted = Channel.adopt(over_exec(ours.keep()))
+    theirs.sendall(frame[6:])
+    assert adopted.receive() == [(messages.FAILED, "why")]
+    assert not adopted.is_closed
+    adopted.close()
+
+
+def test_what_is_unsent_is_kept(pair: Pair) -> None:
+    ours, theirs = pair
+    peers = [(row, 0, 1) for row in range(200)]
+    sent = 0
+    while not ours.has_unsent:
+        ours.send(messages.PEERS, peers)
+        sent += len(codec.encode(messages.PEERS, peers))
+    adopted = Channel.adopt(over_exec(ours.keep()))
+    received = 0
+    while received < sent:
+        received += len(theirs.recv(1 << 20))
+        adopted.flush()
+    assert received == sent
+    adopted.close()

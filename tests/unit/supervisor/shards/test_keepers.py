@@ -61,3 +61,17 @@ def test_a_pid_that_is_no_child_is_forgotten() -> None:
     keepers.begin(process(), os.getpid())
     keepers.advance(0.0)
     assert keepers.pids == set()
+
+
+def test_they_are_kept_over_an_exec() -> None:
+    keepers, one, other = Keepers(), child(), child()
+    keepers.begin(process(0), one)
+    keepers.begin(process(1), other)
+    keepers.shard_ended(process(0), 10.0)
+    again = Keepers()
+    again.adopt(keepers.keep())
+    assert again.pids == {one, other}
+    while one in again.pids:
+        again.advance(10.0 + PATIENCE)
+    assert again.pids == {other}
+    again.end()

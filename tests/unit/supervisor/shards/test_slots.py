@@ -4,8 +4,12 @@ import itertools
 
 import pytest
 
+from shardws_supervisor.shards import kept_shards
+from shardws_supervisor.shards.channel import KeptChannel
 from shardws_supervisor.shards.slots import TRANSITIONS, ShardProcess, Slot, SlotTable, State, moved
 from shardws_supervisor.system.backoff import Backoff, Policy
+from shardws_supervisor.system.kept import Descriptor
+from tests.unit.supervisor.over_exec import over_exec
 
 POLICY = Policy(first=1.0, jitter=0.0, stable=10.0, attempts=2)
 
@@ -173,3 +177,28 @@ def test_the_table_keeps_slots_and_finds_lives() -> None:
     process.move(State.READY, 1.0)
     assert (len(table), [slot.index for slot in table]) == (1, [1])
     assert table.are_all(State.READY)
+
+
+def test_slots_and_processes_are_kept_over_an_exec() -> None:
+    slot = new_slot(3)
+    first = begin(slot, pid=11)
+    first.move(State.READY, 1.0)
+    first.move(State.DRAINING, 2.0, 30.0)
+    second = begin(slot, pid=12, now=2.5)
+    second.adopted, second.is_meshed = frozenset({5, 7}), True
+    slot.backoff.failures, slot.backoff.postponements = 2, 3
+    slot.last_end, slot.lacks, slot.until, slot.is_retiring = "died", "no code", 9.0, True
+    channels = {11: KeptChannel(Descriptor(0), b"", b"", is_closed=True)}
+    channels[12] = KeptChannel(Descriptor(1), b"a", b"b", is_closed=False)
+    kept = over_exec(kept_shards.of_slot(slot, lambda process: channels[process.pid]))
+    again = kept_shards.slot_of(kept, Backoff(POLICY, lambda: 0.0))
+    assert vars_of(again) == vars_of(slot)
+    assert [vars_of(one) for one in again.processes] == [vars_of(first), vars_of(second)]
+    assert (again.backoff.failures, again.backoff.postponements) == (2, 3)
+    assert [one.channel.unsent for one in kept.processes] == [b"", b"b"]
+
+
+def vars_of(one: Slot | ShardProcess) -> dict[str, object]:
+    """Return all fields but those that are objects of their own."""
+    names = set(one.__dataclass_fields__) - {"backoff", "processes"}
+    return {name: getattr(one, name) for name in names}

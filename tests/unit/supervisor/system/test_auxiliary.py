@@ -61,3 +61,38 @@ assert helper.pid and helper.report(2.0)["restarts"] == 0
 helper.end()
 """
     )
+
+
+KEPT = """
+import os, signal
+from shardws_supervisor.system.auxiliary import PATIENCE, Auxiliary
+def body():
+    signal.pause()
+    return 0
+one = Auxiliary("helper", body, list)
+one.advance(100.0)
+class Slow(Auxiliary):
+    def _ask_to_end(self):
+        pass
+for kind, now in ((Auxiliary, 101.0), (Slow, 110.0)):
+    again = kind("helper", body, list)
+    again.adopt(one.keep(), now)
+    old = again.pid
+    if kind is Slow:
+        again.advance(now + PATIENCE / 2)
+        assert again.pid == old, "it has some time"
+        again.advance(now + PATIENCE)  # killed
+    os.waitid(os.P_PID, old, os.WEXITED | os.WNOWAIT)
+    again.advance(now + PATIENCE)
+    report = again.report(now + PATIENCE)
+    assert report["pid"] not in (0, old), "at once, it is no failure"
+    assert report["last_end"] == "", report
+    one = again
+assert report["restarts"] == 2, report
+one.end()
+assert open(f"/proc/self/task/{os.getpid()}/children").read() == ""
+"""
+
+
+def test_one_that_is_kept_over_an_exec_is_replaced(run_script: Callable[[str], str]) -> None:
+    run_script(KEPT)

@@ -11,6 +11,7 @@ from shardws import log
 from shardws.errors import StartError
 from shardws_supervisor.system import logs
 from shardws_supervisor.system.log_formats import BLOCK
+from tests.unit.supervisor.over_exec import over_exec
 
 pytestmark = pytest.mark.usefixtures("unconfigured_logs")
 
@@ -258,3 +259,14 @@ def test_configuring_again_leaves_no_descriptor(tmp_path: Path) -> None:
     for _ in range(5):
         logs.configure(1, "text", str(tmp_path / "log"))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_lost_lines_are_counted_over_an_exec(tmp_path: Path) -> None:
+    """The shards go on counting in the same eventfd."""
+    handler = logs.configure(1, "text", str(tmp_path / "log"))
+    handler._lose(OSError(28, "no space"))
+    assert handler.count_lost() == 1
+    kept = over_exec(handler.keep())
+    handler._lose(OSError(28, "no space"))
+    again = logs.configure(1, "text", str(tmp_path / "log"), kept)
+    assert again.count_lost() == 2

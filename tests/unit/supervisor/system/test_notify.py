@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shardws_supervisor.system.notify import Notifier, address, transition, watchdog_period
+from tests.unit.supervisor.over_exec import over_exec
 
 
 @pytest.mark.parametrize(
@@ -103,3 +104,26 @@ def test_nobody_to_tell() -> None:
     notifier = Notifier({"WATCHDOG_USEC": "1"}, 1)
     notifier.update("serving", lambda: "well", 0.0)
     notifier.close()
+
+
+def test_it_goes_on_over_an_exec(tmp_path: Path) -> None:
+    """RELOADING is sent once: by the old version, for the reload of the new one too."""
+    manager = Manager(tmp_path / "n")
+    variables = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "4000000"}
+    notifier = Notifier(dict(variables), 1)
+    notifier.update("serving", lambda: "well", 0.0)
+    notifier.update("upgrading", lambda: "well", 1.0)
+    assert manager.heard() == [
+        "READY=1", "STATUS=well", "WATCHDOG=1", "RELOADING=1", "MONOTONIC_USEC=1000000",
+    ]  # fmt: skip
+    kept = over_exec(notifier.keep())
+    notifier.close()
+    again = Notifier({"NOTIFY_SOCKET": "/other"}, 1, kept)
+    again.update("upgrading", lambda: "well", 2.0)
+    assert manager.heard() == ["STATUS=well", "WATCHDOG=1"]
+    again.update("reloading", lambda: "well", 3.0)
+    again.update("serving", lambda: "well", 3.5)
+    assert manager.heard() == ["READY=1"]
+    assert again.keep().variables == variables
+    again.close()
+    manager.sock.close()

@@ -12,6 +12,7 @@ import pytest
 from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, StartError
 from shardws_supervisor.system.rundir import RunDirectory
 from tests.proc import descriptors_of
+from tests.unit.supervisor.over_exec import over_exec
 
 
 def test_it_is_made_and_removed(tmp_path: Path) -> None:
@@ -219,3 +220,14 @@ def test_a_stranger_in_its_place_is_told(tmp_path: Path) -> None:
         directory.mend()
     directory.remove()
     assert directory.path.is_symlink()
+
+
+def test_it_stays_locked_over_an_exec(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    again = RunDirectory.adopt(over_exec(directory.keep()))
+    directory.close()
+    with pytest.raises(StartError, match="in use"):
+        RunDirectory(tmp_path / "run")
+    assert not again.mend()
+    again.remove()
+    assert not (tmp_path / "run").exists()

@@ -20,6 +20,18 @@ def is_readable():
 """
 
 CASES = {
+    "held over an exec, those recorded too": """
+send(signal.SIGTERM)
+signals.hold()
+send(signal.SIGUSR2, signal.SIGHUP)
+assert signals.take() == []
+for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP):  # as an exec does
+    signal.signal(number, signal.SIG_DFL)
+again = Signals()
+again.install()
+again.release()
+assert sorted(again.take()) == sorted([signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP])
+""",
     "in order, and the pipe wakes": """
 send(signal.SIGTERM, signal.SIGHUP, signal.SIGTERM)
 assert is_readable()
@@ -39,15 +51,15 @@ assert len(signals.take()) == LONGEST
 reset_in_child()
 assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
-theirs = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN,
-          signal.SIGTTOU)
+theirs = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
+          signal.SIGTTIN, signal.SIGTTOU)
 send(*theirs)
 assert signals.take() == []
 import subprocess, sys
 asked = "import signal; print([int(signal.getsignal(n) == signal.SIG_IGN) for n in %r])"
 done = subprocess.run([sys.executable, "-c", asked % [int(number) for number in theirs]],
                       capture_output=True, text=True, check=True)
-assert done.stdout.strip() == str([0] * 6), "what it executes ignores none of them"
+assert done.stdout.strip() == str([0] * 7), "what it executes ignores none of them"
 blocked = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
 done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=True)
 assert done.stdout.strip() == "set()"
