@@ -81,7 +81,7 @@ def upgrade(namespace: argparse.Namespace) -> int:
     if report["last_upgrade"]["kind"] == "done":
         output.lines([outcome])
         return EXIT_OK
-    output.to_stderr(f"{output.printable(outcome)}\n")
+    output.to_stderr(f"{escaped(outcome)}\n")
     return EXIT_FAILED
 
 
