@@ -6,6 +6,7 @@ TAKEOVER_CLIENTS and TAKEOVER_RELOADS make it longer; the defaults fit a test ru
 import asyncio
 import json
 import os
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -212,6 +213,53 @@ def test_scaling_down_moves_the_connections_of_a_removed_shard(run_server: RunSe
     assert_all_was_delivered(server)
     causes = {note["resumed"] for member in crowd.members for note in member.resumed}
     assert causes == {"scale"}
+
+
+async def upgrade(server: RunningServer) -> None:
+    before = server.status()["upgrades"]
+    server.ask("upgrade")
+    report = await asyncio.to_thread(
+        server.wait_for_status,
+        lambda report: report["phase"] == "serving" and report["upgrades"] > before,
+    )
+    assert report["last_upgrade"]["kind"] == "done", report["upgrade_outcome"]
+
+
+async def replace_shard(server: RunningServer) -> None:
+    """Have one shard replaced by itself, as an operator may: TERM to its process."""
+    pid = server.shard_pids()[0]
+    os.kill(pid, signal.SIGTERM)
+    await asyncio.to_thread(
+        server.wait_for_status,
+        lambda report: (
+            report["shards"][0]["state"] == "ready"
+            and [process["pid"] != pid for process in report["shards"][0]["processes"]] == [True]
+        ),
+    )
+
+
+@pytest.mark.parametrize("change", [upgrade, replace_shard])
+def test_other_changes_are_not_noticed_either(
+    run_server: RunServer, change: Callable[[RunningServer], Awaitable[None]]
+) -> None:
+    server = run_server("examples.demo:server", shards=2)
+
+    async def changed() -> Crowd:
+        crowd = Crowd(server)
+        await crowd.join(CLIENTS)
+
+        async def act() -> None:
+            await progress(crowd)
+            await change(server)
+            await progress(crowd)
+
+        await crowd.run(act)
+        return crowd
+
+    crowd = asyncio.run(changed())
+    assert_all_was_delivered(server)
+    causes = {note["resumed"] for member in crowd.members for note in member.resumed}
+    assert causes == ({"upgrade"} if change is upgrade else {"reload"})
 
 
 def test_reload_mode_drain_closes_them(run_server: RunServer) -> None:

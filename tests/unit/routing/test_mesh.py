@@ -394,3 +394,20 @@ def test_start_names_what_the_system_says(loop: str) -> None:
 def test_bind_that_fails_leaves_no_socket_open(loop: str) -> None:
     with pytest.raises(OSError, match="No such file"):
         unix.listen("/nonexistent/shard-0.sock")
+
+
+def test_what_was_sent_at_the_very_end_is_confirmed_before_the_links_close(loop: str) -> None:
+    """Its outcome was UNREACHABLE, though it had arrived."""
+
+    async def scenario(cluster: Cluster) -> None:
+        sender, owner = await cluster.start_shards(2)
+        connection = owner.connect()
+        await outcome_of(sender.router.send(connection.id, 1, b"first"))
+        last = sender.router.send(connection.id, 1, b"last")
+        before = last.outcome
+        await sender.mesh.confirm()
+        await cluster.end(sender)
+        assert (before, last.outcome) == (None, Outcome.QUEUED)
+        assert sender.sink.lost == []
+
+    run_scenario(loop, scenario)
