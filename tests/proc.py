@@ -28,6 +28,11 @@ def children_of(pid: int) -> list[int]:
     return [int(word) for word in read(pid, f"task/{pid}/children").split()]
 
 
+def workers_of(pid: int) -> list[int]:
+    """Return the children of a supervisor but the keepers, which have their shard's descriptors."""
+    return [one for one in children_of(pid) if read(one, "comm").strip() != "shardws-keeper"]
+
+
 def state_of(pid: int) -> str:
     """Return the letter of a process's state (proc_pid_stat(5)), "" when it is gone."""
     return read(pid, "stat").rpartition(")")[2].strip()[:1]

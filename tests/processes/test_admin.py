@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.proc import children_of, is_alive
+from tests.proc import is_alive, workers_of
 from tests.processes.conftest import (
     DEADLINE,
     RunningServer,
@@ -164,11 +164,11 @@ def test_its_port_in_use_is_named(launch: RunServer) -> None:
 def test_it_is_replaced_when_it_dies_and_goes_with_the_supervisor(run_server: RunServer) -> None:
     server, port = start(run_server)
     shards = set(server.shard_pids().values())
-    (first,) = set(children_of(server.pid)) - shards
+    (first,) = set(workers_of(server.pid)) - shards
     os.kill(first, signal.SIGKILL)
     server.wait_for_line(rf"admin \(pid {first}\) was killed by SIGKILL")
     eventually(lambda: is_served(port))
-    (second,) = set(children_of(server.pid)) - shards
+    (second,) = set(workers_of(server.pid)) - shards
     assert second != first
     assert set(server.shard_pids().values()) == shards
     os.kill(second, signal.SIGTERM)

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.proc import children_of, descriptors_of, is_alive, read
+from tests.proc import descriptors_of, is_alive, read, workers_of
 from tests.processes.clients import refused_during
 from tests.processes.conftest import (
     DEADLINE,
@@ -26,7 +26,7 @@ HANDOFF = ("examples.demo:server", "--accept-mode", "handoff")
 
 
 def acceptor_of(server: RunningServer) -> int:
-    for pid in children_of(server.pid):
+    for pid in workers_of(server.pid):
         if read(pid, "comm") == "shardws-accept\n":
             return pid
     pytest.fail("no acceptor")
@@ -105,7 +105,7 @@ def test_a_reload_refuses_no_connect(run_server: RunServer) -> None:
 
 def test_a_stop_tells_clients_and_leaves_nothing(run_server: RunServer) -> None:
     server = run_server(*HANDOFF, shards=2)
-    pids = [server.pid, *children_of(server.pid)]
+    pids = [server.pid, *workers_of(server.pid)]
     clients = [server.connect() for _ in range(4)]
     for client in clients:
         greeting(client)

@@ -9,7 +9,7 @@ import pytest
 
 from shardws.errors import StartError
 from shardws.net import portlock
-from tests.proc import children_of, descriptors_of
+from tests.proc import descriptors_of, workers_of
 from tests.processes.applications import only_in_shards
 from tests.processes.conftest import DEADLINE, RunServer, WriteApp, eventually, free_port, greeting
 
@@ -57,10 +57,10 @@ def test_the_lock_of_the_port_is_the_supervisors_alone(run_server: RunServer, mo
     server = run_server(
         "examples.demo:server", "--accept-mode", mode, "--admin", f"127.0.0.1:{free_port()}"
     )
-    eventually(lambda: len(children_of(server.pid)) == (4 if mode == "handoff" else 3))
+    eventually(lambda: len(workers_of(server.pid)) == (4 if mode == "handoff" else 3))
     lock = inode_of_lock(server.port)
     assert lock in descriptors_of(server.pid)
-    for pid in children_of(server.pid):
+    for pid in workers_of(server.pid):
         # A child closes what is not its own right after the fork, which may have been just now.
         eventually(lambda pid=pid: lock not in descriptors_of(pid))  # type: ignore[misc]
     with pytest.raises(StartError, match="in use"):

@@ -120,7 +120,9 @@ def test_how_shards_drain_can_be_changed_by_a_reload(run_server: RunServer, tmp_
     """It was taken over, but the log asked for a restart."""
     file = tmp_path / "s.toml"
     file.write_text('drain_deadline = "30s"\n')
-    server = run_server("examples.demo:server", "--config", "s.toml", shards=1)
+    server = run_server(
+        "examples.demo:server", "--config", "s.toml", "--reload-mode", "drain", shards=1
+    )
     with open_silent(server)[0]:
         file.write_text('drain_deadline = 0\ndrain_rate = 7\nstart_timeout = "20s"\n')
         server.signal(signal.SIGHUP)

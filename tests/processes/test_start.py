@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proc import children_of, descriptors_of, is_alive
+from tests.proc import descriptors_of, is_alive, workers_of
 from tests.processes.applications import only_in_shards
 from tests.processes.conftest import RunServer, WriteApp, eventually, free_port, greeting
 
@@ -197,7 +197,7 @@ def test_a_start_can_be_stopped_while_the_application_is_imported(
     )
     server = launch(reference)
     server.wait_for_line("importing in a shard")
-    eventually(lambda: len(children_of(server.pid)) == 2)
+    eventually(lambda: len(workers_of(server.pid)) == 2)
     server.signal(signal.SIGTERM)
     assert server.wait_for_exit(10) == 0
     assert "listening" not in server.log
