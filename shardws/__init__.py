@@ -12,6 +12,8 @@ from shardws.events import (
     SSLClientAuthentication,
     SSLConnectionRequest,
     SSLStatus,
+    Start,
+    Stop,
     WebSocketOpenRequest,
 )
 from shardws.headers import Headers
@@ -39,6 +41,8 @@ __all__ = [
     "SendInterrupted",
     "SendOutcome",
     "ShardwsError",
+    "Start",
+    "Stop",
     "WebSocketOpenRequest",
     "WebSocketServer",
 ]

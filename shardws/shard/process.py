@@ -44,6 +44,7 @@ from shardws.shard.connection_source import ConnectionSource
 from shardws.shard.context import ShardContext
 from shardws.shard.ending import Ending
 from shardws.shard.forked_children import Holdings
+from shardws.shard.lifecycle import Lifecycle
 from shardws.shard.parent import Parent, signal_on_death
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
@@ -55,6 +56,8 @@ TERM_DRAIN_S: Final = 5.0
 TERM_PATIENCE_S: Final = 10.0  # from SIGTERM until it ends even without a successor
 ORPHAN_LIMIT_S: Final = 6.0  # to SIGALRM, which is not handled
 TERM_LIMIT_S: Final = 25.0  # likewise, while the supervisor has not sent DRAIN
+CANCEL_S: Final = 1.0  # for an on_start that is told to end before it is done
+LONGEST_REASON: Final = 2000  # characters of what is reported for a failed start
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ def _report_failure(channel: socket.socket, kind: int, text: str) -> None:
     """Report to the supervisor before there is a loop; it may be gone already."""
     channel.settimeout(1.0)
     try:
-        channel.sendall(codec.encode(kind, text[:2000]))
+        channel.sendall(codec.encode(kind, text[:LONGEST_REASON]))
     except OSError as error:
         shard_logger("shard", 0).debug("could not report a failed start: %s", error)
 
@@ -156,6 +159,7 @@ class ForkedShard:
         self.log = self.shard.log  # the application hears of its lines too
         self.shard.secure(context.certificates)
         self.mesh = self.shard.mesh
+        self.lifecycle = Lifecycle(self.shard)
         self.intake = context.source.open(self.shard)
         self.control = SupervisorChannel(self.log, self._on_message, self._on_orphaned)
         self._parent = Parent()
@@ -219,7 +223,11 @@ class ForkedShard:
             return
         port = self.intake.port
         try:
+            await self.lifecycle.start()
             await self.intake.start(configuration.binding(self.shard.settings).backlog)
+        except StartError as error:
+            self._cannot_start(error.description, error.exit_code)
+            return
         except OSError as error:
             self._cannot_listen(port, error)
             return
@@ -230,8 +238,12 @@ class ForkedShard:
 
     def _cannot_listen(self, port: int, error: OSError) -> None:
         """Another program listens on the port since the supervisor bound it."""
-        self.control.report(messages.FAILED, f"cannot listen on port {port}: {error.strerror}")
-        self.exit_code = StartError("", code=code_of_errno(error.errno)).exit_code
+        exit_code = StartError("", code=code_of_errno(error.errno)).exit_code
+        self._cannot_start(f"cannot listen on port {port}: {error.strerror}", exit_code)
+
+    def _cannot_start(self, reason: str, exit_code: int) -> None:
+        self.control.report(messages.FAILED, reason[:LONGEST_REASON])
+        self.exit_code = exit_code
         self._end(SERVER_STOPS, 0.0, 0.0)
 
     def _on_short_ids(self) -> None:
@@ -286,13 +298,21 @@ class ForkedShard:
         self._ending = self.loop.create_task(self._drain(reason, rate, deadline))
 
     async def _drain(self, reason: CloseReason, rate: float, deadline: float) -> None:
+        await self._stop_starting()
         await self.intake.finish()
         left = await drain.drain(self.shard, reason, rate, deadline)
         if left and deadline:
             self.log.info("%d connections did not close in time", left)
         await self.shard.dispatch.tasks.settle(self.ending.work_left)
+        await self.lifecycle.stop(self.ending.work_left)
         await self.ending.end_executor()
         await self.mesh.close()
         self.shard.stop()
         self.stopped.set()
         self.control.close()
+
+    async def _stop_starting(self) -> None:
+        """Cancel an on_start that still runs: nobody will be served."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting}, timeout=CANCEL_S)

@@ -13,7 +13,13 @@ import traceback
 from typing import Final
 
 import shardws
-from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_USAGE, StartError, UsageError
+from shardws.errors import (
+    EXIT_CANNOT_START,
+    EXIT_FAILED,
+    EXIT_USAGE,
+    LASTING_ERRORS,
+    StartError,
+)
 from shardws.settings import Settings
 from shardws.settings.table import ROWS
 from shardws.shard.application import Application
@@ -25,7 +31,6 @@ NOT_THEIRS: Final = (
     os.path.join(os.path.dirname(shardws.__file__), ""),
     os.path.join(os.path.dirname(os.path.dirname(__file__)), ""),
 )
-LASTING: Final = (ImportError, SyntaxError, NameError, UsageError)  # errors that a retry cannot fix
 
 
 def split(reference: str) -> tuple[str, str]:
@@ -97,7 +102,7 @@ def _checked(found: object, reference: str) -> Application:
 
 def _broken(reference: str, error: BaseException) -> StartError:
     line = _line(error)
-    exit_code = EXIT_CANNOT_START if isinstance(error, LASTING) else EXIT_FAILED
+    exit_code = EXIT_CANNOT_START if isinstance(error, LASTING_ERRORS) else EXIT_FAILED
     return StartError(
         f"{reference} cannot be imported: {line} ({_place(error)})", exit_code=exit_code
     )
