@@ -1,5 +1,6 @@
 """shardws: one port, all cores, and any process can send to any connection, without a broker."""
 
+from shardws.app import App, Refuse, WebSocket
 from shardws.errors import NoSuchConnection, SendInterrupted, ShardwsError
 from shardws.events import (
     Connected,
@@ -23,6 +24,7 @@ from shardws.shard.snapshot import ConnectionSnapshot
 from shardws.shard.view import ConnectionView
 
 __all__ = [
+    "App",
     "Connected",
     "ConnectionRequest",
     "ConnectionSnapshot",
@@ -35,6 +37,7 @@ __all__ = [
     "NoSuchConnection",
     "Outcome",
     "ReadyToSend",
+    "Refuse",
     "SSLClientAuthentication",
     "SSLConnectionRequest",
     "SSLStatus",
@@ -43,6 +46,7 @@ __all__ = [
     "ShardwsError",
     "Start",
     "Stop",
+    "WebSocket",
     "WebSocketOpenRequest",
     "WebSocketServer",
 ]

@@ -214,6 +214,7 @@ class EmbeddedShard:
         return None
 
     async def _end(self) -> None:
+        self.shard.dispatch.tasks.is_ending = True
         await drain.drain(self.shard, SERVER_STOPS, 0.0, CLOSE_S)
         await self.shard.dispatch.tasks.settle(CLOSE_S)
         await self._lifecycle.stop(CLOSE_S)

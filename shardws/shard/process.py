@@ -298,6 +298,7 @@ class ForkedShard:
         self._ending = self.loop.create_task(self._drain(reason, rate, deadline))
 
     async def _drain(self, reason: CloseReason, rate: float, deadline: float) -> None:
+        self.shard.dispatch.tasks.is_ending = True
         await self._stop_starting()
         await self.intake.finish()
         left = await drain.drain(self.shard, reason, rate, deadline)

@@ -13,6 +13,7 @@ import traceback
 from typing import Final
 
 import shardws
+from shardws.app import App
 from shardws.errors import (
     EXIT_CANNOT_START,
     EXIT_FAILED,
@@ -97,7 +98,8 @@ def _checked(found: object, reference: str) -> Application:
     if isinstance(found, type) or not isinstance(getattr(found, "settings", None), Settings):
         kind = f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__
         raise StartError(f"{reference} is not a WebSocketServer object but {kind}")
-    return found  # type: ignore[return-value]  # the check above is the protocol
+    # An App's server is what a shard serves, with the handlers of its routes in front.
+    return found.server if isinstance(found, App) else found  # type: ignore[return-value]  # the check above is the protocol
 
 
 def _broken(reference: str, error: BaseException) -> StartError:

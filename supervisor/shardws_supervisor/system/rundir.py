@@ -16,6 +16,7 @@ from pathlib import Path
 
 from shardws.control.endpoint import CONTROL_SOCKET
 from shardws.errors import StartError, code_of_errno
+from shardws.shard.leadership import LOCK_FILE
 
 PID_FILE = "supervisor.pid"
 LONGEST_NAME = "shard-511.sock"  # the longest name of a socket in it
@@ -141,7 +142,7 @@ class RunDirectory:
             return False
 
     def _remove_stale(self) -> None:
-        for file in self.path.glob("*.sock"):
+        for file in [*self.path.glob("*.sock"), self.path / LOCK_FILE]:
             with contextlib.suppress(FileNotFoundError):
                 file.unlink()
 
