@@ -43,8 +43,17 @@ class App:
     `shardws run module:app` serves it on all cores, `app.run()` in this process.
     """
 
-    __slots__ = ("__weakref__", "_background", "_routes", "_starts", "_stops", "_timers", "server",
-                 "state")  # fmt: skip
+    __slots__ = (
+        "__weakref__",
+        "_background",
+        "_routes",
+        "_sessions",
+        "_starts",
+        "_stops",
+        "_timers",
+        "server",
+        "state",
+    )
 
     def __init__(self, **settings: Unpack[SettingKeywords]) -> None:
         """UsageError: 214 for an unknown name, with the nearest right one; 213 for a bad value."""
@@ -57,7 +66,8 @@ class App:
         self._background: Background | None = None
         self._set({"local_host": LOCAL_HOST, "local_port": LOCAL_PORT, **settings})
         self.server.buffer_message = True
-        Sessions(self.server, self._routes).layer(self._start, self._stop)
+        self._sessions = Sessions(self.server, self._routes)
+        self._sessions.layer(self._start, self._stop)
 
     def _set(self, settings: dict[str, object]) -> None:
         for name, value in settings.items():
@@ -149,6 +159,7 @@ class App:
     async def _start(self, e: Start) -> None:
         # No file and no flag may turn it off: a route takes a message for a whole one.
         self.settings.assign("buffer_message", True, Source.RUNTIME)
+        self._sessions.begin(self.server.attached)
         self._background = Background(self.server.attached)
         await _run(self.server.on_start, e)
         for work in self._starts:

@@ -40,9 +40,9 @@ class Query(Mapping[str, str]):
 
 def split_target(target: str) -> tuple[str, str]:
     """Return path and query of a request target, both as sent (RFC 9112 3.2)."""
-    if not target.startswith("/"):  # absolute form: scheme://host/path
-        target = "/" + target.partition("://")[2].partition("/")[2]
     path, _, query = target.partition("?")
+    if not path.startswith("/"):  # absolute form: scheme://host/path
+        path = "/" + path.partition("://")[2].partition("/")[2]
     return path, query
 
 

@@ -44,7 +44,8 @@ class Sessions:
         self._own = server.handlers
         self._opening: dict[int, WebSocket] = {}
         self._open: dict[int, WebSocket] = {}
-        self._shard: Shard | None = None
+        self._shard: Shard | None = None  # from `begin` on
+        self.loop: asyncio.AbstractEventLoop
 
     def layer(self, start: Handler, stop: Handler) -> None:
         """Put the handlers of routes in front of the server's."""
@@ -60,15 +61,15 @@ class Sessions:
         }
         server.handlers = LayeredHandlers(own, names)
 
-    @property
-    def shard(self) -> Shard:
-        if self._shard is None:
-            self._shard = self.server.attached
-        return self._shard
+    def begin(self, shard: Shard) -> None:
+        """Serve the routes in this shard, on whose loop it is called."""
+        self._shard = shard
+        self.loop = shard.loop
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        return self.shard.loop
+    def shard(self) -> Shard:
+        assert self._shard is not None
+        return self._shard
 
     # -- opening -----------------------------------------------------------------------------
 

@@ -202,16 +202,30 @@ class WebSocket:
         return self
 
     async def __anext__(self) -> Message:
-        if self._unread:
-            return self._next_unread(self._unread)
-        if self._state < OPEN:
-            await self._be_open()
-            return await self.__anext__()
-        message = None if self._state == GONE else await self._wait()
-        if message is None:
-            self._was_told = True
-            raise StopAsyncIteration
-        return message
+        while True:
+            unread = self._unread
+            if unread:
+                message = unread.popleft()
+                self._unread_bytes -= len(message)
+                if self._held and not unread:
+                    self._hold(False)
+                return message
+            if self._state == GONE:
+                self._was_told = True
+                raise StopAsyncIteration
+            if self._state != OPEN:
+                await self._be_open()
+                continue
+            if self._waiter is not None:
+                raise StateError("another task waits for a message of this client already")
+            waiter: asyncio.Future[Message | None] = self._host.loop.create_future()
+            self._waiter = waiter
+            try:
+                given = await waiter
+            finally:
+                self._waiter = None
+            if given is not None:
+                return given
 
     async def receive(self) -> str | bytes:
         """Return the next message; NoSuchConnection (1117) when the client has left."""
@@ -219,24 +233,6 @@ class WebSocket:
             return await self.__anext__()
         except StopAsyncIteration:
             raise NoSuchConnection(self.id) from None
-
-    async def _wait(self) -> Message | None:
-        """Return the next message when it comes, None when the client leaves."""
-        if self._waiter is not None:
-            raise StateError("another task waits for a message of this client already")
-        waiter: asyncio.Future[Message | None] = self._host.loop.create_future()
-        self._waiter = waiter
-        try:
-            return await waiter
-        finally:
-            self._waiter = None
-
-    def _next_unread(self, unread: deque[Message]) -> Message:
-        message = unread.popleft()
-        self._unread_bytes -= len(message)
-        if not unread and self._held:
-            self._hold(False)
-        return message
 
     def incoming(self, message: Message) -> None:
         """Give the route a message, or keep it."""
@@ -266,9 +262,10 @@ class WebSocket:
         Awaiting it waits for room in the outgoing queue, then says what became of the message.
         Without await a message that finds the queue full is lost, and reported by `on_error`.
         """
-        if self._state == PENDING or self._state == ACCEPTING:
+        if self._state < OPEN:
             return Sending(self, data, None)
-        sent = self.send_now(data)
+        host = self._host  # as in `send_now`: this runs for every message
+        sent = host.send_text(self.id, data) if isinstance(data, str) else host.send(self.id, data)
         return sent if sent is QUEUED else Sending(self, data, sent)
 
     def send_now(self, data: Data) -> SendOutcome:

@@ -1,22 +1,27 @@
 """App: settings, start and stop, periodic work, tasks, and serving in this process."""
 
 import asyncio
+import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.sync.client import connect
 
-from shardws import App, ShardwsError, Start, WebSocket
+from shardws import App, ShardwsError, Start, WebSocket, WebSocketServer
 from shardws.errors import StartError
 from shardws.settings.keywords import SettingKeywords
 from shardws.settings.properties import Property, SettingProperties
 from tests.shard.app_clients import new_app, serving
-from tests.shard.server_fixture import DEADLINE_S, client, run, until
+from tests.shard.server_fixture import DEADLINE_S, client, listening, new_server, run, until
+from tests.upgrade_request import UPGRADE
 
 ROOT = Path(__file__).parents[2]
 
@@ -250,3 +255,68 @@ def test_it_runs_in_the_program_itself(number: signal.Signals) -> None:
         program.send_signal(number)
         assert program.stdout.read() == "stopped\n"
         assert program.wait(DEADLINE_S) == 0
+
+
+def memory_of(server: WebSocketServer, count: int) -> int:
+    """Return the bytes that so many idle clients take in Python, their own sockets left out."""
+    taken: list[int] = []
+
+    async def main() -> None:
+        async with listening(server):
+            await server.ready()
+            tracemalloc.start()
+            clients = [
+                socket.create_connection(("127.0.0.1", server.local_port)) for _ in range(count)
+            ]
+            for one in clients:
+                one.send(UPGRADE)
+            await until(lambda: len(server.connections) == count)
+            gc.collect()
+            taken.append(tracemalloc.get_traced_memory()[0])
+            tracemalloc.stop()
+            for one in clients:
+                one.close()
+
+    run(main())
+    return taken[0]
+
+
+def test_an_idle_client_of_a_route_takes_at_most_4_kib_more() -> None:
+    count = 100
+    app = new_app()
+
+    @app.route("/")
+    async def wait(ws: WebSocket) -> None:
+        async for _ in ws:
+            pass
+
+    plain = new_server()
+    plain.buffer_message = True
+    more = (memory_of(app.server, count) - memory_of(plain, count)) / count
+    assert more <= 4096
+
+
+def test_it_works_in_a_program_that_calls_do_events() -> None:
+    app = new_app()
+
+    @app.route("/")
+    async def echo(ws: WebSocket) -> None:
+        async for message in ws:
+            await ws.send(message)
+
+    app.server.listening = True
+    got: list[str | bytes] = []
+
+    def use() -> None:
+        url = f"ws://127.0.0.1:{app.server.local_port}/"
+        with connect(url, open_timeout=DEADLINE_S) as ws:
+            for text in ("a", "b"):
+                ws.send(text)
+                got.append(ws.recv(timeout=DEADLINE_S))
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    while thread.is_alive():
+        app.server.do_events()
+    app.server.shutdown()
+    assert got == ["a", "b"]

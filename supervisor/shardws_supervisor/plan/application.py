@@ -97,7 +97,7 @@ def _attribute(found: object, module: str, attribute: str) -> object:
 def _checked(found: object, reference: str) -> Application:
     if isinstance(found, type) or not isinstance(getattr(found, "settings", None), Settings):
         kind = f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__
-        raise StartError(f"{reference} is not a WebSocketServer object but {kind}")
+        raise StartError(f"{reference} is no App and no WebSocketServer but {kind}")
     # An App's server is what a shard serves, with the handlers of its routes in front.
     return found.server if isinstance(found, App) else found  # type: ignore[return-value]  # the check above is the protocol
 
