@@ -1,6 +1,6 @@
 """shardws: one port, all cores, and any process can send to any connection, without a broker."""
 
-from shardws.app import App, Refuse, WebSocket
+from shardws.app import App, Query, Refuse, WebSocket
 from shardws.errors import NoSuchConnection, SendInterrupted, ShardwsError
 from shardws.events import (
     Connected,
@@ -36,6 +36,7 @@ __all__ = [
     "Log",
     "NoSuchConnection",
     "Outcome",
+    "Query",
     "ReadyToSend",
     "Refuse",
     "SSLClientAuthentication",

@@ -95,7 +95,7 @@ class Sessions:
             async with asyncio.timeout(limit or None):
                 verdict = await opening.verdict
         except BaseException:
-            task.cancel()
+            ws.ended(1006, "it was not accepted in time")
             raise
         if isinstance(verdict, Acceptance):
             e.sub_protocols, e.response_headers = verdict.subprotocol, verdict.headers
@@ -149,6 +149,11 @@ class Sessions:
             return own(e) if own is not None else None
         ws.ended(e.status_code, e.description)
         return None
+
+    def outlived(self, connection_id: int, task: "asyncio.Task[None]") -> None:
+        dispatch = self.shard.dispatch
+        patience = dispatch.tasks.patience
+        dispatch.tasks.expect(task, lambda: dispatch.outlived(connection_id, patience))
 
     # -- the task of a client ----------------------------------------------------------------
 

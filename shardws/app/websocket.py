@@ -53,6 +53,8 @@ class Host(Protocol):
     def send(self) -> Callable[[int, Bytes], SendOutcome]: ...
     @property
     def send_text(self) -> Callable[[int, str], SendOutcome]: ...
+    def outlived(self, connection_id: int, task: "asyncio.Task[None]") -> None:
+        """Note that a client has left and its route still runs."""
 
 
 class WebSocket:
@@ -155,10 +157,10 @@ class WebSocket:
         """Open the WebSocket; return when it is open.
 
         `subprotocol` must be one that the client offers, else UsageError (213). StateError (211)
-        when it was accepted before; NoSuchConnection (1117) when the client has left meanwhile.
+        when that was decided before; NoSuchConnection (1117) when the client has left meanwhile.
         """
         if self._state != PENDING or self._opening is None:
-            raise StateError("this client was accepted already")
+            raise StateError("this client was decided on already")
         offered = [one.strip(" \t") for one in self._opening.sub_protocols.split(",")]
         if subprotocol and subprotocol not in offered:
             raise UsageError(f"the client does not offer sub-protocol {subprotocol!r}", code=213)
@@ -168,7 +170,7 @@ class WebSocket:
         self._opening.decide(acceptance)
         await self._opening.is_over.wait()
         if self._state == GONE:
-            self._was_told = True
+            self._note_told()
             raise NoSuchConnection(self.id)
 
     async def _be_open(self) -> None:
@@ -211,7 +213,7 @@ class WebSocket:
                     self._hold(False)
                 return message
             if self._state == GONE:
-                self._was_told = True
+                self._note_told()
                 raise StopAsyncIteration
             if self._state != OPEN:
                 await self._be_open()
@@ -332,12 +334,20 @@ class WebSocket:
         self.ready()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-        else:  # it may be running now, or be about to with the last message
-            self._host.loop.call_soon(self._cancel)
+        # In the next turn: the route may be running now, or be about to end its loop.
+        self._host.loop.call_soon(self._cancel)
+
+    def _note_told(self) -> None:
+        """Note that the route knows of the end; another task may read for it, which does not."""
+        self._was_told = self._was_told or asyncio.current_task() is self._task
 
     def _cancel(self) -> None:
-        if self._task is not None and not self._was_told and not self._task.done():
-            self._task.cancel()
+        task = self._task
+        if task is None or task.done():
+            return
+        if not self._was_told:
+            task.cancel()
+        self._host.outlived(self.id, task)
 
     def __repr__(self) -> str:
         states = ("pending", "accepting", "open", "gone")

@@ -10,15 +10,18 @@ from tests.processes.conftest import DEADLINE, RunServer, WriteApp, eventually
 pytestmark = pytest.mark.processes
 
 LEADER = """
-import os
+import os, time
 from shardws import App
 app = server = App()
+open("told.txt", "a").close()
 def note(kind):
     with open("told.txt", "a") as file:
         file.write(f"{kind} {os.getpid()}\\n")
 @app.every(0.02, on="one")
 async def tick():
     note("one")
+    if os.path.exists(f"hang.{os.getpid()}"):
+        time.sleep(3600)
 @app.every(0.02)
 def each():
     note("each")
@@ -54,6 +57,19 @@ def test_there_is_one_leader_and_it_is_replaced(run_server: RunServer, write_app
     server.ask("stop")
     assert server.wait_for_exit() == 0
     assert not server.run_dir.exists()
+
+
+def test_a_leader_that_hangs_is_replaced(run_server: RunServer, write_app: WriteApp) -> None:
+    server = run_server(write_app(LEADER), "--heartbeat-timeout", "1s", shards=2)
+    directory = server.run_dir.parent
+    told = directory / "told.txt"
+
+    def leaders() -> set[str]:
+        return {line for line in told.read_text().splitlines() if line.startswith("one ")}
+
+    (leader,) = eventually(leaders)
+    (directory / f"hang.{leader.split()[1]}").touch()
+    eventually(lambda: leaders() != {leader})
 
 
 def test_a_room_spans_the_shards(run_server: RunServer, write_app: WriteApp) -> None:

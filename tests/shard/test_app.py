@@ -516,7 +516,7 @@ def test_two_readers_of_one_client_are_an_error() -> None:
 @pytest.mark.parametrize(
     ("use", "text"),
     [
-        ("accept twice", "accepted already"),
+        ("accept twice", "decided on already"),
         ("close first", "raise Refuse"),
         ("sub-protocol", "does not offer sub-protocol 'v9'"),
         ("headers", "no header may carry"),
@@ -548,3 +548,79 @@ def test_mistakes_of_a_route_are_errors(use: str, text: str) -> None:
 
     run(main())
     assert text in errors[0]
+
+
+def test_leaving_cancels_a_route_whose_messages_another_task_reads() -> None:
+    app = new_app()
+    told: list[str] = []
+
+    async def read(ws: WebSocket) -> None:
+        told.extend([str(message) async for message in ws])
+        told.append("read")
+
+    @app.route("/")
+    async def both(ws: WebSocket) -> None:
+        await ws.accept()
+        reading = app.task(read(ws))
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await reading
+            told.append("done")
+
+    async def main() -> None:
+        async with serving(app) as url:
+            ws = await client(url)
+            await ws.send("x")
+            await ws.close()
+            await until(lambda: told[-1:] == ["done"])
+
+    run(main())
+    assert told == ["x", "read", "done"]
+
+
+def test_a_route_that_runs_on_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    app = new_app()
+
+    @app.route("/")
+    async def stubborn(ws: WebSocket) -> None:
+        async for _ in ws:
+            pass
+        await until(lambda: bool(caplog.records))
+
+    async def main() -> None:
+        async with serving(app) as url:
+            app.server.attached.dispatch.tasks.patience = 0.0
+            ws = await client(url)
+            await ws.close()
+            await until(lambda: bool(caplog.records))
+
+    with caplog.at_level(logging.WARNING):
+        run(main())
+    assert "still runs 0 s after its client has gone" in caplog.records[0].message
+
+
+def test_a_route_that_swallows_its_cancellation_cannot_accept_late() -> None:
+    app = new_app(default_connection_timeout=1)
+    told: list[str] = []
+
+    @app.route("/")
+    async def late(ws: WebSocket) -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            told.append("cancelled")
+        try:
+            await ws.accept()
+        except ShardwsError as error:
+            told.append(error.description)
+
+    async def main() -> None:
+        async with serving(app):
+            _, writer = await asyncio.open_connection("127.0.0.1", app.server.local_port)
+            writer.write(UPGRADE)
+            await until(lambda: len(told) == 2)
+            writer.close()
+
+    run(main())
+    assert told == ["cancelled", "this client was decided on already"]
