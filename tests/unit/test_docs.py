@@ -95,7 +95,7 @@ def test_python_is_python(page: Path) -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module == "shardws":
                 for alias in node.names:
-                    assert alias.name == "control" or alias.name in shardws.__all__
+                    assert alias.name in ("control", "testing") or alias.name in shardws.__all__
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -126,6 +126,9 @@ def test_the_applications_of_the_how_to_can_be_made() -> None:
         made: dict[str, object] = {}
         exec(compile(text, "app.md", "exec"), made)
         assert isinstance(made["app"], shardws.App)
+        for name_, tested in made.items():
+            if name_.startswith("test_") and callable(tested):
+                tested()
 
 
 def test_the_table_of_calls_is_that_of_the_client() -> None:
