@@ -162,17 +162,23 @@ class Sessions:
             await route.handler(ws, **ws.path_params)
         except Refuse as refusal:
             if not ws.refuse(refusal):
-                self._failed(ws, route, refusal)
+                await self._failed(ws, route, refusal)
         except self.shard.dispatch.faults as error:
             raise_if_ours(error)
             if not (isinstance(error, NoSuchConnection) and ws.close_code):
-                self._failed(ws, route, error)
+                await self._failed(ws, route, error)
         else:
-            if not ws.refuse(Refuse(403, "not accepted\n")) and ws.is_open:
-                ws.close(GOODBYE)
+            await self._end(ws, Refuse(403, "not accepted\n"), GOODBYE, "")
 
-    def _failed(self, ws: WebSocket, route: Route, error: BaseException) -> None:
+    async def _failed(self, ws: WebSocket, route: Route, error: BaseException) -> None:
         """Report what a route has raised, and end its client."""
         self.shard.dispatch.failed(ws.id, f"route {route.pattern}", error)
-        if not ws.refuse(Refuse(500, "the application failed\n")) and ws.is_open:
-            ws.close(HANDLER_FAILED.code, HANDLER_FAILED.text)
+        refusal = Refuse(500, "the application failed\n")
+        await self._end(ws, refusal, HANDLER_FAILED.code, HANDLER_FAILED.text)
+
+    async def _end(self, ws: WebSocket, refusal: Refuse, code: int, reason: str) -> None:
+        """End a client whose route is over, whether it was accepted or not."""
+        if not ws.refuse(refusal):
+            await ws.be_open()  # another task of the route may have accepted it just now
+            if ws.is_open:
+                ws.close(code, reason)

@@ -18,7 +18,7 @@ from shardws.shard.leadership import LOOK_S, Leadership
 from shardws.shard.shard import Shard
 from shardws.shard.tasks import is_work, raise_if_ours
 
-END_S: Final = 1.0  # for tasks that are cancelled at the end of the shard
+END_S: Final = 0.5  # for tasks that are cancelled at the end of the shard
 LEAST_S: Final = 0.001
 
 Work = Callable[[], Awaitable[None] | None]

@@ -173,7 +173,7 @@ class WebSocket:
             self._note_told()
             raise NoSuchConnection(self.id)
 
-    async def _be_open(self) -> None:
+    async def be_open(self) -> None:
         """Accept, unless that was done; return when it is open, or never will be."""
         if self._state == PENDING:
             with contextlib.suppress(NoSuchConnection):
@@ -216,7 +216,7 @@ class WebSocket:
                 self._note_told()
                 raise StopAsyncIteration
             if self._state != OPEN:
-                await self._be_open()
+                await self.be_open()
                 continue
             if self._waiter is not None:
                 raise StateError("another task waits for a message of this client already")
@@ -279,7 +279,7 @@ class WebSocket:
     async def send_when_ready(self, data: Data, sent: SendOutcome | None) -> Outcome:
         """Send as soon as it is open and its queue has room; see `Sending`."""
         if sent is None:
-            await self._be_open()
+            await self.be_open()
             sent = self.send_now(data)
         while (outcome := await sent) is Outcome.FULL:
             if self._room is None:

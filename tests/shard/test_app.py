@@ -624,3 +624,22 @@ def test_a_route_that_swallows_its_cancellation_cannot_accept_late() -> None:
 
     run(main())
     assert told == ["cancelled", "this client was decided on already"]
+
+
+def test_a_client_that_another_task_accepts_ends_with_its_route() -> None:
+    app = new_app()
+
+    @app.route("/")
+    async def hasty(ws: WebSocket) -> None:
+        app.task(ws.accept())
+        await asyncio.sleep(0)
+
+    async def main() -> None:
+        async with serving(app) as url:
+            ws = await client(url)
+            with pytest.raises(ConnectionClosed) as closed:
+                await receive(ws)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1000
+
+    run(main())
