@@ -34,9 +34,9 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "undoc-members": True}
 # Types of the standard library, which only a network could look up, and of our inner packages.
 nitpick_ignore_regex = [
-    ("py:class", r"(os|pathlib|enum|collections)\..*"),
+    ("py:class", r"(os|pathlib|enum|collections|_asyncio)\..*"),
     ("py:class", r"shardws\.(accessors|shard|net|tls|settings|events)\..*"),
-    ("py:class", r"shardws\.headers\.T"),  # a type variable
+    ("py:class", r"shardws\.(headers|app\.app)\.[RTW]"),  # type variables
 ]
 
 DOCS = Path(__file__).parent

@@ -1,5 +1,6 @@
 """shardws: one port, all cores, and any process can send to any connection, without a broker."""
 
+from shardws.app import App, Query, Refuse, WebSocket
 from shardws.errors import NoSuchConnection, SendInterrupted, ShardwsError
 from shardws.events import (
     Connected,
@@ -13,6 +14,8 @@ from shardws.events import (
     SSLClientAuthentication,
     SSLConnectionRequest,
     SSLStatus,
+    Start,
+    Stop,
     WebSocketOpenRequest,
 )
 from shardws.headers import Headers
@@ -22,6 +25,7 @@ from shardws.shard.snapshot import ConnectionSnapshot
 from shardws.shard.view import ConnectionView
 
 __all__ = [
+    "App",
     "Connected",
     "ConnectionRequest",
     "ConnectionSnapshot",
@@ -33,7 +37,9 @@ __all__ = [
     "Log",
     "NoSuchConnection",
     "Outcome",
+    "Query",
     "ReadyToSend",
+    "Refuse",
     "Resumed",
     "SSLClientAuthentication",
     "SSLConnectionRequest",
@@ -41,6 +47,9 @@ __all__ = [
     "SendInterrupted",
     "SendOutcome",
     "ShardwsError",
+    "Start",
+    "Stop",
+    "WebSocket",
     "WebSocketOpenRequest",
     "WebSocketServer",
 ]

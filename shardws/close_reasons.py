@@ -75,7 +75,8 @@ HANDLER_FAILED: Final = CloseReason(
     code=1011,
     text="the application failed",
     lets_openings_finish=False,
-    follows="with OnHandlerError close; Error 436 says which handler raised what",
+    follows="with OnHandlerError close, and for a route of an App; Error 436 says which handler"
+    " raised what",
 )
 CLOSE_UNANSWERED: Final = CloseReason(
     number=8,

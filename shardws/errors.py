@@ -210,6 +210,10 @@ class UsageError(ShardwsError):
     """The program that uses the server did something wrong."""
 
 
+# Of an application that cannot run as written: a service manager need not try again.
+LASTING_ERRORS: Final = (ImportError, SyntaxError, NameError, UsageError)
+
+
 class SettingError(UsageError):
     """A setting: unknown name (214), bad value (213), wrong time (104, 106, 107, 211, 212)."""
 
@@ -293,6 +297,7 @@ class HandshakeError(PeerError):
     """An opening request that is refused with `status` and `headers`, then closed.
 
     `detail` is for the log alone: what the client sent, escaped, and the setting that decides.
+    `body` is what the response carries; None: the description.
     """
 
     default_code = 435
@@ -304,9 +309,11 @@ class HandshakeError(PeerError):
         headers: tuple[tuple[str, str], ...] = (),
         *,
         detail: str = "",
+        body: bytes | None = None,
     ) -> None:
         self.status = status
         self.headers = headers
+        self.body = body
         self.detail = detail
         super().__init__(description)
 

@@ -4,7 +4,8 @@ Owns their fields and which of them a handler may write.
 Order on one connection: ConnectionRequest, SSLConnectionRequest, SSLStatus*,
 SSLClientAuthentication, WebSocketOpenRequest, Connected, ReadyToSend, DataIn*, Disconnected.
 Connected and Disconnected come exactly once each; a refused opening fires neither. A connection
-that moves to another process goes on there with Resumed.
+that moves to another process goes on there with Resumed. Start precedes all events of a shard's
+clients, Stop follows them.
 
 Events without writable fields are named tuples: cheap to create once per message, and assigning to
 a field raises AttributeError. The others allow exactly the names in `WRITABLE`, each with the check
@@ -23,6 +24,18 @@ FORMAT_TEXT = 1
 FORMAT_BINARY = 2
 FORMAT_PING = 9
 FORMAT_PONG = 10
+
+
+class Start(NamedTuple):
+    """The shard is about to accept its first client; a handler that raises prevents it."""
+
+    shard: int  # the slot, 0 in a single process
+
+
+class Stop(NamedTuple):
+    """The shard ends: its last client is gone, or the time for clients is up."""
+
+    shard: int
 
 
 class Connected(NamedTuple):
@@ -198,6 +211,7 @@ class WebSocketOpenRequest(Decision):
         "origin_header",
         "request_headers",
         "request_uri",
+        "response_body",
         "response_headers",
         "status_code",
         "sub_protocols",
@@ -206,6 +220,7 @@ class WebSocketOpenRequest(Decision):
         "sub_protocols": arguments.text,
         "status_code": arguments.number,
         "response_headers": arguments.text,
+        "response_body": arguments.payload,
     }
     connection_id: int
     request_uri: str
@@ -216,6 +231,7 @@ class WebSocketOpenRequest(Decision):
     request_headers: str  # "Name: value" lines, CRLF separated, as received
     status_code: int  # 101
     response_headers: str  # further "Name: value" lines for the response
+    response_body: str | bytes  # of a refusal; text goes out as UTF-8
 
     @property
     def headers(self) -> Headers:
@@ -244,8 +260,13 @@ class Handlers:
         "on_ssl_client_authentication",
         "on_ssl_connection_request",
         "on_ssl_status",
+        "on_start",
+        "on_stop",
         "on_web_socket_open_request",
     )
+
+    # Whether a layer above the server keeps state of each client here, so that none can move.
+    keeps_clients: ClassVar[bool] = False
 
     on_connection_request: Handler | None
     on_ssl_connection_request: Handler | None
@@ -259,7 +280,18 @@ class Handlers:
     on_disconnected: Handler | None
     on_error: Handler | None
     on_log: Handler | None
+    on_start: Handler | None
+    on_stop: Handler | None
 
     def __init__(self) -> None:
         for name in self.__slots__:
             setattr(self, name, None)
+
+    def given(self, name: str) -> Handler | None:
+        """Return the handler that the application has set."""
+        found: Handler | None = getattr(self, name)
+        return found
+
+    def take(self, name: str, handler: Handler | None) -> None:
+        """Set the application's handler; a layer above the server may keep it behind its own."""
+        setattr(self, name, handler)

@@ -39,7 +39,7 @@ class HandlerAttribute(Generic[E]):
         self, instance: "HandlerAttributes", owner: type
     ) -> Callable[[E], Awaitable[None] | None] | None: ...
     def __get__(self, instance: "HandlerAttributes | None", owner: type) -> Any:
-        return self if instance is None else getattr(instance.handlers, self.name)
+        return self if instance is None else instance.handlers.given(self.name)
 
     def __set__(
         self,
@@ -54,11 +54,11 @@ class HandlerAttribute(Generic[E]):
                 " function, whose code would never run",
                 code=213,
             )
-        setattr(instance.handlers, self.name, handler)
+        instance.handlers.take(self.name, handler)
 
 
 class HandlerAttributes:
-    """The events."""
+    """One attribute for each event."""
 
     __slots__ = ()
 
@@ -76,3 +76,5 @@ class HandlerAttributes:
     on_disconnected = HandlerAttribute[events.Disconnected]()
     on_error = HandlerAttribute[events.Error]()
     on_log = HandlerAttribute[events.Log]()
+    on_start = HandlerAttribute[events.Start]()
+    on_stop = HandlerAttribute[events.Stop]()

@@ -100,6 +100,11 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors,
         self.connections.shard = shard
 
     @property
+    def attached(self) -> Shard:
+        """The shard that serves this object, for the layer above; StateError (211) before."""
+        return self._running()
+
+    @property
     def shard(self) -> int:
         """The slot of the shard that runs this code, 0 in a single process."""
         return self._running().context.slot
@@ -132,8 +137,18 @@ class WebSocketServer(SettingProperties, HandlerAttributes, ConnectionAccessors,
         elif self._embedded is not None:
             self._embedded.stop_listening()
 
+    async def ready(self) -> None:
+        """Return when clients are accepted: `on_start` is done. StartError when that has failed.
+
+        For a program on whose loop the server runs; under `shardws run` it returns at once.
+        """
+        if self._embedded is not None:
+            await self._embedded.ready()
+
     def do_events(self) -> None:
         """Process pending work; return within about 10 ms when there is none.
+
+        StartError when `on_start` has raised.
 
         Handlers run in this call, outside the event loop, so they may block in a send. After
         `shutdown` it only waits, so that a `while True` around it is harmless. Only one thread may

@@ -16,7 +16,7 @@ from typing import Final
 import uvloop
 
 from benchmarks.micro.crowd_clients import PAYLOAD
-from shardws import DataIn, WebSocketServer
+from shardws import App, DataIn, WebSocket, WebSocketServer
 
 CLIENTS: Final = 64
 BATCH: Final = 1024  # messages: what the loop needs to start and end is little beside them
@@ -90,16 +90,19 @@ class Crowd:
 
 
 @contextmanager
-def serving() -> Iterator[tuple[asyncio.AbstractEventLoop, WebSocketServer]]:
+def serving(
+    server: WebSocketServer | None = None,
+) -> Iterator[tuple[asyncio.AbstractEventLoop, WebSocketServer]]:
     """A server that listens, as in a shard."""
     loop = uvloop.new_event_loop()
-    server = WebSocketServer()
-    server.config("BufferMessage=True")
+    if server is None:
+        server = WebSocketServer()
+        server.config("BufferMessage=True")
     server.local_host = "127.0.0.1"
 
     async def listen() -> None:
         server.listening = True
-        await asyncio.sleep(0)
+        await server.ready()
 
     try:
         loop.run_until_complete(listen())
@@ -122,6 +125,25 @@ def crowding(depth: int) -> Iterator[Callable[[int], None]]:
         with closing(Crowd(server.local_port, depth, depth)) as crowd:
             loop.run_until_complete(crowd.opened())
             yield lambda batches: loop.run_until_complete(crowd.exchange(batches * rounds))
+
+
+@contextmanager
+def crowding_app(depth: int) -> Iterator[Callable[[int], None]]:
+    """The same by a route of an App: what the coroutine of each client costs is on top."""
+    rounds = BATCH // (CLIENTS * depth)
+    app = App(local_port=0)
+
+    @app.route("/")
+    async def echo(ws: WebSocket) -> None:
+        async for message in ws:
+            await ws.send(message)
+
+    with (
+        serving(app.server) as (loop, server),
+        closing(Crowd(server.local_port, depth, depth)) as crowd,
+    ):
+        loop.run_until_complete(crowd.opened())
+        yield lambda batches: loop.run_until_complete(crowd.exchange(batches * rounds))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 import uvloop
 
 from benchmarks.micro.connecting import connecting
-from benchmarks.micro.crowd import BATCH, broadcasting_to_crowd, crowding
+from benchmarks.micro.crowd import BATCH, broadcasting_to_crowd, crowding, crowding_app
 from benchmarks.micro.spreading import broadcasting, sending_across
 from benchmarks.micro.tls import echoing_tls
 from shardws import Connected, DataIn, Disconnected, WebSocketServer
@@ -325,6 +325,8 @@ SCENARIOS = (
     Scenario("tls_echo_d16", "TLS: 125 B, 16 records in a read", partial(echoing_records, 16)),
     Scenario("echo_d1_64", "server with 64 clients, 125 B", partial(crowding, 1), BATCH),
     Scenario("echo_d16_64", "the same, 16 in a read", partial(crowding, 16), BATCH),
+    Scenario("app_echo", "echo_d1_64 by a route of an App", partial(crowding_app, 1), BATCH),
+    Scenario("app_echo_d16", "echo_d16_64 by a route", partial(crowding_app, 16), BATCH),
     Scenario(
         "broadcast_w1_64", "delivery to one of 64 clients", partial(broadcasting_to_crowd, 1), BATCH
     ),

@@ -58,26 +58,30 @@ def accept(
 
 
 def refuse(error: HandshakeError) -> bytes:
-    """Return the answer to a refused request: status, headers, a line of text, then the end.
+    """Return the answer to a refused request: status, headers, a body, then the end.
 
-    Status must be 200 to 599; ValueError for it or for headers that cannot be sent. Send
-    it, end TCP for writing, and drop what still arrives: closing at once could reset the answer.
+    The body is the error's, else its description as a line of text; it is text/plain unless one of
+    the headers is Content-Type. Status must be 200 to 599; ValueError for it or for headers that
+    cannot be sent. Send it, end TCP for writing, and drop what still arrives: closing at once could
+    reset the answer.
     """
     status = error.status
     if not 200 <= status <= 599:
         raise ValueError(f"status {status} is no final answer")
-    body = b"" if status in _WITHOUT_BODY else f"{error.description}\n".encode()
+    body = f"{error.description}\n".encode() if error.body is None else error.body
+    names = {name.lower() for name, _ in error.headers}
     # A sender of Upgrade names it in Connection too (RFC 9110 7.8).
-    upgrades = any(name.lower() == "upgrade" for name, _ in error.headers)
     answer = b"HTTP/1.1 %d %b\r\nConnection: %b" % (
         status,
         _reason(status),
-        b"close, Upgrade" if upgrades else b"close",
+        b"close, Upgrade" if "upgrade" in names else b"close",
     )
     answer += _lines(error.headers, _RESERVED)
-    if status not in _WITHOUT_BODY:
-        answer += b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d" % len(body)
-    return answer + b"\r\n\r\n" + body
+    if status in _WITHOUT_BODY:
+        return answer + b"\r\n\r\n"
+    if "content-type" not in names:
+        answer += b"\r\nContent-Type: text/plain; charset=utf-8"
+    return answer + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
 def parse_headers(text: str) -> tuple[tuple[str, str], ...]:

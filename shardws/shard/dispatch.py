@@ -82,6 +82,7 @@ class Dispatcher:
         self._reports = Reports(row, log, self.fire_remote)
         self.failed = self._reports.failed
         self.error = self._reports.error
+        self.outlived = self._reports.outlived
         self._ended = ended
         self._forget = forget
         self.tasks = Tasks(loop)

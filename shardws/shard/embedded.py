@@ -13,7 +13,7 @@ from typing import Final
 import uvloop
 
 from shardws.close_reasons import SERVER_STOPS
-from shardws.errors import StateError
+from shardws.errors import StartError, StateError
 from shardws.net import sockets
 from shardws.net.listener import Listener
 from shardws.settings import table
@@ -24,6 +24,7 @@ from shardws.shard.blocking import BlockingRouter, Wait
 from shardws.shard.context import ShardContext
 from shardws.shard.deferred import DeferredDispatcher
 from shardws.shard.dispatch import Dispatcher
+from shardws.shard.lifecycle import Lifecycle
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
 
@@ -66,6 +67,8 @@ class EmbeddedShard:
             self.shard, loop=descriptors, others=self.shard.descriptors
         )
         self.listener: Listener | None = None
+        self._lifecycle = Lifecycle(self.shard)
+        self._failure: StartError | None = None  # of on_start; raised once
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._waits: list[Wait] = []  # blocking sends, the innermost last
@@ -88,7 +91,31 @@ class EmbeddedShard:
         self._holdings.ports.add(self.listener.port)
         configuration.begin_listening(settings, self.listener.port)
         certificates.show(settings, site)
-        self._starting = self.loop.create_task(self.listener.start(backlog))
+        self._starting = self.loop.create_task(self._accept(self.listener, backlog))
+
+    async def _accept(self, listener: Listener, backlog: int) -> None:
+        """Accept clients once on_start is done; who connects before that waits in the backlog."""
+        try:
+            await self._lifecycle.start()
+        except StartError as error:
+            self._failure = error
+            self.shard.log.error("%s", error.description)
+            self._starting = None  # it is this task
+            self.stop_listening()
+        else:
+            await listener.start(backlog)
+
+    async def ready(self) -> None:
+        """Return when clients are accepted; StartError when on_start failed."""
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
+        self.raise_failure()
+
+    def raise_failure(self) -> None:
+        """Raise what on_start failed with, unless that was done."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def stop_listening(self) -> None:
         """Stop accepting; connections stay."""
@@ -115,6 +142,7 @@ class EmbeddedShard:
                 self._run_loop(0.0)  # what the handlers sent goes out now, not at the next call
         finally:
             dispatch.unblock(blocked)
+        self.raise_failure()
 
     def turn(self, wait: Wait) -> None:
         """Run one loop turn for a blocking send; SendInterrupted (301) when that is over."""
@@ -186,7 +214,9 @@ class EmbeddedShard:
         return None
 
     async def _end(self) -> None:
+        self.shard.dispatch.tasks.is_ending = True
         await drain.drain(self.shard, SERVER_STOPS, 0.0, CLOSE_S)
         await self.shard.dispatch.tasks.settle(CLOSE_S)
+        await self._lifecycle.stop(CLOSE_S)
         self.shard.stop()
         await asyncio.sleep(0)  # connection_lost of what was aborted

@@ -7,7 +7,7 @@ so that a handler can access it; it is in the registry from Connected on.
 
 from typing import Protocol
 
-from shardws import events, ids
+from shardws import arguments, events, ids
 from shardws.errors import HandshakeError
 from shardws.net.connection import Connection
 from shardws.net.connection.states import DECIDING
@@ -104,6 +104,7 @@ class Opening:
             request_headers=request.headers_text,
             status_code=101,
             response_headers="",
+            response_body=b"",
         )
         self._dispatch.decide(connection, "on_web_socket_open_request", event, self._decided)
 
@@ -124,7 +125,10 @@ class Opening:
     def _refuse(self, connection: Connection, event: events.WebSocketOpenRequest) -> None:
         try:
             headers = handshake.parse_headers(event.response_headers)
-            error = HandshakeError(event.status_code, "refused by the application", headers)
+            body = arguments.payload(event.response_body) or None
+            error = HandshakeError(
+                event.status_code, "refused by the application", headers, body=body
+            )
             handshake.refuse(error)
         except ValueError as mistake:
             self._dispatch.failed(connection.id, "on_web_socket_open_request", mistake)

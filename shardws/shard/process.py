@@ -48,10 +48,11 @@ from shardws.shard.connection_source import ConnectionSource
 from shardws.shard.context import ShardContext
 from shardws.shard.ending import Ending
 from shardws.shard.forked_children import Holdings
+from shardws.shard.lifecycle import Lifecycle
 from shardws.shard.parent import Parent, signal_on_death
 from shardws.shard.shard import Shard
 from shardws.stats import Stats
-from shardws.takeover.giving import Successor
+from shardws.takeover.giving import Result, Successor
 from shardws.tls.certificate_set import CertificateSet
 from shardws.wire import codec, messages
 
@@ -61,6 +62,7 @@ TERM_PATIENCE_S: Final = 10.0  # from SIGTERM until it ends even without a succe
 ORPHAN_LIMIT_S: Final = 6.0  # to SIGALRM, which is not handled
 MOST_REASON: Final = 2000  # characters of a reason that is reported
 TERM_LIMIT_S: Final = 25.0  # likewise, while the supervisor has not sent DRAIN
+CANCEL_S: Final = 1.0  # for an on_start that is told to end before it is done
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ class ForkedShard:
         self.log = self.shard.log  # the application hears of its lines too
         self.shard.secure(context.certificates)
         self.mesh = self.shard.mesh
+        self.lifecycle = Lifecycle(self.shard)
         self.intake = context.source.open(self.shard)
         self.control = SupervisorChannel(self.log, self._on_message, self._on_orphaned)
         self._parent = Parent()
@@ -237,8 +240,12 @@ class ForkedShard:
             return
         port = self.intake.port
         try:
+            await self.lifecycle.start()
             self.shard.take_from_others()
             await self.intake.start(configuration.binding(self.shard.settings).backlog)
+        except StartError as error:
+            self._cannot_start(error.description, error.exit_code)
+            return
         except OSError as error:
             self._cannot_listen(port, error)
             return
@@ -253,7 +260,10 @@ class ForkedShard:
         """Give the connections to another process, and report what became of them."""
         await self.intake.finish()
         successor = Successor(row, incarnation(self.context.node, row // 2, generation), pid)
-        result = await self.shard.giving(successor, Cause(cause)).run(deadline_ms / 1000)
+        if self.shard.dispatch.handlers.keeps_clients:
+            result = Result(0, {"application": len(self.shard.connections)})
+        else:
+            result = await self.shard.giving(successor, Cause(cause)).run(deadline_ms / 1000)
         report = {"moved": result.moved, "left": result.left}
         self.control.report(messages.MOVED, json.dumps(report).encode())
         departures = self.shard.router.departures
@@ -261,8 +271,12 @@ class ForkedShard:
 
     def _cannot_listen(self, port: int, error: OSError) -> None:
         """Another program listens on the port since the supervisor bound it."""
-        self.control.report(messages.FAILED, f"cannot listen on port {port}: {error.strerror}")
-        self.exit_code = StartError("", code=code_of_errno(error.errno)).exit_code
+        exit_code = StartError("", code=code_of_errno(error.errno)).exit_code
+        self._cannot_start(f"cannot listen on port {port}: {error.strerror}", exit_code)
+
+    def _cannot_start(self, reason: str, exit_code: int) -> None:
+        self.control.report(messages.FAILED, reason[:MOST_REASON])
+        self.exit_code = exit_code
         self._end(SERVER_STOPS, 0.0, 0.0)
 
     def _on_short_ids(self) -> None:
@@ -317,6 +331,8 @@ class ForkedShard:
         self._ending = self.loop.create_task(self._drain(reason, rate, deadline))
 
     async def _drain(self, reason: CloseReason, rate: float, deadline: float) -> None:
+        self.shard.dispatch.tasks.is_ending = True
+        await self._stop_starting()
         if self._giving is not None:
             self._giving.cancel()  # what it has on its way is settled first
             await asyncio.gather(self._giving, return_exceptions=True)
@@ -325,9 +341,16 @@ class ForkedShard:
         if left and deadline:
             self.log.info("%d connections did not close in time", left)
         await self.shard.dispatch.tasks.settle(self.ending.work_left)
+        await self.lifecycle.stop(self.ending.work_left)
         await self.ending.end_executor()
         await self.mesh.confirm()  # who sent at the very end hears of failures alone
         await self.mesh.close()
         self.shard.stop()
         self.stopped.set()
         self.control.close()
+
+    async def _stop_starting(self) -> None:
+        """Cancel an on_start that still runs: nobody will be served."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting}, timeout=CANCEL_S)

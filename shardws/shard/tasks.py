@@ -47,6 +47,7 @@ class Tasks:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.is_over = False  # the time for handlers is up: only Disconnected is still fired
+        self.is_ending = False  # the shard has begun to end
         self.patience = PATIENCE_S
         self._limit = 0.0  # HandlerTimeout in seconds; 0: none
         self._loop = loop

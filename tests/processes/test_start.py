@@ -46,7 +46,7 @@ def test_three_servers_can_run_side_by_side(run_server: RunServer) -> None:
 FAILURES = {
     "no such module": ("nosuch:server", "", 3, r"no module named 'nosuch' \(looked in "),
     "no such attribute": ("app:sever", "x = 1", 3, "module 'app' has no attribute 'sever'"),
-    "not a server": ("app:x", "x = 1", 3, "app:x is not a WebSocketServer object but int"),
+    "not a server": ("app:x", "x = 1", 3, "app:x is no App and no WebSocketServer but int"),
     "no attribute named": ("app", "", 2, "'app' is not an application: use MODULE:ATTR"),
     "exception in the import": (
         "app:server",

@@ -27,7 +27,7 @@ LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
 EXTERNAL = re.compile(r"(?:\]\(|<)(https?:[^)>]*)[)>]")
 # Papers that a reader does not have: say the fact, or link docs/reference/model.md.
 UNPUBLISHED = re.compile(r"\bSPEC\b|\bDESIGN\b|\bthe model\b")
-BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^( *)```([\w{}-]*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
 def name(page: Path) -> str:
@@ -95,7 +95,7 @@ def test_python_is_python(page: Path) -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module == "shardws":
                 for alias in node.names:
-                    assert alias.name == "control" or alias.name in shardws.__all__
+                    assert alias.name in ("control", "testing") or alias.name in shardws.__all__
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -112,6 +112,23 @@ def test_the_tutorial_s_chat_is_the_example() -> None:
     source = (ROOT / "examples" / "chat.py").read_text()
     assert source.partition('"""\n\n')[2] in tutorial
     assert (ROOT / "examples" / "chat.html").read_text() in tutorial
+
+
+def test_the_first_application_of_the_how_to_is_the_example() -> None:
+    """The example is run by a test."""
+    page = ROOT / "docs" / "how-to" / "app.md"
+    source = (ROOT / "examples" / "rooms.py").read_text().partition('"""\n\n')[2]
+    assert next(blocks(page, "python")).strip() == source.strip()
+
+
+def test_the_applications_of_the_how_to_can_be_made() -> None:
+    for text in blocks(ROOT / "docs" / "how-to" / "app.md", "python"):
+        made: dict[str, object] = {}
+        exec(compile(text, "app.md", "exec"), made)
+        assert isinstance(made["app"], shardws.App)
+        for name_, tested in made.items():
+            if name_.startswith("test_") and callable(tested):
+                tested()
 
 
 def test_the_table_of_calls_is_that_of_the_client() -> None:

@@ -13,7 +13,14 @@ import traceback
 from typing import Final
 
 import shardws
-from shardws.errors import EXIT_CANNOT_START, EXIT_FAILED, EXIT_USAGE, StartError, UsageError
+from shardws.app import App
+from shardws.errors import (
+    EXIT_CANNOT_START,
+    EXIT_FAILED,
+    EXIT_USAGE,
+    LASTING_ERRORS,
+    StartError,
+)
 from shardws.settings import Settings
 from shardws.settings.table import ROWS
 from shardws.shard.application import Application
@@ -25,7 +32,6 @@ NOT_THEIRS: Final = (
     os.path.join(os.path.dirname(shardws.__file__), ""),
     os.path.join(os.path.dirname(os.path.dirname(__file__)), ""),
 )
-LASTING: Final = (ImportError, SyntaxError, NameError, UsageError)  # errors that a retry cannot fix
 
 
 def split(reference: str) -> tuple[str, str]:
@@ -91,13 +97,14 @@ def _attribute(found: object, module: str, attribute: str) -> object:
 def _checked(found: object, reference: str) -> Application:
     if isinstance(found, type) or not isinstance(getattr(found, "settings", None), Settings):
         kind = f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__
-        raise StartError(f"{reference} is not a WebSocketServer object but {kind}")
-    return found  # type: ignore[return-value]  # the check above is the protocol
+        raise StartError(f"{reference} is no App and no WebSocketServer but {kind}")
+    # An App's server is what a shard serves, with the handlers of its routes in front.
+    return found.server if isinstance(found, App) else found  # type: ignore[return-value]  # the check above is the protocol
 
 
 def _broken(reference: str, error: BaseException) -> StartError:
     line = _line(error)
-    exit_code = EXIT_CANNOT_START if isinstance(error, LASTING) else EXIT_FAILED
+    exit_code = EXIT_CANNOT_START if isinstance(error, LASTING_ERRORS) else EXIT_FAILED
     return StartError(
         f"{reference} cannot be imported: {line} ({_place(error)})", exit_code=exit_code
     )

@@ -18,6 +18,7 @@ from typing import Self
 
 from shardws.control.endpoint import CONTROL_SOCKET
 from shardws.errors import StartError, code_of_errno
+from shardws.shard.leadership import LOCK_FILE
 from shardws_supervisor.system.kept import Descriptor
 
 PID_FILE = "supervisor.pid"
@@ -167,7 +168,7 @@ class RunDirectory:
             return False
 
     def _remove_stale(self) -> None:
-        for file in self.path.glob("*.sock"):
+        for file in [*self.path.glob("*.sock"), self.path / LOCK_FILE]:
             with contextlib.suppress(FileNotFoundError):
                 file.unlink()
 

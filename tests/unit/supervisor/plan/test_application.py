@@ -106,7 +106,7 @@ def test_no_such_attribute(here: Path) -> None:
 )
 def test_not_a_server(here: Path, attribute: str, kind: str) -> None:
     (here / "good_app.py").write_text(GOOD + "n = 1\n")
-    with pytest.raises(StartError, match=f"is not a WebSocketServer object but {kind}"):
+    with pytest.raises(StartError, match=f"is no App and no WebSocketServer but {kind}"):
         load(f"good_app:{attribute}")
 
 
