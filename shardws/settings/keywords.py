@@ -28,6 +28,7 @@ class SettingKeywords(TypedDict, total=False):
     heartbeat_timeout: float | str
     start_timeout: float | str
     respawn_attempts: int | str
+    reload_mode: str
     drain_delay: float | str
     drain_rate: int | str
     drain_deadline: float | str
@@ -66,6 +67,7 @@ class SettingKeywords(TypedDict, total=False):
     max_header_bytes: int | str
     max_headers: int | str
     max_groups: int | str
+    max_user_data: int | str
     ssl_authenticate_clients: bool | str
     ssl_require_client_certificate: bool | str
     ssl_cert_encoded: bytes | str
