@@ -36,7 +36,10 @@ class Image:
     def execute(self, name: str, document: int, environment: Mapping[str, str]) -> OSError:
         """Replace this process by the program; return what went wrong, only then."""
         given = {**environment, VARIABLE: f"{document}:{os.getpid()}", "PWD": self.directory}
-        here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
+        try:
+            here = os.open(".", os.O_PATH | os.O_CLOEXEC)  # it may have no name any more
+        except OSError as error:
+            return error
         try:
             os.chdir(self.directory)
             os.execve(self.program[0], self.command(name), given)  # noqa: S606 - no shell is wanted
