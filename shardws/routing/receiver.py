@@ -277,8 +277,10 @@ class Receiver:
     def publish(self, sender: int, group: str, kind: int, payload: bytes) -> None:
         """Give to the members here what a peer, or this process, sends to a group."""
         self._fanout.publish(group, kind, payload)
-        self.departures.publish(sender, group, kind, payload)
-        self.arrivals.publish(sender, group, kind, payload)
+        if self.departures.successor >= 0:
+            self.departures.publish(sender, group, kind, payload)
+        if self.arrivals.predecessor >= 0:
+            self.arrivals.publish(sender, group, kind, payload)
 
     def _broadcast(self, inbound: InboundLink, kind: int, payload: bytes) -> None:
         self.broadcast(inbound.incarnation, kind, payload)
@@ -286,8 +288,10 @@ class Receiver:
     def broadcast(self, sender: int, kind: int, payload: bytes) -> None:
         """Give to the connections here what a peer, or this process, sends to all."""
         self._fanout.broadcast(kind, payload, self._visiting)
-        self.departures.broadcast(sender, kind, payload)
-        self.arrivals.broadcast(sender, kind, payload)
+        if self.departures.successor >= 0:
+            self.departures.broadcast(sender, kind, payload)
+        if self.arrivals.predecessor >= 0:
+            self.arrivals.broadcast(sender, kind, payload)
 
     def _has_members(self, group: str) -> bool:
         tables = self._groups, self.departures.groups, self.arrivals.groups
