@@ -170,6 +170,8 @@ class Connection(Wire):
         session.is_due = False
         if session.nothings:
             session.charge(self.owner.now)
+        if session.state is not IN_SESSION:
+            self.owner.closing(self)  # before our close frame leaves
         if session.has_replies:
             self._take_replies(session)
         if session.state is not IN_SESSION:
@@ -795,7 +797,6 @@ class Connection(Wire):
         """Do what the session's state asks for."""
         if self.state >= ENDING:
             return
-        self.owner.closing(self)
         if self.blocked:
             self._cancel_parts()
         if session.state is SESSION_OVER:

@@ -51,7 +51,7 @@ class Owner(Protocol[ConnectionT]):
         """Note that its session holds bytes of a message in progress."""
 
     def closing(self, connection: ConnectionT) -> None:
-        """Our close frame is in its queue: no other may follow."""
+        """Our close frame is about to leave: no other may follow."""
 
     def left(self, connection: ConnectionT) -> None:
         """The WebSocket or TCP is over; `ended` or `lost` follows, behind what came before."""

@@ -107,7 +107,6 @@ want_out(Wire *wire, int wanted)
 {
     if (!(wire->flags & WANT_OUT) != !wanted) {
         wire->flags ^= WANT_OUT;
-        note_inside(wire, wanted);
         watch(wire, EPOLL_CTL_MOD);
     }
 }
@@ -131,6 +130,7 @@ static void
 write_socket(Wire *wire)
 {
     Pump *pump = wire->pump;
+    note_inside(wire, 1); /* before: this process may be killed while the kernel copies */
     while (wire->out.size) {
         size_t wanted = wire->out.size;
         ssize_t written = write_vectors(wire->fd, &wire->out);
@@ -154,6 +154,7 @@ write_socket(Wire *wire)
         want_out(wire, 1);
     }
     else {
+        note_inside(wire, 0);
         want_out(wire, 0);
         if (wire->flags & CLOSE_OUT) {
             lose(wire, 0);
