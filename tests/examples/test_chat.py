@@ -34,6 +34,8 @@ def test_the_chat(server: RunningServer) -> None:
     ann = server.connect()
     greeting = heard(ann).split()
     first, first_shard = int(greeting[2]), int(greeting[-1])
+    # Every shard replies to this: by then each has heard that the lobby has a member.
+    server.ask("conns")
     bob = server.connect()
     assert heard(ann) == heard(bob)
     connection_list = server.ask("conns")["connections"]
