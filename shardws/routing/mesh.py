@@ -98,6 +98,7 @@ class Mesh:
         self._sink = sink
         self._receiver: MeshReceiver | None = None  # from `start` on
         self._named: set[int] = set()
+        self._left: set[int] = set()  # of those, the ones that have ended in order
         self._pids: dict[int, int] = {}  # of wanted peers
         self._dialer = Dialer(loop, run_directory, self.log)
         self._waiting: set[InboundLink] = set()  # no HELLO yet
@@ -178,6 +179,7 @@ class Mesh:
         own, node = self.identity.incarnation, self.identity.node
         members = [(incarnation(node, peer.row // 2, peer.generation), peer) for peer in peers]
         self._named = {member for member, _ in members if member != own}
+        self._left &= self._named
         for member, peer in members:
             if member != own:
                 self._want(member, peer.pid)
@@ -299,13 +301,19 @@ class Mesh:
             self.row[SENDS_FAILED] += lost
             self._sink.sends_lost(lost)
         if is_wanted and not self._is_closing:
-            # Else they are among `handovers`, or were confirmed at the switch to its successor.
-            if link.up_at and peer not in self.owners.served:
+            # Else they are among `handovers`, were confirmed at the switch to its successor, or
+            # were for a process that had closed all its connections before.
+            if link.up_at and peer not in self.owners.served and not self._has_left(peer):
                 self._tell_fanouts(link, reason)
             self._redial(link)
         self.owners.refresh()
         if not self._is_closing:
             self.receiver.settle()
+
+    def _has_left(self, peer: int) -> bool:
+        """Tell whether a peer said GOODBYE, though the supervisor may name it for a moment yet."""
+        inbound = self.inbounds.get(peer)
+        return peer in self._left or (inbound is not None and inbound.is_leaving)
 
     def _tell_fanouts(self, link: OutboundLink, reason: str) -> None:
         """Count the messages to many of which nobody knows whether the peer got them."""
@@ -328,6 +336,7 @@ class Mesh:
             raise WireError("this shard ends")
         peer = admitted(self.identity, hello, inbound.pid, inbound.uid)
         self._waiting.discard(inbound)
+        self._left.discard(peer)
         older, self.inbounds[peer] = self.inbounds.get(peer), inbound
         if older is not None:
             older.refuse("the peer dialed again")
@@ -344,6 +353,8 @@ class Mesh:
         if self.inbounds.get(peer) is not inbound:
             return
         del self.inbounds[peer]
+        if inbound.is_leaving:
+            self._left.add(peer)
         self._forget_words_of(peer)
         if peer in self.links and peer not in self._named and not self._is_closing:
             self._drop(peer)

@@ -13,7 +13,7 @@ from shardws.outcomes import QUEUED, Outcome
 from shardws.routing import dialer, unix
 from shardws.routing import mesh as module
 from shardws.routing.identity import ADMIN_SLOT, incarnation
-from shardws.stats import LINK_BYTES
+from shardws.stats import LINK_BYTES, LOST_FANOUTS
 from shardws.wire import messages as m
 from shardws.wire.codec import Decoder, encode
 from shardws.wire.messages import Peer
@@ -409,5 +409,21 @@ def test_what_was_sent_at_the_very_end_is_confirmed_before_the_links_close(loop:
         await cluster.end(sender)
         assert (before, last.outcome) == (None, Outcome.QUEUED)
         assert sender.sink.lost == []
+
+    run_scenario(loop, scenario)
+
+
+def test_what_a_peer_that_ends_in_order_did_not_confirm_to_many_is_no_loss(loop: str) -> None:
+    """It has closed its connections; the supervisor still names it when its links close."""
+
+    async def scenario(cluster: Cluster) -> None:
+        sender, leaving = await cluster.start_shards(2)
+        leaving.connect()
+        await outcome_of(sender.router.send(leaving.id(), 1, b"the links are up"))
+        sender.router.broadcast(1, b"to all")
+        link = sender.mesh.links[leaving.identity.incarnation]
+        await cluster.end(leaving)
+        await turn_until(lambda: link.is_down)
+        assert sender.stats[LOST_FANOUTS] == 0
 
     run_scenario(loop, scenario)
