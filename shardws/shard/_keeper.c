@@ -88,11 +88,10 @@ close_others(const Watch *watch, size_t used)
     for (unsigned fd = 0; fd <= highest; fd++) {
         int is_kept = fd < MOST_FDS ? clients[fd / 8] >> (fd % 8) & 1 : is_client(watch, used, (int)fd);
         if (is_kept) {
-            close_between(first, fd - 1);
+            if (fd > first) {
+                close_between(first, fd - 1);
+            }
             first = fd + 1;
-        }
-        if (fd == 0 && is_kept) {
-            first = 1;
         }
     }
     close_between(first, ~0u);
